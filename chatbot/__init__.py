@@ -1,0 +1,36 @@
+"""Chatbot API."""
+
+import logging.config
+from typing import Any
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+import config
+
+from . import api, cli
+from .extensions import api as openapi
+from .extensions import cors, db, jwt, limiter, migrate, scheduler
+
+
+def create_app(settings: dict[str, Any] | None = None) -> Flask:
+    """Make the application from settings, by default those of the environment."""
+    settings = settings or config.load()
+    logging.config.dictConfig(config.logging_settings(settings["LOG_LEVEL"]))
+    app = Flask(__name__, instance_path=settings["INSTANCE_PATH"])
+    app.config.from_mapping(settings | config.library_settings(settings))
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the way that Flask documents
+        app.wsgi_app, x_for=settings["TRUSTED_PROXIES"], x_proto=settings["TRUSTED_PROXIES"], x_host=0
+    )
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
+    jwt.init_app(app)
+    limiter.init_app(app)
+    cors.init_app(app)
+    openapi.init_app(app)
+    scheduler.init_app(app)
+    api.init_app(app)
+    cli.init_app(app)
+    return app

@@ -1,0 +1,69 @@
+"""Doors of accounts and sessions."""
+
+from typing import Any
+
+from ..schemas.auth import LoginSchema, ProfileSchema, RefreshSchema, SignupSchema, TokensSchema, UserSchema
+from ..services import auth
+from . import caller, limits, problems
+from .blueprint import Blueprint
+from .limits import by_account, by_address, everybody
+
+blueprint = Blueprint("users", __name__, url_prefix="/api/users", description="Accounts and sessions")
+
+
+@blueprint.route("/signup/", methods=["POST"])
+@limits.limit(RATE_SIGNUP_ADDRESS=by_address, RATE_SIGNUP_GLOBAL=everybody)
+@problems.document(400, 409, 413, 415, 503)
+@blueprint.arguments(SignupSchema)
+@blueprint.response(201, UserSchema)
+def sign_up(account: dict[str, Any]) -> dict[str, Any]:
+    """Make an account."""
+    return auth.sign_up(account["email"], account["username"], account["password"])
+
+
+@blueprint.route("/login/", methods=["POST"])
+@limits.limit(RATE_LOGIN_ACCOUNT=by_account, RATE_LOGIN_ADDRESS=by_address, RATE_LOGIN_GLOBAL=everybody)
+@problems.document(400, 401, 413, 415, 503)
+@blueprint.arguments(LoginSchema)
+@blueprint.response(200, TokensSchema)
+def log_in(credentials: dict[str, str]) -> auth.Login:
+    """Open a session and get its tokens."""
+    return auth.log_in(**credentials)
+
+
+@blueprint.route("/refresh/", methods=["POST"])
+@limits.limit(RATE_REFRESH_ADDRESS=by_address)
+@problems.document(400, 401, 413, 415, 503)
+@blueprint.arguments(RefreshSchema)
+@blueprint.response(200, TokensSchema)
+def refresh(presented: dict[str, str]) -> auth.Login:
+    """Spend a refresh token for a new pair of tokens."""
+    return auth.refresh(presented["refresh_token"])
+
+
+@blueprint.route("/logout/", methods=["POST"])
+@caller.required
+@problems.document(503)
+@blueprint.response(204)
+def log_out() -> None:
+    """End this session; its tokens die."""
+    auth.log_out(caller.current())
+
+
+@blueprint.route("/me/", methods=["GET"])
+@caller.required
+@problems.document(503)
+@blueprint.response(200, UserSchema)
+def get_me() -> dict[str, Any]:
+    """Show the caller's account."""
+    return auth.me(caller.current())
+
+
+@blueprint.route("/me/", methods=["PATCH"])
+@caller.required
+@problems.document(400, 409, 413, 415, 503)
+@blueprint.arguments(ProfileSchema)
+@blueprint.response(200, UserSchema)
+def change_me(profile: dict[str, str]) -> dict[str, Any]:
+    """Change the caller's username."""
+    return auth.rename(caller.current(), profile["username"])

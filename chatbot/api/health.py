@@ -1,0 +1,26 @@
+"""Doors for probes."""
+
+from typing import Any
+
+from ..schemas.health import HealthSchema
+from ..services import health
+from .blueprint import Blueprint
+
+blueprint = Blueprint("health", __name__, description="Probes")
+
+
+@blueprint.route("/healthz", methods=["GET"])
+@blueprint.response(200, HealthSchema)
+def get_health() -> dict[str, Any]:
+    """Tell that the process lives."""
+    return {"status": "ok"}
+
+
+@blueprint.route("/readyz", methods=["GET"])
+@blueprint.response(200, HealthSchema)
+@blueprint.alt_response(503, schema=HealthSchema)
+def get_readiness() -> tuple[dict[str, Any], int]:
+    """Tell whether the process can serve, and what is degraded."""
+    checks = health.checks()
+    ready = checks["database"] == "ok"
+    return {"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503

@@ -1,0 +1,22 @@
+"""Door of the chat history."""
+
+from typing import Any
+
+from ..schemas.chat import HistoryQuerySchema, HistorySchema
+from ..services import history
+from . import caller, paging, problems
+from .blueprint import Blueprint
+
+blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", description="What was said")
+
+
+@blueprint.route("/", methods=["GET"])
+@caller.required
+@problems.document(400, 404, 503)
+@blueprint.arguments(HistoryQuerySchema, location="query")
+@blueprint.response(200, HistorySchema)
+def list_turns(query: dict[str, Any]) -> dict[str, Any]:
+    """List the caller's turns by time, a page at a time."""
+    cursor = query.pop("cursor", None)
+    items, last = history.page(caller.current(), after=paging.decode(cursor) if cursor else None, **query)
+    return {"items": items, "next_cursor": paging.encode(last) if last else None}

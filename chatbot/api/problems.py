@@ -1,0 +1,92 @@
+"""Errors as problem documents (RFC 9457), and their place in the API document."""
+
+import http
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from ..errors import ChatbotError, InvalidInput
+from ..rag.errors import LLMError
+from ..schemas import problem
+from ..schemas.problem import Problem, ProblemSchema
+
+MEDIA_TYPE = "application/problem+json"
+DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
+
+log = structlog.get_logger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Render every error of an application."""
+    app.register_error_handler(ChatbotError, _from_known)
+    app.register_error_handler(LLMError, _from_known)
+    app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(Exception, _from_unforeseen)
+
+
+def document(*statuses: int, **facts: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a view with the statuses at which it answers with a problem document."""
+
+    def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
+        doc = deepcopy(getattr(view, "_apidoc", {}))
+        manual = doc.setdefault("manual_doc", {})
+        manual.update(facts)
+        for status in statuses:
+            manual.setdefault("responses", {})[str(status)] = _documented(status)
+        view._apidoc = doc  # type: ignore[attr-defined]  # where flask-smorest keeps a view's document
+        return view
+
+    return decorator
+
+
+def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+    """Return a problem document as a response."""
+    body = {
+        "type": f"/api/docs/#{facts.code}",
+        "title": facts.title,
+        "status": facts.status,
+        "detail": detail or facts.title,
+        "instance": g.get("instance", request.path),
+        "code": facts.code,
+        "request_id": g.get("request_id", ""),
+        "retryable": facts.retryable,
+        **extra,
+    }
+    return Response(orjson.dumps(body), facts.status, headers, content_type=MEDIA_TYPE)
+
+
+def _documented(status: int) -> dict[str, Any]:
+    return {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": ProblemSchema}}}
+
+
+def _from_known(error: ChatbotError | LLMError) -> Response:
+    facts = problem.of(error)
+    headers = {}
+    if facts.status == 503 or error.retry_after is not None:
+        seconds = DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
+        headers["Retry-After"] = str(max(1, round(seconds)))
+    if facts.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    extra = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
+    # What a model's adapter has to say is for the log; callers read the table's sentence.
+    detail = "" if isinstance(error, LLMError) else error.detail
+    return render(facts, detail, headers, **extra)
+
+
+def _from_http(error: HTTPException) -> Response:
+    if error.response is not None:
+        return error.response  # type: ignore[return-value]  # a redirect or the like, ready-made
+    status = error.code or 500
+    facts = problem.BY_STATUS.get(status) or Problem(error.name.lower().replace(" ", "_"), status, error.name)
+    kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    return render(facts, "", kept)
+
+
+def _from_unforeseen(error: Exception) -> Response:
+    log.error("unforeseen error", path=request.path, exc_info=error)
+    return render(problem.BY_STATUS[500], "")

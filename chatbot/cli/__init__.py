@@ -1,0 +1,11 @@
+"""`flask` commands: doors for operators."""
+
+from flask import Flask
+
+from . import history, users
+
+
+def init_app(app: Flask) -> None:
+    """Register every command."""
+    app.cli.add_command(users.group)
+    app.cli.add_command(history.group)

@@ -1,0 +1,20 @@
+"""How a command ends: with one line, and with exit code 0 only when all was done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from ..errors import ChatbotError, InvalidInput
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn a refusal into one clear line and exit code 1."""
+    try:
+        yield
+    except InvalidInput as error:
+        reasons = (f"{name}: {' '.join(messages)}" for name, messages in error.errors.items())
+        raise click.ClickException("; ".join(reasons)) from error
+    except ChatbotError as error:
+        raise click.ClickException(error.detail) from error

@@ -1,0 +1,67 @@
+"""`flask users`: make and shut accounts."""
+
+import secrets
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+from marshmallow import ValidationError
+
+from ..errors import EmailTaken, InvalidInput, UsernameTaken
+from ..schemas.auth import SignupSchema
+from ..services import auth
+from .outcome import told
+
+DEMO = ("ada", "grace", "alan")
+
+group = AppGroup("users", help="Make and shut accounts.")
+
+
+@group.command("create")
+@click.option("--email", prompt=True, help="The e-mail address to log in with.")
+@click.option("--username", prompt=True, help="3 to 32 characters.")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="CHATBOT_PASSWORD",
+              help="8 to 1,024 characters; asked for when not given, or taken from CHATBOT_PASSWORD.")
+@click.option("--admin", is_flag=True, help="May use the routes of administrators.")
+def create(email: str, username: str, password: str, admin: bool) -> None:
+    """Make one account."""
+    with told():
+        user = _sign_up(email, username, password, "admin" if admin else "user")
+    click.echo(f"Created {user['role']} {user['username']} <{user['email']}>.")
+
+
+@group.command("seed")
+def seed() -> None:
+    """Make three demo users and print their passwords, once. Refused in production."""
+    if current_app.config["APP_ENV"] == "production":
+        raise click.ClickException("Demo users are not for production.")
+    made = 0
+    with told():
+        for name in DEMO:
+            password = secrets.token_urlsafe(12)
+            try:
+                user = _sign_up(f"{name}@example.com", name, password, "user")
+            except (EmailTaken, UsernameTaken):
+                click.echo(f"{name} is already there.")
+            else:
+                click.echo(f"{user['email']}  {password}")
+                made += 1
+    click.echo(f"Made {made} demo users.")
+
+
+@group.command("disable")
+@click.argument("email")
+def disable(email: str) -> None:
+    """Shut the account with this e-mail address; its sessions end within 5 seconds."""
+    with told():
+        user = auth.disable(email)
+    click.echo(f"Disabled {user['username']} <{user['email']}>.")
+
+
+def _sign_up(email: str, username: str, password: str, role: str) -> dict[str, object]:
+    fields = {"email": email, "username": username, "password": password, "password_confirm": password}
+    try:
+        account = SignupSchema().load(fields)
+    except ValidationError as error:
+        raise InvalidInput(error.messages_dict) from error
+    return auth.sign_up(account["email"], account["username"], account["password"], role=role)

@@ -1,0 +1,78 @@
+"""What can go wrong, in words. No HTTP: `schemas/problem.py` says which status each has at the door."""
+
+
+class ChatbotError(Exception):
+    """Anything that this application refuses; its text may be shown to the caller."""
+
+    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after = retry_after
+
+
+class InvalidInput(ChatbotError):
+    """A value that no schema can judge by itself; `errors` maps field names to messages."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        super().__init__("The input is not valid.")
+        self.errors = errors
+
+
+class MalformedBody(ChatbotError):
+    """A body that is not the strict JSON object which is expected."""
+
+
+class UnsupportedMediaType(ChatbotError):
+    """A body of another type than JSON."""
+
+
+class Unauthenticated(ChatbotError):
+    """No credential, or one that is not valid (any more)."""
+
+
+class InvalidCredentials(ChatbotError):
+    """Wrong e-mail address or password, or an account that is disabled: which one is never told."""
+
+
+class NotFound(ChatbotError):
+    """Absent, or somebody else's."""
+
+
+class EmailTaken(ChatbotError):
+    """Another account has this e-mail address."""
+
+
+class UsernameTaken(ChatbotError):
+    """Another account has this username."""
+
+
+class ConversationBusy(ChatbotError):
+    """The conversation's last turn is still running."""
+
+
+class Busy(ChatbotError):
+    """More work waits than can be done soon."""
+
+
+class DatabaseBusy(ChatbotError):
+    """Another process held the database's lock for too long."""
+
+
+class DatabaseUnavailable(ChatbotError):
+    """The database cannot be reached."""
+
+
+class StorageFull(ChatbotError):
+    """The database cannot grow or cannot be written."""
+
+
+class SuspiciousClock(ChatbotError):
+    """The clock jumped, so that nothing is deleted by its word alone."""
+
+
+class LeaseLost(ChatbotError):
+    """Another process has taken over this work."""
+
+
+class WrongSchema(ChatbotError):
+    """The database's schema is not the one of this version."""

@@ -1,0 +1,115 @@
+"""Unbound extension objects and the database's connect hook, nothing else."""
+
+import time
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+from apscheduler.schedulers.gevent import GeventScheduler
+from flask_apscheduler import APScheduler
+from flask_cors import CORS
+from flask_jwt_extended import JWTManager
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_migrate import Migrate
+from flask_smorest import Api
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.orm import DeclarativeBase
+
+try:
+    from pysqlite3 import dbapi2 as sqlite
+except ImportError:  # no wheel for this platform
+    import sqlite3 as sqlite
+
+SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
+LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
+LOCK_PAUSE = 0.005  # seconds between two tries; a sleep, so that other greenlets go on
+
+
+class Model(DeclarativeBase):
+    """What every table descends from; constraint names are fixed so that migrations can name them."""
+
+    metadata = sa.MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(model_class=Model, disable_autonaming=True)
+migrate = Migrate()
+jwt = JWTManager()
+limiter = Limiter(key_func=get_remote_address)
+cors = CORS()
+api = Api()
+api.DEFAULT_ERROR_RESPONSE_NAME = None  # each door names its problems itself
+scheduler = APScheduler(GeventScheduler())
+
+
+class BundledSQLite(SQLiteDialect_pysqlite):
+    """SQLAlchemy's dialect of `sqlite+pysqlite3://`: the driver that bundles a sound SQLite, where there is one."""
+
+    driver = "pysqlite3"
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> ModuleType:
+        """Return the DB-API module."""
+        module: ModuleType = sqlite
+        return module
+
+
+registry.register("sqlite.pysqlite3", __name__, BundledSQLite.__name__)
+
+
+def sqlite_is_safe() -> bool:
+    """Tell whether several processes may write one SQLite file."""
+    return tuple(sqlite.sqlite_version_info) >= SAFE_SQLITE
+
+
+def patiently(cursor: Any, statement: str) -> None:
+    """Execute a statement that may find the lock taken; sleeps cooperatively for up to LOCK_PATIENCE seconds.
+
+    SQLite's own waiting would stop every greenlet of the process.
+    """
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            cursor.execute(statement)
+            return
+        except sqlite.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(LOCK_PAUSE)
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def _on_connect(connection: Any, _record: Any) -> None:
+    if not isinstance(connection, sqlite.Connection):
+        return
+    connection.isolation_level = None  # transactions begin where _on_begin says
+    cursor = connection.cursor()
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        patiently(cursor, f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@sa.event.listens_for(sa.Engine, "begin")
+def _on_begin(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite" or connection.get_execution_options().get("migrates"):
+        return
+    cursor = connection.connection.cursor()
+    if connection.get_execution_options().get("writes"):
+        patiently(cursor, "BEGIN IMMEDIATE")
+    else:
+        cursor.execute("BEGIN")
+        # The snapshot is taken here, where a lock is waited for, not in the first query.
+        patiently(cursor, "SELECT 1 FROM sqlite_schema LIMIT 1")
+    cursor.close()
+

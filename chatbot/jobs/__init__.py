@@ -1,0 +1,16 @@
+"""Scheduled work, by Flask-APScheduler inside each gunicorn worker."""
+
+from flask import Flask
+
+from ..extensions import scheduler
+from . import leases, purge
+
+EVERY_LEASE = 5  # seconds; a third of a turn's lease
+EVERY_LOOK = 600  # seconds between two looks whether the purge is due
+
+
+def start(app: Flask) -> None:
+    """Schedule all jobs and start; they run in greenlets of this process, each at most once at a time."""
+    scheduler.add_job("turn-leases", leases.run, args=[app], trigger="interval", seconds=EVERY_LEASE)
+    scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK)
+    scheduler.start()

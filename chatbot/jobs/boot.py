@@ -1,0 +1,39 @@
+"""What a worker does before it serves."""
+
+import gc
+
+import structlog
+from flask import Flask
+
+from ..extensions import sqlite_is_safe
+from ..rag.errors import LLMError
+from ..services import migrations, turns, wiring
+from . import start
+
+log = structlog.get_logger(__name__)
+
+
+def prepare(app: Flask) -> str:
+    """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
+
+    Raises WrongSchema with the command to run.
+    """
+    with app.app_context():
+        migrations.require_current()
+        if app.config["DATABASE_URL"].startswith("sqlite") and not sqlite_is_safe():
+            log.warning("this SQLite has the WAL-reset bug: run no `flask` command that writes beside the server")
+        turns.close_abandoned()
+        model = _warm_up()
+    start(app)
+    gc.collect()
+    gc.freeze()  # what was imported stays; later collections need not look at it
+    return model
+
+
+def _warm_up() -> str:
+    """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
+    try:
+        wiring.llm()
+    except LLMError as error:
+        log.warning("no model", detail=error.detail)
+    return wiring.describe_llm()

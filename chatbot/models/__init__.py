@@ -1,0 +1,7 @@
+"""Tables."""
+
+from .auth import Session, User
+from .chat import ChatMessage, Conversation
+from .lease import Lease
+
+__all__ = ["ChatMessage", "Conversation", "Lease", "Session", "User"]

@@ -1,0 +1,41 @@
+"""Who may come in: users and their sessions."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from ..extensions import Model
+from .columns import Id, Time, now
+
+
+class User(Model):
+    """An account. The `_key` columns are folded forms that make names unique without regard to case."""
+
+    __tablename__ = "users"
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(sa.String(254))
+    email_key: Mapped[str] = mapped_column(sa.String(254 * 3), unique=True)
+    username: Mapped[str] = mapped_column(sa.String(32))
+    username_key: Mapped[str] = mapped_column(sa.String(32 * 3), unique=True)
+    password_hash: Mapped[str] = mapped_column(sa.String(60))
+    role: Mapped[str] = mapped_column(sa.String(8), default="user")
+    email_verified: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Time] = mapped_column(default=now)
+    disabled_at: Mapped[Time | None]
+
+
+class Session(Model):
+    """A login on one device. Refresh tokens are stored as hashes: the current one and the one before it."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    refresh_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    previous_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    created_at: Mapped[Time] = mapped_column(default=now)
+    rotated_at: Mapped[Time] = mapped_column(default=now)
+    expires_at: Mapped[Time] = mapped_column(index=True)
+    ended_at: Mapped[Time | None]

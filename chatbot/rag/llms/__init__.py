@@ -1,0 +1,1 @@
+"""Language models, one adapter a file, named as in `registry.py`."""

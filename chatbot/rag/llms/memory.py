@@ -1,0 +1,33 @@
+"""A model that says what it was told to: for tests, and for trying out an application without one."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from ..errors import LLMError
+from ..types import Finish, FinishReason, LLMOptions, Message
+
+
+class MemoryLLM:
+    """Answers from a script, `llm.says("Hello", " there")`, and repeats the question when the script is empty."""
+
+    def __init__(self, options: LLMOptions | None = None) -> None:
+        self.name = options.model if options else "memory"
+        self.prompts: list[list[Message]] = []
+        self._script: deque[tuple[tuple[str, ...], FinishReason | LLMError]] = deque()
+
+    def says(self, *pieces: str, finish: FinishReason = "stop") -> None:
+        """Script one answer, piece by piece."""
+        self._script.append((pieces, finish))
+
+    def fails(self, error: LLMError, *pieces: str) -> None:
+        """Script one failure, after some pieces or none."""
+        self._script.append((pieces, error))
+
+    def stream(self, messages: Sequence[Message]) -> Iterator[str | Finish]:
+        """Yield the next scripted answer, or the last message's own text; raise what was scripted."""
+        self.prompts.append(list(messages))
+        pieces, end = self._script.popleft() if self._script else ((messages[-1].content,), "stop")
+        yield from pieces
+        if isinstance(end, LLMError):
+            raise end
+        yield Finish(end, self.name, sum(len(m.content.split()) for m in messages), len(pieces))

@@ -1,0 +1,77 @@
+"""What the `openai` package raises, in our words."""
+
+import re
+import time
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import openai
+
+from .. import errors
+
+BY_STATUS: dict[int, type[errors.LLMError]] = {
+    401: errors.UpstreamDenied,
+    403: errors.UpstreamDenied,
+    404: errors.ModelUnavailable,
+    408: errors.UpstreamTimeout,
+    429: errors.UpstreamBusy,
+    503: errors.UpstreamBusy,
+    504: errors.UpstreamTimeout,
+    529: errors.UpstreamBusy,
+}
+MAX_RETRY_AFTER = 3600.0
+
+
+def translate(error: openai.OpenAIError, model: str) -> errors.LLMError:
+    """Return our error for one of the package's; a server's text is never repeated."""
+    if isinstance(error, openai.APITimeoutError):
+        return errors.UpstreamTimeout("The model's server did not begin to answer in time.")
+    if isinstance(error, openai.APIConnectionError):
+        return errors.UpstreamUnreachable("The model's server cannot be reached.")
+    if isinstance(error, openai.APIStatusError):
+        return _from_status(error, model)
+    return errors.UpstreamFailed(f"The request to the model failed ({type(error).__name__}).")
+
+
+def _from_status(error: openai.APIStatusError, model: str) -> errors.LLMError:
+    code = _code(error)
+    if code in {"model_not_found", "model_decommissioned"} or error.status_code == 404:
+        return errors.ModelUnavailable(f"The model {model!r} does not exist at its server: set OPENAI_MODEL.")
+    if code == "insufficient_quota":
+        return errors.UpstreamQuotaExhausted("The account at the model's server has no credit left.")
+    kind = BY_STATUS.get(error.status_code)
+    if kind is None:
+        kind = errors.UpstreamFailed if error.status_code >= 500 else errors.UpstreamRefused
+    detail = f"The model's server answered with status {error.status_code}."
+    return kind(detail, retry_after=retry_after(error.response.headers))
+
+
+def _body(error: openai.APIStatusError) -> Mapping[str, Any]:
+    return error.body if isinstance(error.body, Mapping) else {}
+
+
+def _code(error: openai.APIStatusError) -> str:
+    return str(_body(error).get("code") or _body(error).get("type") or "")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a Retry-After header, given as seconds or as a date (RFC 9110, 10.2.3), at most an hour."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        plain = re.fullmatch(r"\d+(\.\d+)?", value)
+        seconds = float(value) if plain else parsedate_to_datetime(value).timestamp() - time.time()
+    except ValueError:
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def refused_parameter(error: openai.BadRequestError, sent: Mapping[str, Any]) -> str | None:
+    """Return which of the parameters sent this refusal is about, or None."""
+    named = _body(error).get("param")
+    if named in sent:
+        return str(named)
+    text = str(_body(error).get("message", ""))
+    return next((name for name in sent if re.search(rf"\b{name}\b", text)), None)

@@ -1,0 +1,71 @@
+"""Closes connections that outlive their deadline.
+
+A read timeout restarts at each byte, so that a server which only pings, or sends one byte a second, holds
+a request for ever. One thread (a greenlet in the gevent worker) looks at all guarded connections instead.
+"""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+TICK = 0.1  # seconds between two looks: how late a deadline may be noticed
+
+
+class Guard:
+    """One connection and the time (monotonic, seconds) at which it is closed."""
+
+    def __init__(self, fileno: int, deadline: float) -> None:
+        self.deadline = deadline
+        self.expired = False
+        # A duplicate stays valid whatever the owner does with its own descriptor meanwhile.
+        self._socket = socket.socket(fileno=os.dup(fileno))
+
+    def expire(self) -> None:
+        """End the connection under its reader, who then sees an end of file."""
+        self.expired = True
+        with suppress(OSError):  # it may have ended by itself
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Let go of the duplicate."""
+        self._socket.close()
+
+
+class Watchdog:
+    """Guards connections; its thread runs only while there are any."""
+
+    def __init__(self) -> None:
+        self._guards: set[Guard] = set()
+        self._lock = threading.Lock()
+        self._running = False
+
+    @contextmanager
+    def guard(self, fileno: int, deadline: float) -> Iterator[Guard]:
+        """Guard a connection inside the block; its deadline may be moved at any time."""
+        guard = Guard(fileno, deadline)
+        with self._lock:
+            self._guards.add(guard)
+            if not self._running:
+                self._running = True
+                threading.Thread(target=self._watch, name="llm-watchdog", daemon=True).start()
+        try:
+            yield guard
+        finally:
+            with self._lock:
+                self._guards.discard(guard)
+            guard.release()
+
+    def _watch(self) -> None:
+        while True:
+            time.sleep(TICK)
+            now = time.monotonic()
+            with self._lock:
+                for guard in self._guards:
+                    if now >= guard.deadline and not guard.expired:
+                        guard.expire()
+                if not self._guards:
+                    self._running = False
+                    return

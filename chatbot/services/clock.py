@@ -1,0 +1,59 @@
+"""Whether the clock can be believed. The purge deletes by it, so a jump must not be followed at once."""
+
+import time
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from ..models import Lease
+from ..models.columns import now
+from . import leases
+from .transactions import read, write
+
+JUMP = timedelta(hours=1)  # between wall and steady time, while running
+ABSENCE = timedelta(days=7)  # between the newest heartbeat and the first one of a process
+PENALTY = timedelta(hours=24)
+
+log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """Compares wall time with steady time from look to look; its first look compares with the last heartbeat."""
+
+    def __init__(self) -> None:
+        self._wall: datetime | None = None
+        self._steady = 0.0
+
+    def look(self, newest_heartbeat: datetime | None) -> bool:
+        """Return whether the clock is suspicious."""
+        wall, steady = now(), _steady()
+        if self._wall is None:
+            suspicious = newest_heartbeat is not None and abs(wall - newest_heartbeat) > ABSENCE
+        else:
+            passed = timedelta(seconds=steady - self._steady)
+            suspicious = abs((wall - self._wall) - passed) > JUMP
+        self._wall, self._steady = wall, steady
+        return suspicious
+
+
+def heartbeat(name: str, watch: Watch) -> datetime | None:
+    """Look at the clock, leave a heartbeat, and return until when the work of this lease must wait, if at all."""
+    leases.ensure(name)
+    with read() as session:
+        row = session.execute(sa.select(Lease.heartbeat_at, Lease.not_before).where(Lease.name == name)).one()
+    not_before: datetime | None = row.not_before
+    if watch.look(row.heartbeat_at):
+        not_before = now() + PENALTY
+        log.warning("the clock jumped; nothing is purged before", work=name, not_before=not_before.isoformat())
+    with write() as session:
+        values = {"heartbeat_at": now(), "not_before": not_before}
+        session.execute(sa.update(Lease).where(Lease.name == name).values(values))
+    return not_before if not_before and not_before > now() else None
+
+
+def _steady() -> float:
+    # Boot time goes on while a laptop sleeps, monotonic time does not; both ignore a clock that is set.
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()

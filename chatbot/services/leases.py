@@ -1,0 +1,64 @@
+"""Work that one process does at a time, with a fencing token against one that slept too long.
+
+(M. Kleppmann, "How to do distributed locking", 2016: a lease without a fence is no lock.)
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from ..errors import LeaseLost
+from ..models import Lease
+from ..models.columns import now
+from .transactions import write
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease that was taken; valid while nobody has a higher token."""
+
+    name: str
+    token: int
+    length: timedelta
+
+
+def ensure(name: str) -> None:
+    """Make the row of a lease unless it is there."""
+    try:
+        with write() as session:
+            if session.get(Lease, name) is None:
+                session.execute(sa.insert(Lease).values(name=name, token=0))
+    except IntegrityError:
+        pass  # another process made it
+
+
+def acquire(name: str, length: timedelta) -> Held | None:
+    """Take a lease for so long, or return None while somebody else has it."""
+    ensure(name)
+    moment = now()
+    statement = (
+        sa.update(Lease)
+        .where(Lease.name == name, sa.or_(Lease.expires_at.is_(None), Lease.expires_at < moment))
+        .values(token=Lease.token + 1, expires_at=moment + length)
+        .returning(Lease.token)
+    )
+    with write() as session:
+        token = session.scalar(statement)
+    return None if token is None else Held(name, token, length)
+
+
+def confirm(session: Session, held: Held) -> None:
+    """Renew a lease inside the transaction of its work; raises LeaseLost when somebody else has it now."""
+    statement = sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).returning(Lease.token)
+    if session.scalar(statement.values(expires_at=now() + held.length)) is None:
+        raise LeaseLost(f"Another process has taken over: {held.name}.")
+
+
+def release(held: Held, *, completed: bool) -> None:
+    """Give a lease back; `completed` work counts as a run."""
+    values = {"expires_at": None, **({"last_run_at": now(), "not_before": None} if completed else {})}
+    with write() as session:
+        session.execute(sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).values(values))

@@ -1,0 +1,22 @@
+"""Whether the database has the schema that this version of the code was written for."""
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+
+from ..errors import WrongSchema
+from ..extensions import db
+
+
+def require_current() -> None:
+    """Compare the database's revision with the newest migration; raises WrongSchema with what to do."""
+    script = ScriptDirectory(current_app.extensions["migrate"].directory)
+    with db.engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    expected = script.get_current_head()
+    if found == expected:
+        return
+    if found in {revision.revision for revision in script.walk_revisions()} or found is None:
+        at = f"The database is at revision {found or 'none'}, the code at {expected}"
+        raise WrongSchema(f"{at}: run `flask db upgrade`.")
+    raise WrongSchema(f"The database is at revision {found}, which this code does not know: run a newer version.")

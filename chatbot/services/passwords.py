@@ -1,0 +1,106 @@
+"""Passwords: bcrypt over base64(HMAC-SHA-256(key, password)), in a thread of its own.
+
+bcrypt reads at most 72 bytes and stops at NUL; the keyed hash in front of it has 44 characters and none.
+Inline it would stop every stream of the process for 250 ms, so one real thread at nice 15 computes.
+"""
+
+import base64
+import functools
+import hashlib
+import hmac
+import os
+import sys
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import bcrypt
+from flask import current_app
+from gevent.threadpool import ThreadPoolExecutor
+
+from ..errors import Busy, InvalidInput
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
+MAX_WAITING = 64  # hashes; at 250 ms each the last one waits 16 s
+_waiting = threading.BoundedSemaphore(MAX_WAITING)
+
+
+def digest(password: str) -> str:
+    """Return the hash to store; raises Busy when too many wait."""
+    return _apart(bcrypt.hashpw, _keyed(password), bcrypt.gensalt(_rounds())).decode()
+
+
+def verify(password: str, stored: str | None) -> bool:
+    """Compare a password with a stored hash, or with none, in the same time for each; raises Busy."""
+    return _apart(_verify, _keyed(password), stored, _rounds())
+
+
+def is_outdated(stored: str) -> bool:
+    """Tell whether a hash was made at another cost than today's."""
+    return _cost(stored) != _rounds()
+
+
+def refuse_common(password: str, *names: str) -> None:
+    """Raise InvalidInput for a password that everybody tries first, or that is a name of the account."""
+    folded = password.casefold()
+    if folded in _common() or folded in {name.casefold() for name in names}:
+        raise InvalidInput({"password": ["Is too easy to guess."]})
+
+
+@functools.cache
+def _common() -> frozenset[str]:
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS
+
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+@functools.cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)
+
+
+def _apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    if not _waiting.acquire(blocking=False):
+        raise Busy("Too many logins at once.", retry_after=5)
+    try:
+        result: R = _executor().submit(_politely, function, *args, **kwargs).result()
+        return result
+    finally:
+        _waiting.release()
+
+
+def _politely(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    if sys.platform == "linux":  # where a thread has a niceness of its own
+        thread = threading.get_native_id()
+        if os.getpriority(os.PRIO_PROCESS, thread) < 15:
+            os.setpriority(os.PRIO_PROCESS, thread, 15)
+    return function(*args, **kwargs)
+
+
+def _rounds() -> int:
+    return int(current_app.config["BCRYPT_ROUNDS"])
+
+
+def _keyed(password: str) -> bytes:
+    key = hmac.digest(current_app.config["SECRET_KEY"].encode(), b"chatbot password", "sha256")
+    return base64.b64encode(hmac.digest(key, password.encode(), hashlib.sha256))
+
+
+def _cost(stored: str) -> int:
+    parts = stored.split("$")
+    return int(parts[2]) if len(parts) == 4 and parts[2].isdecimal() else 0
+
+
+def _verify(keyed: bytes, stored: str | None, rounds: int) -> bool:
+    """Check at the stored cost, then spend what is missing to today's: 2^c + (2^c + ... + 2^(r-1)) = 2^r."""
+    cost = _cost(stored) if stored else 0
+    if stored is None or not 4 <= cost <= MAX_COST:
+        bcrypt.hashpw(keyed, bcrypt.gensalt(rounds))
+        return False
+    matches = bcrypt.checkpw(keyed, stored.encode())
+    for missing in range(cost, rounds):
+        bcrypt.hashpw(keyed, bcrypt.gensalt(missing))
+    return matches

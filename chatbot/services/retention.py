@@ -1,0 +1,108 @@
+"""The purge: what is older than the retention period goes, in small batches, each committed."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session as DatabaseSession
+
+from ..errors import Busy, SuspiciousClock
+from ..models import ChatMessage, Conversation, Lease, Session
+from ..models.columns import now
+from . import clock, leases
+from .transactions import read, write
+
+NAME = "purge"
+PERIOD = timedelta(days=1)
+LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
+BATCH = 500  # rows; a batch holds SQLite's lock for some milliseconds
+PAUSE = 0.02  # seconds in which writers come in between two batches
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Purged:
+    """How much went."""
+
+    turns: int = 0
+    conversations: int = 0
+    sessions: int = 0
+
+
+def count(older_than: timedelta) -> int:
+    """Return how many turns a purge would delete."""
+    with read() as session:
+        statement = sa.select(sa.func.count()).where(ChatMessage.created_at < now() - older_than)
+        return session.scalar(statement) or 0
+
+
+def purge(older_than: timedelta, *, force: bool = False, on_batch: Callable[[int], None] = lambda _: None) -> Purged:
+    """Delete turns older than this, conversations that this empties, and sessions that expired as long ago.
+
+    Raises SuspiciousClock unless forced, Busy while another purge runs, LeaseLost when another took over.
+    """
+    not_before = clock.heartbeat(NAME, clock.Watch())
+    if not_before and not force:
+        raise SuspiciousClock(f"The clock jumped; nothing is purged before {not_before:%Y-%m-%d %H:%M} UTC.")
+    purged = _purge(older_than, on_batch)
+    if purged is None:
+        raise Busy("Another purge is running.")
+    return purged
+
+
+def purge_if_due(older_than: timedelta, watch: clock.Watch) -> Purged | None:
+    """Purge when a day has passed since the last time and the clock can be believed; else return None."""
+    if clock.heartbeat(NAME, watch) is not None:
+        return None
+    with read() as session:
+        last = session.scalar(sa.select(Lease.last_run_at).where(Lease.name == NAME))
+    if last is not None and now() - last < PERIOD:
+        return None
+    return _purge(older_than, lambda _: None)
+
+
+def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | None:
+    held = leases.acquire(NAME, LENGTH)
+    if held is None:
+        return None
+    cutoff, purged, completed = now() - older_than, Purged(), False
+    try:
+        for delete in (_delete_turns, _delete_sessions):
+            while True:
+                with write() as session:
+                    leases.confirm(session, held)
+                    deleted = delete(session, cutoff, purged)
+                if not deleted:
+                    break
+                on_batch(deleted)
+                time.sleep(PAUSE)
+        completed = True
+    finally:
+        leases.release(held, completed=completed)
+    log.info("purged", turns=purged.turns, conversations=purged.conversations, sessions=purged.sessions)
+    return purged
+
+
+def _delete_turns(session: DatabaseSession, cutoff: datetime, purged: Purged) -> int:
+    oldest = sa.select(ChatMessage.id, ChatMessage.conversation_id).where(ChatMessage.created_at < cutoff)
+    rows = session.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
+    session.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_([row.id for row in rows])))
+    emptied = sorted({row.conversation_id for row in rows})
+    # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
+    session.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
+    remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
+    gone = sa.delete(Conversation).where(Conversation.id.in_(emptied), ~remaining).returning(Conversation.id)
+    purged.turns += len(rows)
+    purged.conversations += len(session.scalars(gone).all())
+    return len(rows)
+
+
+def _delete_sessions(session: DatabaseSession, cutoff: datetime, purged: Purged) -> int:
+    ids = session.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(BATCH)).all()
+    session.execute(sa.delete(Session).where(Session.id.in_(ids)))
+    purged.sessions += len(ids)
+    return len(ids)

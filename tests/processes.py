@@ -1,0 +1,168 @@
+"""Real processes for tests: the scripted upstream and the application under gunicorn, on free ports."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOT_SECONDS = 40.0
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(folder: Path, **settings: str) -> dict[str, str]:
+    """Return a clean environment with our settings: nothing of the caller's shell decides a test."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
+    return {**kept, "INSTANCE_PATH": str(folder), "BCRYPT_ROUNDS": "4", "RATELIMIT_ENABLED": "false", **settings}
+
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+def call(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    token: str = "",
+    headers: Mapping[str, str] = {},
+    seconds: float = 30,
+) -> Answer:
+    """Make one request on a connection of its own; returns status, headers in lower case, and the JSON body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    sent = {"Authorization": f"Bearer {token}"} if token else {}
+    if body is not None:
+        sent["Content-Type"] = "application/json"
+    with contextlib.closing(connection):
+        connection.request(method, path, None if body is None else json.dumps(body), {**sent, **headers})
+        response = connection.getresponse()
+        data = response.read()
+        received = {name.lower(): value for name, value in response.getheaders()}
+        return response.status, received, json.loads(data) if "json" in received.get("content-type", "") else data
+
+
+class Upstream:
+    """The scripted upstream in a process of its own."""
+
+    def __init__(self, *options: str) -> None:
+        command = [sys.executable, "-m", "tests.upstream", *options]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    def log(self) -> list[dict[str, Any]]:
+        """Return the requests that it received."""
+        found: list[dict[str, Any]] = call(self.port, "GET", "/_log")[2]
+        return found
+
+    def counters(self) -> dict[str, int]:
+        """Return its counters."""
+        found: dict[str, int] = call(self.port, "GET", "/_counters")[2]
+        return found
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+class Server:
+    """The application under gunicorn."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.port = folder, free_port()
+        self.log_path = folder / "server.log"
+        self.environment = environment(folder, **{"PORT": str(self.port), **settings})
+
+    def migrate(self) -> "Server":
+        """Bring the database to the code's schema."""
+        self.flask("db", "upgrade")
+        return self
+
+    def flask(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """Run a `flask` command beside the server."""
+        command = [sys.executable, "-m", "flask", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=check)
+
+    def start(self) -> "Server":
+        """Start and wait until it is ready."""
+        self.spawn()
+        deadline = time.monotonic() + BOOT_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                if call(self.port, "GET", "/readyz", seconds=5)[0] == 200:
+                    return self
+            time.sleep(0.05)
+        raise RuntimeError(self.log())
+
+    def spawn(self) -> None:
+        """Start without waiting."""
+        command = [sys.executable, "-m", "gunicorn", "-c", "chatbot/server.py", "wsgi:app"]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )
+
+    def workers(self) -> list[int]:
+        """Return the pids of the worker processes."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if "embedded.py" not in Path(f"/proc/{pid}/cmdline").read_text()]
+
+    def log(self) -> str:
+        """Return what it wrote so far."""
+        return self.log_path.read_text()
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return its log lines."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def stop(self) -> int:
+        """End it as an operator would; returns its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(30)
+
+    def kill(self) -> None:
+        """Kill arbiter and workers at once."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def call(self, method: str, path: str, body: Any = None, token: str = "", **options: Any) -> Answer:
+        """Make one request."""
+        return call(self.port, method, path, body, token, **options)
+
+    def sign_in(self, name: str = "ada") -> str:
+        """Make an account and return its access token."""
+        account = {"email": f"{name}@example.org", "password": "a sound passphrase"}
+        self.call("POST", "/api/users/signup/", {**account, "username": name, "password_confirm": account["password"]})
+        token: str = self.call("POST", "/api/users/login/", account)[2]["access_token"]
+        return token
+
+
+@contextlib.contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Server]:
+    """Migrate and run a server for the time of a block."""
+    server = Server(folder, **settings).migrate().start()
+    try:
+        yield server
+    finally:
+        server.stop()
