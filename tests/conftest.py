@@ -100,7 +100,7 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
 
     def make(**settings: str) -> Flask:
         given = {"DATABASE_URL": database_url, "LLM": "memory", "APP_ENV": "testing", "LOG_LEVEL": "warning"}
-        app = create_app(config.load(environment(tmp_path, **given, **settings), env_file=tmp_path / ".env"))
+        app = create_app(config.load(environment(tmp_path, **{**given, **settings}), env_file=tmp_path / ".env"))
         made.append(app)
         return app
 

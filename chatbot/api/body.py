@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 from flask import Request, request
 from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..errors import InvalidInput, MalformedBody, UnsupportedMediaType
 
@@ -34,7 +35,11 @@ def json_body(req: Request = request) -> dict[str, Any]:
     """Return the request's body; raises UnsupportedMediaType, MalformedBody and, over the limit, status 413."""
     if req.mimetype != "application/json" or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType("Send application/json in UTF-8.")
-    return parse(req.get_data())
+    data = req.get_data()
+    # A body without a length is cut at the limit, silently (werkzeug 3.1, LimitedStream.readall).
+    if req.content_length is None and req.max_content_length and len(data) >= req.max_content_length:
+        raise RequestEntityTooLarge
+    return parse(data)
 
 
 def parse(data: bytes) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def _check(value: Any) -> None:
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()
-        if depth > DEEPEST:
+        if depth > DEEPEST and isinstance(item, dict | list):
             raise MalformedBody(f"The body is nested over {DEEPEST} levels deep.")
         if isinstance(item, dict):
             waiting.extend((part, depth + 1) for pair in item.items() for part in pair)

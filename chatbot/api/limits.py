@@ -2,11 +2,14 @@
 
 import hashlib
 import ipaddress
+import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from ..errors import MalformedBody, UnsupportedMediaType
 from ..extensions import limiter
@@ -18,10 +21,11 @@ View = Callable[..., Any]
 
 def by_address() -> str:
     """Count the caller's address; of IPv6 the /64, which is one household."""
-    address = ipaddress.ip_address(request.remote_addr or "0.0.0.0")  # noqa: S104 - a key, not a place to listen
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)
+    address = request.remote_addr or "unknown"
+    with suppress(ValueError):  # a Unix socket has no address, a proxy may write what it likes
+        if isinstance(ipaddress.ip_address(address), ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((address, 64), strict=False))
+    return address
 
 
 def by_user() -> str:
@@ -30,10 +34,13 @@ def by_user() -> str:
 
 
 def by_account() -> str:
-    """Count the account that a login names, existing or not, whatever its case."""
+    """Count the account that a login names, existing or not, whatever its case.
+
+    A body that is refused later counts as no account: Flask-Limiter takes an error here for a dead storage.
+    """
     try:
         named = str(body.json_body().get("email", ""))
-    except (MalformedBody, UnsupportedMediaType):
+    except (MalformedBody, UnsupportedMediaType, HTTPException):
         named = ""
     return hashlib.sha256(auth.folded(named.strip()).encode()).hexdigest()
 
@@ -67,7 +74,7 @@ def _announce(response: Response) -> Response:
     current = limiter.current_limits
     if current:
         tightest = min(current, key=lambda one: (one.remaining, -one.reset_at))
-        seconds = max(1, round(tightest.reset_at - time.time()))
+        seconds = max(1, math.ceil(tightest.window.reset_time - time.time()))
         response.headers["RateLimit-Limit"] = str(tightest.limit.amount)
         response.headers["RateLimit-Remaining"] = str(max(0, tightest.remaining))
         response.headers["RateLimit-Reset"] = str(seconds)

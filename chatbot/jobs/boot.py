@@ -27,6 +27,7 @@ def prepare(app: Flask) -> str:
     start(app)
     gc.collect()
     gc.freeze()  # what was imported stays; later collections need not look at it
+    gc.enable()
     return model
 
 

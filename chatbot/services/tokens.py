@@ -10,13 +10,13 @@ import hmac
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import jwt
 from flask import current_app
-from flask_jwt_extended import create_access_token, decode_token
-from flask_jwt_extended.exceptions import JWTExtendedException
+from flask_jwt_extended import create_access_token
 
 from ..errors import Unauthenticated
 
@@ -32,7 +32,6 @@ class Claims:
 
     user_id: UUID
     session_id: UUID
-    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +86,26 @@ def read_access(token: str) -> Claims:
     try:
         if jwt.get_unverified_header(token).keys() - {"alg", "typ"}:
             raise Unauthenticated("The access token is not valid.")
-        claims = decode_token(token)
-        if any(type(claims.get(name)) is not kind for name, kind in CLAIMS.items()) or claims["type"] != "access":
+        claims = _decode(token)
+        odd = any(type(claims[name]) is not kind for name, kind in CLAIMS.items())
+        if odd or claims["type"] != "access" or claims["exp"] - claims["iat"] > ACCESS_LIFETIME.total_seconds():
             raise Unauthenticated("The access token is not valid.")
-        expires_at = datetime.fromtimestamp(claims["exp"], UTC)
-        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), expires_at)
-    except (jwt.PyJWTError, JWTExtendedException, ValueError, OverflowError, RecursionError) as error:
+        return Claims(UUID(claims["sub"]), UUID(claims["sid"]))
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise Unauthenticated("The access token is not valid.") from error
+
+
+def _decode(token: str) -> dict[str, Any]:
+    # Not flask_jwt_extended.decode_token: it calls a token without `type` an access token.
+    config = current_app.config
+    return jwt.decode(
+        token,
+        config["JWT_SECRET_KEY"],
+        algorithms=config["JWT_DECODE_ALGORITHMS"],
+        audience=config["JWT_DECODE_AUDIENCE"],
+        issuer=config["JWT_DECODE_ISSUER"],
+        options={"require": list(CLAIMS)},
+    )
 
 
 def _refresh(session_id: UUID, secret: bytes) -> Refresh:

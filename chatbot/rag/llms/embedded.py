@@ -48,7 +48,7 @@ def on_end_of_input(then: threading.Event | None) -> None:
     """Watch standard input; at its end set the event, or, without one, leave at once."""
 
     def watch() -> None:
-        while sys.stdin.buffer.read(4096):
+        while os.read(0, 4096):  # not sys.stdin: its lock would be held when the interpreter ends
             pass
         if then is None:
             os._exit(0)

@@ -1,0 +1,32 @@
+"""The API document and Swagger UI."""
+
+import pytest
+from flask.testing import FlaskClient
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+
+def test_document_is_valid_openapi_31(client: FlaskClient) -> None:
+    document = client.get("/api/openapi.json").get_json()
+    assert document["openapi"].startswith("3.1")
+    OpenAPIV31SpecValidator(document).validate()
+
+
+def test_document_names_the_fixed_endpoints(client: FlaskClient) -> None:
+    paths = client.get("/api/openapi.json").get_json()["paths"]
+    assert {"/api/users/signup/", "/api/users/login/", "/api/chat/", "/api/chat-history/"} <= set(paths)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("", "text/html"), ("start.js", "text/javascript"), ("swagger-ui.css", "text/css"),
+                                            ("swagger-ui-bundle.js", "text/javascript"), ("favicon-32x32.png", "image/png")])
+def test_swagger_ui_comes_from_this_machine(client: FlaskClient, name: str, kind: str) -> None:
+    response = client.get(f"/api/docs/{name}")
+    assert (response.status_code, response.mimetype) == (200, kind)
+    response.close()
+    if not name:
+        assert "http" not in response.text
+        assert "default-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("name", ["../__init__.py", "%2e%2e/__init__.py", "nothing.js", "..\\__init__.py", "/etc/passwd"])
+def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
+    assert client.get(f"/api/docs/{name}").status_code == 404

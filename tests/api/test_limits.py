@@ -1,0 +1,113 @@
+"""Rate limits."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.conftest import MakeApp, Person, join
+
+LIMITS = {
+    "RATELIMIT_ENABLED": "true",
+    "RATE_LOGIN_ACCOUNT": "3 per minute",
+    "RATE_LOGIN_ADDRESS": "5 per minute",
+    "RATE_LOGIN_GLOBAL": "8 per minute",
+    "RATE_SIGNUP_ADDRESS": "4 per minute",
+    "RATE_CHAT_USER": "2 per minute; 50 per hour",
+    "RATE_CHAT_ADDRESS": "3 per minute",
+    "RATE_REFRESH_ADDRESS": "2 per minute",
+    "TRUSTED_PROXIES": "1",
+}
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> Flask:
+    return make_app(**LIMITS)
+
+
+def log_in(client: FlaskClient, email: object, address: str = "10.0.0.1") -> int:
+    body = {"email": email, "password": "guess guess"}
+    return client.post("/api/users/login/", json=body, headers={"X-Forwarded-For": address}).status_code
+
+
+def test_one_account_from_many_addresses_is_limited(client: FlaskClient) -> None:
+    emails = ["a@example.org", "A@example.org", " a@EXAMPLE.org", "a@example.org"]
+    assert [log_in(client, email, f"10.0.{n}.1") for n, email in enumerate(emails)] == [401, 401, 401, 429]
+
+
+def test_many_accounts_from_one_address_are_limited(client: FlaskClient) -> None:
+    assert [log_in(client, f"u{n}@example.org") for n in range(6)] == [401] * 5 + [429]
+
+
+def test_everybody_together_is_limited(client: FlaskClient) -> None:
+    tries = [log_in(client, f"u{n}@example.org", f"10.0.{n}.1") for n in range(9)]
+    assert tries == [401] * 8 + [429]
+
+
+def test_one_ipv6_household_is_one_address(client: FlaskClient) -> None:
+    tries = [log_in(client, f"u{n}@example.org", f"2001:db8:1:2::{n + 1}") for n in range(6)]
+    assert tries == [401] * 5 + [429]
+    assert log_in(client, "u9@example.org", "2001:db8:1:3::1") == 401
+
+
+def test_odd_address_and_odd_body_are_counted_too(client: FlaskClient) -> None:
+    tries = [log_in(client, {"a": n}, "not an address") for n in range(6)]
+    assert tries == [400] * 5 + [429]
+
+
+def test_body_that_cannot_be_read_does_not_switch_limits_off(client: FlaskClient) -> None:
+    for data, kind in ((b"{", "application/json"), (b"x", "text/plain"), (b"x" * 1_100_000, "application/json")):
+        client.post("/api/users/login/", data=data, content_type=kind)
+    assert [log_in(client, "a@example.org") for _ in range(4)].count(429) >= 1
+
+
+def test_signups_and_refreshes_are_limited(client: FlaskClient) -> None:
+    assert [client.post("/api/users/signup/", json={}).status_code for _ in range(5)] == [400] * 4 + [429]
+    assert [client.post("/api/users/refresh/", json={}).status_code for _ in range(3)] == [400] * 2 + [429]
+
+
+def test_chat_is_limited_per_user_and_per_address(app: Flask) -> None:
+    a, b = join(app.test_client(), "anna"), join(app.test_client(), "bert")
+    assert [a.says("Hi").status_code for _ in range(3)] == [200, 200, 429]
+    assert [b.says("Hi").status_code for _ in range(2)] == [200, 429]  # the fourth from this address
+    assert a.call("GET", "/api/chat-history/").status_code == 200
+
+
+def test_answers_announce_the_tightest_limit(app: Flask) -> None:
+    person = join(app.test_client(), "anna")
+    headers = [person.says("Hi").headers for _ in range(3)]
+    assert [h["RateLimit-Limit"] for h in headers] == ["2"] * 3
+    assert [h["RateLimit-Remaining"] for h in headers] == ["1", "0", "0"]
+    assert all(0 < int(h["RateLimit-Reset"]) <= 60 for h in headers)
+    assert "Retry-After" not in headers[1]
+    assert 0 < int(headers[2]["Retry-After"]) <= 60
+
+
+def test_refused_message_is_a_problem_and_stores_nothing(app: Flask) -> None:
+    person = join(app.test_client(), "anna")
+    for _ in range(2):
+        person.says("Hi")
+    body = person.says("One too many").get_json()
+    assert (body["code"], body["status"], body["retryable"]) == ("rate_limited", 429, True)
+    assert len(person.history()) == 2
+
+
+def test_forwarded_addresses_are_believed_only_behind_a_proxy(make_app: MakeApp) -> None:
+    client = make_app(**{**LIMITS, "TRUSTED_PROXIES": "0"}).test_client()
+    assert [log_in(client, f"u{n}@example.org", f"10.0.{n}.1") for n in range(6)] == [401] * 5 + [429]
+
+
+def test_limits_can_be_switched_off(make_app: MakeApp) -> None:
+    client = make_app(**{**LIMITS, "RATELIMIT_ENABLED": "false"}).test_client()
+    assert {log_in(client, "a@example.org") for _ in range(12)} == {401}
+
+
+def test_limits_go_on_in_memory_when_redis_is_away(make_app: MakeApp) -> None:
+    client = make_app(**{**LIMITS, "REDIS_URL": "redis://127.0.0.1:9/0"}).test_client()
+    assert [log_in(client, f"u{n}@example.org") for n in range(6)] == [401] * 5 + [429]
+
+
+def test_person_is_counted_by_account_not_by_token(app: Flask) -> None:
+    person = join(app.test_client(), "anna")
+    tokens = person.client.post("/api/users/refresh/", json={"refresh_token": person.refresh_token}).get_json()
+    other = Person(person.client, "anna", person.id, tokens["access_token"], "")
+    assert [p.says("Hi").status_code for p in (person, other, person)] == [200, 200, 429]

@@ -1,0 +1,93 @@
+"""What holds for every route, generated from the routes that there are."""
+
+import re
+from uuid import uuid4
+
+import pytest
+from flask import Flask
+
+from chatbot.extensions import api
+from tests.conftest import Person
+
+OPEN = {
+    "users.sign_up", "users.log_in", "users.refresh", "health.get_health", "health.get_readiness",
+    "docs.get_document", "docs.get_page", "docs.get_file",
+}  # fmt: skip
+BODIES = {
+    "chat.create_turn": {"message": "Hi"},
+    "users.change_me": {"username": "another"},
+}
+
+
+def routes(app: Flask) -> list[tuple[str, str, str]]:
+    """Return (endpoint, method, path) of every route."""
+    return [
+        (rule.endpoint, method, rule.rule)
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if rule.endpoint != "static"
+    ]
+
+
+def filled(path: str, identity: str) -> str:
+    return re.sub(r"<[^>]+>", identity, path)
+
+
+def test_there_is_no_static_folder_and_no_unlisted_open_route(app: Flask) -> None:
+    known = {endpoint for endpoint, _, _ in routes(app)}
+    assert OPEN <= known
+    assert "static" not in {rule.endpoint for rule in app.url_map.iter_rules()}
+
+
+def test_without_credential_every_route_but_the_open_ones_is_401(app: Flask) -> None:
+    client = app.test_client()
+    for endpoint, method, path in routes(app):
+        status = client.open(filled(path, str(uuid4())), method=method, json=BODIES.get(endpoint)).status_code
+        assert (status == 401) == (endpoint not in OPEN or endpoint in {"users.log_in", "users.refresh"} and status == 401)
+
+
+def test_after_logout_every_route_but_the_open_ones_is_401(app: Flask, ada: Person) -> None:
+    ada.call("POST", "/api/users/logout/")
+    for endpoint, method, path in routes(app):
+        if endpoint not in OPEN:
+            assert ada.call(method, filled(path, str(uuid4())), BODIES.get(endpoint)).status_code == 401
+
+
+def test_somebody_elses_id_is_as_absent_as_a_random_one(app: Flask, ada: Person, eve: Person) -> None:
+    turn = ada.says("canary").get_json()
+    with_ids = [(m, p) for e, m, p in routes(app) if "<" in p and e not in OPEN]
+    assert ("GET", "/api/chat/<uuid:turn_id>/") in with_ids
+    for method, path in with_ids:
+        answers = []
+        for identity in (turn["id"], str(uuid4())):
+            response = eve.call(method, filled(path, identity))
+            body = response.get_json()
+            assert (response.status_code, body.pop("instance")) == (404, filled(path, identity))
+            body.pop("request_id")
+            answers.append((body, sorted(response.headers.keys())))
+        assert answers[0] == answers[1]
+        assert ada.call(method, filled(path, turn["id"])).status_code == 200
+
+
+def test_wrong_method_is_405_with_the_right_ones(ada: Person) -> None:
+    response = ada.call("DELETE", "/api/chat/")
+    assert (response.status_code, response.get_json()["code"]) == (405, "method_not_allowed")
+    assert "POST" in response.headers["Allow"]
+
+
+@pytest.mark.parametrize("path", ["/", "/api/", "/api/chat/not-a-uuid/", "/api/nothing/", "/static/x", "/api/chat/\0/"])
+def test_unknown_path_is_a_404_problem(ada: Person, path: str) -> None:
+    response = ada.call("GET", path)
+    assert (response.status_code, response.get_json()["code"]) == (404, "not_found")
+    assert response.content_type == "application/problem+json"
+
+
+def test_every_route_of_the_api_is_documented_with_its_problems(app: Flask) -> None:
+    document = api.spec.to_dict()
+    for endpoint, method, path in routes(app):
+        if endpoint.startswith("docs."):
+            continue
+        operation = document["paths"][re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path)][method.lower()]
+        assert operation["summary"].endswith(".")
+        assert ("401" in operation["responses"]) == (endpoint not in OPEN - {"users.log_in", "users.refresh"})
+        assert bool(operation.get("security")) == (endpoint not in OPEN)
