@@ -88,6 +88,18 @@ async def good(reply: Reply, finish: str = "stop") -> None:
     await reply.end()
 
 
+async def whole(reply: Reply) -> None:
+    """Answer a request that does not ask for a stream."""
+    tokens = reply.tokens()
+    await asyncio.sleep(reply.pace.first + reply.pace.interval * len(tokens))
+    message = {"role": "assistant", "content": "".join(tokens)}
+    body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": reply.request["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}  # fmt: skip
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    await reply.write(head.encode() + data)
+
+
 async def begun(reply: Reply) -> None:
     await reply.open()
     await reply.token("Half an")
@@ -285,7 +297,7 @@ class Upstream:
         reply = Reply(writer, request, self.pace)
         fault = FAULT.search(reply.question)
         if fault is None:
-            await good(reply)
+            await (good if request.get("stream") else whole)(reply)
             self.counters["answered"] += 1
             return True
         await FAULTS[fault[1]](reply, fault[2] or "")

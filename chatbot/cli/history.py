@@ -13,6 +13,11 @@ from .outcome import told
 group = AppGroup("history", help="What is kept of the conversations.")
 
 
+def watched() -> bool:
+    """Tell whether a person looks at standard error."""
+    return sys.stderr.isatty()
+
+
 @group.command("purge")
 @click.option("--days", type=click.IntRange(min=1, max=36_500), help="Age in days; default: RETENTION_DAYS.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
@@ -26,6 +31,6 @@ def purge(days: int | None, dry_run: bool, force: bool) -> None:
         if dry_run:
             click.echo(f"Would delete {total} turns older than {days} days.")
             return
-        with click.progressbar(length=total, label="Purging", hidden=not sys.stderr.isatty(), file=sys.stderr) as bar:
+        with click.progressbar(length=total, label="Purging", hidden=not watched(), file=sys.stderr) as bar:
             purged = retention.purge(older_than, force=force, on_batch=bar.update)
     click.echo(f"Deleted {purged.turns} turns and {purged.conversations} conversations older than {days} days.")

@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, Regexp
 
-from .fields import Moment
+from .fields import NO_NUL, Moment
 
 USERNAME = [
     Length(3, 32),
@@ -34,15 +34,15 @@ class SignupSchema(Schema):
 class LoginSchema(Schema):
     """An e-mail address and a password."""
 
-    email = fields.String(required=True, validate=Length(1, 254), metadata={"example": "ada@example.com"})
+    email = fields.String(required=True, validate=Length(1, 254), metadata=NO_NUL | {"example": "ada@example.com"})
     password = fields.String(required=True, load_only=True, validate=Length(1, 1024),
-                             metadata={"format": "password", "example": "correct horse battery"})
+                             metadata=NO_NUL | {"format": "password", "example": "correct horse battery"})
 
 
 class RefreshSchema(Schema):
     """A refresh token, which is spent by this."""
 
-    refresh_token = fields.String(required=True, validate=Length(1, 200))
+    refresh_token = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
 
 
 class ProfileSchema(Schema):

@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import Moment
+from .fields import NO_NUL, Moment
 from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
@@ -23,7 +23,7 @@ class MessageSchema(Schema):
     """A message to the bot; without a conversation it opens a new one."""
 
     message = fields.String(required=True, validate=[Length(1, LONGEST_MESSAGE), not_blank],
-                            metadata={"example": "What is the capital of France?"})
+                            metadata=NO_NUL | {"example": "What is the capital of France?"})
     conversation_id = fields.UUID()
 
 

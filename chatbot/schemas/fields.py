@@ -6,6 +6,10 @@ from typing import Any
 from marshmallow import fields
 
 
+# What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
+NO_NUL = {"pattern": r"^[^\u0000]*$"}
+
+
 class Moment(fields.DateTime):
     """A time in ISO 8601, UTC, with `Z` (RFC 3339)."""
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from ..errors import DatabaseBusy, DatabaseUnavailable, StorageFull
-from ..extensions import LOCK_PATIENCE, db
+from ..extensions import LOCK_PATIENCE, db, sqlite
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
@@ -57,7 +57,7 @@ def _translated() -> Iterator[None]:
         yield
     except PoolTimeout as error:
         raise DatabaseBusy("The database is busy.", retry_after=1) from error
-    except OperationalError as error:
+    except (OperationalError, sqlite.OperationalError) as error:  # the latter from BEGIN, which we send ourselves
         raise _in_our_words(error) from error
     except DBAPIError as error:
         if not error.connection_invalidated:
@@ -65,8 +65,8 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable("The database cannot be reached.", retry_after=5) from error
 
 
-def _in_our_words(error: OperationalError) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
-    text = str(error.orig).lower()
+def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
+    text = str(getattr(error, "orig", error)).lower()
     if "locked" in text:
         return DatabaseBusy("The database is busy.", retry_after=1)
     if any(sign in text for sign in FULL):

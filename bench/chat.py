@@ -1,0 +1,162 @@
+"""`make bench`: chat requests per second and added latency, beside the upstream itself and the plain view.
+
+Everything runs on this machine. The three are loaded in turns, several rounds, and medians are told. The
+run fails when any answer is not the answer to its own question, or when a bound of the issue is missed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bench.load import Result, Target, load
+from tests.processes import ROOT, Server, Upstream, call, free_port, running
+
+CLIENTS = 64
+MOST_ADDED = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms
+Rounds = dict[str, list[Result]]
+
+
+@contextlib.contextmanager
+def plain(folder: Path, upstream: Upstream) -> Iterator[int]:
+    """Run the plain view as its authors would: threads, as many as there are clients."""
+    port = free_port()
+    environment = {**os.environ, "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "none", "PLAIN_DATABASE": str(folder / "plain.db")}
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", str(CLIENTS // 2),
+               "--no-control-socket", "--keep-alive", "15", "bench.plain:app"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                if call(port, "GET", "/readyz")[0] == 200:
+                    break
+            time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def direct_text(body: bytes) -> str:
+    """Return the text of an event stream of chat-completion chunks."""
+    events = (json.loads(line[6:]) for line in body.splitlines() if line.startswith(b"data: {"))
+    return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
+
+
+def targets(server: Server, upstream: Upstream, plain_port: int) -> list[Target]:
+    """Return the three that are compared."""
+    token = server.sign_in()
+
+    def completion(question: str) -> dict[str, Any]:
+        return {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
+
+    def answer(body: bytes) -> str:
+        return str(json.loads(body)["bot_response"])
+
+    def message(question: str) -> dict[str, object]:
+        return {"message": question}
+
+    return [
+        Target("upstream", upstream.port, "/v1/chat/completions", completion, direct_text),
+        Target("plain view", plain_port, "/api/chat/", message, answer),
+        Target("chatbot", server.port, "/api/chat/", message, answer, {"Authorization": f"Bearer {token}"}),
+    ]
+
+
+def compare(first: float, seconds: float, rounds: int) -> Rounds:
+    """Load the three in turns with an upstream of so many seconds."""
+    found: Rounds = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder, upstream = Path(name), Upstream("--first", str(first))
+        try:
+            with running(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning") as server, plain(folder, upstream) as port:
+                compared = targets(server, upstream, port)
+                for target in compared:
+                    load(target, CLIENTS, 1.0)  # warm
+                for number in range(rounds):
+                    for target in compared[number % 3 :] + compared[: number % 3]:
+                        found.setdefault(target.name, []).append(load(target, CLIENTS, seconds))
+        finally:
+            upstream.stop()
+    return found
+
+
+def median(results: list[Result], figure: str) -> float:
+    """Return the median of a figure over the rounds."""
+    return statistics.median(getattr(result, figure) for result in results)
+
+
+def tell(title: str, found: Rounds) -> None:
+    """Print one table."""
+    print(f"\n{title}, {CLIENTS} clients, {os.cpu_count()} cores, median of {len(found['chatbot'])} rounds")
+    print(f"{'':12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'of upstream':>13}{'added p50':>11}")
+    base, wait = median(found["upstream"], "rate"), median(found["upstream"], "p50")
+    for name, results in found.items():
+        rate, p50, p99 = (median(results, figure) for figure in ("rate", "p50", "p99"))
+        print(f"{name:12}{rate:12.0f}{p50:10.1f}{p99:10.1f}{rate / base:13.2f}{p50 - wait:11.1f}")
+
+
+def boot(rounds: int) -> float:
+    """Return the median seconds from the start of gunicorn to its first 200, without the model."""
+    times = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as name:
+            server = Server(Path(name), OPENAI_BASE_URL="http://127.0.0.1:9/v1").migrate()
+            started = time.monotonic()
+            server.start()
+            times.append(time.monotonic() - started)
+            server.stop()
+    return statistics.median(times)
+
+
+def generation() -> float:
+    """Return the embedded model's tokens per second, one answer at a time, as its server counts them."""
+    with tempfile.TemporaryDirectory() as name, running(Path(name)) as server:
+        token = server.sign_in()
+        while "Chatbot API listens" not in server.log():
+            time.sleep(0.1)
+        tokens = seconds = 0.0
+        for subject in ("the sea", "a small town", "winter", "bread", "the moon"):
+            started = time.monotonic()
+            turn = server.call("POST", "/api/chat/", {"message": f"Write a long story about {subject}."}, token, seconds=120)[2]
+            seconds += time.monotonic() - started
+            tokens += turn["usage"]["completion_tokens"]
+    return tokens / seconds
+
+
+def main() -> int:
+    """Measure, print, and return how many bounds were missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    fast = compare(0.0, options.seconds, options.rounds)
+    tell("Upstream of 0 ms", fast)
+    slow = compare(0.5, options.seconds, options.rounds)
+    tell("Upstream of 500 ms", slow)
+    ahead = median(fast["chatbot"], "rate") / median(fast["plain view"], "rate")
+    added = median(slow["chatbot"], "p50") - median(slow["upstream"], "p50")
+    start, rate = boot(options.rounds), generation()
+    bounds = [
+        (f"{ahead:.2f} x the plain view's requests/s (must: more than 1)", ahead > 1),
+        (f"{added:.1f} ms added at the median, upstream of 500 ms (must: at most {MOST_ADDED:.0f})", added <= MOST_ADDED),
+        (f"{start:.2f} s from start to the first 200, without the model (must: at most 3)", start <= 3),
+        (f"{rate:.0f} tokens/s of the embedded model (must: more than 20)", rate > 20),
+    ]
+    print()
+    for text, held in bounds:
+        print(f"{'ok    ' if held else 'MISSED'} {text}")
+    return sum(not held for _, held in bounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

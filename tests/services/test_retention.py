@@ -1,0 +1,215 @@
+"""The purge: what goes, what stays, and whose word is believed."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from flask import Flask
+
+from chatbot.errors import Busy, LeaseLost, SuspiciousClock
+from chatbot.extensions import db
+from chatbot.models import ChatMessage, Conversation, Lease, Session
+from chatbot.models.columns import now
+from chatbot.services import clock, leases, retention
+from chatbot.services.transactions import read, write
+from tests.conftest import Person
+
+MONTH = timedelta(days=30)
+
+
+def age(message: str, days: float) -> None:
+    """Make a turn as old as this."""
+    with write() as session:
+        moment = now() - timedelta(days=days)
+        session.execute(db.update(ChatMessage).where(ChatMessage.user_message == message).values(created_at=moment))
+
+
+def test_old_turns_go_and_young_ones_stay(app: Flask, ada: Person, eve: Person) -> None:
+    old = ada.says("old").get_json()["conversation_id"]
+    ada.says("young, in the same conversation", conversation_id=old)
+    gone = eve.says("alone").get_json()["conversation_id"]
+    with app.app_context():
+        age("old", 30.01)
+        age("alone", 400)
+        age("young, in the same conversation", 29.99)
+        assert retention.count(MONTH) == 2
+        purged = retention.purge(MONTH)
+        assert (purged.turns, purged.conversations) == (2, 1)
+        with read() as session:
+            assert session.get(Conversation, UUID(old)) is not None
+            assert session.get(Conversation, UUID(gone)) is None
+    assert [turn["user_message"] for turn in ada.history()] == ["young, in the same conversation"]
+    assert eve.history() == []
+
+
+def test_conversation_goes_on_after_its_beginning_is_gone(app: Flask, ada: Person) -> None:
+    conversation = ada.says("old").get_json()["conversation_id"]
+    ada.says("middle", conversation_id=conversation)
+    with app.app_context():
+        age("old", 31)
+        retention.purge(MONTH)
+    assert ada.says("new", conversation_id=conversation).status_code == 200
+
+
+def test_sessions_go_when_they_expired_as_long_ago(app: Flask, ada: Person, eve: Person) -> None:
+    with app.app_context():
+        with write() as session:
+            session.execute(
+                db.update(Session).where(Session.user_id == UUID(eve.id)).values(expires_at=now() - timedelta(days=31))
+            )
+        assert retention.purge(MONTH).sessions == 1
+        with read() as session:
+            assert session.scalars(db.select(Session.user_id)).all() == [UUID(ada.id)]
+
+
+def test_work_is_done_in_small_batches_each_committed(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        ada.says(f"m{number}")
+        with app.app_context():
+            age(f"m{number}", 40 + number)
+    monkeypatch.setattr(retention, "BATCH", 2)
+    left: list[int] = []
+
+    def look(_: int) -> None:
+        with db.engine.connect() as connection:
+            left.append(connection.scalar(db.select(db.func.count()).select_from(ChatMessage)) or 0)
+
+    with app.app_context():
+        assert retention.purge(MONTH, on_batch=look).turns == 5
+    assert left == [3, 1, 0]
+
+
+def test_every_table_that_hangs_on_a_turn_or_a_conversation_is_known_here() -> None:
+    """A new table fails this until it has its line in `retention._purge` and its test above."""
+    names = {"chat_messages", "conversations"}
+    hanging = {
+        table.name
+        for table in db.metadata.tables.values()
+        if any(key.column.table.name in names for key in table.foreign_keys)
+    }
+    assert hanging == {"chat_messages"}
+
+
+def test_second_purge_at_the_same_time_is_refused(context: Flask) -> None:
+    held = leases.acquire("purge", timedelta(minutes=1))
+    assert held is not None
+    with pytest.raises(Busy):
+        retention.purge(MONTH)
+    assert retention.purge_if_due(MONTH, clock.Watch()) is None
+    leases.release(held, completed=False)
+    assert retention.purge(MONTH).turns == 0
+
+
+def test_leader_that_slept_too_long_is_fenced_off(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        ada.says(f"m{number}")
+        with app.app_context():
+            age(f"m{number}", 40)
+    monkeypatch.setattr(retention, "BATCH", 2)
+
+    def overtaken(_: int) -> None:
+        with write() as session:  # its lease ran out while it slept
+            session.execute(db.update(Lease).values(expires_at=now() - timedelta(seconds=1)))
+        assert leases.acquire("purge", timedelta(minutes=1)) is not None
+
+    with app.app_context(), pytest.raises(LeaseLost):
+        retention.purge(MONTH, on_batch=overtaken)
+    assert len(ada.history()) == 2
+
+
+def test_daily_purge_runs_once_a_day_however_many_look(context: Flask) -> None:
+    first, second = clock.Watch(), clock.Watch()
+    assert retention.purge_if_due(MONTH, first) is not None
+    assert retention.purge_if_due(MONTH, second) is None
+    assert retention.purge_if_due(MONTH, first) is None
+    with write() as session:
+        session.execute(db.update(Lease).values(last_run_at=now() - timedelta(days=1, seconds=1)))
+    assert retention.purge_if_due(MONTH, second) is not None
+    assert retention.purge_if_due(MONTH, first) is None
+
+
+class Time:
+    """Wall and steady time that a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wall, self.steady = now(), 1000.0
+        for module in (clock, retention, leases):
+            monkeypatch.setattr(module, "now", lambda: self.wall)
+        monkeypatch.setattr(clock, "_steady", lambda: self.steady)
+
+    def passes(self, **span: float) -> None:
+        self.wall += timedelta(**span)
+        self.steady += timedelta(**span).total_seconds()
+
+    def jumps(self, **span: float) -> None:
+        self.wall += timedelta(**span)
+
+
+@pytest.fixture
+def hands(context: Flask, monkeypatch: pytest.MonkeyPatch) -> Time:
+    return Time(monkeypatch)
+
+
+def purges(watch: clock.Watch) -> bool:
+    return retention.purge_if_due(MONTH, watch) is not None
+
+
+@pytest.mark.parametrize("years", [2, -2])
+def test_jump_while_running_delays_by_24_hours_and_no_more(hands: Time, years: int) -> None:
+    watch = clock.Watch()
+    assert purges(watch)
+    hands.passes(hours=25)
+    hands.jumps(days=365 * years)
+    assert not purges(watch)
+    with pytest.raises(SuspiciousClock):
+        retention.purge(MONTH)
+    hands.passes(hours=23)
+    assert not purges(watch)
+    hands.passes(hours=2)
+    if years < 0:  # the last run lies in the future: a day after it never comes by itself, so the command is there
+        assert retention.purge(MONTH) is not None
+    else:
+        assert purges(watch)
+
+
+def test_jump_before_the_start_is_seen_by_the_last_heartbeat(hands: Time) -> None:
+    assert purges(clock.Watch())
+    hands.jumps(days=8)
+    restarted = clock.Watch()
+    assert not purges(restarted)
+    assert not purges(clock.Watch())  # another restart does not forget it
+    hands.passes(hours=24.1)
+    assert purges(restarted)
+
+
+def test_six_days_of_downtime_delay_nothing(hands: Time) -> None:
+    assert purges(clock.Watch())
+    hands.passes(days=6)
+    assert purges(clock.Watch())
+
+
+def test_force_goes_on_all_the_same(hands: Time) -> None:
+    assert purges(clock.Watch())
+    hands.jumps(days=9)
+    with pytest.raises(SuspiciousClock, match="UTC"):
+        retention.purge(MONTH)
+    assert retention.purge(MONTH, force=True).turns == 0
+
+
+def test_steady_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert clock._steady() <= clock._steady()
+    monkeypatch.delattr(clock.time, "CLOCK_BOOTTIME", raising=False)
+    assert clock._steady() <= clock._steady()
+
+
+def test_lease_row_is_made_once(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    leases.ensure("work")
+    monkeypatch.setattr("sqlalchemy.orm.Session.get", lambda *_: None)  # the other process commits after our look
+    leases.ensure("work")
+    with read() as session:
+        assert session.scalars(db.select(Lease.name).where(Lease.name == "work")).all() == ["work"]
+
+
+def test_moment_without_zone_is_refused(context: Flask) -> None:
+    with pytest.raises(Exception, match="zone"), write() as session:
+        session.execute(db.update(Lease).values(expires_at=datetime(2026, 1, 1)))

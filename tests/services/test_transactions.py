@@ -1,0 +1,183 @@
+"""SQLite's lock, full disks and databases that go away."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot import errors, extensions
+from chatbot.extensions import db, sqlite
+from chatbot.models import Lease
+from chatbot.services import transactions
+from chatbot.services.transactions import read, write
+from tests.conftest import MakeApp
+
+
+@pytest.fixture
+def database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """Only SQLite has these faults."""
+    (tmp_path / "chatbot.db").write_bytes(sqlite_template.read_bytes())
+    return "sqlite:///chatbot.db"
+
+
+def add(name: str) -> None:
+    with write() as session:
+        session.execute(sa.insert(Lease).values(name=name, token=0))
+
+
+def hold(path: Path, seconds: float) -> threading.Thread:
+    """Hold the write lock from another connection for some time; returns when it is held."""
+    held = threading.Event()
+
+    def holder() -> None:
+        connection = sqlite.connect(str(path), isolation_level=None)
+        connection.execute("BEGIN IMMEDIATE")
+        held.set()
+        time.sleep(seconds)
+        connection.execute("COMMIT")
+        connection.close()
+
+    thread = threading.Thread(target=holder)
+    thread.start()
+    held.wait()
+    return thread
+
+
+def test_every_connection_is_set_up(context: Flask) -> None:
+    with db.engine.connect() as connection:
+        found = {
+            name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        }
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 0}
+
+
+def test_driver_is_a_sound_sqlite(context: Flask) -> None:
+    assert extensions.sqlite_is_safe()
+    assert db.engine.dialect.driver == "pysqlite3"
+
+
+def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> None:
+    holder, started = hold(tmp_path / "chatbot.db", 0.5), time.monotonic()
+    add("patient")
+    assert time.monotonic() - started > 0.3
+    holder.join()
+
+
+def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extensions, "LOCK_PATIENCE", 0.2)
+    holder = hold(tmp_path / "chatbot.db", 0.6)
+    with pytest.raises(errors.DatabaseBusy):
+        add("impatient")
+    with read() as session:  # readers go on
+        assert session.scalar(sa.select(sa.func.count()).select_from(Lease)) == 0
+    holder.join()
+    add("later")
+
+
+def test_writers_of_one_process_queue_without_connections(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "LOCK_PATIENCE", 0.1)
+    with transactions._turnstile:
+        with pytest.raises(errors.DatabaseBusy):
+            add("queued")
+        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    add("next")
+
+
+def test_32_writers_lose_nothing(context: Flask) -> None:
+    def work(number: int) -> None:
+        with context.app_context():
+            for step in range(5):
+                add(f"{number}-{step}")
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with read() as session:
+        assert session.scalar(sa.select(sa.func.count()).select_from(Lease)) == 160
+
+
+def test_error_inside_undoes_everything(context: Flask) -> None:
+    with pytest.raises(ZeroDivisionError), write() as session:
+        session.execute(sa.insert(Lease).values(name="half", token=0))
+        raise ZeroDivisionError
+    with read() as session:
+        assert session.get(Lease, "half") is None
+
+
+def test_full_disk_is_storage_full_and_heals_by_itself(make_app: MakeApp) -> None:
+    app = make_app()
+    with app.app_context():
+        with db.engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
+
+        @sa.event.listens_for(db.engine, "connect")
+        def shrink(connection, _record):  # type: ignore[no-untyped-def]
+            connection.execute(f"PRAGMA max_page_count={pages + 2}")
+
+        db.engine.dispose()
+        with pytest.raises(errors.StorageFull):
+            for number in range(100):
+                add(f"{number}" + "x" * 3000)
+        with read() as session:
+            assert session.scalars(sa.select(Lease.name)).all() is not None
+        sa.event.remove(db.engine, "connect", shrink)
+        db.engine.dispose()
+        add("there is room again")
+
+
+def test_full_disk_is_a_503_at_the_door_and_reads_go_on(make_app: MakeApp) -> None:
+    from tests.conftest import join
+
+    app = make_app()
+    person = join(app.test_client(), "ada")
+    person.says("before")
+    with app.app_context():
+        engine = db.engine
+        with engine.connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
+
+    @sa.event.listens_for(engine, "connect")
+    def shrink(connection, _record):  # type: ignore[no-untyped-def]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    engine.dispose()
+    response = person.says("x" * 30_000)
+    assert (response.status_code, response.get_json()["code"]) == (503, "storage_full")
+    assert response.headers["Retry-After"]
+    assert len(person.history()) == 1
+    sa.event.remove(engine, "connect", shrink)
+    engine.dispose()
+    assert person.says("after").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (sa.exc.TimeoutError(), errors.DatabaseBusy),
+        (sa.exc.OperationalError("x", None, Exception("database is locked")), errors.DatabaseBusy),
+        (sa.exc.OperationalError("x", None, Exception("attempt to write a readonly database")), errors.StorageFull),
+        (sa.exc.OperationalError("x", None, Exception("server closed the connection")), errors.DatabaseUnavailable),
+        (sa.exc.InternalError("x", None, Exception("gone"), connection_invalidated=True), errors.DatabaseUnavailable),
+        (sa.exc.InternalError("x", None, Exception("odd")), sa.exc.InternalError),
+    ],
+)
+def test_what_the_database_says_comes_in_our_words(context: Flask, error: Exception, expected: type[Exception]) -> None:
+    with pytest.raises(expected), read():
+        raise error
+
+
+def test_unready_without_database(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise sa.exc.OperationalError("x", None, Exception("connection refused"))
+
+    monkeypatch.setattr("sqlalchemy.orm.Session.execute", gone)
+    response = context.test_client().get("/readyz")
+    assert (response.status_code, response.get_json()["status"]) == (503, "unavailable")
+    assert response.get_json()["checks"]["database"] == "The database cannot be reached."
+    assert context.test_client().get("/healthz").status_code == 200
