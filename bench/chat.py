@@ -32,7 +32,7 @@ def plain(folder: Path, upstream: Upstream) -> Iterator[int]:
     environment = {**os.environ, "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "none", "PLAIN_DATABASE": str(folder / "plain.db")}
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", str(CLIENTS // 2),
                "--no-control-socket", "--keep-alive", "15", "bench.plain:app"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(folder / "plain.log").open("w"))
     try:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

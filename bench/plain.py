@@ -12,13 +12,15 @@ from flask import Flask, g, request
 app = Flask(__name__)
 client = openai.OpenAI()
 PATH = os.environ["PLAIN_DATABASE"]
+with sqlite3.connect(PATH, timeout=30) as setup:
+    setup.execute("CREATE TABLE IF NOT EXISTS chat (id INTEGER PRIMARY KEY, message TEXT, answer TEXT)")
+setup.close()
 
 
 def database() -> sqlite3.Connection:
     """Return this request's connection."""
     if "database" not in g:
         g.database = sqlite3.connect(PATH, timeout=30)
-        g.database.execute("CREATE TABLE IF NOT EXISTS chat (id INTEGER PRIMARY KEY, message TEXT, answer TEXT)")
     connection: sqlite3.Connection = g.database
     return connection
 

@@ -23,6 +23,7 @@ try:
 except ImportError:  # no wheel for this platform
     import sqlite3 as sqlite
 
+SQLiteLocked: type[Exception] = sqlite.OperationalError  # what `patiently` raises in the end
 SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
 LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
 LOCK_PAUSE = 0.005  # seconds between two tries; a sleep, so that other greenlets go on

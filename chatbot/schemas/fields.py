@@ -5,7 +5,6 @@ from typing import Any
 
 from marshmallow import fields
 
-
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
 

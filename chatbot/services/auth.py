@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-import sqlalchemy.orm
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import EmailTaken, InvalidCredentials, NotFound, Unauthenticated, UsernameTaken
@@ -43,8 +42,8 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
     Raises EmailTaken, UsernameTaken, InvalidInput (a common password), Busy.
     """
     passwords.refuse_common(password, email, username)
-    with read() as session:
-        _refuse_taken(session, email, username)
+    with read() as connection:
+        _refuse_taken(connection, email, username)
     user_id = uuid7()
     values = {
         "id": user_id,
@@ -56,28 +55,28 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
         "role": role,
     }
     try:
-        with write() as session:
-            session.execute(sa.insert(User).values(values))
-            return _user(session, user_id)
+        with write() as connection:
+            connection.execute(sa.insert(User).values(values))
+            return _user(connection, user_id)
     except IntegrityError:
-        with read() as session:
-            _refuse_taken(session, email, username)
+        with read() as connection:
+            _refuse_taken(connection, email, username)
         raise
 
 
 def log_in(email: str, password: str) -> Login:
     """Open a session; raises InvalidCredentials, in the same time whatever is wrong, and Busy."""
-    with read() as session:
+    with read() as connection:
         statement = sa.select(User.id, User.password_hash, User.disabled_at).where(User.email_key == folded(email))
-        found = session.execute(statement).one_or_none()
+        found = connection.execute(statement).one_or_none()
     matches = passwords.verify(password, found.password_hash if found else None)
     if found is None or not matches or found.disabled_at is not None:
         raise InvalidCredentials("The e-mail address or the password is wrong.")
     if passwords.is_outdated(found.password_hash):
         _rehash(found.id, found.password_hash, password)
     moment, refresh = now(), tokens.new_refresh(uuid7())
-    with write() as session:
-        session.execute(
+    with write() as connection:
+        connection.execute(
             sa.insert(Session).values(
                 id=refresh.session_id,
                 user_id=found.id,
@@ -87,7 +86,7 @@ def log_in(email: str, password: str) -> Login:
                 expires_at=moment + tokens.REFRESH_LIFETIME,
             )
         )
-        user = _user(session, found.id)
+        user = _user(connection, found.id)
     return Login(tokens.access(found.id, refresh, moment), refresh.token, user)
 
 
@@ -98,15 +97,15 @@ def refresh(token: str) -> Login:
     """
     presented = tokens.read_refresh(token)
     successor = presented.successor()
-    with write() as session:
-        row = session.execute(
-            sa.select(Session, User.disabled_at).join(User, User.id == Session.user_id)
+    with write() as connection:
+        row = connection.execute(
+            sa.select(Session.__table__, User.disabled_at)
+            .join(User, User.id == Session.user_id)
             .where(Session.id == presented.session_id)
-            .with_for_update(of=Session)
+            .with_for_update(of=Session.__table__)
         ).one_or_none()
-        moment = now()
-        rotated_at = _rotate(row.Session, presented, successor, moment) if row and not row.disabled_at else None
-        user = _user(session, row.Session.user_id) if row and rotated_at else None
+        rotated_at = _rotate(connection, row, presented, successor) if row and not row.disabled_at else None
+        user = _user(connection, row.user_id) if row and rotated_at else None
     if user is None or rotated_at is None:
         identity.forget(presented.session_id)
         raise Unauthenticated("The refresh token is spent or its session has ended.")
@@ -115,67 +114,75 @@ def refresh(token: str) -> Login:
 
 def log_out(caller: Caller) -> None:
     """End the caller's session: at once in this process, within `identity.SECONDS` in others."""
-    with write() as session:
-        session.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
+    with write() as connection:
+        connection.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
     identity.forget(caller.session_id)
 
 
 def me(caller: Caller) -> dict[str, Any]:
     """Return the caller's account."""
-    with read() as session:
-        return _user(session, caller.user_id)
+    with read() as connection:
+        return _user(connection, caller.user_id)
 
 
 def rename(caller: Caller, username: str) -> dict[str, Any]:
     """Change the caller's username; raises UsernameTaken."""
     values = {"username": username, "username_key": folded(username)}
     try:
-        with write() as session:
-            session.execute(sa.update(User).where(User.id == caller.user_id).values(values))
-            return _user(session, caller.user_id)
+        with write() as connection:
+            connection.execute(sa.update(User).where(User.id == caller.user_id).values(values))
+            return _user(connection, caller.user_id)
     except IntegrityError as error:
         raise UsernameTaken("This username is taken.") from error
 
 
 def disable(email: str) -> dict[str, Any]:
     """Shut an account and end its sessions; raises NotFound."""
-    with write() as session:
-        user_id = session.scalar(sa.select(User.id).where(User.email_key == folded(email)))
+    with write() as connection:
+        user_id = connection.scalar(sa.select(User.id).where(User.email_key == folded(email)))
         if user_id is None:
             raise NotFound(f"There is no account with the e-mail address {email}.")
-        session.execute(sa.update(User).where(User.id == user_id).values(disabled_at=now()))
-        session.execute(
+        connection.execute(sa.update(User).where(User.id == user_id).values(disabled_at=now()))
+        connection.execute(
             sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
         )
-        return _user(session, user_id)
+        return _user(connection, user_id)
 
 
-def _rotate(row: Session, presented: tokens.Refresh, successor: tokens.Refresh, moment: datetime) -> datetime | None:
+def _rotate(
+    connection: sa.Connection, row: sa.Row[Any], presented: tokens.Refresh, successor: tokens.Refresh
+) -> datetime | None:
     """Move a session on to the successor and return when that happened first; None ends it."""
+    moment = now()
     if row.ended_at is not None or row.expires_at <= moment:
         return None
-    if row.refresh_hash == presented.hash:
-        row.refresh_hash, row.previous_hash = successor.hash, presented.hash
-        row.rotated_at, row.expires_at = moment, moment + tokens.REFRESH_LIFETIME
-        return moment
     if row.previous_hash == presented.hash and moment - row.rotated_at <= GRACE:
-        return row.rotated_at
-    row.ended_at = moment
-    return None
+        rotated_at: datetime = row.rotated_at
+        return rotated_at
+    change: dict[str, Any] = {"ended_at": moment}
+    if row.refresh_hash == presented.hash:
+        change = {
+            "refresh_hash": successor.hash,
+            "previous_hash": presented.hash,
+            "rotated_at": moment,
+            "expires_at": moment + tokens.REFRESH_LIFETIME,
+        }
+    connection.execute(sa.update(Session).where(Session.id == row.id).values(change))
+    return None if "ended_at" in change else moment
 
 
-def _refuse_taken(session: sqlalchemy.orm.Session, email: str, username: str) -> None:
-    if session.scalar(sa.select(User.id).where(User.email_key == folded(email))):
+def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
+    if connection.scalar(sa.select(User.id).where(User.email_key == folded(email))):
         raise EmailTaken("This e-mail address is taken.")
-    if session.scalar(sa.select(User.id).where(User.username_key == folded(username))):
+    if connection.scalar(sa.select(User.id).where(User.username_key == folded(username))):
         raise UsernameTaken("This username is taken.")
 
 
 def _rehash(user_id: UUID, old: str, password: str) -> None:
     values = {"password_hash": passwords.digest(password)}
-    with write() as session:
-        session.execute(sa.update(User).where(User.id == user_id, User.password_hash == old).values(values))
+    with write() as connection:
+        connection.execute(sa.update(User).where(User.id == user_id, User.password_hash == old).values(values))
 
 
-def _user(session: sqlalchemy.orm.Session, user_id: UUID) -> dict[str, Any]:
-    return dict(session.execute(sa.select(*FIELDS).where(User.id == user_id)).one()._mapping)
+def _user(connection: sa.Connection, user_id: UUID) -> dict[str, Any]:
+    return dict(connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one()._mapping)

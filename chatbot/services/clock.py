@@ -40,15 +40,15 @@ class Watch:
 def heartbeat(name: str, watch: Watch) -> datetime | None:
     """Look at the clock, leave a heartbeat, and return until when the work of this lease must wait, if at all."""
     leases.ensure(name)
-    with read() as session:
-        row = session.execute(sa.select(Lease.heartbeat_at, Lease.not_before).where(Lease.name == name)).one()
+    with read() as connection:
+        row = connection.execute(sa.select(Lease.heartbeat_at, Lease.not_before).where(Lease.name == name)).one()
     not_before: datetime | None = row.not_before
     if watch.look(row.heartbeat_at):
         not_before = now() + PENALTY
         log.warning("the clock jumped; nothing is purged before", work=name, not_before=not_before.isoformat())
-    with write() as session:
+    with write() as connection:
         values = {"heartbeat_at": now(), "not_before": not_before}
-        session.execute(sa.update(Lease).where(Lease.name == name).values(values))
+        connection.execute(sa.update(Lease).where(Lease.name == name).values(values))
     return not_before if not_before and not_before > now() else None
 
 

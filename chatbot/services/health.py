@@ -15,8 +15,8 @@ def checks() -> dict[str, str]:
 
 def _database() -> str:
     try:
-        with read() as session:
-            session.execute(sa.select(1))
+        with read() as connection:
+            connection.execute(sa.select(1))
     except ChatbotError as error:
         return error.detail
     return "ok"

@@ -5,7 +5,6 @@ from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
-import sqlalchemy.orm
 
 from ..errors import NotFound
 from ..models import ChatMessage, Conversation
@@ -37,16 +36,16 @@ def page(
         statement = statement.where(ChatMessage.conversation_id == conversation_id)
     direction = sa.asc if order == "asc" else sa.desc
     statement = statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
-    with read() as session:
+    with read() as connection:
         if conversation_id:
-            _require_conversation(session, caller, conversation_id)
-        rows = [dict(row._mapping) for row in session.execute(statement)]
+            _require_conversation(connection, caller, conversation_id)
+        rows = [dict(row._mapping) for row in connection.execute(statement)]
     more = len(rows) > limit
     rows = rows[:limit]
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
 
 
-def _require_conversation(session: sqlalchemy.orm.Session, caller: Caller, conversation_id: UUID) -> None:
+def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:
     own = sa.select(Conversation.id).where(Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
-    if session.scalar(own) is None:
+    if connection.scalar(own) is None:
         raise NotFound("There is no such conversation.")

@@ -52,8 +52,8 @@ def _look_up(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
-    with read() as session:
-        row = session.execute(statement).one_or_none()
+    with read() as connection:
+        row = connection.execute(statement).one_or_none()
     if row is None:
         raise Unauthenticated("The session has ended.")
     caller = Caller(row.user_id, session_id, row.role)

@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from ..errors import LeaseLost
 from ..models import Lease
@@ -28,9 +27,9 @@ class Held:
 def ensure(name: str) -> None:
     """Make the row of a lease unless it is there."""
     try:
-        with write() as session:
-            if session.get(Lease, name) is None:
-                session.execute(sa.insert(Lease).values(name=name, token=0))
+        with write() as connection:
+            if connection.scalar(sa.select(Lease.name).where(Lease.name == name)) is None:
+                connection.execute(sa.insert(Lease).values(name=name, token=0))
     except IntegrityError:
         pass  # another process made it
 
@@ -45,20 +44,20 @@ def acquire(name: str, length: timedelta) -> Held | None:
         .values(token=Lease.token + 1, expires_at=moment + length)
         .returning(Lease.token)
     )
-    with write() as session:
-        token = session.scalar(statement)
+    with write() as connection:
+        token = connection.scalar(statement)
     return None if token is None else Held(name, token, length)
 
 
-def confirm(session: Session, held: Held) -> None:
+def confirm(connection: sa.Connection, held: Held) -> None:
     """Renew a lease inside the transaction of its work; raises LeaseLost when somebody else has it now."""
     statement = sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).returning(Lease.token)
-    if session.scalar(statement.values(expires_at=now() + held.length)) is None:
+    if connection.scalar(statement.values(expires_at=now() + held.length)) is None:
         raise LeaseLost(f"Another process has taken over: {held.name}.")
 
 
 def release(held: Held, *, completed: bool) -> None:
     """Give a lease back; `completed` work counts as a run."""
     values = {"expires_at": None, **({"last_run_at": now(), "not_before": None} if completed else {})}
-    with write() as session:
-        session.execute(sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).values(values))
+    with write() as connection:
+        connection.execute(sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).values(values))

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.orm import Session as DatabaseSession
 
 from ..errors import Busy, SuspiciousClock
 from ..models import ChatMessage, Conversation, Lease, Session
@@ -35,9 +34,9 @@ class Purged:
 
 def count(older_than: timedelta) -> int:
     """Return how many turns a purge would delete."""
-    with read() as session:
+    with read() as connection:
         statement = sa.select(sa.func.count()).where(ChatMessage.created_at < now() - older_than)
-        return session.scalar(statement) or 0
+        return connection.scalar(statement) or 0
 
 
 def purge(older_than: timedelta, *, force: bool = False, on_batch: Callable[[int], None] = lambda _: None) -> Purged:
@@ -58,8 +57,8 @@ def purge_if_due(older_than: timedelta, watch: clock.Watch) -> Purged | None:
     """Purge when a day has passed since the last time and the clock can be believed; else return None."""
     if clock.heartbeat(NAME, watch) is not None:
         return None
-    with read() as session:
-        last = session.scalar(sa.select(Lease.last_run_at).where(Lease.name == NAME))
+    with read() as connection:
+        last = connection.scalar(sa.select(Lease.last_run_at).where(Lease.name == NAME))
     if last is not None and now() - last < PERIOD:
         return None
     return _purge(older_than, lambda _: None)
@@ -73,9 +72,9 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
     try:
         for delete in (_delete_turns, _delete_sessions):
             while True:
-                with write() as session:
-                    leases.confirm(session, held)
-                    deleted = delete(session, cutoff, purged)
+                with write() as connection:
+                    leases.confirm(connection, held)
+                    deleted = delete(connection, cutoff, purged)
                 if not deleted:
                     break
                 on_batch(deleted)
@@ -87,22 +86,22 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
     return purged
 
 
-def _delete_turns(session: DatabaseSession, cutoff: datetime, purged: Purged) -> int:
+def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
     oldest = sa.select(ChatMessage.id, ChatMessage.conversation_id).where(ChatMessage.created_at < cutoff)
-    rows = session.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
-    session.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_([row.id for row in rows])))
+    rows = connection.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
+    connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_([row.id for row in rows])))
     emptied = sorted({row.conversation_id for row in rows})
     # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
-    session.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
+    connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
     remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
     gone = sa.delete(Conversation).where(Conversation.id.in_(emptied), ~remaining).returning(Conversation.id)
     purged.turns += len(rows)
-    purged.conversations += len(session.scalars(gone).all())
+    purged.conversations += len(connection.scalars(gone).all())
     return len(rows)
 
 
-def _delete_sessions(session: DatabaseSession, cutoff: datetime, purged: Purged) -> int:
-    ids = session.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(BATCH)).all()
-    session.execute(sa.delete(Session).where(Session.id.in_(ids)))
+def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
+    ids = connection.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(BATCH)).all()
+    connection.execute(sa.delete(Session).where(Session.id.in_(ids)))
     purged.sessions += len(ids)
     return len(ids)

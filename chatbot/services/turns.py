@@ -49,21 +49,21 @@ def renew_leases() -> int:
     held = {turn.lease_token for turn in _running.values()}
     if held:
         statement = sa.update(ChatMessage).where(ChatMessage.lease_token.in_(held), ChatMessage.status.in_(RUNNING))
-        with write() as session:
-            session.execute(statement.values(lease_expires_at=now() + LEASE))
+        with write() as connection:
+            connection.execute(statement.values(lease_expires_at=now() + LEASE))
     return len(held)
 
 
 def close_abandoned() -> int:
     """Close every turn without a live lease as `interrupted`; returns how many there were."""
     abandoned = (ChatMessage.status.in_(RUNNING), ChatMessage.lease_expires_at < now())
-    with read() as session:
-        if session.scalar(sa.select(ChatMessage.id).where(*abandoned).limit(1)) is None:
+    with read() as connection:
+        if connection.scalar(sa.select(ChatMessage.id).where(*abandoned).limit(1)) is None:
             return 0
     values = {"status": "interrupted", "completed_at": now(), "lease_token": None, "lease_expires_at": None}
-    with write() as session:
+    with write() as connection:
         statement = sa.update(ChatMessage).where(*abandoned).values(values).returning(ChatMessage.id)
-        closed = session.scalars(statement).all()
+        closed = connection.scalars(statement).all()
     log.warning("turns interrupted", turns=[str(turn) for turn in closed])
     return len(closed)
 

@@ -14,10 +14,10 @@ import pytest
 from flask import Flask
 
 from chatbot.errors import Busy, InvalidCredentials, InvalidInput
+from chatbot.extensions import db
+from chatbot.models import User
 from chatbot.services import auth, passwords
 from chatbot.services.transactions import read, write
-from chatbot.models import User
-from chatbot.extensions import db
 from tests.conftest import MakeApp
 
 

@@ -4,6 +4,7 @@ The openai package's response models cost twice the processor time of a whole pa
 built per token here. Format: WHATWG HTML, "Server-sent events"; payloads: OpenAI chat completion chunks.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -37,10 +38,12 @@ def payloads(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     Raises UpstreamGarbled for bytes that are no event stream, no JSON or no UTF-8, UpstreamFailed for an
     error frame.
     """
-    for line in lines(chunks):
+    arriving = lines(chunks)
+    for line in arriving:
         if line.startswith(b"data:"):
             data = line[5:].strip()
             if data == b"[DONE]":
+                deque(arriving, maxlen=0)  # a response that is read to its end leaves its connection to the next
                 return
             yield parse(data)
         elif line and not line.startswith((b":", b"event", b"id", b"retry")):

@@ -5,21 +5,27 @@ and the reading of the answer are ours (`watchdog`, `event_stream`): the package
 its timeout at each byte, and raises nothing when a stream ends without a finish_reason.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, cast, get_args
+from urllib.request import getproxies
 
 import httpx2
 import openai
+from openai._constants import RAW_RESPONSE_HEADER
 
 from ..errors import UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
 from ..types import Finish, FinishReason, LLMOptions, Message
 from .event_stream import payloads
 from .openai_errors import refused_parameter, translate
+from .transport import Pool
 from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
+# What `with_streaming_response` sends itself with; the typed method above it walks through every message's type.
+UNREAD: Any = {"headers": {RAW_RESPONSE_HEADER: "stream"}}
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -29,14 +35,14 @@ class OpenAILLM:
     def __init__(self, options: LLMOptions) -> None:
         self.name = options.model
         self._deadlines = options.deadlines
-        limits = httpx2.Limits(max_connections=4096, max_keepalive_connections=256)
         timeout = httpx2.Timeout(options.deadlines.first_byte, connect=options.deadlines.connect)
         self._client = openai.OpenAI(
             api_key=options.api_key or NO_KEY,
             base_url=options.base_url,
             max_retries=0,
             timeout=timeout,
-            http_client=openai.DefaultHttpxClient(limits=limits, timeout=timeout),
+            # Where the environment names proxies, httpx2's own transports know the way.
+            http_client=openai.DefaultHttpxClient(timeout=timeout, transport=None if getproxies() else Pool()),
         )
         # What this model accepts; a refused parameter is replaced or dropped once and for all.
         self._parameters: dict[str, Any] = {
@@ -51,8 +57,9 @@ class OpenAILLM:
         started = time.monotonic()
         prompt = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            with self._request(prompt) as response:
-                yield from self._read(response.http_response, started)
+            response = self._request(prompt)
+            with contextlib.closing(response):
+                yield from self._read(response, started)
         except openai.OpenAIError as error:
             raise translate(error, self.name) from error
         except httpx2.TimeoutException as error:
@@ -60,13 +67,13 @@ class OpenAILLM:
         except httpx2.HTTPError as error:
             raise UpstreamIncomplete("The connection to the model's server broke.") from error
 
-    def _request(self, prompt: list[dict[str, str]]) -> Any:
+    def _request(self, prompt: list[dict[str, str]]) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turned out to refuse."""
         while True:
             sent = dict(self._parameters)
-            create = self._client.chat.completions.with_streaming_response.create
+            body = {"model": self.name, "messages": prompt, "stream": True, **sent}
             try:
-                return _Opened(create(model=self.name, messages=cast(Any, prompt), stream=True, **sent))
+                return self._client.post("/chat/completions", cast_to=httpx2.Response, body=body, options=UNREAD)
             except openai.BadRequestError as error:
                 name = refused_parameter(error, sent)
                 if name is None:
@@ -106,20 +113,6 @@ class OpenAILLM:
                 answer.reason = "length"
                 break
         yield answer.finish()
-
-
-class _Opened:
-    """A streaming response that has already begun; closes when the block ends."""
-
-    def __init__(self, manager: Any) -> None:
-        self._manager = manager
-        self._response = manager.__enter__()
-
-    def __enter__(self) -> Any:
-        return self._response
-
-    def __exit__(self, *exc: Any) -> None:
-        self._manager.__exit__(*exc)
 
 
 class _Answer:
