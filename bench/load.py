@@ -67,8 +67,9 @@ async def response(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     return status, b"".join(parts)
 
 
-async def client(target: Target, number: int, until: float, result: Result) -> None:
-    """Ask one question after another until the time is over."""
+async def client(target: Target, number: int, wait: float, until: float, result: Result) -> None:
+    """Wait for the turn to begin, then ask one question after another until the time is over."""
+    await asyncio.sleep(wait)
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     turn = 0
     while time.monotonic() < until:
@@ -88,12 +89,18 @@ def run(work: Callable[[], Awaitable[Result]]) -> Result:
     return asyncio.run(work())  # type: ignore[arg-type]
 
 
-def load(target: Target, clients: int, seconds: float) -> Result:
-    """Let so many clients ask for so many seconds; raises RuntimeError when any answer is not to its question."""
+def load(target: Target, clients: int, seconds: float, spread: float = 0.0) -> Result:
+    """Let so many clients ask for so many seconds; raises RuntimeError when any answer is not to its question.
+
+    They begin evenly over the first `spread` seconds: clients that all begin in one instant stay in step with
+    a slow upstream for ever and measure the length of their own queue, not the server.
+    """
 
     async def work() -> Result:
         result, started = Result([], 0, []), time.monotonic()
-        await asyncio.gather(*(client(target, number, started + seconds, result) for number in range(clients)))
+        waits = [spread * number / clients for number in range(clients)]
+        until = started + seconds
+        await asyncio.gather(*(client(target, number, wait, until, result) for number, wait in enumerate(waits)))
         result.seconds = time.monotonic() - started
         return result
 

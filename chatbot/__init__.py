@@ -8,9 +8,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli, logs
+from . import api, cli, libraries, logs
+from .extensions import OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
-from .extensions import cors, db, jwt, limiter, migrate, scheduler
 
 
 def create_app(settings: dict[str, Any] | None = None) -> Flask:
@@ -18,7 +18,8 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     settings = settings or config.load()
     logging.config.dictConfig(logs.settings(settings["LOG_LEVEL"]))
     app = Flask(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
-    app.config.from_mapping(settings | config.library_settings(settings))
+    app.config.from_mapping(settings | libraries.settings(settings))
+    app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the way that Flask documents

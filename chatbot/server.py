@@ -43,7 +43,6 @@ keepalive = 15
 proc_name = "chatbot-api"
 
 
-
 class JsonLogger(glogging.Logger):
     """gunicorn's logger, writing as the application does; the application writes the access lines itself."""
 

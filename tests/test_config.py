@@ -72,9 +72,7 @@ def test_unknown_name_in_dotenv_warns_with_the_nearest(tmp_path: Path, capsys: p
         ("SECRET_KEY", "short"),
     ],
 )
-def test_bad_value_is_one_clear_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: str
-) -> None:
+def test_bad_value_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: str) -> None:
     (line,) = refused(tmp_path, capsys, **{name: value})
     assert line.startswith(f"{name}: ")
 

@@ -5,7 +5,7 @@ import pytest
 from chatbot.schemas import problem
 from tests.faults import FAULTS
 from tests.processes import Server, Upstream, free_port, running
-from tests.upstream import FAULTS as PLAYED
+from tests.upstream_faults import FAULTS as PLAYED
 
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
 

@@ -56,7 +56,9 @@ def test_client_that_leaves_still_gets_its_answer_stored(server: Server) -> None
     body = b'{"message": "[[slow 0.5]] see you later"}'
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         head = f"POST /api/chat/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
-        connection.sendall(f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        connection.sendall(
+            f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        )
         wait_for(lambda: server.call("GET", "/api/chat-history/", token=token)[2]["items"])
     turn = wait_for(lambda: [t for t in history(server, token) if t["status"] in TERMINAL])[0]
     assert (turn["status"], turn["bot_response"]) == ("completed", "Half an answer at last")
@@ -182,7 +184,10 @@ def test_wrong_schema_is_one_line_and_no_server(tmp_path: Path) -> None:
     ("settings", "named"),
     [
         ({"APP_ENV": "production"}, ["SECRET_KEY", "JWT_SECRET_KEY"]),
-        ({"APP_ENV": "production", "SECRET_KEY": "short", "JWT_SECRET_KEY": "x" * 40}, ["SECRET_KEY", "JWT_SECRET_KEY"]),
+        (
+            {"APP_ENV": "production", "SECRET_KEY": "short", "JWT_SECRET_KEY": "x" * 40},
+            ["SECRET_KEY", "JWT_SECRET_KEY"],
+        ),
         ({"PORT": "http"}, ["PORT"]),
         ({"WEB_CONCURRENCY": "2"}, ["WEB_CONCURRENCY"]),
     ],

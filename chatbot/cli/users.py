@@ -20,8 +20,14 @@ group = AppGroup("users", help="Make and shut accounts.")
 @group.command("create")
 @click.option("--email", prompt=True, help="The e-mail address to log in with.")
 @click.option("--username", prompt=True, help="3 to 32 characters.")
-@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="CHATBOT_PASSWORD",
-              help="8 to 1,024 characters; asked for when not given, or taken from CHATBOT_PASSWORD.")
+@click.option(
+    "--password",
+    prompt=True,
+    hide_input=True,
+    confirmation_prompt=True,
+    envvar="CHATBOT_PASSWORD",
+    help="8 to 1,024 characters; asked for when not given, or taken from CHATBOT_PASSWORD.",
+)
 @click.option("--admin", is_flag=True, help="May use the routes of administrators.")
 def create(email: str, username: str, password: str, admin: bool) -> None:
     """Make one account."""

@@ -10,6 +10,8 @@ from ..rag.errors import LLMError
 from ..services import migrations, turns, wiring
 from . import start
 
+GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
+
 log = structlog.get_logger(__name__)
 
 
@@ -27,6 +29,7 @@ def prepare(app: Flask) -> str:
     start(app)
     gc.collect()
     gc.freeze()  # what was imported stays; later collections need not look at it
+    gc.set_threshold(*GARBAGE)
     gc.enable()
     return model
 

@@ -39,8 +39,13 @@ class ChatMessage(Model):
         # The purge's batches, and the few turns that run.
         sa.Index(None, "created_at"),
         sa.Index(None, "lease_expires_at", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
-        sa.Index("uq_chat_messages_running", "conversation_id", unique=True,
-                 sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
+        sa.Index(
+            "uq_chat_messages_running",
+            "conversation_id",
+            unique=True,
+            sqlite_where=IS_RUNNING,
+            postgresql_where=IS_RUNNING,
+        ),
     )
 
     id: Mapped[Id]

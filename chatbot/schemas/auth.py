@@ -19,10 +19,15 @@ class SignupSchema(Schema):
 
     email = fields.Email(required=True, validate=Length(max=254), metadata={"example": "ada@example.com"})
     username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada"})
-    password = fields.String(required=True, load_only=True, validate=PASSWORD,
-                             metadata={"format": "password", "example": "correct horse battery"})
-    password_confirm = fields.String(required=True, load_only=True,
-                                     metadata={"format": "password", "example": "correct horse battery"})
+    password = fields.String(
+        required=True,
+        load_only=True,
+        validate=PASSWORD,
+        metadata={"format": "password", "example": "correct horse battery"},
+    )
+    password_confirm = fields.String(
+        required=True, load_only=True, metadata={"format": "password", "example": "correct horse battery"}
+    )
 
     @validates_schema
     def check_confirmation(self, data: dict[str, Any], **_: Any) -> None:
@@ -35,8 +40,12 @@ class LoginSchema(Schema):
     """An e-mail address and a password."""
 
     email = fields.String(required=True, validate=Length(1, 254), metadata=NO_NUL | {"example": "ada@example.com"})
-    password = fields.String(required=True, load_only=True, validate=Length(1, 1024),
-                             metadata=NO_NUL | {"format": "password", "example": "correct horse battery"})
+    password = fields.String(
+        required=True,
+        load_only=True,
+        validate=Length(1, 1024),
+        metadata=NO_NUL | {"format": "password", "example": "correct horse battery"},
+    )
 
 
 class RefreshSchema(Schema):

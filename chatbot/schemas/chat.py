@@ -22,8 +22,11 @@ def not_blank(text: str) -> None:
 class MessageSchema(Schema):
     """A message to the bot; without a conversation it opens a new one."""
 
-    message = fields.String(required=True, validate=[Length(1, LONGEST_MESSAGE), not_blank],
-                            metadata=NO_NUL | {"example": "What is the capital of France?"})
+    message = fields.String(
+        required=True,
+        validate=[Length(1, LONGEST_MESSAGE), not_blank],
+        metadata=NO_NUL | {"example": "What is the capital of France?"},
+    )
     conversation_id = fields.UUID()
 
 

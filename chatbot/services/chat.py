@@ -83,8 +83,9 @@ def close_turn(turn: OpenedTurn, outcome: Outcome) -> dict[str, Any]:
     Raises LeaseLost when it was closed by somebody else meanwhile.
     """
     values = {**asdict(outcome), "completed_at": now()}
+    key = {"turn_id": turn.id, "held_token": turn.lease_token}
     with write() as connection:
-        ended = connection.execute(CLOSE_TURN, {**values, "turn_id": turn.id, "held_token": turn.lease_token, **RELEASED})
+        ended = connection.execute(CLOSE_TURN, {**values, **key, **RELEASED})
         if ended.rowcount != 1:
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
     opened = {name: getattr(turn, name) for name in ("id", "conversation_id", "user_message", "created_at")}

@@ -37,16 +37,22 @@ STORE_TOKENS = [
     "pm.environment.set('refreshToken', body.refresh_token);",
 ]
 AFTER = {
-    "/api/users/signup/": ["pm.test('it is our account', () => pm.expect(body.email).to.eql(pm.environment.get('email')));"],
+    "/api/users/signup/": [
+        "pm.test('it is our account', () => pm.expect(body.email).to.eql(pm.environment.get('email')));"
+    ],
     "/api/users/login/": STORE_TOKENS,
     "/api/users/refresh/": STORE_TOKENS,
-    "/api/users/me/": ["pm.test('it is our account', () => pm.expect(body.email).to.eql(pm.environment.get('email')));"],
+    "/api/users/me/": [
+        "pm.test('it is our account', () => pm.expect(body.email).to.eql(pm.environment.get('email')));"
+    ],
     "/api/chat/": [
         "pm.environment.set('turnId', body.id);",
         "pm.test('the answer has text', () => pm.expect(body.bot_response).to.be.a('string').and.not.empty);",
         "pm.test('the turn has ended', () => pm.expect(['completed', 'truncated']).to.include(body.status));",
     ],
-    "/api/chat/{turn_id}/": ["pm.test('it is that turn', () => pm.expect(body.id).to.eql(pm.environment.get('turnId')));"],
+    "/api/chat/{turn_id}/": [
+        "pm.test('it is that turn', () => pm.expect(body.id).to.eql(pm.environment.get('turnId')));"
+    ],
     "/api/chat-history/": [
         "pm.test('the turn is listed', () =>",
         "    pm.expect(body.items.map((turn) => turn.id)).to.include(pm.environment.get('turnId')));",
@@ -81,7 +87,10 @@ def assertions(document: dict[str, Any], operation: dict[str, Any], path: str) -
         return lines
     schema = resolve(document, operation["responses"][status]["content"]["application/json"]["schema"])
     required = json.dumps(sorted(schema["required"]))
-    lines += ["const body = pm.response.json();", f"pm.test('it has its fields', () => pm.expect(body).to.include.keys({required}));"]
+    lines += [
+        "const body = pm.response.json();",
+        f"pm.test('it has its fields', () => pm.expect(body).to.include.keys({required}));",
+    ]
     return lines + AFTER.get(path, [])
 
 
@@ -99,7 +108,11 @@ def item(document: dict[str, Any], method: str, path: str) -> dict[str, Any]:
     return {
         "name": operation["summary"].removesuffix("."),
         "request": request,
-        "event": [{"listen": name, "script": {"type": "text/javascript", "exec": lines}} for name, lines in events.items() if lines],
+        "event": [
+            {"listen": name, "script": {"type": "text/javascript", "exec": lines}}
+            for name, lines in events.items()
+            if lines
+        ],
     }
 
 

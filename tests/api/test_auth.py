@@ -118,7 +118,9 @@ def test_login_gives_a_pair_of_tokens(client: FlaskClient) -> None:
     assert me(client, tokens["access_token"]).get_json() == tokens["user"]
 
 
-@pytest.mark.parametrize(("email", "password"), [("ada@example.org", "wrong one"), ("nobody@example.org", PASSWORD), ("x", "y")])
+@pytest.mark.parametrize(
+    ("email", "password"), [("ada@example.org", "wrong one"), ("nobody@example.org", PASSWORD), ("x", "y")]
+)
 def test_wrong_login_is_one_answer(client: FlaskClient, email: str, password: str) -> None:
     sign_up(client)
     response = log_in(client, email, password)

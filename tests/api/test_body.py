@@ -59,8 +59,15 @@ def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
-                                               lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))))
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    )
+)
 def test_whatever_json_says_is_parsed_as_json_does_or_refused(value: dict[str, object]) -> None:
     data = json.dumps(value).encode()
     try:

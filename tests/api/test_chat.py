@@ -129,8 +129,8 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
 def test_failure_after_the_turn_was_closed_elsewhere_changes_nothing(ada: Person, llm: MemoryLLM) -> None:
     def fail(messages):  # type: ignore[no-untyped-def]
         turns._running.clear()
-        with turns.write() as session:
-            session.execute(db.update(ChatMessage).values(status="interrupted", lease_token=None))
+        with turns.write() as connection:
+            connection.execute(db.update(ChatMessage).values(status="interrupted", lease_token=None))
         raise UpstreamTimeout
         yield
 
@@ -211,12 +211,11 @@ def test_turn_without_lease_is_closed_with_the_next_look(app: Flask, ada: Person
         caller = Caller(chat.UUID(ada.id), uuid4(), "user")
         turn = chat.open_turn(caller, "Left alone")
         assert turns.close_abandoned() == 0
-        with turns.write() as session:
+        with turns.write() as connection:
             past = chat.now() - chat.timedelta(seconds=1)
-            session.execute(db.update(ChatMessage).values(lease_expires_at=past))
+            connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
         assert turns.close_abandoned() == 1
-        with read() as session:
-            row = session.get(ChatMessage, turn.id)
-            assert row is not None
+        with read() as connection:
+            row = connection.execute(db.select(ChatMessage.__table__).where(ChatMessage.id == turn.id)).one()
             assert (row.status, row.lease_token) == ("interrupted", None)
             assert row.completed_at is not None

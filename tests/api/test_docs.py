@@ -16,8 +16,16 @@ def test_document_names_the_fixed_endpoints(client: FlaskClient) -> None:
     assert {"/api/users/signup/", "/api/users/login/", "/api/chat/", "/api/chat-history/"} <= set(paths)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("", "text/html"), ("start.js", "text/javascript"), ("swagger-ui.css", "text/css"),
-                                            ("swagger-ui-bundle.js", "text/javascript"), ("favicon-32x32.png", "image/png")])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("", "text/html"),
+        ("start.js", "text/javascript"),
+        ("swagger-ui.css", "text/css"),
+        ("swagger-ui-bundle.js", "text/javascript"),
+        ("favicon-32x32.png", "image/png"),
+    ],
+)
 def test_swagger_ui_comes_from_this_machine(client: FlaskClient, name: str, kind: str) -> None:
     response = client.get(f"/api/docs/{name}")
     assert (response.status_code, response.mimetype) == (200, kind)
@@ -27,6 +35,8 @@ def test_swagger_ui_comes_from_this_machine(client: FlaskClient, name: str, kind
         assert "default-src 'self'" in response.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("name", ["../__init__.py", "%2e%2e/__init__.py", "nothing.js", "..\\__init__.py", "/etc/passwd"])
+@pytest.mark.parametrize(
+    "name", ["../__init__.py", "%2e%2e/__init__.py", "nothing.js", "..\\__init__.py", "/etc/passwd"]
+)
 def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/api/docs/{name}").status_code == 404

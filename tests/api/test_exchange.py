@@ -40,7 +40,10 @@ def test_only_exact_origins_may_call(make_app: MakeApp, setting: str) -> None:
     client = make_app(**({} if setting == "development" else {"CORS_ORIGINS": setting})).test_client()
     for origin, allowed in PAGES[setting]:
         headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        for response in (client.options("/api/chat/", headers=headers), client.get("/api/chat-history/", headers=headers)):
+        for response in (
+            client.options("/api/chat/", headers=headers),
+            client.get("/api/chat-history/", headers=headers),
+        ):
             assert ("Access-Control-Allow-Origin" in response.headers) == allowed, origin
 
 

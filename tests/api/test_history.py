@@ -34,8 +34,8 @@ def test_empty_history_is_a_page(ada: Person) -> None:
 def test_pages_are_in_order_and_complete_even_at_one_moment(app: Flask, ada: Person) -> None:
     for number in range(7):
         ada.says(f"m{number}")
-    with app.app_context(), write() as session:  # three of them at the very same moment
-        session.execute(
+    with app.app_context(), write() as connection:  # three of them at the very same moment
+        connection.execute(
             db.update(ChatMessage)
             .where(ChatMessage.user_message.in_(["m2", "m3", "m4"]))
             .values(created_at=datetime(2026, 1, 2, tzinfo=UTC))

@@ -43,7 +43,9 @@ def test_without_credential_every_route_but_the_open_ones_is_401(app: Flask) -> 
     client = app.test_client()
     for endpoint, method, path in routes(app):
         status = client.open(filled(path, str(uuid4())), method=method, json=BODIES.get(endpoint)).status_code
-        assert (status == 401) == (endpoint not in OPEN or (endpoint in {"users.log_in", "users.refresh"} and status == 401))
+        assert (status == 401) == (
+            endpoint not in OPEN or (endpoint in {"users.log_in", "users.refresh"} and status == 401)
+        )
 
 
 def test_after_logout_every_route_but_the_open_ones_is_401(app: Flask, ada: Person) -> None:

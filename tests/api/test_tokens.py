@@ -65,7 +65,8 @@ def ask(person: Person, token: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "header", [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token {0}", "{0}", "Bearer {0} x", "Bearer x {0}", "Bearer,{0}"]
+    "header",
+    [None, "", "Bearer", "Bearer ", "Basic YTpi", "Token {0}", "{0}", "Bearer {0} x", "Bearer x {0}", "Bearer,{0}"],
 )
 def test_other_credentials_are_401(ada: Person, header: str | None) -> None:
     headers = {} if header is None else {"Authorization": header.format(ada.access_token)}

@@ -69,7 +69,9 @@ def test_seed_prints_passwords_that_work_once(app: Flask) -> None:
         login = {"email": email, "password": password}
         assert app.test_client().post("/api/users/login/", json=login).status_code == 200
     again = run(app, "users", "seed")
-    assert again.output == "ada is already there.\ngrace is already there.\nalan is already there.\nMade 0 demo users.\n"
+    assert (
+        again.output == "ada is already there.\ngrace is already there.\nalan is already there.\nMade 0 demo users.\n"
+    )
 
 
 def test_seed_is_refused_in_production(make_app: MakeApp) -> None:
@@ -77,8 +79,8 @@ def test_seed_is_refused_in_production(make_app: MakeApp) -> None:
     app = make_app(**{"APP_ENV": "production", "BCRYPT_ROUNDS": "10", **secrets})
     result = run(app, "users", "seed")
     assert (result.exit_code, result.output) == (1, "Error: Demo users are not for production.\n")
-    with app.app_context(), read() as session:
-        assert session.scalar(db.select(db.func.count()).select_from(User)) == 0
+    with app.app_context(), read() as connection:
+        assert connection.scalar(db.select(db.func.count()).select_from(User)) == 0
 
 
 def test_disable_shuts_an_account(app: Flask, ada: Person) -> None:
@@ -93,9 +95,9 @@ def test_disable_shuts_an_account(app: Flask, ada: Person) -> None:
 def old(app: Flask, ada: Person) -> Person:
     for number in range(3):
         ada.says(f"m{number}")
-    with app.app_context(), write() as session:
+    with app.app_context(), write() as connection:
         moment = now() - timedelta(days=40)
-        session.execute(db.update(ChatMessage).where(ChatMessage.user_message != "m2").values(created_at=moment))
+        connection.execute(db.update(ChatMessage).where(ChatMessage.user_message != "m2").values(created_at=moment))
     return ada
 
 
@@ -139,8 +141,8 @@ def test_purge_refuses_an_odd_age(app: Flask, old: Person, days: str) -> None:
 
 def test_purge_asks_for_force_when_the_clock_jumped(app: Flask, old: Person) -> None:
     run(app, "history", "purge", "--days", "50")
-    with app.app_context(), write() as session:
-        session.execute(db.update(Lease).values(heartbeat_at=now() - timedelta(days=8)))
+    with app.app_context(), write() as connection:
+        connection.execute(db.update(Lease).values(heartbeat_at=now() - timedelta(days=8)))
     result = run(app, "history", "purge")
     assert (result.exit_code, result.output[:23]) == (1, "Error: The clock jumped")
     assert len(old.history()) == 3

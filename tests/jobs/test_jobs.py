@@ -28,9 +28,9 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
 
 
 def abandon(status: str = "pending") -> None:
-    with write() as session:
+    with write() as connection:
         past = now() - timedelta(seconds=1)
-        session.execute(db.update(ChatMessage).values(status=status, lease_expires_at=past))
+        connection.execute(db.update(ChatMessage).values(status=status, lease_expires_at=past))
 
 
 @pytest.mark.parametrize("status", ["pending", "streaming"])
@@ -102,8 +102,8 @@ def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada
     stream = llm.stream
 
     def slow(messages):  # type: ignore[no-untyped-def]
-        with write() as session:
-            session.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
+        with write() as connection:
+            connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
         leases.run(app)  # renews before it reaps
         return stream(messages)
 
@@ -129,8 +129,8 @@ def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.
     app = make_app(RETENTION_DAYS="7")
     person = join(app.test_client(), "ada")
     person.says("old")
-    with app.app_context(), write() as session:
-        session.execute(db.update(ChatMessage).values(created_at=now() - timedelta(days=8)))
+    with app.app_context(), write() as connection:
+        connection.execute(db.update(ChatMessage).values(created_at=now() - timedelta(days=8)))
     job = purge.Purge(app)
     job.run()
     assert person.history() == []

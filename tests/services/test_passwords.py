@@ -55,8 +55,8 @@ def test_hash_of_an_old_cost_is_renewed_at_login(make_app: MakeApp) -> None:
 
 
 def cost() -> int:
-    with read() as session:
-        return passwords._cost(session.scalars(db.select(User.password_hash)).one())
+    with read() as connection:
+        return passwords._cost(connection.scalars(db.select(User.password_hash)).one())
 
 
 def test_common_passwords_and_own_names_are_refused() -> None:
@@ -93,8 +93,8 @@ def test_wrong_logins_take_the_same_time_whatever_is_wrong(make_app: MakeApp) ->
     with make_app(BCRYPT_ROUNDS="9").app_context():
         for name in ("good", "shut"):
             auth.sign_up(f"{name}@example.org", name, "a sound passphrase")
-        with write() as session:
-            session.execute(db.update(User).where(User.username == "shut").values(disabled_at=auth.now()))
+        with write() as connection:
+            connection.execute(db.update(User).where(User.username == "shut").values(disabled_at=auth.now()))
         assert not furthest_pair() or not furthest_pair()
 
 

@@ -1,6 +1,6 @@
 """Any server that speaks the OpenAI chat-completions protocol, through the `openai` package.
 
-The package is the face: client, options, authentication, request and error classes. Deadlines, byte caps
+The package is the face: client, options, authentication, headers and error classes. Deadlines, byte caps
 and the reading of the answer are ours (`watchdog`, `event_stream`): the package waits up to 600 s, restarts
 its timeout at each byte, and raises nothing when a stream ends without a finish_reason.
 """
@@ -13,19 +13,17 @@ from urllib.request import getproxies
 
 import httpx2
 import openai
-from openai._constants import RAW_RESPONSE_HEADER
+import orjson
 
 from ..errors import UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
 from ..types import Finish, FinishReason, LLMOptions, Message
 from .event_stream import payloads
-from .openai_errors import refused_parameter, translate
+from .openai_errors import refused_parameter, status_error, translate
 from .transport import Pool
 from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
-# What `with_streaming_response` sends itself with; the typed method above it walks through every message's type.
-UNREAD: Any = {"headers": {RAW_RESPONSE_HEADER: "stream"}}
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -36,14 +34,17 @@ class OpenAILLM:
         self.name = options.model
         self._deadlines = options.deadlines
         timeout = httpx2.Timeout(options.deadlines.first_byte, connect=options.deadlines.connect)
+        # Where the environment names proxies, httpx2's own transports know the way.
+        transport = None if getproxies() else Pool()
+        self._http = openai.DefaultHttpxClient(timeout=timeout, transport=transport)
         self._client = openai.OpenAI(
-            api_key=options.api_key or NO_KEY,
-            base_url=options.base_url,
-            max_retries=0,
-            timeout=timeout,
-            # Where the environment names proxies, httpx2's own transports know the way.
-            http_client=openai.DefaultHttpxClient(timeout=timeout, transport=None if getproxies() else Pool()),
+            api_key=options.api_key or NO_KEY, base_url=options.base_url, max_retries=0, http_client=self._http
         )
+        # Built once: the package's own way from arguments to a request took a seventh of a chat.
+        self._url = httpx2.URL(f"{str(self._client.base_url).rstrip('/')}/chat/completions")
+        own = {name: value for name, value in self._client.default_headers.items() if isinstance(value, str)}
+        self._headers = {**own, **self._client.auth_headers, "Accept": "text/event-stream"}
+        self._extensions = {"timeout": timeout.as_dict()}
         # What this model accepts; a refused parameter is replaced or dropped once and for all.
         self._parameters: dict[str, Any] = {
             "max_tokens": options.max_tokens,
@@ -57,8 +58,7 @@ class OpenAILLM:
         started = time.monotonic()
         prompt = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            response = self._request(prompt)
-            with contextlib.closing(response):
+            with contextlib.closing(self._request(prompt)) as response:
                 yield from self._read(response, started)
         except openai.OpenAIError as error:
             raise translate(error, self.name) from error
@@ -70,15 +70,29 @@ class OpenAILLM:
     def _request(self, prompt: list[dict[str, str]]) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turned out to refuse."""
         while True:
-            sent = dict(self._parameters)
-            body = {"model": self.name, "messages": prompt, "stream": True, **sent}
+            sent = self._parameters
             try:
-                return self._client.post("/chat/completions", cast_to=httpx2.Response, body=body, options=UNREAD)
+                return self._send({"model": self.name, "messages": prompt, "stream": True, **sent})
             except openai.BadRequestError as error:
                 name = refused_parameter(error, sent)
                 if name is None:
                     raise
                 self._give_up(name, sent)
+
+    def _send(self, body: dict[str, Any]) -> httpx2.Response:
+        """Send one request and return its answer, unread; raises the package's errors."""
+        content = orjson.dumps(body)
+        request = httpx2.Request("POST", self._url, headers=self._headers, content=content, extensions=self._extensions)
+        try:
+            response = self._http.send(request, stream=True)
+        except httpx2.TimeoutException as error:
+            raise openai.APITimeoutError(request=request) from error
+        except httpx2.HTTPError as error:
+            raise openai.APIConnectionError(request=request) from error
+        if response.is_success:
+            return response
+        with contextlib.closing(response):
+            raise status_error(response)
 
     def _give_up(self, name: str, sent: dict[str, Any]) -> None:
         """Replace or drop a parameter; each time there is one fewer to refuse, so that the asking ends."""
@@ -90,7 +104,8 @@ class OpenAILLM:
 
     def _read(self, response: httpx2.Response, started: float) -> Iterator[str | Finish]:
         total = started + self._deadlines.total
-        socket = response.extensions["network_stream"].get_extra_info("socket")
+        stream = response.extensions.get("network_stream")  # of httpx2's own transports
+        socket = stream.get_extra_info("socket") if stream else response.extensions["socket"]
         first = min(started + self._deadlines.first_byte, total)
         with self._watchdog.guard(socket.fileno(), first) as guard:
             try:

@@ -1,12 +1,16 @@
 """What the `openai` package raises, in our words."""
 
+import contextlib
+import itertools
 import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx2
 import openai
+import orjson
 
 from .. import errors
 
@@ -21,6 +25,17 @@ BY_STATUS: dict[int, type[errors.LLMError]] = {
     529: errors.UpstreamBusy,
 }
 MAX_RETRY_AFTER = 3600.0
+LONGEST_ERROR = 65_536  # bytes of an error's body that are looked at
+
+
+def status_error(response: httpx2.Response) -> openai.APIStatusError:
+    """Return the package's error for an answer that is not a success, with the body's `error` where there is one."""
+    body: Any = None
+    with contextlib.suppress(httpx2.HTTPError, ValueError):
+        body = orjson.loads(b"".join(itertools.islice(response.iter_bytes(4096), LONGEST_ERROR // 4096)))
+    error = body.get("error", body) if isinstance(body, dict) else None
+    kind = openai.BadRequestError if response.status_code == 400 else openai.APIStatusError
+    return kind(f"status {response.status_code}", response=response, body=error)
 
 
 def translate(error: openai.OpenAIError, model: str) -> errors.LLMError:

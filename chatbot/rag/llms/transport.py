@@ -1,65 +1,59 @@
-"""A connection pool for httpx2 whose work does not grow with the number of connections.
+"""A transport for httpx2 over the standard library's HTTP client, with a pool that looks at one connection alone.
 
-httpcore2's own pool looks at every connection, and polls every idle one, twice for each request: with 64
-clients that was a third of a chat. This one takes the connection that rested last and looks at it alone.
-Connections, TLS and HTTP/1.1 stay httpcore2's.
+httpcore2's pool polls every idle connection twice for each request, and its protocol machine takes 40 µs of
+processor for each chunk of a stream: together half of a chat (docs/decisions.md has the profile).
 """
 
+import http.client
+import select
+import ssl
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
 
-import httpcore2
 import httpx2
 
-KEEPALIVE = 30.0  # seconds; servers close theirs after 60 and more
-MOST_IDLE = 512  # connections that rest at a time, for each server
+KEEPALIVE_MOST = 512  # connections that rest at a time, for each server
+PIECE = 65_536  # bytes read at a time, at most
 
 
 class Pool(httpx2.BaseTransport):
     """Sends each request on the connection that rested last, or on a new one."""
 
     def __init__(self) -> None:
-        self._ssl_context = httpx2.create_ssl_context()
-        self._idle: dict[str, deque[httpcore2.HTTPConnection]] = defaultdict(deque)
+        self._ssl_context: ssl.SSLContext | None = None
+        self._idle: dict[tuple[str, str, int | None], deque[http.client.HTTPConnection]] = defaultdict(deque)
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises httpx2's errors."""
-        url = httpcore2.URL(
-            scheme=request.url.raw_scheme, host=request.url.raw_host, port=request.url.port, target=request.url.raw_path
-        )
-        connection = self._take(url.origin)
-        sent = httpcore2.Request(
-            method=request.method, url=url, headers=request.headers.raw, content=request.stream, extensions=request.extensions
-        )
+        timeouts = request.extensions["timeout"]
+        connection = self._take(request.url) or self._open(request.url, timeouts["connect"])
         try:
             with translated():
-                response = connection.handle_request(sent)
+                connection.sock.settimeout(timeouts["read"])
+                target = request.url.raw_path.decode()
+                connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+                for name, value in request.headers.raw:
+                    connection.putheader(name, value)
+                connection.endheaders(request.read())
+                response = connection.getresponse()
         except BaseException:
             connection.close()
             raise
-        body = Body(cast(Iterable[bytes], response.stream), self, url.origin, connection)
-        return httpx2.Response(response.status, headers=response.headers, stream=body, extensions=response.extensions)
+        return httpx2.Response(
+            response.status,
+            headers=response.getheaders(),
+            stream=Body(self, request.url, connection, response),
+            extensions={"socket": connection.sock},
+        )
 
-    def _take(self, origin: httpcore2.Origin) -> httpcore2.HTTPConnection:
-        idle = self._idle[str(origin)]
-        while True:
-            with self._lock:
-                connection = idle.pop() if idle else None
-            if connection is None:
-                return httpcore2.HTTPConnection(origin, ssl_context=self._ssl_context, keepalive_expiry=KEEPALIVE)
-            if not connection.has_expired():
-                return connection
-            connection.close()
-
-    def give_back(self, origin: httpcore2.Origin, connection: httpcore2.HTTPConnection) -> None:
-        """Let a connection rest, or close it when its response was not read to the end or too many rest."""
-        idle = self._idle[str(origin)]
+    def give_back(self, url: httpx2.URL, connection: http.client.HTTPConnection) -> None:
+        """Let a connection rest, unless too many do."""
+        idle = self._idle[_server(url)]
         with self._lock:
-            rests = connection.is_idle() and len(idle) < MOST_IDLE
+            rests = len(idle) < KEEPALIVE_MOST
             if rests:
                 idle.append(connection)
         if not rests:
@@ -73,38 +67,71 @@ class Pool(httpx2.BaseTransport):
         for connection in resting:
             connection.close()
 
+    def _take(self, url: httpx2.URL) -> http.client.HTTPConnection | None:
+        idle = self._idle[_server(url)]
+        while True:
+            with self._lock:
+                connection = idle.pop() if idle else None
+            if connection is None or not _has_ended(connection):
+                return connection
+            connection.close()
+
+    def _open(self, url: httpx2.URL, timeout: float | None) -> http.client.HTTPConnection:
+        with translated(connecting=True):
+            connection: http.client.HTTPConnection
+            if url.scheme == "https":
+                self._ssl_context = self._ssl_context or httpx2.create_ssl_context()
+                connection = http.client.HTTPSConnection(url.host, url.port, timeout=timeout, context=self._ssl_context)
+            else:
+                connection = http.client.HTTPConnection(url.host, url.port, timeout=timeout)
+            connection.connect()  # which switches Nagle's algorithm off
+            return connection
+
 
 class Body(httpx2.SyncByteStream):
-    """A response's body; closing it gives its connection back, once."""
+    """A response's body; read to its end it gives its connection back, otherwise closing it closes that too."""
 
     def __init__(
-        self, stream: Iterable[bytes], pool: Pool, origin: httpcore2.Origin, connection: httpcore2.HTTPConnection
+        self, pool: Pool, url: httpx2.URL, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
     ) -> None:
-        self._stream = stream
-        self._pool = pool
-        self._origin = origin
-        self._connection: httpcore2.HTTPConnection | None = connection
+        self._pool, self._url, self._connection, self._response = pool, url, connection, response
 
     def __iter__(self) -> Iterator[bytes]:
         with translated():
-            yield from self._stream
+            while piece := self._response.read1(PIECE):
+                yield piece
+            if self._response.length:  # http.client takes a body that is shorter than told for a whole one
+                raise httpx2.RemoteProtocolError("the answer is shorter than it was said to be")
 
     def close(self) -> None:
         """End the response."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if hasattr(self._stream, "close"):
-                self._stream.close()
-            self._pool.give_back(self._origin, connection)
+        whole = self._response.isclosed() and not self._response.will_close
+        self._response.close()
+        if whole:
+            self._pool.give_back(self._url, self._connection)
+        else:
+            self._connection.close()
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Raise httpx2's errors for httpcore2's, which have the same names."""
+def translated(*, connecting: bool = False) -> Iterator[None]:
+    """Raise httpx2's errors for those of sockets and of the standard library's client."""
     try:
         yield
-    except Exception as error:
-        kind = getattr(httpx2, type(error).__name__, None)
-        if kind is None or not type(error).__module__.startswith("httpcore2"):
-            raise
-        raise kind(str(error)) from error
+    except TimeoutError as error:
+        raise (httpx2.ConnectTimeout if connecting else httpx2.ReadTimeout)(str(error)) from error
+    except OSError as error:
+        raise (httpx2.ConnectError if connecting else httpx2.ReadError)(str(error)) from error
+    except (http.client.HTTPException, ValueError) as error:
+        raise httpx2.RemoteProtocolError(type(error).__name__) from error
+
+
+def _server(url: httpx2.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
+
+
+def _has_ended(connection: http.client.HTTPConnection) -> bool:
+    """Tell whether the server has closed a resting connection: it is readable, and there is nothing to read."""
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))

@@ -33,7 +33,9 @@ def test_last_line_needs_no_end() -> None:
     assert list(event_stream.payloads([b": ping\nid: 1\nretry: 5\n", b'data:{"a": 1}'])) == [{"a": 1}]
 
 
-@pytest.mark.parametrize("data", [b"<html>\n", b"data: {\n", b"data: [1]\n", b"data: \xff\n", b'data: "text"\n', b"data: NaN\n"])
+@pytest.mark.parametrize(
+    "data", [b"<html>\n", b"data: {\n", b"data: [1]\n", b"data: \xff\n", b'data: "text"\n', b"data: NaN\n"]
+)
 def test_garbage_is_told_as_such(data: bytes) -> None:
     with pytest.raises(UpstreamGarbled):
         list(event_stream.payloads([data]))

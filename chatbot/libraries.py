@@ -1,0 +1,57 @@
+"""What the Flask extensions want to hear, made from our settings."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+ISSUER = "chatbot-api"  # of access tokens, and their audience
+MAX_BODY = 1 << 20  # bytes
+
+
+def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
+    """Return what Flask-Cors matches exactly; a plain string with a dot or bracket it may take for a pattern."""
+    if origin == "*":
+        return origin
+    pattern = re.escape(origin.removesuffix(":*")) + (r"(:\d+)?" if origin.endswith(":*") else "")
+    return re.compile(pattern + r"\Z", re.IGNORECASE)
+
+
+def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the Flask extensions want to hear, made from our settings."""
+    return {
+        "API_TITLE": "Chatbot API",
+        "API_VERSION": "1",
+        "OPENAPI_VERSION": "3.1.0",
+        "SQLALCHEMY_DATABASE_URI": ours["DATABASE_URL"],
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": 20,
+            "max_overflow": 20,
+            "pool_timeout": 5,
+            "pool_pre_ping": ours["DATABASE_URL"].startswith("postgresql"),
+        },
+        "CORS_ORIGINS": [_origin_pattern(origin) for origin in ours["CORS_ORIGINS"]],
+        "CORS_EXPOSE_HEADERS": [
+            "Location",
+            "RateLimit-Limit",
+            "RateLimit-Remaining",
+            "RateLimit-Reset",
+            "Retry-After",
+            "X-Request-ID",
+        ],
+        "CORS_MAX_AGE": 600,
+        "JWT_ALGORITHM": "HS256",
+        "JWT_DECODE_ALGORITHMS": ["HS256"],
+        "JWT_ENCODE_ISSUER": ISSUER,
+        "JWT_DECODE_ISSUER": ISSUER,
+        "JWT_ENCODE_AUDIENCE": ISSUER,
+        "JWT_DECODE_AUDIENCE": ISSUER,
+        "JWT_TOKEN_LOCATION": ["headers"],
+        "JWT_COOKIE_CSRF_PROTECT": False,
+        "MAX_CONTENT_LENGTH": MAX_BODY,
+        "RATELIMIT_STORAGE_URI": ours["REDIS_URL"] or "memory://",
+        # Without its storage the limits go on in memory: neither a 500 each nor no limit at all.
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
+        "RATELIMIT_STRATEGY": "moving-window",
+        "SCHEDULER_TIMEZONE": "UTC",
+        "PROPAGATE_EXCEPTIONS": False,
+    }

@@ -1,0 +1,86 @@
+"""Answers of the scripted upstream: the parts that good and faulty ones are made of."""
+
+import asyncio
+import json
+import re
+from typing import Any
+
+
+class Reply:
+    """One answer being written."""
+
+    def __init__(self, writer: asyncio.StreamWriter, request: dict[str, Any], pace: "Pace") -> None:
+        self.writer = writer
+        self.request = request
+        self.pace = pace
+        self.question: str = next((m["content"] for m in reversed(request["messages"]) if m["role"] == "user"), "")
+
+    async def write(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def head(self, status: int = 200, kind: str = "text/event-stream", extra: str = "") -> None:
+        await self.write(f"HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\n{extra}Connection: close\r\n\r\n".encode())
+
+    async def open(self) -> None:
+        """Begin a chunked event stream that keeps the connection."""
+        await self.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+    async def raw(self, data: bytes) -> None:
+        await self.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    async def end(self) -> None:
+        await self.write(b"0\r\n\r\n")
+
+    async def event(self, **chunk: Any) -> None:
+        body = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": self.request["model"], **chunk}
+        await self.raw(b"data: " + json.dumps(body).encode() + b"\n\n")
+
+    async def token(self, text: str, finish: str | None = None) -> None:
+        await self.event(choices=[{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}])
+
+    async def usage(self) -> None:
+        prompt = sum(len(m["content"].split()) for m in self.request["messages"])
+        await self.event(choices=[], usage={"prompt_tokens": prompt, "completion_tokens": len(self.tokens())})
+
+    def tokens(self) -> list[str]:
+        words = re.findall(r"\s*\S+", "You said: " + self.question)
+        return words + [f" w{n}" for n in range(len(words), self.pace.tokens)]
+
+    async def error(self, status: int, code: str | None = None, param: str | None = None, extra: str = "") -> None:
+        message = f"Upstream words that nobody may repeat, about {param or code or status}."
+        body = json.dumps({"error": {"message": message, "type": "scripted", "code": code, "param": param}}).encode()
+        await self.head(status, "application/json", f"{extra}Content-Length: {len(body)}\r\n")
+        await self.write(body)
+
+
+class Pace:
+    """How fast a good answer comes, in seconds and tokens."""
+
+    def __init__(self, first: float, interval: float, tokens: int) -> None:
+        self.first, self.interval, self.tokens = first, interval, tokens
+
+
+async def good(reply: Reply, finish: str = "stop") -> None:
+    await asyncio.sleep(reply.pace.first)
+    await reply.open()
+    for number, token in enumerate(reply.tokens()):
+        if number and reply.pace.interval:
+            await asyncio.sleep(reply.pace.interval)
+        await reply.token(token)
+    await reply.token("", finish)
+    await reply.usage()
+    await reply.raw(b"data: [DONE]\n\n")
+    await reply.end()
+
+
+async def whole(reply: Reply) -> None:
+    """Answer a request that does not ask for a stream."""
+    tokens = reply.tokens()
+    await asyncio.sleep(reply.pace.first + reply.pace.interval * len(tokens))
+    message = {"role": "assistant", "content": "".join(tokens)}
+    body = {"id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": reply.request["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}  # fmt: skip
+    data = json.dumps(body).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    await reply.write(head.encode() + data)
