@@ -196,15 +196,19 @@ def upstream() -> Iterator[Upstream]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
-    """Run a real gunicorn on SQLite with the scripted upstream, with short deadlines."""
-    settings = {
+def impatient(upstream: Upstream) -> dict[str, str]:
+    """Return settings for the scripted upstream, with short deadlines."""
+    return {
         "OPENAI_BASE_URL": upstream.url,
         "OPENAI_API_KEY": "sk-canary-of-the-key",
         "LLM_FIRST_BYTE_SECONDS": "0.6",
         "LLM_IDLE_SECONDS": "0.6",
         "LLM_TOTAL_SECONDS": "4",
     }
-    with running(tmp_path_factory.mktemp("server"), **settings) as server:
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
+    """Run a real gunicorn on SQLite with the scripted upstream."""
+    with running(tmp_path_factory.mktemp("server"), **impatient(upstream)) as server:
         yield server

@@ -26,7 +26,9 @@ def free_port() -> int:
 
 def environment(folder: Path, **settings: str) -> dict[str, str]:
     """Return a clean environment with our settings: nothing of the caller's shell decides a test."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_START") if name in os.environ}
+    kept = {
+        name: os.environ[name] for name in ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG") if name in os.environ
+    }
     return {**kept, "INSTANCE_PATH": str(folder), "BCRYPT_ROUNDS": "4", "RATELIMIT_ENABLED": "false", **settings}
 
 

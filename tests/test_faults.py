@@ -1,13 +1,23 @@
 """Every fault of a model's server against a really running application, over sockets."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from chatbot.schemas import problem
+from tests.conftest import impatient
 from tests.faults import FAULTS
 from tests.processes import Server, Upstream, free_port, running
 from tests.upstream_faults import FAULTS as PLAYED
 
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
+    """A server of its own: it remembers which parameters were refused."""
+    with running(tmp_path_factory.mktemp("faults"), **impatient(upstream)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

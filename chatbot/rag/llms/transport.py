@@ -28,11 +28,12 @@ class Pool(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises httpx2's errors."""
-        timeouts = request.extensions["timeout"]
-        connection = self._take(request.url) or self._open(request.url, timeouts["connect"])
+        timeouts = request.extensions.get("timeout", {})
+        connection = self._take(request.url) or self._open(request.url, timeouts.get("connect"))
         try:
             with translated():
-                connection.sock.settimeout(timeouts["read"])
+                socket = connection.sock  # which a response that ends with its connection takes over
+                socket.settimeout(timeouts.get("read"))
                 target = request.url.raw_path.decode()
                 connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
                 for name, value in request.headers.raw:
@@ -46,7 +47,7 @@ class Pool(httpx2.BaseTransport):
             response.status,
             headers=response.getheaders(),
             stream=Body(self, request.url, connection, response),
-            extensions={"socket": connection.sock},
+            extensions={"socket": socket},
         )
 
     def give_back(self, url: httpx2.URL, connection: http.client.HTTPConnection) -> None:
@@ -77,15 +78,19 @@ class Pool(httpx2.BaseTransport):
             connection.close()
 
     def _open(self, url: httpx2.URL, timeout: float | None) -> http.client.HTTPConnection:
-        with translated(connecting=True):
-            connection: http.client.HTTPConnection
-            if url.scheme == "https":
-                self._ssl_context = self._ssl_context or httpx2.create_ssl_context()
-                connection = http.client.HTTPSConnection(url.host, url.port, timeout=timeout, context=self._ssl_context)
-            else:
-                connection = http.client.HTTPConnection(url.host, url.port, timeout=timeout)
-            connection.connect()  # which switches Nagle's algorithm off
-            return connection
+        connection: http.client.HTTPConnection
+        if url.scheme == "https":
+            self._ssl_context = self._ssl_context or httpx2.create_ssl_context()
+            connection = http.client.HTTPSConnection(url.host, url.port, timeout=timeout, context=self._ssl_context)
+        else:
+            connection = http.client.HTTPConnection(url.host, url.port, timeout=timeout)
+        try:
+            with translated(connecting=True):
+                connection.connect()  # which switches Nagle's algorithm off
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 class Body(httpx2.SyncByteStream):
@@ -105,7 +110,8 @@ class Body(httpx2.SyncByteStream):
 
     def close(self) -> None:
         """End the response."""
-        whole = self._response.isclosed() and not self._response.will_close
+        read_to_its_end = self._response.isclosed() or self._response.length == 0
+        whole = read_to_its_end and not self._response.will_close
         self._response.close()
         if whole:
             self._pool.give_back(self._url, self._connection)
