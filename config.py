@@ -27,12 +27,12 @@ SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
 # "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
 RATE = Regexp(
-    r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*$",
+    r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*\Z",
     error="Must read like '10 per minute; 100 per hour'.",
 )
-HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", error="Must be an http or https address.")
-ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)$"
-PRINTABLE = Regexp(r"^[\x21-\x7e]+$", error="Must be printable ASCII without spaces.")
+HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
+ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
+PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
 
 
 def _setting(kind: Any, default: Any, why: str, check: Any = None, **options: Any) -> Any:

@@ -1,6 +1,8 @@
 """Every fault of a model's server against a really running application, over sockets."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -66,6 +68,29 @@ def test_refused_parameter_is_replaced_and_that_is_remembered(server: Server, to
     assert sent["max_completion_tokens"] == 150
     assert "max_tokens" not in sent
     assert "temperature" not in sent
+
+
+def test_refusal_of_one_message_changes_nothing_for_the_next(server: Server, token: str, upstream: Upstream) -> None:
+    def parameters() -> set[str]:
+        server.call("POST", "/api/chat/", {"message": "hello"}, token)
+        return set(upstream.log()[-1]["request"])
+
+    before = parameters()
+    for fault in ("too_long", "odd_param", "status 400"):
+        server.call("POST", "/api/chat/", {"message": f"[[{fault}]] hello"}, token)
+    assert parameters() == before
+
+
+def test_flood_of_one_answer_holds_up_nobody_else(server: Server, token: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        flooded = pool.submit(server.call, "POST", "/api/chat/", {"message": "[[flood]] hello"}, token)
+        slowest = 0.0
+        while not flooded.done():
+            started = time.monotonic()
+            assert server.call("GET", "/healthz")[0] == 200
+            slowest = max(slowest, time.monotonic() - started)
+    assert flooded.result()[0] == 504
+    assert slowest < 0.5
 
 
 def test_endless_answer_is_cut_and_called_truncated(server: Server, token: str) -> None:

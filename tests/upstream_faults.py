@@ -159,6 +159,58 @@ async def slow(reply: Reply, seconds: str) -> None:
     await reply.end()
 
 
+CHUNKS = {
+    "list_text": {"choices": [{"delta": {"content": [{"type": "text", "text": "x"}]}, "finish_reason": "stop"}]},
+    "number_text": {"choices": [{"delta": {"content": 5}, "finish_reason": "stop"}]},
+    "nul_text": {"choices": [{"delta": {"content": "a\0b"}, "finish_reason": "stop"}]},
+    "object_model": {"model": {"a": 1}, "choices": [{"delta": {"content": "fine"}, "finish_reason": "stop"}]},
+    "long_model": {"model": "m" * 300, "choices": [{"delta": {"content": "fine"}, "finish_reason": "stop"}]},
+    "list_usage": {"usage": [1], "choices": [{"delta": {"content": "fine"}, "finish_reason": "stop"}]},
+    "huge_usage": {
+        "usage": {"prompt_tokens": 2**40, "completion_tokens": -1},
+        "choices": [{"delta": {"content": "fine"}, "finish_reason": "stop"}],
+    },
+}
+
+
+async def chunk(reply: Reply, name: str) -> None:
+    await reply.open()
+    body = json.dumps(CHUNKS[name]).encode()
+    await reply.raw(b"data: " + body + b"\n\ndata: [DONE]\n\n")
+    await reply.end()
+
+
+async def flood(reply: Reply, _: str) -> None:
+    await begun(reply)
+    while True:
+        await reply.raw(b": ping\n\n" * 100)
+
+
+async def slow_headers(reply: Reply, _: str) -> None:
+    for byte in b"HTTP/1.1 200 OK\r\nX-Slow: " + b"x" * 1000:
+        await reply.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+async def slow_error(reply: Reply, _: str) -> None:
+    await reply.head(500, "application/json")
+    for byte in b"x" * 1000:
+        await reply.write(bytes([byte]))
+        await asyncio.sleep(0.05)
+
+
+async def too_long(reply: Reply, _: str) -> None:
+    body = {"error": {"message": "'max_tokens' is too large: the context length is 4096", "param": "max_tokens"}}
+    await reply.head(400, "application/json")
+    await reply.write(json.dumps(body).encode())
+
+
+async def odd_param(reply: Reply, _: str) -> None:
+    body = {"error": {"message": "unsupported", "code": "unsupported_parameter", "param": ["x"]}}
+    await reply.head(400, "application/json")
+    await reply.write(json.dumps(body).encode())
+
+
 async def refuses(reply: Reply, parameter: str) -> None:
     if parameter in reply.request:
         await reply.error(400, "unsupported_parameter", parameter)
@@ -171,6 +223,6 @@ FAULTS: dict[str, Callable[[Reply, str], Awaitable[None]]] = {
     for handler in (
         no_first_byte, silent_headers, stall, stall_pings, empty_deltas, cut, clean_end, cut_after_finish,
         stall_after_finish, bad_json, bad_utf8, split_utf8, error_frame, status, retry_after, quota, no_model, html,
-        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses,
+        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, chunk, flood, slow_headers, slow_error, too_long, odd_param,
     )
 }  # fmt: skip

@@ -3,11 +3,12 @@
 import hashlib
 import ipaddress
 import math
+import re
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
+import structlog
 from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
@@ -16,16 +17,22 @@ from ..extensions import limiter
 from ..services import auth
 from . import body, caller, problems
 
+log = structlog.get_logger(__name__)
+WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+")  # as some proxies write an address
 View = Callable[..., Any]
 
 
 def by_address() -> str:
     """Count the caller's address; of IPv6 the /64, which is one household."""
-    address = request.remote_addr or "unknown"
-    with suppress(ValueError):  # a Unix socket has no address, a proxy may write what it likes
-        if isinstance(ipaddress.ip_address(address), ipaddress.IPv6Address):
-            return str(ipaddress.ip_network((address, 64), strict=False))
-    return address
+    written = request.remote_addr or ""
+    found = WITH_PORT.fullmatch(written)
+    try:
+        address = ipaddress.ip_address(found[1] or found[2] if found else written)
+    except ValueError:  # a Unix socket has no address, a proxy may write what it likes: all these are one
+        return "unknown"
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def by_user() -> str:
@@ -71,6 +78,14 @@ def init_app(app: Flask) -> None:
 
 
 def _announce(response: Response) -> Response:
+    try:
+        return _with_headers(response)
+    except Exception as error:  # noqa: BLE001 - the storage may be away by now, and the answer is worth more
+        log.warning("limit not announced", error=type(error).__name__)
+        return response
+
+
+def _with_headers(response: Response) -> Response:
     current = limiter.current_limits
     if current:
         tightest = min(current, key=lambda one: (one.remaining, -one.reset_at))

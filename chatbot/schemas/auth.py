@@ -9,7 +9,7 @@ from .fields import NO_NUL, Moment
 
 USERNAME = [
     Length(3, 32),
-    Regexp(r"^[\w][\w.-]*$", error="Letters, digits, '_', '-' and '.' only, beginning with a letter or digit."),
+    Regexp(r"^[\w][\w.-]*\Z", error="Letters, digits, '_', '-' and '.' only, beginning with a letter or digit."),
 ]
 PASSWORD = Length(8, 1024)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import EmailTaken, InvalidCredentials, NotFound, Unauthenticated, UsernameTaken
+from ..errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from ..models import Session, User
 from ..models.columns import now, uuid7
 from . import identity, passwords, tokens
@@ -41,6 +41,7 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
 
     Raises EmailTaken, UsernameTaken, InvalidInput (a common password), Busy.
     """
+    _refuse_unfoldable(email=email, username=username)
     passwords.refuse_common(password, email, username)
     with read() as connection:
         _refuse_taken(connection, email, username)
@@ -126,7 +127,8 @@ def me(caller: Caller) -> dict[str, Any]:
 
 
 def rename(caller: Caller, username: str) -> dict[str, Any]:
-    """Change the caller's username; raises UsernameTaken."""
+    """Change the caller's username; raises UsernameTaken, InvalidInput."""
+    _refuse_unfoldable(username=username)
     values = {"username": username, "username_key": folded(username)}
     try:
         with write() as connection:
@@ -169,6 +171,18 @@ def _rotate(
         }
     connection.execute(sa.update(Session).where(Session.id == row.id).values(change))
     return None if "ended_at" in change else moment
+
+
+def _refuse_unfoldable(**names: str) -> None:
+    """Raise InvalidInput for a name whose folded form outgrows its column: U+FDFA alone becomes 18 characters."""
+    columns = User.__table__.c
+    errors = {
+        field: ["Has too many unusual characters."]
+        for field, name in names.items()
+        if len(folded(name)) > columns[f"{field}_key"].type.length  # type: ignore[attr-defined]
+    }
+    if errors:
+        raise InvalidInput(errors)
 
 
 def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:

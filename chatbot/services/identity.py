@@ -25,6 +25,7 @@ class Caller:
 
 
 _sessions: TTLCache[UUID, Caller] = TTLCache(maxsize=100_000, ttl=SECONDS)
+_forgotten = 0  # how often `forget` was called
 
 
 def authenticate(credential: str) -> Caller:
@@ -38,6 +39,8 @@ def authenticate(credential: str) -> Caller:
 
 def forget(session_id: UUID) -> None:
     """Ask the database again about a session at its next call."""
+    global _forgotten
+    _forgotten += 1
     _sessions.pop(session_id, None)
 
 
@@ -52,10 +55,12 @@ def _look_up(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
+    forgotten = _forgotten
     with read() as connection:
         row = connection.execute(statement).one_or_none()
     if row is None:
         raise Unauthenticated("The session has ended.")
     caller = Caller(row.user_id, session_id, row.role)
-    _sessions[session_id] = caller
+    if forgotten == _forgotten:  # else it may have ended since we read
+        _sessions[session_id] = caller
     return caller

@@ -5,8 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from sqlalchemy.exc import DBAPIError
 
-from ..errors import LeaseLost
+from ..errors import ChatbotError, LeaseLost
 from ..models import ChatMessage
 from ..models.chat import RUNNING
 from ..models.columns import now
@@ -32,14 +33,14 @@ def run(turn: OpenedTurn) -> dict[str, Any]:
     pieces: list[str] = []
     started = time.monotonic()
     try:
-        outcome = _answer(turn, pieces)
+        return chat.close_turn(turn, _answer(turn, pieces))
+    except (ChatbotError, DBAPIError):
+        raise  # the database does not take the end: the lease runs out, and the turn ends as interrupted
     except BaseException as error:
         _record(turn, Outcome("failed", "".join(pieces), type(error).__name__))
         if isinstance(error, LLMError):
             _log_failure(turn, error, started)
         raise
-    else:
-        return chat.close_turn(turn, outcome)
     finally:
         _running.pop(turn.id, None)
 

@@ -78,6 +78,7 @@ def test_signup_that_loses_the_race_is_409(app: Flask, client: FlaskClient, monk
     ("field", "value"),
     [
         ("email", ...), ("email", None), ("email", 5), ("email", "nobody"), ("email", "a@b@c"), ("email", "a" * 250 + "@x.org"),
+        ("username", "ada\n"), ("username", "\ufdfa" * 32), ("email", "\ufdfa" * 200 + "@example.org"),
         ("username", ...), ("username", "ab"), ("username", "a" * 33), ("username", "a b"), ("username", "<ada>"),
         ("username", ".hidden"), ("username", ["ada"]),
         ("password", ...), ("password", "short"), ("password", "x" * 1025), ("password", 12345678),

@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from chatbot.extensions import limiter
 from tests.conftest import MakeApp, Person, join
 
 LIMITS = {
@@ -47,6 +48,28 @@ def test_one_ipv6_household_is_one_address(client: FlaskClient) -> None:
     tries = [log_in(client, f"u{n}@example.org", f"2001:db8:1:2::{n + 1}") for n in range(6)]
     assert tries == [401] * 5 + [429]
     assert log_in(client, "u9@example.org", "2001:db8:1:3::1") == 401
+
+
+def test_port_behind_an_address_makes_no_other_of_it(client: FlaskClient) -> None:
+    forms = ["10.1.1.1:1000", "10.1.1.1:2000", "::ffff:10.1.1.1", "[::ffff:10.1.1.1]:3000", "10.1.1.1", "10.1.1.1:9"]
+    assert [log_in(client, f"u{n}@example.org", form) for n, form in enumerate(forms)] == [401] * 5 + [429]
+
+
+def test_ipv4_addresses_in_ipv6_form_are_not_one_household(client: FlaskClient) -> None:
+    assert {log_in(client, f"u{n}@example.org", f"::ffff:10.1.1.{n + 1}") for n in range(7)} == {401}
+
+
+def test_answer_comes_without_its_headers_when_the_storage_goes_away_meanwhile(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(limiter.limiter, "get_window_stats", gone)
+    response = client.post("/api/users/login/", json={"email": "a@example.org", "password": "guess guess"})
+    assert response.status_code == 401
+    assert "RateLimit-Limit" not in response.headers
+    assert response.headers["X-Request-ID"]
 
 
 def test_odd_address_and_odd_body_are_counted_too(client: FlaskClient) -> None:

@@ -20,16 +20,19 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     Raises UpstreamGarbled for a line over MAX_LINE bytes.
     """
-    rest = b""
+    waiting: list[bytes] = []  # a line's beginning, joined once
+    size = 0
     for chunk in chunks:
-        parts = (rest + chunk).split(b"\n")
-        rest = parts.pop()
-        if len(rest) > MAX_LINE:
+        first, *others = chunk.split(b"\n")
+        waiting.append(first)
+        size += len(first)
+        if size > MAX_LINE:
             raise UpstreamGarbled("A line of the model's answer has no end.")
-        for part in parts:
-            yield part.removesuffix(b"\r")
-    if rest:
-        yield rest
+        for part in others:
+            yield b"".join(waiting).removesuffix(b"\r")
+            waiting, size = [part], len(part)
+    if size:
+        yield b"".join(waiting)
 
 
 def payloads(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:

@@ -7,15 +7,15 @@ its timeout at each byte, and raises nothing when a stream ends without a finish
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, cast, get_args
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 from urllib.request import getproxies
 
 import httpx2
 import openai
 import orjson
 
-from ..errors import UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
+from ..errors import LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
 from ..types import Finish, FinishReason, LLMOptions, Message
 from .event_stream import payloads
 from .openai_errors import refused_parameter, status_error, translate
@@ -23,6 +23,15 @@ from .transport import Pool
 from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
+MAX_BYTES = 64 << 20  # of an answer with all its wrapping
+BREATH = 64  # pieces after which others may run
+LONGEST_NAME = 200  # characters of a model's name that are kept
+# What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
+REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
+    **dict.fromkeys(("length", "max_tokens"), "length"),
+    "content_filter": "content_filter",
+}
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
 NO_KEY = "none"  # local servers want none, the package insists on one
 
@@ -57,32 +66,42 @@ class OpenAILLM:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.LLMError` subclasses."""
         started = time.monotonic()
         prompt = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            with contextlib.closing(self._request(prompt)) as response:
-                yield from self._read(response, started)
-        except openai.OpenAIError as error:
-            raise translate(error, self.name) from error
-        except httpx2.TimeoutException as error:
-            raise UpstreamTimeout("The model's server stopped sending.") from error
-        except httpx2.HTTPError as error:
-            raise UpstreamIncomplete("The connection to the model's server broke.") from error
-
-    def _request(self, prompt: list[dict[str, str]]) -> httpx2.Response:
-        """Open the answer's stream, without the parameters that this model turned out to refuse."""
-        while True:
-            sent = self._parameters
+        total = started + self._deadlines.total
+        with self._watchdog.guard(min(started + self._deadlines.first_byte, total)) as guard:
             try:
-                return self._send({"model": self.name, "messages": prompt, "stream": True, **sent})
+                with contextlib.closing(self._request(prompt, guard)) as response:
+                    yield from self._pieces(response, guard, total)
+            except (openai.OpenAIError, httpx2.HTTPError, LLMError) as error:
+                raise self._in_our_words(error, guard) from error
+
+    def _in_our_words(self, error: Exception, guard: Guard) -> LLMError:
+        if guard.expired or isinstance(error, httpx2.TimeoutException):
+            return UpstreamTimeout("The model's server took too long.")
+        if isinstance(error, openai.OpenAIError):
+            return translate(error, self.name)
+        if isinstance(error, LLMError):
+            return error
+        return UpstreamIncomplete("The connection to the model's server broke.")
+
+    def _request(self, prompt: list[dict[str, str]], guard: Guard) -> httpx2.Response:
+        """Open the answer's stream, without the parameters that this model turns out to refuse."""
+        sent = self._parameters
+        while True:
+            try:
+                response = self._send({"model": self.name, "messages": prompt, "stream": True, **sent}, guard)
             except openai.BadRequestError as error:
                 name = refused_parameter(error, sent)
                 if name is None:
                     raise
-                self._give_up(name, sent)
+                sent = without(name, sent)
+            else:
+                self._parameters = sent  # remembered when it was of use
+                return response
 
-    def _send(self, body: dict[str, Any]) -> httpx2.Response:
+    def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:
         """Send one request and return its answer, unread; raises the package's errors."""
-        content = orjson.dumps(body)
-        request = httpx2.Request("POST", self._url, headers=self._headers, content=content, extensions=self._extensions)
+        content, extensions = orjson.dumps(body), {**self._extensions, "guard": guard}
+        request = httpx2.Request("POST", self._url, headers=self._headers, content=content, extensions=extensions)
         try:
             response = self._http.send(request, stream=True)
         except httpx2.TimeoutException as error:
@@ -94,30 +113,12 @@ class OpenAILLM:
         with contextlib.closing(response):
             raise status_error(response)
 
-    def _give_up(self, name: str, sent: dict[str, Any]) -> None:
-        """Replace or drop a parameter; each time there is one fewer to refuse, so that the asking ends."""
-        kept = {key: value for key, value in sent.items() if key != name}
-        if name == "max_tokens":
-            kept["max_completion_tokens"] = sent[name]
-            kept.pop("temperature", None)  # the models that renamed the one fixed the other
-        self._parameters = kept
-
-    def _read(self, response: httpx2.Response, started: float) -> Iterator[str | Finish]:
-        total = started + self._deadlines.total
-        stream = response.extensions.get("network_stream")  # of httpx2's own transports
-        socket = stream.get_extra_info("socket") if stream else response.extensions["socket"]
-        first = min(started + self._deadlines.first_byte, total)
-        with self._watchdog.guard(socket.fileno(), first) as guard:
-            try:
-                yield from self._pieces(response, guard, total)
-            except (httpx2.HTTPError, UpstreamIncomplete, UpstreamGarbled) as error:
-                if guard.expired:
-                    raise UpstreamTimeout("The model's server took too long.") from error
-                raise
-
     def _pieces(self, response: httpx2.Response, guard: Guard, total: float) -> Iterator[str | Finish]:
+        stream = response.extensions.get("network_stream")  # of httpx2's own transports, which know no guard
+        if stream is not None:
+            guard.watch(stream.get_extra_info("socket").fileno())
         answer = _Answer(self.name)
-        for chunk in answer.until_cut(payloads(response.iter_bytes())):
+        for chunk in answer.until_cut(payloads(paced(response.iter_bytes(), guard))):
             text = answer.take(chunk)
             if text:
                 guard.deadline = min(time.monotonic() + self._deadlines.idle, total)
@@ -128,6 +129,30 @@ class OpenAILLM:
                 answer.reason = "length"
                 break
         yield answer.finish()
+
+
+def without(name: str, sent: dict[str, Any]) -> dict[str, Any]:
+    """Replace or drop a refused parameter; each time there is one fewer to refuse, so that the asking ends."""
+    kept = {key: value for key, value in sent.items() if key != name}
+    if name == "max_tokens":
+        kept["max_completion_tokens"] = sent[name]
+        kept.pop("temperature", None)  # the models that renamed the one fixed the other
+    return kept
+
+
+def paced(chunks: Iterable[bytes], guard: Guard) -> Iterator[bytes]:
+    """Pass bytes on, within bounds: a server that floods lets neither the watchdog nor any other greenlet run."""
+    size = 0
+    for number, chunk in enumerate(chunks, 1):
+        size += len(chunk)
+        if time.monotonic() > guard.deadline:
+            guard.expire()
+            raise UpstreamTimeout("The model's server took too long.")
+        if size > MAX_BYTES:
+            raise UpstreamGarbled("The model's server sent too much.")
+        if number % BREATH == 0:
+            time.sleep(0)
+        yield chunk
 
 
 class _Answer:
@@ -149,24 +174,34 @@ class _Answer:
 
     def take(self, chunk: dict[str, Any]) -> str:
         """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
+        model, usage = chunk.get("model"), chunk.get("usage")
+        if isinstance(model, str) and model:
+            self.model = model[:LONGEST_NAME]
+        if isinstance(usage, dict):
+            self.usage = usage
         try:
-            self.model = chunk.get("model") or self.model
-            self.usage = chunk.get("usage") or self.usage
             if not chunk["choices"]:
                 return ""
             choice = chunk["choices"][0]
             self.reason = choice.get("finish_reason") or self.reason
             text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
-            self.length += len(text)
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
-        return cast(str, text)
+        if not isinstance(text, str):
+            raise UpstreamGarbled("The model's server sent a text that is none.")
+        text = text.replace("\0", "")  # which PostgreSQL cannot store
+        self.length += len(text)
+        return text
 
     def finish(self) -> Finish:
-        """Say how it ended; raises UpstreamIncomplete for an end without a reason or an answer without text."""
-        if self.reason is None:
-            raise UpstreamIncomplete("The answer ended without a finish_reason.")
-        if not self.length and self.reason != "content_filter":
+        """Say how it ended; raises UpstreamIncomplete for an end without a known reason or an answer without text."""
+        reason = REASONS.get(str(self.reason).lower())
+        if reason is None:
+            raise UpstreamIncomplete("The answer ended without a finish_reason that says it is whole.")
+        if not self.length and reason != "content_filter":
             raise UpstreamIncomplete("The answer has no text.")
-        reason = cast(FinishReason, self.reason if self.reason in get_args(FinishReason) else "stop")
-        return Finish(reason, self.model, self.usage.get("prompt_tokens"), self.usage.get("completion_tokens"))
+        return Finish(reason, self.model, self._tokens("prompt_tokens"), self._tokens("completion_tokens"))
+
+    def _tokens(self, name: str) -> int | None:
+        count = self.usage.get(name)
+        return count if type(count) is int and 0 <= count < 2**31 else None

@@ -25,6 +25,7 @@ BY_STATUS: dict[int, type[errors.LLMError]] = {
     529: errors.UpstreamBusy,
 }
 MAX_RETRY_AFTER = 3600.0
+UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 LONGEST_ERROR = 65_536  # bytes of an error's body that are looked at
 
 
@@ -78,15 +79,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         plain = re.fullmatch(r"\d+(\.\d+)?", value)
         seconds = float(value) if plain else parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def refused_parameter(error: openai.BadRequestError, sent: Mapping[str, Any]) -> str | None:
     """Return which of the parameters sent this refusal is about, or None."""
-    named = _body(error).get("param")
-    if named in sent:
-        return str(named)
-    text = str(_body(error).get("message", ""))
+    named, text = _body(error).get("param"), str(_body(error).get("message", ""))
+    if _code(error) not in UNSUPPORTED and not re.search(
+        r"(un|not )supported|unrecognized|unknown", text, re.IGNORECASE
+    ):
+        return None  # such as a prompt that is too long: the next one is not
+    if isinstance(named, str) and named in sent:
+        return named
     return next((name for name in sent if re.search(rf"\b{name}\b", text)), None)

@@ -4,10 +4,12 @@ httpcore2's pool polls every idle connection twice for each request, and its pro
 processor for each chunk of a stream: together half of a chat (docs/decisions.md has the profile).
 """
 
+import contextlib
 import http.client
 import select
 import ssl
 import threading
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ from contextlib import contextmanager
 import httpx2
 
 KEEPALIVE_MOST = 512  # connections that rest at a time, for each server
+KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody on the way, without a word
 PIECE = 65_536  # bytes read at a time, at most
+CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 class Pool(httpx2.BaseTransport):
@@ -23,32 +27,41 @@ class Pool(httpx2.BaseTransport):
 
     def __init__(self) -> None:
         self._ssl_context: ssl.SSLContext | None = None
-        self._idle: dict[tuple[str, str, int | None], deque[http.client.HTTPConnection]] = defaultdict(deque)
+        self._idle: dict[tuple[str, str, int | None], deque[tuple[float, http.client.HTTPConnection]]] = defaultdict(
+            deque
+        )
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request; raises httpx2's errors."""
-        timeouts = request.extensions.get("timeout", {})
-        connection = self._take(request.url) or self._open(request.url, timeouts.get("connect"))
+        rested = self._take(request.url)
+        if rested is not None:
+            with translated(), contextlib.suppress(*CLOSED):  # closed in the moment in which we began: take a new one
+                return self._exchange(request, rested)
+        connection = self._open(request.url, request.extensions.get("timeout", {}).get("connect"))
+        with translated():
+            return self._exchange(request, connection)
+
+    def _exchange(self, request: httpx2.Request, connection: http.client.HTTPConnection) -> httpx2.Response:
         try:
-            with translated():
-                socket = connection.sock  # which a response that ends with its connection takes over
-                socket.settimeout(timeouts.get("read"))
-                target = request.url.raw_path.decode()
-                connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-                for name, value in request.headers.raw:
-                    connection.putheader(name, value)
-                connection.endheaders(request.read())
-                response = connection.getresponse()
+            socket = connection.sock  # which a response that ends with its connection takes over
+            if "guard" in request.extensions:
+                request.extensions["guard"].watch(socket.fileno())
+            socket.settimeout(request.extensions.get("timeout", {}).get("read"))
+            target = request.url.raw_path.decode()
+            connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in request.headers.raw:
+                connection.putheader(name, value)
+            connection.endheaders(request.read())
+            response = connection.getresponse()
+            if response.status < 200:  # http.client passes over 100 alone; what follows would be the next one's answer
+                raise http.client.UnknownProtocol(str(response.status))
         except BaseException:
             connection.close()
             raise
-        return httpx2.Response(
-            response.status,
-            headers=response.getheaders(),
-            stream=Body(self, request.url, connection, response),
-            extensions={"socket": socket},
-        )
+        body = Body(self, request.url, connection, response)
+        facts = {"socket": socket}
+        return httpx2.Response(response.status, headers=response.getheaders(), stream=body, extensions=facts)
 
     def give_back(self, url: httpx2.URL, connection: http.client.HTTPConnection) -> None:
         """Let a connection rest, unless too many do."""
@@ -56,14 +69,14 @@ class Pool(httpx2.BaseTransport):
         with self._lock:
             rests = len(idle) < KEEPALIVE_MOST
             if rests:
-                idle.append(connection)
+                idle.append((time.monotonic(), connection))
         if not rests:
             connection.close()
 
     def close(self) -> None:
         """Close all that rest."""
         with self._lock:
-            resting = [connection for idle in self._idle.values() for connection in idle]
+            resting = [connection for idle in self._idle.values() for _, connection in idle]
             self._idle.clear()
         for connection in resting:
             connection.close()
@@ -72,8 +85,9 @@ class Pool(httpx2.BaseTransport):
         idle = self._idle[_server(url)]
         while True:
             with self._lock:
-                connection = idle.pop() if idle else None
-            if connection is None or not _has_ended(connection):
+                since, connection = idle.pop() if idle else (0.0, None)
+            fresh = time.monotonic() - since < KEEPALIVE_SECONDS
+            if connection is None or (fresh and not _has_ended(connection)):
                 return connection
             connection.close()
 

@@ -15,23 +15,33 @@ TICK = 0.1  # seconds between two looks: how late a deadline may be noticed
 
 
 class Guard:
-    """One connection and the time (monotonic, seconds) at which it is closed."""
+    """One exchange and the time (monotonic, seconds) at which its connection is closed."""
 
-    def __init__(self, fileno: int, deadline: float) -> None:
+    def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.expired = False
+        self._socket: socket.socket | None = None
+
+    def watch(self, fileno: int) -> None:
+        """Guard this connection from now on, instead of the one before."""
+        self.release()
         # A duplicate stays valid whatever the owner does with its own descriptor meanwhile.
         self._socket = socket.socket(fileno=os.dup(fileno))
+        if self.expired:
+            self.expire()
 
     def expire(self) -> None:
         """End the connection under its reader, who then sees an end of file."""
         self.expired = True
-        with suppress(OSError):  # it may have ended by itself
-            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._socket is not None:
+            with suppress(OSError):  # it may have ended by itself
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
         """Let go of the duplicate."""
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 class Watchdog:
@@ -43,9 +53,9 @@ class Watchdog:
         self._running = False
 
     @contextmanager
-    def guard(self, fileno: int, deadline: float) -> Iterator[Guard]:
-        """Guard a connection inside the block; its deadline may be moved at any time."""
-        guard = Guard(fileno, deadline)
+    def guard(self, deadline: float) -> Iterator[Guard]:
+        """Guard an exchange inside the block; its deadline may be moved at any time."""
+        guard = Guard(deadline)
         with self._lock:
             self._guards.add(guard)
             if not self._running:

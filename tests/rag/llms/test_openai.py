@@ -6,10 +6,11 @@ from email.utils import formatdate
 
 import pytest
 
-from chatbot.rag.errors import UpstreamTimeout, UpstreamUnreachable
+from chatbot.rag.errors import UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
+from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
-from chatbot.rag.llms.watchdog import Watchdog
+from chatbot.rag.llms.watchdog import Guard, Watchdog
 from chatbot.rag.types import Deadlines, Finish, LLMOptions, Message
 from tests.processes import Upstream, free_port
 
@@ -33,6 +34,9 @@ def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
         ("stall", {"idle": 0.3}, 0.25, 1.5),
         ("stall_pings", {"idle": 0.3}, 0.25, 1.5),
         ("empty_deltas", {"idle": 0.3}, 0.25, 1.5),
+        ("flood", {"idle": 0.3}, 0.25, 1.5),
+        ("slow_headers", {"first_byte": 0.3}, 0.25, 1.5),
+        ("slow_error", {"first_byte": 0.3}, 0.25, 1.5),
         ("slow 9", {"idle": 9, "total": 0.4}, 0.3, 1.5),
     ],
 )
@@ -90,15 +94,39 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, least: float | None
         assert least <= found <= most
 
 
+def test_answer_may_not_be_larger_than_all_bounds(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "MAX_BYTES", 100)
+    with pytest.raises(UpstreamGarbled):
+        ask(model(upstream.url), "Hi")
+
+
+def test_guard_that_has_expired_ends_a_connection_that_comes_later() -> None:
+    left, right = socket.socketpair()
+    with left, right:
+        guard = Guard(0.0)
+        guard.expire()
+        guard.watch(left.fileno())
+        assert left.recv(1) == b""
+        guard.release()
+
+
+def test_behind_a_proxy_the_ways_of_httpx2_are_taken(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    *_, finish = ask(model(upstream.url), "Hi")
+    assert isinstance(finish, Finish)
+
+
 def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
     dog = Watchdog()
     for _ in range(2):
         left, right = socket.socketpair()
         with left, right:
-            with dog.guard(left.fileno(), time.monotonic() + 0.05) as guard:
+            with dog.guard(time.monotonic() + 0.05) as guard:
+                guard.watch(left.fileno())
                 assert left.recv(1) == b""
                 assert guard.expired
-            with dog.guard(right.fileno(), time.monotonic() + 60) as guard:
+            with dog.guard(time.monotonic() + 60) as guard:
+                guard.watch(right.fileno())
                 assert not guard.expired
         deadline = time.monotonic() + 5
         while dog._running and time.monotonic() < deadline:

@@ -91,11 +91,10 @@ def test_connection_that_was_not_read_to_its_end_serves_nobody_else(pool: Pool, 
         assert server.connections == 2
 
 
-def test_connection_on_which_something_came_unasked_serves_nobody_else(pool: Pool) -> None:
+def test_something_that_came_unasked_is_no_answer_to_the_next_request(pool: Pool) -> None:
     with peer(WHOLE + b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged", WHOLE) as server:
         ask(pool, server.url)
         assert ask(pool, server.url).content == b"whole"
-        assert server.connections == 2
 
 
 def test_connection_that_the_server_closed_serves_nobody_else(pool: Pool) -> None:
@@ -132,6 +131,22 @@ def test_64_threads_get_each_their_own_answer(pool: Pool) -> None:
         for thread in threads:
             thread.join()
     assert sorted(found) == [b"%04d" % number for number in range(320)]
+
+
+def test_interim_answer_is_never_followed_by_somebody_elses(pool: Pool) -> None:
+    hints = b"HTTP/1.1 103 Early Hints\r\n\r\n"
+    with peer(hints, WHOLE) as server:
+        with pytest.raises(httpx2.RemoteProtocolError):
+            ask(pool, server.url)
+        assert ask(pool, server.url).content == b"whole"
+        assert server.connections == 2
+
+
+def test_connection_that_rested_long_is_not_trusted(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "KEEPALIVE_SECONDS", 0.0)
+    with peer(WHOLE, WHOLE) as server:
+        assert [ask(pool, server.url).content for _ in range(2)] == [b"whole", b"whole"]
+        assert server.connections == 2
 
 
 @pytest.mark.parametrize(
