@@ -1,5 +1,6 @@
 """The application under a real gunicorn: starting, serving, being killed, ending."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from chatbot.extensions import sqlite
 from tests.processes import Server, Upstream, call, free_port, running
 
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}
@@ -112,6 +114,20 @@ def patient_history(server: Server, token: str) -> list[dict[str, object]]:
         return history(server, token)
     except OSError:  # the new worker is not up yet
         return []
+
+
+def test_purge_runs_inside_the_worker_soon_after_the_start(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, RETENTION_DAYS="1") as server:
+        token = server.sign_in()
+        server.call("POST", "/api/chat/", {"message": "long ago"}, token)
+        server.stop()
+        with contextlib.closing(sqlite.connect(str(tmp_path / "chatbot.db"))) as database:
+            database.execute("UPDATE chat_messages SET created_at = '2020-01-01 00:00:00.000000'")
+            database.execute("UPDATE leases SET last_run_at = NULL")
+            database.commit()
+        server.start()
+        wait_for(lambda: not history(server, token))
+        assert any(line["event"] == "purged" and line["turns"] == 1 for line in server.lines())
 
 
 def test_long_answer_keeps_its_lease(tmp_path: Path, upstream: Upstream) -> None:

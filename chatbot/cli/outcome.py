@@ -6,12 +6,14 @@ from contextlib import contextmanager
 import click
 
 from ..errors import ChatbotError, InvalidInput
+from ..services import single_writer
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turn a refusal into one clear line and exit code 1."""
+    """Turn a refusal into one clear line and exit code 1; refuse to write beside a server where that is unsafe."""
     try:
+        single_writer.require_alone()
         yield
     except InvalidInput as error:
         reasons = (f"{name}: {' '.join(messages)}" for name, messages in error.errors.items())

@@ -5,9 +5,8 @@ import gc
 import structlog
 from flask import Flask
 
-from ..extensions import sqlite_is_safe
 from ..rag.errors import LLMError
-from ..services import migrations, turns, wiring
+from ..services import migrations, single_writer, turns, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -22,8 +21,9 @@ def prepare(app: Flask) -> str:
     """
     with app.app_context():
         migrations.require_current()
-        if app.config["DATABASE_URL"].startswith("sqlite") and not sqlite_is_safe():
-            log.warning("this SQLite has the WAL-reset bug: run no `flask` command that writes beside the server")
+        if single_writer.is_needed():
+            log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
+            single_writer.hold()
         turns.close_abandoned()
         model = _warm_up()
     start(app)

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 from datetime import timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from chatbot.extensions import db, scheduler
 from chatbot.jobs import boot, leases, purge
 from chatbot.models import ChatMessage
 from chatbot.models.columns import now
-from chatbot.services import retention, turns
+from chatbot.services import retention, single_writer, turns
 from chatbot.services.transactions import write
 from tests.conftest import MakeApp, Person
 
@@ -76,9 +77,15 @@ def test_boot_names_openai_when_there_is_only_a_key(make_app: MakeApp, started: 
 def test_boot_warns_of_an_unsound_sqlite(
     app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(boot, "sqlite_is_safe", lambda: False)
+    monkeypatch.setattr(single_writer, "sqlite_is_safe", lambda: False)
     boot.prepare(app)
-    assert ("WAL-reset" in caplog.text) == app.config["DATABASE_URL"].startswith("sqlite")
+    on_sqlite = app.config["DATABASE_URL"].startswith("sqlite")
+    assert ("WAL-reset" in caplog.text) == on_sqlite
+    result = app.test_cli_runner().invoke(args=["history", "purge"])
+    assert ("stop it first" in result.output, result.exit_code) == (on_sqlite, int(on_sqlite))
+    while single_writer._held:
+        os.close(single_writer._held.pop())
+    assert app.test_cli_runner().invoke(args=["history", "purge"]).exit_code == 0
 
 
 def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

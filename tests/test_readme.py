@@ -1,0 +1,48 @@
+"""The README's commands, run as printed."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.processes import ROOT, Server, Upstream, running
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(section: str) -> list[str]:
+    """Return the shell blocks of a section."""
+    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## )", README, re.MULTILINE | re.DOTALL)
+    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("slash", ["/", ""])
+def test_curl_commands_work_as_printed(tmp_path: Path, upstream: Upstream, slash: str) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        script = "\necho\n".join(blocks("Use it")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        script = script if slash else script.replace("/ -H", " -H")
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    account, turn, history = [json.loads(line) for line in ended.stdout.splitlines() if line]
+    assert account["username"] == "ada"
+    assert turn["bot_response"] == "You said: What is the capital of France?"
+    assert history["items"] == [turn]
+
+
+def test_commands_work_as_printed(tmp_path: Path) -> None:
+    (commands,) = blocks("Commands")
+    server = Server(tmp_path).migrate()
+    for line in commands.splitlines():
+        arguments = line.removeprefix(".venv/bin/flask ").split()
+        if arguments[:2] == ["users", "create"]:
+            arguments += ["--email", "root@example.org", "--username", "root", "--password", "a sound passphrase"]
+        assert server.flask(*arguments).returncode == 0, line
+
+
+def test_example_of_a_turn_has_the_fields_that_a_turn_has(server: Server) -> None:
+    (example,) = (
+        json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if "bot_response" in text
+    )
+    token = server.sign_in("reader")
+    assert set(server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]) == set(example)
