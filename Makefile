@@ -31,7 +31,7 @@ check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded co
 	@$(BIN)/coverage report
 
 bench: $(VENV)/dev ## Requests per second and added latency, beside the upstream and a plain view
-	@$(BIN)/python -m bench.chat
+	@$(BIN)/python -m bench.chat; chat=$$?; $(BIN)/python -m bench.logins && exit $$chat
 
 docs: $(VENV)/dev ## Generate docs/postman from the API document
 	@$(BIN)/python docs/postman/generate.py

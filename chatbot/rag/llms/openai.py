@@ -24,7 +24,7 @@ from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_BYTES = 64 << 20  # of an answer with all its wrapping
-BREATH = 64  # pieces after which others may run
+BREATH = 16_384  # bytes after which others may run
 LONGEST_NAME = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
 REASONS: dict[str, FinishReason] = {
@@ -142,15 +142,16 @@ def without(name: str, sent: dict[str, Any]) -> dict[str, Any]:
 
 def paced(chunks: Iterable[bytes], guard: Guard) -> Iterator[bytes]:
     """Pass bytes on, within bounds: a server that floods lets neither the watchdog nor any other greenlet run."""
-    size = 0
-    for number, chunk in enumerate(chunks, 1):
+    size = breath = 0
+    for chunk in chunks:
         size += len(chunk)
         if time.monotonic() > guard.deadline:
             guard.expire()
             raise UpstreamTimeout("The model's server took too long.")
         if size > MAX_BYTES:
             raise UpstreamGarbled("The model's server sent too much.")
-        if number % BREATH == 0:
+        if size - breath > BREATH:
+            breath = size
             time.sleep(0)
         yield chunk
 
