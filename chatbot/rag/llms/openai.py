@@ -24,7 +24,7 @@ from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_BYTES = 64 << 20  # of an answer with all its wrapping
-BREATH = 16_384  # bytes after which others may run
+BREATH = 2_048  # bytes after which others may run
 LONGEST_NAME = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
 REASONS: dict[str, FinishReason] = {

@@ -18,7 +18,7 @@ import httpx2
 
 KEEPALIVE_MOST = 512  # connections that rest at a time, for each server
 KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody on the way, without a word
-PIECE = 16_384  # bytes read at a time, at most
+PIECE = 4_096  # bytes read at a time, at most
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
