@@ -86,7 +86,7 @@ async def client(target: Target, number: int, wait: float, until: float, result:
 
 def run(work: Callable[[], Awaitable[Result]]) -> Result:
     """Run a load to its end."""
-    return asyncio.run(work())  # type: ignore[arg-type]
+    return asyncio.run(work())
 
 
 def load(target: Target, clients: int, seconds: float, spread: float = 0.0) -> Result:

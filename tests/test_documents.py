@@ -72,7 +72,7 @@ def test_every_route_and_command_is_in_the_readme(app: Flask) -> None:
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         assert path in README or path == "/api/docs/{name}", path
     for group in ("users", "history"):
-        for command in app.cli.commands[group].commands:  # type: ignore[attr-defined]
+        for command in app.cli.commands[group].commands:
             assert f"flask {group} {command}" in README
 
 

@@ -17,7 +17,7 @@ from tests.processes import Server, Upstream, call, free_port, running
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}
 
 
-def wait_for(condition, seconds: float = 30.0):  # type: ignore[no-untyped-def]
+def wait_for(condition, seconds: float = 30.0):
     """Return the first true value of a condition."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ..errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from ..models import Session, User
+from ..models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
 from ..models.columns import now, uuid7
 from . import identity, passwords, tokens
 from .identity import Caller
@@ -175,11 +176,11 @@ def _rotate(
 
 def _refuse_unfoldable(**names: str) -> None:
     """Raise InvalidInput for a name whose folded form outgrows its column: U+FDFA alone becomes 18 characters."""
-    columns = User.__table__.c
+    longest = {"email": LONGEST_EMAIL_KEY, "username": LONGEST_USERNAME_KEY}
     errors = {
         field: ["Has too many unusual characters."]
         for field, name in names.items()
-        if len(folded(name)) > columns[f"{field}_key"].type.length  # type: ignore[attr-defined]
+        if len(folded(name)) > longest[field]
     }
     if errors:
         raise InvalidInput(errors)

@@ -8,9 +8,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-import config  # noqa: E402 - found through the line above
-from chatbot import create_app  # noqa: E402
-from chatbot.extensions import api  # noqa: E402
+import config  # noqa: E402 - found through the line above, as the next two
+from chatbot import create_app  # noqa: E402 - likewise
+from chatbot.extensions import api  # noqa: E402 - likewise
 
 # In the order in which a newcomer tries them.
 OPERATIONS = (

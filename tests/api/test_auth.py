@@ -68,7 +68,7 @@ def test_signup_that_loses_the_race_is_409(app: Flask, client: FlaskClient, monk
     def late(session: object, email: str, username: str) -> None:
         looked.append(email)
         if len(looked) > 1:  # the first look came before the other's commit
-            check(session, email, username)  # type: ignore[arg-type]
+            check(session, email, username)
 
     monkeypatch.setattr(auth, "_refuse_taken", late)
     assert sign_up(client).get_json()["code"] == "email_taken"

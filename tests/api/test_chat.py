@@ -39,7 +39,7 @@ def test_chat_answers_with_and_without_slash(ada: Person, path: str) -> None:
 
 @pytest.mark.parametrize(("finish", "status"), [("length", "truncated"), ("content_filter", "filtered")])
 def test_end_of_the_answer_is_told(ada: Person, llm: MemoryLLM, finish: str, status: str) -> None:
-    llm.says("Half", finish=finish)  # type: ignore[arg-type]
+    llm.says("Half", finish=finish)
     assert ada.says("Hi").get_json()["status"] == status
 
 
@@ -60,14 +60,14 @@ def test_message_is_committed_before_the_model_is_called(app: Flask, ada: Person
     seen: list[tuple[str, str]] = []
     stream = llm.stream
 
-    def look(messages):  # type: ignore[no-untyped-def]
+    def look(messages):
         with db.engine.connect() as connection:  # another connection: what a crash would leave
             row = connection.execute(db.select(ChatMessage.user_message, ChatMessage.status)).one()
             seen.append((row.user_message, row.status))
         assert db.engine.pool.checkedout() == 0
         return stream(messages)
 
-    llm.stream = look  # type: ignore[method-assign]
+    llm.stream = look
     ada.says("Keep me")
     assert seen == [("Keep me", "pending")]
 
@@ -92,11 +92,11 @@ def test_retry_after_of_the_model_is_passed_on(ada: Person, llm: MemoryLLM) -> N
 def test_unforeseen_error_is_a_500_with_a_failed_turn_and_the_traceback_in_the_log_alone(
     ada: Person, llm: MemoryLLM, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def explode(messages):  # type: ignore[no-untyped-def]
+    def explode(messages):
         raise ZeroDivisionError("secret-detail")
         yield
 
-    llm.stream = explode  # type: ignore[method-assign]
+    llm.stream = explode
     response = ada.says("Hi")
     problem = response.get_json()
     assert (response.status_code, problem["code"]) == (500, "internal_error")
@@ -114,12 +114,12 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
 ) -> None:
     stream = llm.stream
 
-    def slow(messages):  # type: ignore[no-untyped-def]
+    def slow(messages):
         monkeypatch.setattr(turns, "now", lambda: chat.now() + 2 * chat.LEASE)
         assert turns.close_abandoned() == 1
         return stream(messages)
 
-    llm.stream = slow  # type: ignore[method-assign]
+    llm.stream = slow
     problem = ada.says("Hi").get_json()
     assert (problem["status"], problem["code"], problem["retryable"]) == (503, "interrupted", True)
     turn = ada.call("GET", problem["instance"]).get_json()
@@ -127,20 +127,20 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
 
 
 def test_failure_after_the_turn_was_closed_elsewhere_changes_nothing(ada: Person, llm: MemoryLLM) -> None:
-    def fail(messages):  # type: ignore[no-untyped-def]
+    def fail(messages):
         turns._running.clear()
         with turns.write() as connection:
             connection.execute(db.update(ChatMessage).values(status="interrupted", lease_token=None))
         raise UpstreamTimeout
         yield
 
-    llm.stream = fail  # type: ignore[method-assign]
+    llm.stream = fail
     assert ada.says("Hi").get_json()["code"] == "upstream_timeout"
     assert ada.history()[0]["status"] == "interrupted"
 
 
 def test_model_that_ends_without_saying_how_is_a_failure(ada: Person, llm: MemoryLLM) -> None:
-    llm.stream = lambda messages: iter(["half"])  # type: ignore[method-assign]
+    llm.stream = lambda messages: iter(["half"])
     assert ada.says("Hi").get_json()["code"] == "upstream_incomplete"
 
 
@@ -148,7 +148,7 @@ def test_second_message_to_a_running_conversation_is_409(app: Flask, ada: Person
     answers: list[int] = []
     stream = llm.stream
 
-    def meanwhile(messages):  # type: ignore[no-untyped-def]
+    def meanwhile(messages):
         (turn,) = ada.history()
         again = ada.client.application.test_client()
         other = Person(again, "ada", ada.id, ada.access_token, "")
@@ -157,7 +157,7 @@ def test_second_message_to_a_running_conversation_is_409(app: Flask, ada: Person
         assert response.get_json()["code"] == "conversation_busy"
         return stream(messages)
 
-    llm.stream = meanwhile  # type: ignore[method-assign]
+    llm.stream = meanwhile
     assert ada.says("Hi").status_code == 200
     assert answers == [409]
     assert len(ada.history()) == 1

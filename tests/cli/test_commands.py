@@ -122,7 +122,7 @@ def test_purge_shows_progress_to_a_person(app: Flask, old: Person, monkeypatch: 
     shown: list[bool] = []
     progressbar = click.progressbar
 
-    def look(*args, **options):  # type: ignore[no-untyped-def]
+    def look(*args, **options):
         shown.append(not options["hidden"])
         return progressbar(*args, **options)
 

@@ -105,10 +105,10 @@ def test_no_job_starts_with_an_application_or_a_command(app: Flask) -> None:
     assert not scheduler.running
 
 
-def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada: Person, llm) -> None:  # type: ignore[no-untyped-def]
+def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada: Person, llm) -> None:
     stream = llm.stream
 
-    def slow(messages):  # type: ignore[no-untyped-def]
+    def slow(messages):
         with write() as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
         leases.run(app)  # renews before it reaps

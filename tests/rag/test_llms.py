@@ -41,7 +41,7 @@ def test_model_has_the_configured_name(llm: LLM) -> None:
 def test_reader_that_stops_early_harms_nobody(llm: LLM) -> None:
     stream = llm.stream(prompt.build(QUESTION))
     next(stream)
-    stream.close()  # type: ignore[attr-defined]
+    stream.close()
     assert isinstance(list(llm.stream(prompt.build(QUESTION)))[-1], Finish)
 
 

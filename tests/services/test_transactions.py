@@ -83,7 +83,7 @@ def test_writers_of_one_process_queue_without_connections(context: Flask, monkey
     with transactions._turnstile:
         with pytest.raises(errors.DatabaseBusy):
             add("queued")
-        assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+        assert db.engine.pool.checkedout() == 0
     add("next")
 
 
@@ -117,7 +117,7 @@ def test_full_disk_is_storage_full_and_heals_by_itself(make_app: MakeApp) -> Non
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
 
         @sa.event.listens_for(db.engine, "connect")
-        def shrink(connection, _record):  # type: ignore[no-untyped-def]
+        def shrink(connection, _record):
             connection.execute(f"PRAGMA max_page_count={pages + 2}")
 
         db.engine.dispose()
@@ -143,7 +143,7 @@ def test_full_disk_is_a_503_at_the_door_and_reads_go_on(make_app: MakeApp) -> No
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar() or 0
 
     @sa.event.listens_for(engine, "connect")
-    def shrink(connection, _record):  # type: ignore[no-untyped-def]
+    def shrink(connection, _record):
         connection.execute(f"PRAGMA max_page_count={pages}")
 
     engine.dispose()
