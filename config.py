@@ -32,6 +32,7 @@ RATE = Regexp(
 )
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
+FALLBACK = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
 PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
 
 
@@ -88,10 +89,23 @@ class Config(Schema):
         fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)", Range(1, 1_000_000)
     )
     OPENAI_TEMPERATURE = _setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
+    OPENAI_FALLBACK_MODELS = _setting(
+        fields.String, "", "Asked in this order when the model fails: NAME, NAME@BASE_URL or NAME@BASE_URL KEY, ..."
+    )
+    PROMPT_TOKENS = _setting(
+        fields.Integer, 3000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
+    )
+    LLM_RETRIES = _setting(fields.Integer, 2, "Further tries before an answer has begun", Range(0, 10))
+    LLM_BREAKER_FAILURES = _setting(fields.Integer, 10, "Failures in a row that open the breaker", Range(1, 1_000_000))
+    LLM_BREAKER_SECONDS = _setting(fields.Float, 10.0, "How long an open breaker stays open", Range(0.1, 600))
     LLM_CONNECT_SECONDS = _setting(fields.Float, 5.0, "Gives up connecting to the model's server", Range(0.01, 60))
     LLM_FIRST_BYTE_SECONDS = _setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
     LLM_IDLE_SECONDS = _setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
     LLM_TOTAL_SECONDS = _setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
+    TURN_SLOTS = _setting(fields.Integer, 2048, "Answers that one process works on at a time", Range(1, 100_000))
+    TURN_FLUSH_SECONDS = _setting(
+        fields.Float, 1.0, "How often running answers are saved; 0 is never, a crash loses the text", Range(0, 60)
+    )
     RETENTION_DAYS = _setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
     BCRYPT_ROUNDS = _setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
     LOG_LEVEL = _setting(
@@ -113,6 +127,7 @@ class Config(Schema):
         """Check what a single field cannot: addresses, origins and what many workers need."""
         errors = _origin_errors(data["CORS_ORIGINS"])
         errors |= _database_errors(data["DATABASE_URL"])
+        errors |= _fallback_errors(data["OPENAI_FALLBACK_MODELS"])
         if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and data["DATABASE_URL"].startswith("postgres")):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
         if errors:
@@ -181,6 +196,17 @@ def _database_errors(url: str) -> dict[str, list[str]]:
     return {"DATABASE_URL": ["Must be sqlite:///FILE or postgresql://USER@HOST/NAME."]}
 
 
+def fallbacks(text: str) -> list[dict[str, str | None]]:
+    """Split a list of fallback models into `model`, `base_url` and `api_key`; what does not read so is empty."""
+    found = [FALLBACK.fullmatch(item.strip()) for item in text.split(",") if item.strip()]
+    return [match.groupdict() if match else {} for match in found]
+
+
+def _fallback_errors(text: str) -> dict[str, list[str]]:
+    hint = "Must read like 'gpt-4o-mini, llama3@http://127.0.0.1:11434/v1, NAME@https://host/v1 KEY'."
+    return {} if all(fallbacks(text)) else {"OPENAI_FALLBACK_MODELS": [hint]}
+
+
 def _weakness(secret: str | None) -> str:
     if not secret:
         return "Must be set in production; `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one."
@@ -235,6 +261,7 @@ def _resolve(data: dict[str, Any]) -> None:
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
+    data["OPENAI_FALLBACK_MODELS"] = fallbacks(data["OPENAI_FALLBACK_MODELS"])
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import config
 
 from . import api, cli, libraries, logs
-from .extensions import OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
+from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
 
 
@@ -20,6 +20,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app = Flask(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
     app.config.from_mapping(settings | libraries.settings(settings))
     app.json = OrjsonProvider(app)
+    app.session_interface = NoSessions()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the way that Flask documents

@@ -50,6 +50,34 @@ class ConversationBusy(ChatbotError):
     """The conversation's last turn is still running."""
 
 
+class TurnFailed(ChatbotError):
+    """The turn that a caller waited for ended without an answer; `name` is that of the error's class."""
+
+    def __init__(self, name: str, *, retry_after: float | None = None) -> None:
+        super().__init__(retry_after=retry_after)
+        self.name = name
+
+
+class ModelNotFound(ChatbotError):
+    """No model of this name may be asked here."""
+
+
+class Cancelled(ChatbotError):
+    """The turn was cancelled, by its user or another device."""
+
+
+class NotRunning(ChatbotError):
+    """The turn has ended already."""
+
+
+class NotTheLastTurn(ChatbotError):
+    """The conversation went on after this turn."""
+
+
+class IdempotencyKeyReused(ChatbotError):
+    """The key was used with another body before."""
+
+
 class Busy(ChatbotError):
     """More work waits than can be done soon."""
 

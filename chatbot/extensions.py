@@ -7,7 +7,9 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 from apscheduler.schedulers.gevent import GeventScheduler
+from flask import Flask, Request
 from flask.json.provider import JSONProvider
+from flask.sessions import SessionInterface
 from flask_apscheduler import APScheduler
 from flask_cors import CORS
 from flask_jwt_extended import JWTManager
@@ -65,6 +67,13 @@ class OrjsonProvider(JSONProvider):
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """Return what JSON text says."""
         return orjson.loads(s)
+
+
+class NoSessions(SessionInterface):
+    """Flask's cookie sessions, which nobody here uses: none is read and none is written."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """Open none."""
 
 
 class BundledSQLite(SQLiteDialect_pysqlite):

@@ -7,6 +7,7 @@ patch themselves before they load it.
 import gc
 import logging.config
 import os
+import resource
 import secrets
 import socket
 import subprocess
@@ -62,6 +63,7 @@ _model: "subprocess.Popen[bytes] | None" = None
 def on_starting(server: Any) -> None:
     """Start the embedded model where no other is configured; workers find its address in the environment."""
     global _model
+    _allow_connections()
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
         return
     missing = _by_path(EMBEDDED).missing()
@@ -91,15 +93,17 @@ def post_worker_init(worker: Any) -> None:
 
     from chatbot.api import docs
     from chatbot.errors import WrongSchema
-    from chatbot.jobs import boot
+    from chatbot.jobs import boot, drain
+    from chatbot.rag.errors import UnknownAdapter
 
     try:
         model = boot.prepare(worker.wsgi)
-    except WrongSchema as error:
+    except (WrongSchema, UnknownAdapter) as error:
         worker.log.critical(error.detail)
         sys.exit(3)  # gunicorn's "worker failed to boot": the arbiter stops instead of trying again
     with worker.wsgi.app_context():
         docs.document()
+    drain.prepare(worker)
     if worker.age == 1:
         gevent.spawn(_announce, model)
 
@@ -112,6 +116,13 @@ def on_exit(server: Any) -> None:
             _model.wait(10)
         except subprocess.TimeoutExpired:
             _model.kill()
+
+
+def _allow_connections() -> None:
+    """Raise the soft limit of open files, often 1,024: a stream takes two, its client's and its model's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4 * worker_connections if hard == resource.RLIM_INFINITY else min(4 * worker_connections, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _announce(model: str) -> None:

@@ -59,6 +59,8 @@ def run() -> None:
             connection=connection,
             target_metadata=database.metadata,
             render_item=render_item,
+            # Alembic commits between two revisions on SQLite, whose DDL is transactional with the driver left alone.
+            transactional_ddl=True,
             **current_app.extensions["migrate"].configure_args,
         )
         with context.begin_transaction():

@@ -17,10 +17,11 @@ import config
 from chatbot import create_app
 from chatbot.extensions import db
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import wiring
+from chatbot.services import turns, wiring
 from tests.processes import Server, Upstream, environment, running
 
 DATABASES = ("sqlite", "postgresql")
+TO_END = 5.0  # seconds in which what a test left running may end
 PASSWORD = "a sound passphrase"
 MakeApp = Callable[..., Flask]
 
@@ -104,7 +105,13 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
     made: list[Flask] = []
 
     def make(**settings: str) -> Flask:
-        given = {"DATABASE_URL": database_url, "LLM": "memory", "APP_ENV": "testing", "LOG_LEVEL": "warning"}
+        given = {
+            "DATABASE_URL": database_url,
+            "LLM": "memory",
+            "LLM_RETRIES": "0",
+            "APP_ENV": "testing",
+            "LOG_LEVEL": "warning",
+        }
         app = create_app(config.load(environment(tmp_path, **{**given, **settings}), env_file=tmp_path / ".env"))
         made.append(app)
         return app
@@ -112,6 +119,7 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
     yield make
     for app in made:
         with app.app_context():
+            turns.drain(TO_END)
             db.engine.dispose()
 
 
@@ -132,7 +140,7 @@ def context(app: Flask) -> Iterator[Flask]:
 def llm(app: Flask) -> MemoryLLM:
     """Return the application's model, to be scripted."""
     with app.app_context():
-        model = wiring.llm()
+        model = wiring.llm().models[0]
     assert isinstance(model, MemoryLLM)
     return model
 
@@ -204,6 +212,8 @@ def impatient(upstream: Upstream) -> dict[str, str]:
         "LLM_FIRST_BYTE_SECONDS": "0.6",
         "LLM_IDLE_SECONDS": "0.6",
         "LLM_TOTAL_SECONDS": "4",
+        "LLM_RETRIES": "1",
+        "LLM_BREAKER_FAILURES": "1000000",
     }
 
 

@@ -54,7 +54,24 @@ def call(
         response = connection.getresponse()
         data = response.read()
         received = {name.lower(): value for name, value in response.getheaders()}
-        return response.status, received, json.loads(data) if "json" in received.get("content-type", "") else data
+        return (
+            response.status,
+            received,
+            json.loads(data) if data and "json" in received.get("content-type", "") else data,
+        )
+
+
+Event = tuple[int, str, dict[str, Any]]
+
+
+def events(body: str) -> list[Event]:
+    """Parse an event stream into (id, event, data); comments are passed over."""
+    found = []
+    for block in body.split("\n\n"):
+        if block and not block.startswith(":"):
+            fields = dict(line.split(": ", 1) for line in block.split("\n"))
+            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+    return found
 
 
 class Upstream:
@@ -91,6 +108,7 @@ class Server:
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.port = folder, free_port()
         self.log_path = folder / "server.log"
+        self.application = "wsgi:app"
         self.environment = environment(folder, **{"PORT": str(self.port), **settings})
 
     def migrate(self) -> "Server":
@@ -116,7 +134,7 @@ class Server:
 
     def spawn(self) -> None:
         """Start without waiting."""
-        command = [sys.executable, "-m", "gunicorn", "-c", "chatbot/server.py", "wsgi:app"]
+        command = [sys.executable, "-m", "gunicorn", "-c", "chatbot/server.py", self.application]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

@@ -34,7 +34,7 @@ FIXED = [
     "CORS_ORIGINS",
 ]
 SETTINGS = config.Config._declared_fields
-RUNTIME_BUDGET = 66  # distributions in requirements.txt on any platform; a new one is a decision
+RUNTIME_BUDGET = 73  # distributions in requirements.txt on any platform; a new one is a decision
 
 
 def sources() -> list[Path]:
@@ -114,5 +114,5 @@ def test_runtime_has_no_unneeded_package() -> None:
 
 def test_no_committed_file_names_a_registry_or_a_path_of_this_machine() -> None:
     words = ("pypi" + ".org", "npmjs" + ".org", "files.python" + "hosted", str(ROOT))
-    for path in (*ROOT.glob("*.t*t"), *ROOT.glob("*.toml"), ROOT / "tests/newman/package-lock.json", *sources()):
+    for path in (*ROOT.glob("*.t*t"), *ROOT.glob("*.toml"), ROOT / "tests/node/package-lock.json", *sources()):
         assert not any(word in path.read_text() for word in words), path

@@ -1,15 +1,17 @@
-"""Every fault of a model's server against a really running application, over sockets."""
+"""Every fault of a model's server against a really running application, over sockets, at every door."""
 
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
 from chatbot.schemas import problem
 from tests.conftest import impatient
 from tests.faults import FAULTS
-from tests.processes import Server, Upstream, free_port, running
+from tests.processes import Server, Upstream, events, free_port, running
 from tests.upstream_faults import FAULTS as PLAYED
 
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
@@ -23,8 +25,14 @@ def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iter
 
 
 @pytest.fixture(scope="module")
-def token(server: Server) -> str:
-    return server.sign_in("faulty")
+def tokens(server: Server) -> dict[str, str]:
+    """One user for each door."""
+    return {door: server.sign_in(f"by-{door.replace(' ', '-')}") for door in DOORS}
+
+
+@pytest.fixture(scope="module")
+def token(tokens: dict[str, str]) -> str:
+    return tokens["json"]
 
 
 def test_every_played_fault_has_a_cell() -> None:
@@ -33,26 +41,102 @@ def test_every_played_fault_has_a_cell() -> None:
 
 def test_every_upstream_code_has_a_fault() -> None:
     codes = {p.code for p in problem.PROBLEMS.values() if p.code.startswith(("upstream", "model"))}
-    assert codes - {cell.code for cell in FAULTS.values()} == {"upstream_unreachable"}  # below
+    assert codes - {cell.code for cell in FAULTS.values()} == {
+        "upstream_unreachable",
+        "upstream_down",
+        "model_not_found",
+    }  # below
+
+
+@dataclass
+class Seen:
+    """What came through a door: the status, the code of an error, whether it can be tried again, and the text."""
+
+    status: int
+    headers: dict[str, str]
+    code: str | None
+    retryable: bool
+    text: str
+    instance: str
+
+
+def by_json(server: Server, token: str, message: str) -> Seen:
+    status, headers, body = server.call("POST", "/api/chat/", {"message": message}, token)
+    text = body.get("bot_response", "")
+    return Seen(status, headers, body.get("code"), body.get("retryable", False), text, body.get("instance", ""))
+
+
+def by_events(server: Server, token: str, message: str) -> Seen:
+    status, headers, body = server.call("POST", "/api/chat/", {"message": message, "stream": True}, token)
+    if status != 200:
+        return Seen(status, headers, body["code"], body["retryable"], "", body["instance"])
+    found = events(body.decode())
+    name, last = found[-1][1:]
+    assert {name for _, name, _ in found[1:-1]} <= {"delta"}
+    said = "".join(data["text"] for _, name, data in found if name == "delta")
+    if name == "done":
+        assert last["bot_response"] == said
+        return Seen(200, headers, None, False, said, "")
+    assert name == "error"
+    return Seen(last["status"], headers, last["code"], last["retryable"], said, last["instance"])
+
+
+def ask(message: str, **fields: object) -> dict[str, object]:
+    return {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": message}], "store": True, **fields}
+
+
+def by_v1(server: Server, token: str, message: str) -> Seen:
+    status, headers, body = server.call("POST", "/v1/chat/completions", ask(message), token)
+    if status != 200:
+        return Seen(status, headers, body["error"]["code"], headers["x-should-retry"] == "true", "", "")
+    return Seen(200, headers, None, False, body["choices"][0]["message"]["content"], "")
+
+
+def by_v1_stream(server: Server, token: str, message: str) -> Seen:
+    status, headers, body = server.call("POST", "/v1/chat/completions", ask(message, stream=True), token)
+    if status != 200:
+        return Seen(status, headers, body["error"]["code"], headers["x-should-retry"] == "true", "", "")
+    *chunks, last = [line[6:] for line in body.decode().splitlines() if line.startswith("data: ")]
+    if last == "[DONE]":
+        assert json.loads(chunks[-1])["choices"][0]["finish_reason"] in {"stop", "length", "content_filter"}
+        error = {"code": None}
+    else:
+        error = json.loads(last)["error"]
+    said = "".join(json.loads(chunk)["choices"][0]["delta"].get("content", "") for chunk in chunks)
+    status = next((p.status for p in problem.PROBLEMS.values() if p.code == error["code"]), 200)
+    return Seen(
+        status, headers, error["code"], problem.BY_CODE[error["code"]].retryable if error["code"] else False, said, ""
+    )
+
+
+DOORS = {"json": by_json, "events": by_events, "v1": by_v1, "v1 stream": by_v1_stream}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault_has_its_status_code_and_terminal_state(server: Server, token: str, fault: str) -> None:
-    expected = FAULTS[fault]
-    status, headers, body = server.call("POST", "/api/chat/", {"message": f"[[{fault}]] hello"}, token)
-    newest = server.call("GET", "/api/chat-history/?order=desc&limit=1", token=token)[2]["items"][0]
-    assert (status, newest["status"], newest["user_message"]) == (expected.status, expected.state, f"[[{fault}]] hello")
-    if fault != "endless":
-        assert newest["bot_response"] == expected.text
-    if expected.code:
-        facts = next(p for p in problem.PROBLEMS.values() if p.code == expected.code)
-        assert (body["code"], body["status"], body["retryable"]) == (facts.code, facts.status, facts.retryable)
-        assert newest["error"] == {"code": facts.code, "title": facts.title, "retryable": facts.retryable}
-        assert body["instance"] == f"/api/chat/{newest['id']}/"
-        assert ("retry-after" in headers) == (status == 503 or fault.startswith("retry_after"))
-    else:
-        assert body == newest
-    assert not any(secret in str(body) for secret in SECRETS)
+def test_fault_has_its_status_code_and_terminal_state_at_every_door(
+    server: Server, tokens: dict[str, str], fault: str
+) -> None:
+    message, expected = f"[[{fault}]] hello", FAULTS[fault]
+    with ThreadPoolExecutor(len(DOORS)) as pool:
+        asked = {door: pool.submit(come_in, server, tokens[door], message) for door, come_in in DOORS.items()}
+    for door, future in asked.items():
+        seen = future.result()
+        newest = server.call("GET", "/api/chat-history/?order=desc&limit=1", token=tokens[door])[2]["items"][0]
+        assert (newest["user_message"], newest["status"]) == (message, expected.state), door
+        assert (seen.status, seen.code) == (expected.status, expected.code), door
+        if fault != "endless":
+            assert newest["bot_response"] == expected.text
+            assert seen.text == (
+                expected.text if expected.status == 200 or "stream" in door or door == "events" else ""
+            )
+        if expected.code:
+            facts = problem.BY_CODE[expected.code]
+            assert (seen.status, seen.retryable) == (facts.status, facts.retryable)
+            assert newest["error"] == {"code": facts.code, "title": facts.title, "retryable": facts.retryable}
+            assert seen.instance in {f"/api/chat/{newest['id']}/", ""}
+            if door in {"json", "v1"}:
+                assert ("retry-after" in seen.headers) == (seen.status == 503 or fault.startswith("retry_after"))
+        assert not any(secret in str(seen) for secret in SECRETS)
 
 
 @pytest.mark.parametrize(("value", "least", "most"), [("1", 1, 1), ("30", 30, 30), ("date", 25, 31), ("soon", 1, 60)])

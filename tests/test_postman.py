@@ -10,7 +10,7 @@ import pytest
 from docs.postman import generate
 from tests.processes import ROOT, Server
 
-NEWMAN = ROOT / "tests/newman/node_modules/newman/bin/newman.js"
+NEWMAN = ROOT / "tests/node/node_modules/newman/bin/newman.js"
 FOLDER = ROOT / "docs/postman"
 
 

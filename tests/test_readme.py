@@ -3,11 +3,13 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Server, Upstream, running
+from tests.cable import Cable
+from tests.processes import ROOT, Server, Upstream, events, running
 
 README = (ROOT / "README.md").read_text()
 
@@ -28,6 +30,44 @@ def test_curl_commands_work_as_printed(tmp_path: Path, upstream: Upstream, slash
     assert account["username"] == "ada"
     assert turn["bot_response"] == "You said: What is the capital of France?"
     assert history["items"] == [turn]
+
+
+def test_streaming_and_clients_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        token = server.sign_in()
+        script = "\n".join([*blocks("Streaming"), *blocks("OpenAI's clients")])
+        script = f"TOKEN={token}\n" + script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+        found = events(
+            ended.stdout.split("{", 1)[0] + ended.stdout[ended.stdout.index("{") : ended.stdout.rindex("}\n\n") + 3]
+        )
+        assert [name for _, name, _ in found].count("done") == 2
+        assert "You said: What is the capital of Italy?" in ended.stdout
+        assert '"siblings":["' in ended.stdout
+        assert '"object":"list"' in ended.stdout
+
+
+def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
+    assert (ROOT / "docs/stream.mjs").read_text() in README
+    node = Path(sys.executable).with_name("node")
+    slow = Upstream("--interval", "0.03", "--tokens", "150")
+    try:
+        with running(tmp_path, OPENAI_BASE_URL=slow.url) as server:
+            token, cable = server.sign_in(), Cable(server.port, lives=10)
+            with cable:
+                command = [
+                    str(node),
+                    str(ROOT / "docs/stream.mjs"),
+                    f"http://127.0.0.1:{cable.port}",
+                    token,
+                    "Tell me.",
+                ]
+                ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+            turn = server.call("GET", "/api/chat-history/", token=token)[2]["items"][0]
+        assert ended.stdout == f"{turn['bot_response']}\n[completed]\n", ended.stderr
+        assert cable.cut == 10
+    finally:
+        slow.stop()
 
 
 def test_commands_work_as_printed(tmp_path: Path) -> None:

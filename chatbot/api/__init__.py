@@ -3,9 +3,16 @@
 from flask import Flask
 
 from ..extensions import api
-from . import auth, chat, docs, exchange, health, history, limits, problems
+from . import auth, chat, completions, docs, exchange, health, history, limits, models, problems
 
-BLUEPRINTS = (auth.blueprint, chat.blueprint, history.blueprint, health.blueprint)
+BLUEPRINTS = (
+    auth.blueprint,
+    chat.blueprint,
+    history.blueprint,
+    completions.blueprint,
+    models.blueprint,
+    health.blueprint,
+)
 
 
 def init_app(app: Flask) -> None:

@@ -1,34 +1,43 @@
 """Doors of the chat."""
 
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
-from flask import g, url_for
+from flask import Response, g, request, url_for
 
-from ..schemas.chat import MessageSchema, TurnSchema
-from ..services import chat, turns
-from . import caller, limits, problems
+from ..errors import InvalidInput, TurnFailed
+from ..schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
+from ..services import chat, feedback, turns
+from ..services.chat import OpenedTurn
+from . import caller, idempotency, limits, problems, sse
 from .blueprint import Blueprint
 from .limits import by_address, by_user
 
 blueprint = Blueprint("chat", __name__, url_prefix="/api/chat", description="Chat with the model")
 
+PATIENCE = 2.0  # seconds in which a failure before the first text is an HTTP status, also of a stream
+Answer = dict[str, Any] | Response | tuple[dict[str, Any], int, dict[str, str]]
+
 
 @blueprint.route("/", methods=["POST"])
 @caller.required
 @limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 502, 503, 504)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(MessageSchema)
+@sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)
-def create_turn(message: dict[str, Any]) -> dict[str, Any]:
-    """Send a message and wait for its answer.
+@blueprint.alt_response(202, schema=TurnSchema, success=True)
+def create_turn(message: dict[str, Any]) -> Answer:
+    """Send a message and wait for its answer, or read it as it is written.
 
     The message is stored before the model is called. When the model fails, the turn stays in the history
-    as `failed`, and the problem document's `instance` is its address.
+    as `failed`, and the problem document's `instance` is its address. With `stream` or `Accept:
+    text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
-    turn = chat.open_turn(caller.current(), **message)
-    g.instance = url_for("chat.get_turn", turn_id=turn.id)
-    return turns.run(turn)
+    who, key, stream = caller.current(), idempotency.key(message), message.pop("stream", False)
+    opened = turns.open_and_start(who, lambda: chat.open_turn(who, **message, key=key), key)
+    return _answer(opened, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
@@ -36,5 +45,90 @@ def create_turn(message: dict[str, Any]) -> dict[str, Any]:
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
 def get_turn(turn_id: UUID) -> dict[str, Any]:
-    """Show one turn, whatever its state."""
-    return chat.get_turn(caller.current(), turn_id)
+    """Show one turn, whatever its state, with the text so far."""
+    return turns.get_turn(caller.current(), turn_id)
+
+
+@blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
+@caller.required
+@problems.document(400, 404, 503)
+@blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
+def get_events(turn_id: UUID) -> Response:
+    """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
+    offset = _last_event_id()
+    turn = turns.get_turn(caller.current(), turn_id)
+    g.instance = url_for("chat.get_turn", turn_id=turn_id)
+    reader = sse.Reader(caller.current(), turn_id)
+    return sse.response(chain([sse.opened(turn)] if offset is None else [], reader.frames(offset or 0)))
+
+
+@blueprint.route("/<uuid:turn_id>/cancel/", methods=["POST"])
+@caller.required
+@problems.document(404, 409, 503)
+@blueprint.response(202)
+def cancel_turn(turn_id: UUID) -> Response:
+    """End a running turn; its text so far stays."""
+    turns.cancel(caller.current(), turn_id)
+    return Response(status=202)
+
+
+@blueprint.route("/<uuid:turn_id>/regenerate/", methods=["POST"])
+@caller.required
+@limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(AgainSchema)
+@sse.document(TurnSchema)
+@blueprint.response(200, TurnSchema)
+@blueprint.alt_response(202, schema=TurnSchema, success=True)
+def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
+    """Answer the conversation's last message anew; the turn before stays as a sibling."""
+    who, key = caller.current(), idempotency.key(again)
+    opened = turns.open_and_start(who, lambda: chat.regenerate(who, turn_id, key=key), key)
+    return _answer(opened, stream=again.get("stream", False))
+
+
+@blueprint.route("/<uuid:turn_id>/feedback/", methods=["PUT"])
+@caller.required
+@problems.document(400, 404, 413, 415, 503)
+@blueprint.arguments(FeedbackSchema)
+@blueprint.response(204)
+def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
+    """Say what you think of an answer; a second time replaces the first."""
+    feedback.give(caller.current(), turn_id, opinion["rating"], opinion.get("comment"))
+
+
+def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
+    """Answer as the client wants: at once, by events, or with the whole turn."""
+    if isinstance(opened, OpenedTurn):
+        turn_id, turn = opened.id, opened.shown()
+    else:
+        turn_id, turn = opened, turns.get_turn(caller.current(), opened)
+    g.instance = url_for("chat.get_turn", turn_id=turn_id)
+    if "respond-async" in request.headers.get("Prefer", ""):
+        return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
+    if not (stream or request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE]) == sse.MEDIA_TYPE):
+        return _whole(turns.wait(caller.current(), turn_id))
+    first, reader = sse.opened(turn), sse.Reader(caller.current(), turn_id)
+    has_text, ended = turns.begun(turn_id, PATIENCE)
+    if ended or not turn["bot_response"]:
+        _whole(ended or turn)
+    # One packet with the first text, where that is there; before it, the client learns the turn's id without it.
+    frames = reader.frames(0, first) if has_text else chain([first], reader.frames(0))
+    return sse.response(frames)
+
+
+def _whole(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn that has its answer; raises TurnFailed for one that ended without."""
+    if turn["status"] in sse.FAILED:
+        raise TurnFailed(turn["error"] or "LeaseLost", retry_after=turn.get("retry_after"))
+    return turn
+
+
+def _last_event_id() -> int | None:
+    """Return the offset from which a client resumes; raises InvalidInput for what is none."""
+    given = request.headers.get("Last-Event-ID")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 10):
+        raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
+    return int(given)

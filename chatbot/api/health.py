@@ -22,5 +22,7 @@ def get_health() -> dict[str, Any]:
 def get_readiness() -> tuple[dict[str, Any], int]:
     """Tell whether the process can serve, and what is degraded."""
     checks = health.checks()
-    ready = checks["database"] == "ok"
-    return {"status": "ok" if ready else "unavailable", "checks": checks}, 200 if ready else 503
+    ready = checks["database"] == checks["turns"] == "ok"
+    whole = set(checks.values()) == {"ok"}
+    status = "ok" if whole else "degraded" if ready else "unavailable"
+    return {"status": status, "checks": checks}, 200 if ready else 503

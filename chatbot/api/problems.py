@@ -14,6 +14,7 @@ from ..errors import ChatbotError, InvalidInput
 from ..rag.errors import LLMError
 from ..schemas import problem
 from ..schemas.problem import Problem, ProblemSchema
+from . import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
 DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
@@ -46,18 +47,27 @@ def document(*statuses: int, **facts: Any) -> Callable[[Callable[..., Any]], Cal
 
 def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
     """Return a problem document as a response."""
-    body = {
+    if request.path.startswith(openai_errors.PREFIX):
+        param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
+        said = openai_errors.body(facts, " ".join(messages), param)
+        retry = {openai_errors.RETRY: str(facts.retryable).lower()}
+        return Response(orjson.dumps(said), facts.status, {**(headers or {}), **retry}, content_type="application/json")
+    document = body(facts, detail, g.get("instance", request.path), g.get("request_id", "")) | extra
+    return Response(orjson.dumps(document), facts.status, headers, content_type=MEDIA_TYPE)
+
+
+def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[str, Any]:
+    """Return a problem document; what is about a turn has the turn's address as its instance."""
+    return {
         "type": f"/api/docs/#{facts.code}",
         "title": facts.title,
         "status": facts.status,
         "detail": detail or facts.title,
-        "instance": g.get("instance", request.path),
+        "instance": instance,
         "code": facts.code,
-        "request_id": g.get("request_id", ""),
+        "request_id": request_id,
         "retryable": facts.retryable,
-        **extra,
     }
-    return Response(orjson.dumps(body), facts.status, headers, content_type=MEDIA_TYPE)
 
 
 def _documented(status: int) -> dict[str, Any]:

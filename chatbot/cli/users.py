@@ -64,6 +64,15 @@ def disable(email: str) -> None:
     click.echo(f"Disabled {user['username']} <{user['email']}>.")
 
 
+@group.command("enable")
+@click.argument("email")
+def enable(email: str) -> None:
+    """Open an account again that was shut."""
+    with told():
+        user = auth.enable(email)
+    click.echo(f"Enabled {user['username']} <{user['email']}>.")
+
+
 def _sign_up(email: str, username: str, password: str, role: str) -> dict[str, object]:
     fields = {"email": email, "username": username, "password": password, "password_confirm": password}
     try:

@@ -5,8 +5,8 @@ import gc
 import structlog
 from flask import Flask
 
-from ..rag.errors import LLMError
-from ..services import migrations, single_writer, turns, wiring
+from ..rag.errors import LLMError, UnknownAdapter
+from ..services import migrations, single_writer, upkeep, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -17,14 +17,14 @@ log = structlog.get_logger(__name__)
 def prepare(app: Flask) -> str:
     """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
 
-    Raises WrongSchema with the command to run.
+    Raises WrongSchema with the command to run, UnknownAdapter.
     """
     with app.app_context():
         migrations.require_current()
         if single_writer.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
             single_writer.hold()
-        turns.close_abandoned()
+        upkeep.close_abandoned()
         model = _warm_up()
     start(app)
     gc.collect()
@@ -38,6 +38,8 @@ def _warm_up() -> str:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
     try:
         wiring.llm()
+    except UnknownAdapter:
+        raise
     except LLMError as error:
         log.warning("no model", detail=error.detail)
     return wiring.describe_llm()

@@ -1,7 +1,7 @@
 """Tables."""
 
 from .auth import Session, User
-from .chat import ChatMessage, Conversation
+from .chat import ChatMessage, Conversation, Feedback, IdempotencyKey, TurnLogPiece
 from .lease import Lease
 
-__all__ = ["ChatMessage", "Conversation", "Lease", "Session", "User"]
+__all__ = ["ChatMessage", "Conversation", "Feedback", "IdempotencyKey", "Lease", "Session", "TurnLogPiece", "User"]

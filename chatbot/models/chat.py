@@ -10,6 +10,7 @@ from .auth import User
 from .columns import Id, Time, now
 
 RUNNING = ("pending", "streaming")
+HAS_SIBLINGS = sa.text("root_id IS NOT NULL")
 IS_RUNNING = sa.text("status IN ('pending', 'streaming')")
 
 
@@ -27,7 +28,9 @@ class Conversation(Model):
 class ChatMessage(Model):
     """One turn: what the user said, what the bot answered, and how that ended.
 
-    While it runs, whoever holds `lease_token` until `lease_expires_at` may write it.
+    While it runs, whoever holds `lease_token` until `lease_expires_at` may write it. Turns that answer the same
+    message are siblings: they share `root_id`, the first one's id, and the newest is `active`. The history lists
+    the active ones, but for those that a caller of `/v1` did not ask to store.
     """
 
     __tablename__ = "chat_messages"
@@ -39,6 +42,7 @@ class ChatMessage(Model):
         # The purge's batches, and the few turns that run.
         sa.Index(None, "created_at"),
         sa.Index(None, "lease_expires_at", sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING),
+        sa.Index(None, "root_id", sqlite_where=HAS_SIBLINGS, postgresql_where=HAS_SIBLINGS),
         sa.Index(
             "uq_chat_messages_running",
             "conversation_id",
@@ -52,6 +56,9 @@ class ChatMessage(Model):
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
     conversation_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Conversation.id))
     sequence: Mapped[int]
+    root_id: Mapped[UUID | None]
+    active: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    listed: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
     user_message: Mapped[str] = mapped_column(sa.Text)
     bot_response: Mapped[str] = mapped_column(sa.Text, default="")
     status: Mapped[str] = mapped_column(sa.String(12), default="pending")
@@ -63,3 +70,38 @@ class ChatMessage(Model):
     completed_at: Mapped[Time | None]
     lease_token: Mapped[UUID | None]
     lease_expires_at: Mapped[Time | None]
+    cancel_requested_at: Mapped[Time | None]
+
+
+class TurnLogPiece(Model):
+    """A piece of a running turn's text, so that a crash loses a second of it at most; gone when the turn ends."""
+
+    __tablename__ = "turn_logs"
+
+    turn_id: Mapped[UUID] = mapped_column(sa.ForeignKey(ChatMessage.id, ondelete="CASCADE"), primary_key=True)
+    start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    text: Mapped[str] = mapped_column(sa.Text)
+
+
+class Feedback(Model):
+    """What a user thinks of an answer: -1 or 1, and perhaps why."""
+
+    __tablename__ = "feedback"
+
+    turn_id: Mapped[UUID] = mapped_column(sa.ForeignKey(ChatMessage.id, ondelete="CASCADE"), primary_key=True)
+    rating: Mapped[int] = mapped_column(sa.SmallInteger)
+    comment: Mapped[str | None] = mapped_column(sa.Text)
+    updated_at: Mapped[Time] = mapped_column(default=now)
+
+
+class IdempotencyKey(Model):
+    """A key under which a user asked for something, what was asked, and the turn that came of it."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    route: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
+    key: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    body_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
+    turn_id: Mapped[UUID] = mapped_column(sa.ForeignKey(ChatMessage.id, ondelete="CASCADE"), index=True)
+    created_at: Mapped[Time] = mapped_column(default=now, index=True)

@@ -18,6 +18,10 @@ class UpstreamUnreachable(LLMError):
     """No connection: refused, no such host, or TLS failed."""
 
 
+class UpstreamDown(LLMError):
+    """The server failed again and again, and is left alone for a while."""
+
+
 class UpstreamTimeout(LLMError):
     """It took too long: to begin, between two pieces, or as a whole."""
 
@@ -48,6 +52,10 @@ class UpstreamIncomplete(LLMError):
 
 class UpstreamGarbled(LLMError):
     """What came was no answer: not JSON, not UTF-8, not the protocol, or a line beyond all bounds."""
+
+
+class Aborted(LLMError):
+    """We ended the answer ourselves: that says nothing of the server."""
 
 
 class UnknownAdapter(LLMError):

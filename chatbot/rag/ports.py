@@ -1,9 +1,9 @@
 """What the pipeline needs from the outside. An adapter is one file that satisfies one of these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
-from .types import Finish, Message
+from .types import Ask, Finish
 
 
 class LLM(Protocol):
@@ -11,5 +11,5 @@ class LLM(Protocol):
 
     name: str
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str | Finish]:
+    def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raise an `errors.LLMError` when it cannot."""

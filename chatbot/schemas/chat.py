@@ -6,10 +6,12 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, Moment
+from .fields import NO_NUL, Moment, TrueOrFalse
 from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
+LONGEST_COMMENT = 4_000
+STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
 STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
 
 
@@ -28,10 +30,24 @@ class MessageSchema(Schema):
         metadata=NO_NUL | {"example": "What is the capital of France?"},
     )
     conversation_id = fields.UUID()
+    stream = TrueOrFalse(metadata=STREAM)
+
+
+class AgainSchema(Schema):
+    """Another answer to the same message."""
+
+    stream = TrueOrFalse(metadata=STREAM)
+
+
+class FeedbackSchema(Schema):
+    """What the user thinks of an answer."""
+
+    rating = fields.Integer(required=True, strict=True, validate=OneOf([-1, 1]))
+    comment = fields.String(validate=Length(1, LONGEST_COMMENT), metadata=NO_NUL)
 
 
 class UsageSchema(Schema):
-    """Tokens, as the model's server counted them."""
+    """Tokens, as the model's server counted them; counted here for an answer that was cancelled."""
 
     prompt_tokens = fields.Integer(required=True, allow_none=True)
     completion_tokens = fields.Integer(required=True, allow_none=True)
@@ -56,14 +72,11 @@ class TurnSchema(Schema):
     siblings = fields.List(fields.UUID(), required=True, dump_default=list)
 
     @pre_dump
-    def nest(self, turn: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def nest(self, full: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Group what the row keeps flat; the error's name becomes what the table says of it."""
-        turn = {**turn, "usage": turn}
-        name = turn.pop("error")
-        if name is not None:
-            turn["error"] = problem.named(name)
-        elif turn["status"] == "interrupted":
-            turn["error"] = problem.named("LeaseLost")
+        turn = {**full, "usage": full}
+        if turn.pop("error") is not None or turn["status"] == "interrupted":
+            turn["error"] = problem.of_turn(full)
         return turn
 
 

@@ -9,6 +9,15 @@ from marshmallow import fields
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
 
 
+class TrueOrFalse(fields.Boolean):
+    """JSON's true or false; a word or a number is neither."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
 class Moment(fields.DateTime):
     """A time in ISO 8601, UTC, with `Z` (RFC 3339)."""
 

@@ -1,6 +1,8 @@
 """The one table: error -> code, status, title. RFC 9457 problem documents are made from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from marshmallow import Schema, fields
 
@@ -21,12 +23,17 @@ class Problem:
 PROBLEMS: dict[type[Exception], Problem] = {
     errors.InvalidInput: Problem("validation_failed", 400, "The input is not valid."),
     errors.MalformedBody: Problem("malformed_body", 400, "The body is not the JSON object that is expected."),
-    errors.Unauthenticated: Problem("unauthenticated", 401, "A valid access token is needed."),
+    errors.Unauthenticated: Problem("unauthenticated", 401, "A valid token is needed."),
     errors.InvalidCredentials: Problem("invalid_credentials", 401, "The e-mail address or the password is wrong."),
     errors.NotFound: Problem("not_found", 404, "There is nothing here."),
+    errors.ModelNotFound: Problem("model_not_found", 404, "There is no such model here."),
     errors.EmailTaken: Problem("email_taken", 409, "This e-mail address is taken."),
     errors.UsernameTaken: Problem("username_taken", 409, "This username is taken."),
     errors.ConversationBusy: Problem("conversation_busy", 409, "The last turn is still running.", True),
+    errors.Cancelled: Problem("cancelled", 409, "The turn was cancelled."),
+    errors.NotRunning: Problem("not_running", 409, "The turn has ended."),
+    errors.NotTheLastTurn: Problem("not_the_last_turn", 409, "Only the last turn can be answered again."),
+    errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.UnsupportedMediaType: Problem("unsupported_media_type", 415, "The body must be application/json."),
     errors.Busy: Problem("busy", 503, "Too much is going on; try again soon.", True),
     errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; try again soon.", True),
@@ -37,6 +44,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     rag.UnknownAdapter: Problem("model_unavailable", 503, "The configured model is not available.", True),
     rag.MissingLibrary: Problem("model_unavailable", 503, "The configured model is not available.", True),
     rag.UpstreamUnreachable: Problem("upstream_unreachable", 503, "The model cannot be reached.", True),
+    rag.UpstreamDown: Problem("upstream_down", 503, "The model's server is down; it is tried again soon.", True),
     rag.UpstreamBusy: Problem("upstream_busy", 503, "The model is overloaded.", True),
     rag.UpstreamTimeout: Problem("upstream_timeout", 504, "The model took too long.", True),
     rag.UpstreamFailed: Problem("upstream_failed", 502, "The model's server failed.", True),
@@ -60,10 +68,14 @@ BY_STATUS: dict[int, Problem] = {
 }
 
 BY_NAME = {kind.__name__: problem for kind, problem in PROBLEMS.items()}
+BY_CODE = {problem.code: problem for problem in [*PROBLEMS.values(), *BY_STATUS.values()]}
+RETRYABLE = frozenset(name for name, problem in BY_NAME.items() if problem.retryable)
 
 
 def of(error: BaseException) -> Problem:
     """Return the problem of an error; what nobody foresaw is `internal_error`."""
+    if isinstance(error, errors.TurnFailed):
+        return named(error.name)
     for kind in type(error).__mro__:
         if kind in PROBLEMS:
             return PROBLEMS[kind]
@@ -73,6 +85,11 @@ def of(error: BaseException) -> Problem:
 def named(name: str) -> Problem:
     """Return the problem of an error's class by the name that a turn keeps."""
     return BY_NAME.get(name, BY_STATUS[500])
+
+
+def of_turn(turn: Mapping[str, Any]) -> Problem:
+    """Return the problem of a turn that ended without a whole answer."""
+    return named(turn["error"] or errors.LeaseLost.__name__)
 
 
 class TurnErrorSchema(Schema):

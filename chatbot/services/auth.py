@@ -57,7 +57,7 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
         "role": role,
     }
     try:
-        with write() as connection:
+        with write("sign_up") as connection:
             connection.execute(sa.insert(User).values(values))
             return _user(connection, user_id)
     except IntegrityError:
@@ -77,7 +77,7 @@ def log_in(email: str, password: str) -> Login:
     if passwords.is_outdated(found.password_hash):
         _rehash(found.id, found.password_hash, password)
     moment, refresh = now(), tokens.new_refresh(uuid7())
-    with write() as connection:
+    with write("log_in") as connection:
         connection.execute(
             sa.insert(Session).values(
                 id=refresh.session_id,
@@ -99,7 +99,7 @@ def refresh(token: str) -> Login:
     """
     presented = tokens.read_refresh(token)
     successor = presented.successor()
-    with write() as connection:
+    with write("refresh") as connection:
         row = connection.execute(
             sa.select(Session.__table__, User.disabled_at)
             .join(User, User.id == Session.user_id)
@@ -116,7 +116,7 @@ def refresh(token: str) -> Login:
 
 def log_out(caller: Caller) -> None:
     """End the caller's session: at once in this process, within `identity.SECONDS` in others."""
-    with write() as connection:
+    with write("log_out") as connection:
         connection.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
     identity.forget(caller.session_id)
 
@@ -132,7 +132,7 @@ def rename(caller: Caller, username: str) -> dict[str, Any]:
     _refuse_unfoldable(username=username)
     values = {"username": username, "username_key": folded(username)}
     try:
-        with write() as connection:
+        with write("rename") as connection:
             connection.execute(sa.update(User).where(User.id == caller.user_id).values(values))
             return _user(connection, caller.user_id)
     except IntegrityError as error:
@@ -141,7 +141,7 @@ def rename(caller: Caller, username: str) -> dict[str, Any]:
 
 def disable(email: str) -> dict[str, Any]:
     """Shut an account and end its sessions; raises NotFound."""
-    with write() as connection:
+    with write("disable") as connection:
         user_id = connection.scalar(sa.select(User.id).where(User.email_key == folded(email)))
         if user_id is None:
             raise NotFound(f"There is no account with the e-mail address {email}.")
@@ -149,6 +149,16 @@ def disable(email: str) -> dict[str, Any]:
         connection.execute(
             sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
         )
+        return _user(connection, user_id)
+
+
+def enable(email: str) -> dict[str, Any]:
+    """Open an account again; its old sessions stay ended. Raises NotFound."""
+    with write("enable") as connection:
+        statement = sa.update(User).where(User.email_key == folded(email)).values(disabled_at=None)
+        user_id = connection.scalar(statement.returning(User.id))
+        if user_id is None:
+            raise NotFound(f"There is no account with the e-mail address {email}.")
         return _user(connection, user_id)
 
 
@@ -195,7 +205,7 @@ def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
 
 def _rehash(user_id: UUID, old: str, password: str) -> None:
     values = {"password_hash": passwords.digest(password)}
-    with write() as connection:
+    with write("rehash") as connection:
         connection.execute(sa.update(User).where(User.id == user_id, User.password_hash == old).values(values))
 
 

@@ -8,15 +8,15 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import ConversationBusy, LeaseLost, NotFound
-from ..models import ChatMessage, Conversation
+from ..errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
+from ..models import ChatMessage, Conversation, TurnLogPiece
 from ..models.chat import RUNNING
 from ..models.columns import now, uuid7
+from . import idempotency
 from .identity import Caller
 from .transactions import read, write
 
 LEASE = timedelta(seconds=15)
-FIELDS = tuple(column for column in ChatMessage.__table__.c if not column.name.startswith("lease_"))
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 # Each chat runs these: made once, because making a statement costs more than running it.
@@ -27,6 +27,7 @@ CLOSE_TURN = sa.update(ChatMessage).where(
     ChatMessage.lease_token == sa.bindparam("held_token"),
     ChatMessage.status.in_(RUNNING),
 )
+DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,14 @@ class OpenedTurn:
     user_message: str
     created_at: datetime
     lease_token: UUID
+    sequence: int = 1
+    siblings: tuple[UUID, ...] = ()
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the turn shows as it was opened."""
+        names = ("id", "conversation_id", "user_message", "created_at", "siblings")
+        unknown = dict.fromkeys(("error", "completed_at", "model", "prompt_tokens", "completion_tokens"))
+        return {name: getattr(self, name) for name in names} | unknown | {"status": "pending", "bot_response": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,69 +61,161 @@ class Outcome:
     completion_tokens: int | None = None
 
 
-def open_turn(caller: Caller, message: str, conversation_id: UUID | None = None) -> OpenedTurn:
+def open_turn(
+    caller: Caller,
+    message: str,
+    conversation_id: UUID | None = None,
+    *,
+    key: idempotency.Key | None = None,
+    listed: bool = True,
+) -> OpenedTurn | UUID:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
-    Raises NotFound for a conversation that is absent or somebody else's, ConversationBusy.
+    Returns the id of the turn that the key opened before, when that is to be joined or told again.
+    Raises NotFound for a conversation that is absent or somebody else's, ConversationBusy, IdempotencyKeyReused,
+    NotTheLastTurn.
     """
-    turn = OpenedTurn(uuid7(), conversation_id or uuid7(), message, now(), uuid7())
     try:
-        with write() as connection:
+        with write("open_turn") as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if key and known:
+                return _again(connection, caller, known, key)
+            moment, home = now(), conversation_id or uuid7()
             next_turn = _next_in_conversation if conversation_id else _first_in_conversation
-            values = {
-                "id": turn.id,
-                "user_id": caller.user_id,
-                "conversation_id": turn.conversation_id,
-                "sequence": next_turn(connection, caller, turn),
-                "user_message": message,
-                "created_at": turn.created_at,
-                "lease_token": turn.lease_token,
-                "lease_expires_at": turn.created_at + LEASE,
-            }
-            connection.execute(INSERT_TURN, values)
+            sequence = next_turn(connection, caller, home, moment)
+            turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence)
+            _insert(connection, caller, turn, listed=listed)
+            if key:
+                idempotency.keep(connection, caller, key, turn.id)
+            return turn
     except IntegrityError as error:
-        raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error
-    return turn
+        return _joined(caller, key, error)
 
 
-def close_turn(turn: OpenedTurn, outcome: Outcome) -> dict[str, Any]:
-    """Write a turn's terminal state and return the turn.
+def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenedTurn | UUID:
+    """Open a sibling of the conversation's last turn, which takes its place.
+
+    Returns the id of the turn that the key opened before. Raises NotFound, ConversationBusy, NotTheLastTurn,
+    IdempotencyKeyReused.
+    """
+    try:
+        with write("regenerate") as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if key and known:
+                return _again(connection, caller, known, key)
+            turn = _open_sibling(connection, caller, _locked(connection, caller, turn_id))
+            if key:
+                idempotency.keep(connection, caller, key, turn.id)
+            return turn
+    except (NotTheLastTurn, ConversationBusy):
+        # Perhaps by a request with the same key, which came in the same moment.
+        known = known_turn(caller, key)
+        if known is None:
+            raise
+        return known
+    except IntegrityError as error:
+        return _joined(caller, key, error)
+
+
+def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
+    """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
+    if key is None:
+        return None
+    with read() as connection:
+        return idempotency.find(connection, caller, key)
+
+
+def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False) -> dict[str, Any]:
+    """Write a turn's terminal state and return the turn; `logged` text is deleted with it.
 
     Raises LeaseLost when it was closed by somebody else meanwhile.
     """
     values = {**asdict(outcome), "completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
-    with write() as connection:
+    with write("close_turn") as connection:
         ended = connection.execute(CLOSE_TURN, {**values, **key, **RELEASED})
         if ended.rowcount != 1:
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
-    opened = {name: getattr(turn, name) for name in ("id", "conversation_id", "user_message", "created_at")}
-    return opened | values
+        if logged:
+            connection.execute(DELETE_LOG, {"turn_id": turn.id})
+    return turn.shown() | values
 
 
-def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
-    """Return one of the caller's turns, whatever its state; raises NotFound."""
-    statement = sa.select(*FIELDS).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
-    with read() as connection:
-        row = connection.execute(statement).one_or_none()
-    if row is None:
-        raise NotFound("There is no such turn.")
-    return dict(row._mapping)
+def _insert(
+    connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None
+) -> None:
+    values = {
+        "id": turn.id,
+        "user_id": caller.user_id,
+        "conversation_id": turn.conversation_id,
+        "sequence": turn.sequence,
+        "user_message": turn.user_message,
+        "created_at": turn.created_at,
+        "lease_token": turn.lease_token,
+        "lease_expires_at": turn.created_at + LEASE,
+        "listed": listed,
+        "root_id": root_id,
+    }
+    connection.execute(INSERT_TURN, values)
 
 
-def _first_in_conversation(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> int:
-    values = {"id": turn.conversation_id, "user_id": caller.user_id, "last_sequence": 1, "created_at": turn.created_at}
+def _first_in_conversation(connection: sa.Connection, caller: Caller, home: UUID, moment: datetime) -> int:
+    values = {"id": home, "user_id": caller.user_id, "last_sequence": 1, "created_at": moment}
     connection.execute(INSERT_CONVERSATION, values)
     return 1
 
 
-def _next_in_conversation(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> int:
+def _next_in_conversation(connection: sa.Connection, caller: Caller, home: UUID, _: datetime) -> int:
     sequence: int | None = connection.scalar(
         sa.update(Conversation)
-        .where(Conversation.id == turn.conversation_id, Conversation.user_id == caller.user_id)
+        .where(Conversation.id == home, Conversation.user_id == caller.user_id)
         .values(last_sequence=Conversation.last_sequence + 1)
         .returning(Conversation.last_sequence)
     )
     if sequence is None:
         raise NotFound("There is no such conversation.")
     return sequence
+
+
+def _locked(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
+    statement = sa.select(ChatMessage.__table__).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    row = connection.execute(statement.with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("There is no such turn.")
+    return row
+
+
+def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -> OpenedTurn:
+    """Open another try of the conversation's last turn; the old one steps back."""
+    if old.status in RUNNING:
+        raise ConversationBusy("The turn is still running.", retry_after=1)
+    moment = now()
+    sequence = _next_in_conversation(connection, caller, old.conversation_id, moment)
+    if sequence != old.sequence + 1:
+        raise NotTheLastTurn("The conversation went on after this turn.")
+    root = old.root_id or old.id
+    connection.execute(sa.update(ChatMessage).where(ChatMessage.id == old.id).values(active=False, root_id=root))
+    siblings = connection.scalars(
+        sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)
+    )
+    turn = OpenedTurn(uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings))
+    _insert(connection, caller, turn, listed=old.listed, root_id=root)
+    return turn
+
+
+def _again(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenedTurn | UUID:
+    """Return the turn of a key that was used before, or another try of one that may succeed now."""
+    old = _locked(connection, caller, turn_id)
+    if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
+        return turn_id
+    turn = _open_sibling(connection, caller, old)
+    idempotency.move(connection, caller, key, turn.id)
+    return turn
+
+
+def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> UUID:
+    """Return the turn that a request with the same key opened in the same moment; else the conversation is busy."""
+    known = known_turn(caller, key)
+    if known:
+        return known
+    raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error

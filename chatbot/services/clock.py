@@ -46,7 +46,7 @@ def heartbeat(name: str, watch: Watch) -> datetime | None:
     if watch.look(row.heartbeat_at):
         not_before = now() + PENALTY
         log.warning("the clock jumped; nothing is purged before", work=name, not_before=not_before.isoformat())
-    with write() as connection:
+    with write("heartbeat") as connection:
         values = {"heartbeat_at": now(), "not_before": not_before}
         connection.execute(sa.update(Lease).where(Lease.name == name).values(values))
     return not_before if not_before and not_before > now() else None

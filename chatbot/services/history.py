@@ -1,5 +1,6 @@
-"""What was said, in pages."""
+"""What was said: one turn, pages of turns, and what a prompt repeats of them."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -7,12 +8,40 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ..errors import NotFound
-from ..models import ChatMessage, Conversation
-from .chat import FIELDS
+from ..models import ChatMessage, Conversation, TurnLogPiece
+from ..models.chat import RUNNING
+from ..rag.types import Message
+from .chat import OpenedTurn
 from .identity import Caller
 from .transactions import read
 
 Key = tuple[datetime, UUID]
+
+HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at"}
+FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
+SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
+MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
+
+
+def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    statement = sa.select(*FIELDS).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with read() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(statement)]
+        if not rows:
+            raise NotFound("There is no such turn.")
+        _add_siblings(connection, rows)
+        if rows[0]["status"] in RUNNING:
+            rows[0]["bot_response"] = logged_text(connection, turn_id)
+    return rows[0]
+
+
+def ended_turn(turn: OpenedTurn) -> dict[str, Any] | None:
+    """Return how a turn ended in the database, or None while it runs there or when it is gone."""
+    statement = sa.select(*FIELDS).where(ChatMessage.id == turn.id, ChatMessage.status.not_in(RUNNING))
+    with read() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else {**row._mapping, "siblings": turn.siblings}
 
 
 def page(
@@ -23,12 +52,13 @@ def page(
     order: Literal["asc", "desc"] = "asc",
     conversation_id: UUID | None = None,
 ) -> tuple[list[dict[str, Any]], Key | None]:
-    """Return up to `limit` of the caller's turns by time, and the key after which the next page begins.
+    """Return up to `limit` of the caller's active turns by time, and the key after which the next page begins.
 
     Raises NotFound for a conversation that is absent or somebody else's.
     """
     key = sa.tuple_(ChatMessage.created_at, ChatMessage.id)
-    statement = sa.select(*FIELDS).where(ChatMessage.user_id == caller.user_id).limit(limit + 1)
+    shown = (ChatMessage.user_id == caller.user_id, ChatMessage.active, ChatMessage.listed)
+    statement = sa.select(*FIELDS).where(*shown).limit(limit + 1)
     if after:
         bound = sa.tuple_(sa.literal(after[0], ChatMessage.created_at.type), sa.literal(after[1], sa.Uuid()))
         statement = statement.where(key > bound if order == "asc" else key < bound)
@@ -40,9 +70,42 @@ def page(
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
         rows = [dict(row._mapping) for row in connection.execute(statement)]
-    more = len(rows) > limit
-    rows = rows[:limit]
+        more = len(rows) > limit
+        rows = rows[:limit]
+        _add_siblings(connection, rows)
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+
+
+def before(turn: OpenedTurn) -> list[Message]:
+    """Return what was said in the conversation before this turn, oldest first, as a prompt repeats it."""
+    if turn.sequence == 1:
+        return []
+    statement = sa.select(ChatMessage.user_message, ChatMessage.bot_response).where(
+        ChatMessage.conversation_id == turn.conversation_id,
+        ChatMessage.sequence < turn.sequence,
+        ChatMessage.active,
+        ChatMessage.status.in_(SAID),
+        ChatMessage.bot_response != "",
+    )
+    with read() as connection:
+        rows = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MOST_REPEATED)).all()
+    pairs = ((Message("user", row.user_message), Message("assistant", row.bot_response)) for row in reversed(rows))
+    return [message for pair in pairs for message in pair]
+
+
+def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
+    """Return what the log has of a running turn's text."""
+    statement = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == turn_id).order_by(TurnLogPiece.start)
+    return "".join(connection.scalars(statement))
+
+
+def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Tell each turn which others answer the same message, in their order."""
+    roots = {row["root_id"] for row in rows if row["root_id"]}
+    statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(ChatMessage.root_id.in_(roots))
+    found = connection.execute(statement.order_by(ChatMessage.sequence)).all() if roots else []
+    for row in rows:
+        row["siblings"] = [other.id for other in found if other.root_id == row["root_id"] and other.id != row["id"]]
 
 
 def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:

@@ -37,6 +37,12 @@ def authenticate(credential: str) -> Caller:
     return caller
 
 
+def require_open(caller: Caller) -> None:
+    """Raise Unauthenticated when the caller's session has ended, within SECONDS."""
+    if _sessions.get(caller.session_id) is None:
+        _look_up(caller.session_id)
+
+
 def forget(session_id: UUID) -> None:
     """Ask the database again about a session at its next call."""
     global _forgotten

@@ -27,7 +27,7 @@ class Held:
 def ensure(name: str) -> None:
     """Make the row of a lease unless it is there."""
     try:
-        with write() as connection:
+        with write("ensure_lease") as connection:
             if connection.scalar(sa.select(Lease.name).where(Lease.name == name)) is None:
                 connection.execute(sa.insert(Lease).values(name=name, token=0))
     except IntegrityError:
@@ -44,7 +44,7 @@ def acquire(name: str, length: timedelta) -> Held | None:
         .values(token=Lease.token + 1, expires_at=moment + length)
         .returning(Lease.token)
     )
-    with write() as connection:
+    with write("acquire_lease") as connection:
         token = connection.scalar(statement)
     return None if token is None else Held(name, token, length)
 
@@ -59,5 +59,5 @@ def confirm(connection: sa.Connection, held: Held) -> None:
 def release(held: Held, *, completed: bool) -> None:
     """Give a lease back; `completed` work counts as a run."""
     values = {"expires_at": None, **({"last_run_at": now(), "not_before": None} if completed else {})}
-    with write() as connection:
+    with write("release_lease") as connection:
         connection.execute(sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).values(values))

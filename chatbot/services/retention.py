@@ -9,9 +9,9 @@ import sqlalchemy as sa
 import structlog
 
 from ..errors import Busy, SuspiciousClock
-from ..models import ChatMessage, Conversation, Lease, Session
+from ..models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece
 from ..models.columns import now
-from . import clock, leases
+from . import clock, idempotency, leases
 from .transactions import read, write
 
 NAME = "purge"
@@ -70,9 +70,9 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
         return None
     cutoff, purged, completed = now() - older_than, Purged(), False
     try:
-        for delete in (_delete_turns, _delete_sessions):
+        for delete in (_delete_turns, _delete_sessions, _delete_keys):
             while True:
-                with write() as connection:
+                with write("purge") as connection:
                     leases.confirm(connection, held)
                     deleted = delete(connection, cutoff, purged)
                 if not deleted:
@@ -89,7 +89,10 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
 def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
     oldest = sa.select(ChatMessage.id, ChatMessage.conversation_id).where(ChatMessage.created_at < cutoff)
     rows = connection.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
-    connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_([row.id for row in rows])))
+    ids = [row.id for row in rows]
+    for hanging in (TurnLogPiece, Feedback, IdempotencyKey):
+        connection.execute(sa.delete(hanging).where(hanging.turn_id.in_(ids)))
+    connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_(ids)))
     emptied = sorted({row.conversation_id for row in rows})
     # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
     connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
@@ -105,3 +108,10 @@ def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged
     connection.execute(sa.delete(Session).where(Session.id.in_(ids)))
     purged.sessions += len(ids)
     return len(ids)
+
+
+def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:
+    old = IdempotencyKey.created_at < now() - idempotency.LIFETIME
+    rows = connection.execute(sa.select(IdempotencyKey.turn_id).where(old).limit(BATCH)).scalars().all()
+    connection.execute(sa.delete(IdempotencyKey).where(old, IdempotencyKey.turn_id.in_(rows)))
+    return len(rows)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from .. import failpoints
 from ..errors import DatabaseBusy, DatabaseUnavailable, StorageFull
 from ..extensions import LOCK_PATIENCE, SQLiteLocked, db
 
@@ -36,8 +37,10 @@ def read() -> Iterator[Connection]:
 
 
 @contextmanager
-def write() -> Iterator[Connection]:
+def write(step: str) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
+
+    `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
@@ -47,6 +50,8 @@ def write() -> Iterator[Connection]:
     try:
         with db.engine.connect() as connection, connection.execution_options(writes=True).begin():
             yield connection
+            failpoints.reach(f"{step}:written")
+        failpoints.reach(f"{step}:committed")
     except OURS as error:
         if _is_the_statements_own(error):
             raise
@@ -57,7 +62,8 @@ def write() -> Iterator[Connection]:
 
 
 def _is_the_statements_own(error: Exception) -> bool:
-    return isinstance(error, DBAPIError) and not (isinstance(error, OperationalError) or error.connection_invalidated)
+    ours = OperationalError | InternalError  # the latter from a PostgreSQL that became read-only
+    return isinstance(error, DBAPIError) and not (isinstance(error, ours) or error.connection_invalidated)
 
 
 def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:

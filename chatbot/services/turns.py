@@ -1,91 +1,188 @@
-"""Running a turn: from the opened row to its terminal state, whatever happens on the way."""
+"""Turns that run: reserve a slot, start the runner, read at an offset, cancel, and end them all before a restart."""
 
+import _thread
+import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.exc import DBAPIError
+from flask import Flask, current_app
 
-from ..errors import ChatbotError, LeaseLost
+from ..errors import Busy, NotFound, NotRunning
 from ..models import ChatMessage
 from ..models.chat import RUNNING
 from ..models.columns import now
-from ..rag import pipeline
-from ..rag.errors import LLMError, ModelUnavailable, UpstreamIncomplete
-from ..rag.types import Finish
-from . import chat, wiring
-from .chat import LEASE, OpenedTurn, Outcome
-from .transactions import read, write
+from . import chat, history, idempotency, runner, wiring
+from .chat import OpenedTurn
+from .identity import Caller
+from .runner import Brief, Running
+from .transactions import write
+from .turn_log.port import TurnText
 
-STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
+HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
+LOOK_EVERY = 0.5  # seconds between two looks at a turn that another process runs
+PLAIN = Brief()
+TO_CLOSE = 5.0  # seconds that a turn which was asked to end may take to write its end
 
-log = structlog.get_logger(__name__)
-_running: dict[Any, OpenedTurn] = {}
+
+class Slot:
+    """A slot of this process that is reserved for one turn."""
+
+    def __init__(self) -> None:
+        self.used = False
+
+    def start(self, turn: OpenedTurn | UUID, brief: Brief = PLAIN) -> None:
+        """Let the runner answer an opened turn; it goes on whoever listens. One that is known already runs or ran."""
+        if isinstance(turn, UUID):
+            return
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+        running = Running(turn, wiring.turn_log().open(turn.id), brief)
+        wiring.running()[turn.id] = running
+        self.used = True
+        facts = structlog.contextvars.get_contextvars()
+        # Not a threading.Thread: its start waits until the thread runs, half a millisecond in which nobody is served.
+        _thread.start_new_thread(runner.run, (app, running, facts))
 
 
-def run(turn: OpenedTurn) -> dict[str, Any]:
-    """Answer an opened turn and return it in its terminal state.
+def open_and_start(
+    caller: Caller, open_turn: Callable[[], OpenedTurn | UUID], key: idempotency.Key | None, brief: Brief = PLAIN
+) -> OpenedTurn | UUID:
+    """Open a turn in a slot and let it run; one that its key opened before needs no slot.
 
-    When the model fails, the turn is closed as `failed` with the text so far, and the LLMError goes on.
+    Raises Busy, and nothing is written, and what `open_turn` raises.
     """
-    _running[turn.id] = turn
-    pieces: list[str] = []
-    started = time.monotonic()
     try:
-        return chat.close_turn(turn, _answer(turn, pieces))
-    except (ChatbotError, DBAPIError):
-        raise  # the database does not take the end: the lease runs out, and the turn ends as interrupted
-    except BaseException as error:
-        _record(turn, Outcome("failed", "".join(pieces), type(error).__name__))
-        if isinstance(error, LLMError):
-            _log_failure(turn, error, started)
-        raise
+        with slot() as reserved:
+            opened = open_turn()
+            reserved.start(opened, brief)
+            return opened
+    except Busy:
+        known = chat.known_turn(caller, key)
+        if known is None:
+            raise
+        return known
+
+
+@contextmanager
+def slot() -> Iterator[Slot]:
+    """Reserve a slot for a turn that is about to be opened; given back unless the turn starts.
+
+    Raises Busy, and nothing is written.
+    """
+    wiring.slots().reserve()
+    reserved = Slot()
+    try:
+        yield reserved
     finally:
-        _running.pop(turn.id, None)
+        if not reserved.used:
+            wiring.slots().release()
 
 
-def renew_leases() -> int:
-    """Keep the turns that run in this process; returns how many there are."""
-    held = {turn.lease_token for turn in _running.values()}
-    if held:
-        statement = sa.update(ChatMessage).where(ChatMessage.lease_token.in_(held), ChatMessage.status.in_(RUNNING))
-        with write() as connection:
-            connection.execute(statement.values(lease_expires_at=now() + LEASE))
-    return len(held)
+def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    turn = history.get_turn(caller, turn_id)
+    text = wiring.turn_log().find(turn_id)
+    if turn["status"] in RUNNING and text is not None:
+        turn["bot_response"] = text.since(0)
+        turn["status"] = "streaming" if text.length else "pending"
+    return turn
 
 
-def close_abandoned() -> int:
-    """Close every turn without a live lease as `interrupted`; returns how many there were."""
-    abandoned = (ChatMessage.status.in_(RUNNING), ChatMessage.lease_expires_at < now())
-    with read() as connection:
-        if connection.scalar(sa.select(ChatMessage.id).where(*abandoned).limit(1)) is None:
-            return 0
-    values = {"status": "interrupted", "completed_at": now(), "lease_token": None, "lease_expires_at": None}
-    with write() as connection:
-        statement = sa.update(ChatMessage).where(*abandoned).values(values).returning(ChatMessage.id)
-        closed = connection.scalars(statement).all()
-    log.warning("turns interrupted", turns=[str(turn) for turn in closed])
-    return len(closed)
+def cancel(caller: Caller, turn_id: UUID) -> None:
+    """Ask a running turn to end, in whichever process it runs; raises NotFound, NotRunning."""
+    mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with write("cancel_turn") as connection:
+        statement = sa.update(ChatMessage).where(*mine, ChatMessage.status.in_(RUNNING))
+        if connection.execute(statement.values(cancel_requested_at=now())).rowcount != 1:
+            if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
+                raise NotFound("There is no such turn.")
+            raise NotRunning("The turn has ended.")
+    running = wiring.running().get(turn_id)
+    if running is not None:
+        running.stop("cancelled")
 
 
-def _answer(turn: OpenedTurn, pieces: list[str]) -> Outcome:
-    for piece in pipeline.answer(turn.user_message, wiring.llm()):
-        if isinstance(piece, Finish):
-            text = "".join(pieces)
-            return Outcome(STATUS[piece.reason], text, None, piece.model, piece.prompt_tokens, piece.completion_tokens)
-        pieces.append(piece)
-    raise UpstreamIncomplete("The answer ended without saying how.")
+def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
+    """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
+    text = wiring.turn_log().find(turn_id)
+    if text is None or not text.wait(0, seconds):
+        return False, None
+    return text.length > 0, None if text.length else text.ended
 
 
-def _record(turn: OpenedTurn, outcome: Outcome) -> None:
-    try:
-        chat.close_turn(turn, outcome)
-    except LeaseLost:
-        log.warning("turn closed elsewhere", turn=str(turn.id))
+def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return a turn when it has ended."""
+    text = wiring.turn_log().find(turn_id)
+    if text is not None:
+        while text.ended is None:
+            text.wait(sys.maxsize, HEARTBEAT)
+        return text.ended
+    while (turn := history.get_turn(caller, turn_id))["status"] in RUNNING:
+        time.sleep(LOOK_EVERY)
+    return turn
 
 
-def _log_failure(turn: OpenedTurn, error: LLMError, started: float) -> None:
-    say = log.error if isinstance(error, ModelUnavailable) else log.warning
-    facts = {"turn": str(turn.id), "error": type(error).__name__, "detail": error.detail}
-    say("upstream failed", **facts, milliseconds=round((time.monotonic() - started) * 1000))
+def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
+
+    None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
+    text = wiring.turn_log().find(turn_id)
+    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(text, offset)
+
+
+def drain(seconds: float) -> None:
+    """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
+    wiring.slots().close()
+    running, deadline = wiring.running(), time.monotonic() + seconds
+    while running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for one in list(running.values()):
+        one.stop("interrupted")
+    deadline = time.monotonic() + TO_CLOSE
+    while running and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def is_draining() -> bool:
+    """Tell whether this process takes no new turns any more."""
+    return wiring.slots().closed
+
+
+def _follow_text(text: TurnText, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    while True:
+        if text.wait(offset, HEARTBEAT):
+            piece = text.since(offset)
+            if piece:
+                offset += len(piece)
+                yield piece
+            elif text.ended is not None:
+                yield text.ended
+                return
+        else:
+            yield None
+
+
+def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    """Follow a turn that has ended, or that another process runs, by looking at its row and log."""
+    silent_since = time.monotonic()
+    while True:
+        with app.app_context():
+            turn = history.get_turn(caller, turn_id)
+        piece = turn["bot_response"][offset:]
+        if piece:
+            offset += len(piece)
+            silent_since = time.monotonic()
+            yield piece
+        if turn["status"] not in RUNNING:
+            yield turn
+            return
+        time.sleep(LOOK_EVERY)
+        if time.monotonic() - silent_since >= HEARTBEAT:
+            silent_since = time.monotonic()
+            yield None

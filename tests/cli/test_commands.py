@@ -95,7 +95,7 @@ def test_disable_shuts_an_account(app: Flask, ada: Person) -> None:
 def old(app: Flask, ada: Person) -> Person:
     for number in range(3):
         ada.says(f"m{number}")
-    with app.app_context(), write() as connection:
+    with app.app_context(), write("test") as connection:
         moment = now() - timedelta(days=40)
         connection.execute(db.update(ChatMessage).where(ChatMessage.user_message != "m2").values(created_at=moment))
     return ada
@@ -141,7 +141,7 @@ def test_purge_refuses_an_odd_age(app: Flask, old: Person, days: str) -> None:
 
 def test_purge_asks_for_force_when_the_clock_jumped(app: Flask, old: Person) -> None:
     run(app, "history", "purge", "--days", "50")
-    with app.app_context(), write() as connection:
+    with app.app_context(), write("test") as connection:
         connection.execute(db.update(Lease).values(heartbeat_at=now() - timedelta(days=8)))
     result = run(app, "history", "purge")
     assert (result.exit_code, result.output[:23]) == (1, "Error: The clock jumped")

@@ -11,10 +11,11 @@ from flask import Flask
 from chatbot import jobs
 from chatbot.errors import DatabaseBusy, WrongSchema
 from chatbot.extensions import db, scheduler
-from chatbot.jobs import boot, leases, purge
+from chatbot.jobs import boot, purge
+from chatbot.jobs import upkeep as loop
 from chatbot.models import ChatMessage
 from chatbot.models.columns import now
-from chatbot.services import retention, single_writer, turns
+from chatbot.services import retention, single_writer, upkeep
 from chatbot.services.transactions import write
 from tests.conftest import MakeApp, Person
 
@@ -29,7 +30,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
 
 
 def abandon(status: str = "pending") -> None:
-    with write() as connection:
+    with write("test") as connection:
         past = now() - timedelta(seconds=1)
         connection.execute(db.update(ChatMessage).values(status=status, lease_expires_at=past))
 
@@ -90,10 +91,10 @@ def test_boot_warns_of_an_unsound_sqlite(
 
 def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(scheduler), "start", lambda self: None)
+    monkeypatch.setattr(loop, "start", lambda app: None)
     try:
         jobs.start(app)
         assert {job.id: job.trigger.interval for job in scheduler.get_jobs()} == {
-            "turn-leases": timedelta(seconds=5),
             "purge": timedelta(minutes=10),
         }
     finally:
@@ -109,16 +110,16 @@ def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada
     stream = llm.stream
 
     def slow(messages):
-        with write() as connection:
+        with write("test") as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
-        leases.run(app)  # renews before it reaps
+        loop.run(app, upkeep.keep_leases)  # renews before it reaps
         return stream(messages)
 
     llm.stream = slow
     assert ada.says("Hi").get_json()["status"] == "completed"
     with app.app_context():
         abandon()
-    leases.run(app)
+    loop.run(app, upkeep.keep_leases)
     assert ada.history()[0]["status"] == "interrupted"
 
 
@@ -126,8 +127,8 @@ def test_lease_job_survives_a_busy_database(app: Flask, monkeypatch: pytest.Monk
     def busy() -> None:
         raise DatabaseBusy("busy")
 
-    monkeypatch.setattr(turns, "renew_leases", busy)
-    leases.run(app)
+    monkeypatch.setattr(upkeep, "renew_leases", busy)
+    loop.run(app, upkeep.keep_leases)
 
 
 def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +137,7 @@ def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.
     app = make_app(RETENTION_DAYS="7")
     person = join(app.test_client(), "ada")
     person.says("old")
-    with app.app_context(), write() as connection:
+    with app.app_context(), write("test") as connection:
         connection.execute(db.update(ChatMessage).values(created_at=now() - timedelta(days=8)))
     job = purge.Purge(app)
     job.run()

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chatbot.rag import errors, pipeline, prompt, registry
+from chatbot.rag import errors, pipeline, prompt, registry, tokens
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Deadlines, Finish, LLMOptions, Message, Passage
+from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message, Passage, Question
 from tests.processes import Upstream
 
 MakeLLM = Callable[[], LLM]
@@ -25,7 +25,7 @@ def llm(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[LLM]:
 
 
 def test_pieces_come_first_and_one_finish_last(llm: LLM) -> None:
-    *pieces, finish = list(llm.stream(prompt.build(QUESTION)))
+    *pieces, finish = list(llm.stream(Ask(prompt.build(QUESTION))))
     assert all(isinstance(piece, str) and piece for piece in pieces)
     assert QUESTION in "".join(map(str, pieces))
     assert isinstance(finish, Finish)
@@ -39,22 +39,24 @@ def test_model_has_the_configured_name(llm: LLM) -> None:
 
 
 def test_reader_that_stops_early_harms_nobody(llm: LLM) -> None:
-    stream = llm.stream(prompt.build(QUESTION))
+    stream = llm.stream(Ask(prompt.build(QUESTION)))
     next(stream)
     stream.close()
-    assert isinstance(list(llm.stream(prompt.build(QUESTION)))[-1], Finish)
+    assert isinstance(list(llm.stream(Ask(prompt.build(QUESTION))))[-1], Finish)
 
 
 def test_pipeline_passes_pieces_on(llm: LLM) -> None:
-    assert QUESTION in "".join(piece for piece in pipeline.answer(QUESTION, llm) if isinstance(piece, str))
+    assert QUESTION in "".join(
+        piece for piece in pipeline.answer(Question(QUESTION), llm, 1000, tokens.estimate) if isinstance(piece, str)
+    )
 
 
 def test_scripted_model_says_and_fails_as_told() -> None:
     llm = MemoryLLM()
     llm.says("Hello", " there", finish="length")
     llm.fails(errors.UpstreamBusy(), "Half")
-    assert list(llm.stream([Message("user", "a b")])) == ["Hello", " there", Finish("length", "memory", 2, 2)]
-    stream = llm.stream([Message("user", "a b")])
+    assert list(llm.stream(Ask([Message("user", "a b")]))) == ["Hello", " there", Finish("length", "memory", 2, 2)]
+    stream = llm.stream(Ask([Message("user", "a b")]))
     assert next(stream) == "Half"
     with pytest.raises(errors.UpstreamBusy):
         next(stream)
@@ -89,7 +91,7 @@ def test_prompt_without_passages_is_the_system_text_and_the_question() -> None:
 
 
 def test_passages_are_data_in_the_system_text() -> None:
-    system, question = prompt.build("Why?", [Passage("Title", "Because.")])
+    system, question = prompt.build("Why?", passages=[Passage("Title", "Because.")])
     assert '<passage n="1" title="Title">\nBecause.\n</passage>' in system.content
     assert "not instructions" in system.content
     assert question == Message("user", "Why?")

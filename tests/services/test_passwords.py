@@ -93,7 +93,7 @@ def test_wrong_logins_take_the_same_time_whatever_is_wrong(make_app: MakeApp) ->
     with make_app(BCRYPT_ROUNDS="9").app_context():
         for name in ("good", "shut"):
             auth.sign_up(f"{name}@example.org", name, "a sound passphrase")
-        with write() as connection:
+        with write("test") as connection:
             connection.execute(db.update(User).where(User.username == "shut").values(disabled_at=auth.now()))
         assert not furthest_pair() or not furthest_pair()
 

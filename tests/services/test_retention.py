@@ -8,7 +8,7 @@ from flask import Flask
 
 from chatbot.errors import Busy, LeaseLost, SuspiciousClock
 from chatbot.extensions import db
-from chatbot.models import ChatMessage, Conversation, Lease, Session
+from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece
 from chatbot.models.columns import now
 from chatbot.services import clock, leases, retention
 from chatbot.services.transactions import read, write
@@ -19,7 +19,7 @@ MONTH = timedelta(days=30)
 
 def age(message: str, days: float) -> None:
     """Make a turn as old as this."""
-    with write() as connection:
+    with write("test") as connection:
         moment = now() - timedelta(days=days)
         connection.execute(db.update(ChatMessage).where(ChatMessage.user_message == message).values(created_at=moment))
 
@@ -53,7 +53,7 @@ def test_conversation_goes_on_after_its_beginning_is_gone(app: Flask, ada: Perso
 
 def test_sessions_go_when_they_expired_as_long_ago(app: Flask, ada: Person, eve: Person) -> None:
     with app.app_context():
-        with write() as connection:
+        with write("test") as connection:
             connection.execute(
                 db.update(Session).where(Session.user_id == UUID(eve.id)).values(expires_at=now() - timedelta(days=31))
             )
@@ -87,7 +87,34 @@ def test_every_table_that_hangs_on_a_turn_or_a_conversation_is_known_here() -> N
         for table in db.metadata.tables.values()
         if any(key.column.table.name in names for key in table.foreign_keys)
     }
-    assert hanging == {"chat_messages"}
+    assert hanging == {"chat_messages", "turn_logs", "feedback", "idempotency_keys"}
+
+
+def test_what_hangs_on_a_turn_goes_with_it(context: Flask, ada: Person) -> None:
+    for age in (40, 1):
+        turn = ada.call("POST", "/api/chat/", {"message": "Hi"}, headers={"Idempotency-Key": f"key {age}"}).get_json()
+        ada.call("PUT", f"/api/chat/{turn['id']}/feedback/", {"rating": 1, "comment": "fine"})
+        with write("test") as connection:
+            turn_id = UUID(turn["id"])
+            connection.execute(db.insert(TurnLogPiece).values(turn_id=turn_id, start=0, text="left over"))
+            moment = now() - timedelta(days=age)
+            connection.execute(db.update(ChatMessage).where(ChatMessage.id == turn_id).values(created_at=moment))
+    assert retention.purge(MONTH).turns == 1
+    with read() as connection:
+        for table in (TurnLogPiece, Feedback, IdempotencyKey):
+            assert connection.execute(db.select(table.turn_id)).scalars().all() == [turn_id]
+
+
+def test_keys_go_after_a_day(context: Flask, ada: Person) -> None:
+    for key in ("old", "new"):
+        ada.call("POST", "/api/chat/", {"message": "Hi"}, headers={"Idempotency-Key": key})
+    with write("test") as connection:
+        past = now() - timedelta(hours=25)
+        connection.execute(db.update(IdempotencyKey).where(IdempotencyKey.key == "old").values(created_at=past))
+    retention.purge(MONTH)
+    with read() as connection:
+        assert connection.execute(db.select(IdempotencyKey.key)).scalars().all() == ["new"]
+    assert len(ada.history()) == 2
 
 
 def test_second_purge_at_the_same_time_is_refused(context: Flask) -> None:
@@ -108,7 +135,7 @@ def test_leader_that_slept_too_long_is_fenced_off(app: Flask, ada: Person, monke
     monkeypatch.setattr(retention, "BATCH", 2)
 
     def overtaken(_: int) -> None:
-        with write() as connection:  # its lease ran out while it slept
+        with write("test") as connection:  # its lease ran out while it slept
             connection.execute(db.update(Lease).values(expires_at=now() - timedelta(seconds=1)))
         assert leases.acquire("purge", timedelta(minutes=1)) is not None
 
@@ -122,7 +149,7 @@ def test_daily_purge_runs_once_a_day_however_many_look(context: Flask) -> None:
     assert retention.purge_if_due(MONTH, first) is not None
     assert retention.purge_if_due(MONTH, second) is None
     assert retention.purge_if_due(MONTH, first) is None
-    with write() as connection:
+    with write("test") as connection:
         connection.execute(db.update(Lease).values(last_run_at=now() - timedelta(days=1, seconds=1)))
     assert retention.purge_if_due(MONTH, second) is not None
     assert retention.purge_if_due(MONTH, first) is None
@@ -211,5 +238,5 @@ def test_lease_row_is_made_once(context: Flask, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_moment_without_zone_is_refused(context: Flask) -> None:
-    with pytest.raises(Exception, match="zone"), write() as connection:
+    with pytest.raises(Exception, match="zone"), write("test") as connection:
         connection.execute(db.update(Lease).values(expires_at=datetime(2026, 1, 1)))

@@ -24,7 +24,7 @@ def database_url(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 def add(name: str) -> None:
-    with write() as connection:
+    with write("test") as connection:
         connection.execute(sa.insert(Lease).values(name=name, token=0))
 
 
@@ -103,7 +103,7 @@ def test_32_writers_lose_nothing(context: Flask) -> None:
 
 
 def test_error_inside_undoes_everything(context: Flask) -> None:
-    with pytest.raises(ZeroDivisionError), write() as connection:
+    with pytest.raises(ZeroDivisionError), write("test") as connection:
         connection.execute(sa.insert(Lease).values(name="half", token=0))
         raise ZeroDivisionError
     with read() as connection:

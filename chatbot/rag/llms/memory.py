@@ -1,10 +1,10 @@
 """A model that says what it was told to: for tests, and for trying out an application without one."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ..errors import LLMError
-from ..types import Finish, FinishReason, LLMOptions, Message
+from ..types import Ask, Finish, FinishReason, LLMOptions, Message
 
 
 class MemoryLLM:
@@ -13,6 +13,7 @@ class MemoryLLM:
     def __init__(self, options: LLMOptions | None = None) -> None:
         self.name = options.model if options else "memory"
         self.prompts: list[list[Message]] = []
+        self.asked: list[Ask] = []
         self._script: deque[tuple[tuple[str, ...], FinishReason | LLMError]] = deque()
 
     def says(self, *pieces: str, finish: FinishReason = "stop") -> None:
@@ -23,9 +24,11 @@ class MemoryLLM:
         """Script one failure, after some pieces or none."""
         self._script.append((pieces, error))
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str | Finish]:
+    def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the next scripted answer, or the last message's own text; raise what was scripted."""
+        messages = ask.messages
         self.prompts.append(list(messages))
+        self.asked.append(ask)
         pieces, end = self._script.popleft() if self._script else ((messages[-1].content,), "stop")
         yield from pieces
         if isinstance(end, LLMError):

@@ -7,16 +7,16 @@ its timeout at each byte, and raises nothing when a stream ends without a finish
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 from urllib.request import getproxies
 
 import httpx2
 import openai
 import orjson
 
-from ..errors import LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
-from ..types import Finish, FinishReason, LLMOptions, Message
+from ..errors import Aborted, LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
+from ..types import Abort, Ask, Finish, FinishReason, LLMOptions
 from .event_stream import payloads
 from .openai_errors import refused_parameter, status_error, translate
 from .transport import Pool
@@ -42,7 +42,9 @@ class OpenAILLM:
     def __init__(self, options: LLMOptions) -> None:
         self.name = options.model
         self._deadlines = options.deadlines
-        timeout = httpx2.Timeout(options.deadlines.first_byte, connect=options.deadlines.connect)
+        # Of single bytes; when an answer as such takes too long, the watchdog knows.
+        longest = max(options.deadlines.first_byte, options.deadlines.idle)
+        timeout = httpx2.Timeout(longest, connect=options.deadlines.connect)
         # Where the environment names proxies, httpx2's own transports know the way.
         transport = None if getproxies() else Pool()
         self._http = openai.DefaultHttpxClient(timeout=timeout, transport=transport)
@@ -54,27 +56,35 @@ class OpenAILLM:
         own = {name: value for name, value in self._client.default_headers.items() if isinstance(value, str)}
         self._headers = {**own, **self._client.auth_headers, "Accept": "text/event-stream"}
         self._extensions = {"timeout": timeout.as_dict()}
-        # What this model accepts; a refused parameter is replaced or dropped once and for all.
+        self._most_tokens = options.max_tokens
         self._parameters: dict[str, Any] = {
             "max_tokens": options.max_tokens,
             "temperature": options.temperature,
             "stream_options": {"include_usage": True},
         }
+        self._refused: frozenset[str] = frozenset()  # of them, what this model turned out not to take
         self._watchdog = Watchdog()
 
-    def stream(self, messages: Sequence[Message]) -> Iterator[str | Finish]:
+    def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.LLMError` subclasses."""
         started = time.monotonic()
-        prompt = [{"role": message.role, "content": message.content} for message in messages]
+        prompt = [{"role": message.role, "content": message.content} for message in ask.messages]
+        wanted = {**self._parameters, **ask.parameters}
+        wanted["max_tokens"] = min(wanted["max_tokens"], self._most_tokens)
         total = started + self._deadlines.total
         with self._watchdog.guard(min(started + self._deadlines.first_byte, total)) as guard:
+            ask.abort.on_request(guard.expire)
             try:
-                with contextlib.closing(self._request(prompt, guard)) as response:
-                    yield from self._pieces(response, guard, total)
+                with contextlib.closing(self._request(prompt, wanted, guard)) as response:
+                    yield from self._pieces(response, guard, total, ask.pause)
             except (openai.OpenAIError, httpx2.HTTPError, LLMError) as error:
-                raise self._in_our_words(error, guard) from error
+                raise self._in_our_words(error, guard, ask.abort) from error
+            finally:
+                ask.abort.on_request(None)
 
-    def _in_our_words(self, error: Exception, guard: Guard) -> LLMError:
+    def _in_our_words(self, error: Exception, guard: Guard, abort: Abort) -> LLMError:
+        if abort.requested:
+            return Aborted("The answer was ended.")
         if guard.expired or isinstance(error, httpx2.TimeoutException):
             return UpstreamTimeout("The model's server took too long.")
         if isinstance(error, openai.OpenAIError):
@@ -83,19 +93,21 @@ class OpenAILLM:
             return error
         return UpstreamIncomplete("The connection to the model's server broke.")
 
-    def _request(self, prompt: list[dict[str, str]], guard: Guard) -> httpx2.Response:
+    def _request(self, prompt: list[dict[str, str]], wanted: dict[str, Any], guard: Guard) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turns out to refuse."""
-        sent = self._parameters
+        refused = self._refused
         while True:
+            sent = without(refused, wanted)
             try:
                 response = self._send({"model": self.name, "messages": prompt, "stream": True, **sent}, guard)
             except openai.BadRequestError as error:
                 name = refused_parameter(error, sent)
                 if name is None:
                     raise
-                sent = without(name, sent)
+                refused |= {name}
             else:
-                self._parameters = sent  # remembered when it was of use
+                # Remembered when it was of use; what only this caller asked for is nobody else's matter.
+                self._refused = refused & {*self._parameters, "max_completion_tokens"}
                 return response
 
     def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:
@@ -113,16 +125,20 @@ class OpenAILLM:
         with contextlib.closing(response):
             raise status_error(response)
 
-    def _pieces(self, response: httpx2.Response, guard: Guard, total: float) -> Iterator[str | Finish]:
+    def _pieces(
+        self, response: httpx2.Response, guard: Guard, total: float, pause: Callable[[], float]
+    ) -> Iterator[str | Finish]:
         stream = response.extensions.get("network_stream")  # of httpx2's own transports, which know no guard
         if stream is not None:
-            guard.watch(stream.get_extra_info("socket").fileno())
+            guard.watch(stream.get_extra_info("socket"))
         answer = _Answer(self.name)
-        for chunk in answer.until_cut(payloads(paced(response.iter_bytes(), guard))):
-            text = answer.take(chunk)
+        for batch in answer.until_cut(payloads(paced(cast(httpx2.SyncByteStream, response.stream), guard, pause))):
+            text, failure = answer.take_all(batch)
             if text:
                 guard.deadline = min(time.monotonic() + self._deadlines.idle, total)
                 yield text
+            if failure is not None and answer.reason is None:
+                raise failure
             if answer.reason and not guard.expired:
                 guard.deadline = min(guard.deadline, time.monotonic() + AFTER_FINISH)
             if answer.length > MAX_TEXT:
@@ -131,17 +147,21 @@ class OpenAILLM:
         yield answer.finish()
 
 
-def without(name: str, sent: dict[str, Any]) -> dict[str, Any]:
-    """Replace or drop a refused parameter; each time there is one fewer to refuse, so that the asking ends."""
-    kept = {key: value for key, value in sent.items() if key != name}
-    if name == "max_tokens":
-        kept["max_completion_tokens"] = sent[name]
-        kept.pop("temperature", None)  # the models that renamed the one fixed the other
-    return kept
+def without(refused: frozenset[str], wanted: dict[str, Any]) -> dict[str, Any]:
+    """Replace or drop refused parameters; each time there is one fewer to refuse, so that the asking ends."""
+    sent = {name: value for name, value in wanted.items() if name not in refused}
+    if "max_tokens" in refused:
+        sent.pop("temperature", None)  # the models that renamed the one fixed the other
+        if "max_completion_tokens" not in refused:
+            sent["max_completion_tokens"] = wanted["max_tokens"]
+    return sent
 
 
-def paced(chunks: Iterable[bytes], guard: Guard) -> Iterator[bytes]:
-    """Pass bytes on, within bounds: a server that floods lets neither the watchdog nor any other greenlet run."""
+def paced(chunks: Iterable[bytes], guard: Guard, pause: Callable[[], float]) -> Iterator[bytes]:
+    """Pass bytes on, within bounds: a server that floods lets neither the watchdog nor any other greenlet run.
+
+    After the first ones each reading is put off by `pause()` seconds: what comes meanwhile is read at once.
+    """
     size = breath = 0
     for chunk in chunks:
         size += len(chunk)
@@ -150,10 +170,11 @@ def paced(chunks: Iterable[bytes], guard: Guard) -> Iterator[bytes]:
             raise UpstreamTimeout("The model's server took too long.")
         if size > MAX_BYTES:
             raise UpstreamGarbled("The model's server sent too much.")
-        if size - breath > BREATH:
-            breath = size
-            time.sleep(0)
         yield chunk
+        seconds = pause()
+        if seconds or size - breath > BREATH:
+            breath = size
+            time.sleep(seconds)
 
 
 class _Answer:
@@ -165,13 +186,23 @@ class _Answer:
         self.usage: dict[str, Any] = {}
         self.length = 0
 
-    def until_cut(self, chunks: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Pass chunks on; a connection that breaks after the finish_reason broke nothing."""
+    def until_cut(self, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        """Pass chunks on; whatever goes wrong after the finish_reason broke nothing."""
         try:
             yield from chunks
-        except httpx2.HTTPError:
+        except (httpx2.HTTPError, LLMError):
             if self.reason is None:
                 raise
+
+    def take_all(self, chunks: list[dict[str, Any]]) -> tuple[str, UpstreamGarbled | None]:
+        """Take the chunks in that came at a time; returns their text, and what was wrong with the one after it."""
+        texts = []
+        try:
+            for chunk in chunks:
+                texts.append(self.take(chunk))
+        except UpstreamGarbled as error:
+            return "".join(texts), error
+        return "".join(texts), None
 
     def take(self, chunk: dict[str, Any]) -> str:
         """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""

@@ -13,12 +13,14 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import httpx2
 
+from .inlet import PIECE, Response, dechunked
+
 KEEPALIVE_MOST = 512  # connections that rest at a time, for each server
 KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody on the way, without a word
-PIECE = 4_096  # bytes read at a time, at most
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
@@ -44,24 +46,25 @@ class Pool(httpx2.BaseTransport):
 
     def _exchange(self, request: httpx2.Request, connection: http.client.HTTPConnection) -> httpx2.Response:
         try:
-            socket = connection.sock  # which a response that ends with its connection takes over
+            wire = connection.sock  # which a response that ends with its connection takes over
             if "guard" in request.extensions:
-                request.extensions["guard"].watch(socket.fileno())
-            socket.settimeout(request.extensions.get("timeout", {}).get("read"))
+                request.extensions["guard"].watch(wire)
+            wire.settimeout(request.extensions.get("timeout", {}).get("read"))
             target = request.url.raw_path.decode()
             connection.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
             for name, value in request.headers.raw:
                 connection.putheader(name, value)
             connection.endheaders(request.read())
-            response = connection.getresponse()
+            response = cast(Response, connection.getresponse())
             if response.status < 200:  # http.client passes over 100 alone; what follows would be the next one's answer
                 raise http.client.UnknownProtocol(str(response.status))
+            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in response.getheaders()]
         except BaseException:
             connection.close()
             raise
         body = Body(self, request.url, connection, response)
-        facts = {"socket": socket}
-        return httpx2.Response(response.status, headers=response.getheaders(), stream=body, extensions=facts)
+        facts = {"socket": wire}
+        return httpx2.Response(response.status, headers=headers, stream=body, extensions=facts)
 
     def give_back(self, url: httpx2.URL, connection: http.client.HTTPConnection) -> None:
         """Let a connection rest, unless too many do."""
@@ -98,6 +101,7 @@ class Pool(httpx2.BaseTransport):
             connection = http.client.HTTPSConnection(url.host, url.port, timeout=timeout, context=self._ssl_context)
         else:
             connection = http.client.HTTPConnection(url.host, url.port, timeout=timeout)
+        connection.response_class = Response
         try:
             with translated(connecting=True):
                 connection.connect()  # which switches Nagle's algorithm off
@@ -110,24 +114,27 @@ class Pool(httpx2.BaseTransport):
 class Body(httpx2.SyncByteStream):
     """A response's body; read to its end it gives its connection back, otherwise closing it closes that too."""
 
-    def __init__(
-        self, pool: Pool, url: httpx2.URL, connection: http.client.HTTPConnection, response: http.client.HTTPResponse
-    ) -> None:
+    def __init__(self, pool: Pool, url: httpx2.URL, connection: http.client.HTTPConnection, response: Response) -> None:
         self._pool, self._url, self._connection, self._response = pool, url, connection, response
+        self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
         with translated():
-            while piece := self._response.read1(PIECE):
-                yield piece
-            if self._response.length:  # http.client takes a body that is shorter than told for a whole one
-                raise httpx2.RemoteProtocolError("the answer is shorter than it was said to be")
+            if self._response.chunked:
+                yield from dechunked(self._response.inlet)
+            else:
+                while piece := self._response.read1(PIECE):
+                    yield piece
+                if self._response.length:  # http.client takes a body that is shorter than told for a whole one
+                    raise httpx2.RemoteProtocolError("the answer is shorter than it was said to be")
+            self._ended = True
 
     def close(self) -> None:
         """End the response."""
-        read_to_its_end = self._response.isclosed() or self._response.length == 0
-        whole = read_to_its_end and not self._response.will_close
+        # What came after its end was not asked for: nothing good can follow on such a connection.
+        whole = (self._ended or self._response.length == 0) and not self._response.inlet.held
         self._response.close()
-        if whole:
+        if whole and not self._response.will_close:
             self._pool.give_back(self._url, self._connection)
         else:
             self._connection.close()

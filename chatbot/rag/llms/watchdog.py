@@ -6,6 +6,7 @@ a request for ever. One thread (a greenlet in the gevent worker) looks at all gu
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -21,12 +22,15 @@ class Guard:
         self.deadline = deadline
         self.expired = False
         self._socket: socket.socket | None = None
+        self._duplicated = False
 
-    def watch(self, fileno: int) -> None:
+    def watch(self, connection: socket.socket) -> None:
         """Guard this connection from now on, instead of the one before."""
         self.release()
-        # A duplicate stays valid whatever the owner does with its own descriptor meanwhile.
-        self._socket = socket.socket(fileno=os.dup(fileno))
+        # Shut down by its own object, a TLS connection would lose its state under the reader: by a duplicate it
+        # sees the end of the file.
+        self._duplicated = isinstance(connection, ssl.SSLSocket)
+        self._socket = socket.socket(fileno=os.dup(connection.fileno())) if self._duplicated else connection
         if self.expired:
             self.expire()
 
@@ -38,10 +42,10 @@ class Guard:
                 self._socket.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Let go of the duplicate."""
-        if self._socket is not None:
+        """Let go of the connection."""
+        if self._socket is not None and self._duplicated:
             self._socket.close()
-            self._socket = None
+        self._socket = None
 
 
 class Watchdog:

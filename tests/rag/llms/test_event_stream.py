@@ -22,15 +22,15 @@ def test_any_text_in_any_pieces_comes_out_as_it_was(texts: list[str], sizes: lis
         chunks.append(data[position : position + size])
         position, number = position + size, number + 1
     expected = [text.encode("utf-8", "replace").decode() for text in texts]
-    assert [chunk["t"] for chunk in event_stream.payloads(chunks)] == expected
+    assert [chunk["t"] for batch in event_stream.payloads(chunks) for chunk in batch] == expected
 
 
 def test_nothing_after_done_is_read() -> None:
-    assert list(event_stream.payloads([b'data: {"a": 1}\n\ndata: [DONE]\n\ndata: garbage\n\n'])) == [{"a": 1}]
+    assert list(event_stream.payloads([b'data: {"a": 1}\n\ndata: [DONE]\n\ndata: garbage\n\n'])) == [[{"a": 1}]]
 
 
 def test_last_line_needs_no_end() -> None:
-    assert list(event_stream.payloads([b": ping\nid: 1\nretry: 5\n", b'data:{"a": 1}'])) == [{"a": 1}]
+    assert list(event_stream.payloads([b": ping\nid: 1\nretry: 5\n", b'data:{"a": 1}'])) == [[{"a": 1}]]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.llms.watchdog import Guard, Watchdog
-from chatbot.rag.types import Deadlines, Finish, LLMOptions, Message
+from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message
 from tests.processes import Upstream, free_port
 
 
@@ -21,7 +21,7 @@ def model(url: str, **deadlines: float) -> OpenAILLM:
 
 def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
     try:
-        return list(llm.stream([Message("user", text)]))
+        return list(llm.stream(Ask([Message("user", text)])))
     finally:
         llm._client.close()
 
@@ -105,7 +105,7 @@ def test_guard_that_has_expired_ends_a_connection_that_comes_later() -> None:
     with left, right:
         guard = Guard(0.0)
         guard.expire()
-        guard.watch(left.fileno())
+        guard.watch(left)
         assert left.recv(1) == b""
         guard.release()
 
@@ -122,11 +122,11 @@ def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
         left, right = socket.socketpair()
         with left, right:
             with dog.guard(time.monotonic() + 0.05) as guard:
-                guard.watch(left.fileno())
+                guard.watch(left)
                 assert left.recv(1) == b""
                 assert guard.expired
             with dog.guard(time.monotonic() + 60) as guard:
-                guard.watch(right.fileno())
+                guard.watch(right)
                 assert not guard.expired
         deadline = time.monotonic() + 5
         while dog._running and time.monotonic() < deadline:

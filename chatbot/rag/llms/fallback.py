@@ -1,0 +1,114 @@
+"""One model made of several: retries before the first piece, a circuit breaker for each, and the next in line."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import tenacity
+from purgatory import SyncCircuitBreakerFactory
+from purgatory.domain.model import OpenedState
+
+from ..errors import LLMError, UpstreamBusy, UpstreamDown, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable
+from ..ports import LLM
+from ..types import Ask, Finish
+
+SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
+SIGNS_OF_ILLNESS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
+LONGEST_IN_PLACE = 2.0  # seconds; a Retry-After beyond it is the caller's to wait
+JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; so that not all come back at once
+
+
+class FallbackLLM:
+    """Asks one model after the other until one begins to answer; what began is never begun again."""
+
+    def __init__(self, models: Sequence[LLM], *, retries: int, breaker_failures: int, breaker_seconds: float) -> None:
+        self.models, self.name = models, models[0].name
+        self._retries = retries
+        breakers = SyncCircuitBreakerFactory(breaker_failures, breaker_seconds)
+        self._guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate(models)]
+
+    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+        """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
+        failures: list[LLMError] = []
+        for guarded in sorted(self._guarded, key=lambda one: one.name != ask.model):
+            try:
+                first, rest = self._begin(guarded, ask)
+            except LLMError as error:
+                failures.append(error)
+                if ask.abort.requested:
+                    break
+                continue
+            yield first
+            yield from rest
+            return
+        raise failures[0]
+
+    def _begin(self, guarded: "_Guarded", ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+        """Return an answer's first piece and the rest, after as many tries as it takes and is allowed."""
+        first: list[LLMError] = []
+        try:
+            return guarded.begin(ask)
+        except LLMError as error:
+            first.append(error)
+
+        def begin() -> tuple[str | Finish, Iterator[str | Finish]]:
+            """Fail with the first try's error once: to set up the further ones costs more than a good first one."""
+            if first:
+                raise first.pop()
+            return guarded.begin(ask)
+
+        tries = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(1 + self._retries),
+            retry=tenacity.retry_if_exception(lambda error: may_be_over(error) and not ask.abort.requested),
+            wait=pause,
+            sleep=ask.abort.sleep,
+            reraise=True,
+        )
+        return tries(begin)
+
+
+class _Guarded:
+    """A model behind its breaker (M. Nygard, "Release It!", 2nd edition, 5.2)."""
+
+    def __init__(self, model: LLM, breakers: SyncCircuitBreakerFactory, name: str) -> None:
+        self._model, self.name = model, model.name
+        self._breaker = breakers.get_breaker(name, exclude=[(LLMError, is_no_sign_of_illness)])
+        self._seconds = self._breaker.context.ttl
+        self._probe = threading.Lock()  # half open, the library lets everybody through
+
+    def begin(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+        """Return the first piece and the rest; raises UpstreamDown while the breaker is open."""
+        if self._breaker.context.state == "closed":
+            return self._admitted(ask)
+        if not self._probe.acquire(blocking=False):
+            raise UpstreamDown("The model's server is being tried again.", retry_after=1)
+        try:
+            return self._admitted(ask)
+        finally:
+            self._probe.release()
+
+    def _admitted(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+        try:
+            with self._breaker:
+                stream = self._model.stream(ask)
+                return next(stream), stream
+        except OpenedState as opened:
+            wait = max(1.0, opened.opened_at + self._seconds - time.time())
+            raise UpstreamDown("The model's server is left alone for a while.", retry_after=wait) from opened
+
+
+def is_no_sign_of_illness(error: BaseException) -> bool:
+    """Tell whether a failure says nothing of the server's health."""
+    return not isinstance(error, SIGNS_OF_ILLNESS)
+
+
+def may_be_over(error: BaseException) -> bool:
+    """Tell whether the same request may succeed in a moment."""
+    return isinstance(error, SECOND_TRY) and (error.retry_after or 0.0) <= LONGEST_IN_PLACE
+
+
+def pause(state: tenacity.RetryCallState) -> float:
+    """Return the seconds until the next try: what the server asked for, and jitter."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after if isinstance(error, LLMError) and error.retry_after else 0.0
+    return asked + JITTER(state)

@@ -1,0 +1,142 @@
+"""What comes in on a connection, read in large pieces: the standard library's reader cannot tell what it holds.
+
+An event stream sends a chunk for each token; taken one by one through http.client they cost more than all the rest.
+"""
+
+import http.client
+import io
+import re
+import socket
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+PIECE = 16_384  # bytes received at a time, at most
+LONGEST_HEAD = 1_024  # bytes of a chunk's size and extensions, or of a trailer
+MOST_TRAILERS = 100
+SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
+
+
+class Inlet(io.RawIOBase):
+    """A connection's incoming bytes; has what http.client calls, and more."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._hold = connection.makefile("rb")  # never read: an open file keeps the connection open for its response
+        self._bytes = b""
+        self._at = 0
+
+    @property
+    def held(self) -> int:
+        """How many bytes have come and are not taken yet."""
+        return len(self._bytes) - self._at
+
+    def readable(self) -> bool:
+        """Tell http.client that this can be read."""
+        return True
+
+    def readline(self, limit: int | None = -1) -> bytes:
+        """Return the next line, or as much of it as `limit` allows or the connection's end leaves."""
+        most = sys.maxsize if limit is None or limit < 0 else limit
+        while True:
+            end = self._bytes.find(b"\n", self._at)
+            if end >= 0 or self.held >= most or not self.more():
+                return self.take(min(self.held if end < 0 else end + 1 - self._at, most))
+
+    def read1(self, most: int = -1) -> bytes:
+        """Return what is held, or what comes next, at most so much."""
+        if most and not self.held:
+            self.more()
+        return self.take(self.held if most < 0 else most)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return exactly so many bytes, or fewer at the connection's end."""
+        while (size < 0 or self.held < size) and self.more():
+            pass
+        return self.take(self.held if size < 0 else size)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._hold.close()
+        super().close()
+
+    def more(self) -> bool:
+        """Wait for more bytes; False at the connection's end."""
+        came = self._connection.recv(PIECE)
+        self._bytes, self._at = self._bytes[self._at :] + came, 0
+        return bool(came)
+
+    def take(self, size: int) -> bytes:
+        """Return so many of the held bytes, or all that there are."""
+        start, self._at = self._at, min(self._at + size, len(self._bytes))
+        return self._bytes[start : self._at]
+
+    def held_line(self) -> bytes | None:
+        """Return the next line without its end, or None while it has not come as a whole."""
+        end = self._bytes.find(b"\n", self._at)
+        if end < 0:
+            return None
+        return self.take(end + 1 - self._at).rstrip(b"\r\n")
+
+
+class Response(http.client.HTTPResponse):
+    """The standard library's response over an inlet."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.inlet = Inlet(sock)
+        self.fp.close()
+        self.fp = self.inlet  # type: ignore[assignment]  # which has all that http.client calls
+
+
+def dechunked(inlet: Inlet) -> Iterator[bytes]:
+    """Yield what chunks carry (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
+
+    Raises http.client.HTTPException when they break off or are none.
+    """
+    left: int | None = None
+    while True:
+        parts, left, ended = _held_parts(inlet, left)
+        if parts:
+            yield b"".join(parts)
+        if ended:
+            _pass_trailers(inlet)
+            return
+        if inlet.held > LONGEST_HEAD or not inlet.more():
+            raise http.client.IncompleteRead(b"")
+
+
+def _held_parts(inlet: Inlet, left: int | None) -> tuple[list[bytes], int | None, bool]:
+    """Take what is held of chunks; returns it, what is left of the current chunk, and whether the last one came.
+
+    Of a chunk whose text has come as a whole 0 bytes are left; None before the head of the next one.
+    """
+    parts: list[bytes] = []
+    while inlet.held:
+        if left:
+            parts.append(inlet.take(left))
+            left -= len(parts[-1])
+            continue
+        line = inlet.held_line()
+        if line is None:
+            break
+        if left == 0 and line:
+            raise http.client.HTTPException("a chunk longer than it was said to be")
+        left = None if left == 0 else _size(line)
+        if left == 0:
+            return parts, left, True
+    return parts, left, False
+
+
+def _size(head: bytes) -> int:
+    digits = head.partition(b";")[0].strip()
+    if not SIZE.fullmatch(digits):
+        raise http.client.HTTPException("a chunk without a size")
+    return int(digits, 16)
+
+
+def _pass_trailers(inlet: Inlet) -> None:
+    for _ in range(MOST_TRAILERS):
+        if not inlet.readline(LONGEST_HEAD).strip():
+            return
+    raise http.client.HTTPException("trailers without an end")

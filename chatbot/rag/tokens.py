@@ -1,0 +1,57 @@
+"""How many tokens a text takes: as OpenAI's tokenizer counts for its models, a safe estimate for all others."""
+
+import functools
+import math
+import re
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from gevent.threadpool import ThreadPoolExecutor
+
+if TYPE_CHECKING:
+    from tiktoken import Encoding
+
+Counter = Callable[[str], int]
+
+LETTERS_PER_TOKEN = 3  # of plain Latin text; tokenizers reach 4 and more
+PLAIN = re.compile(r"[A-Za-z ]+")
+
+
+def estimate(text: str) -> int:
+    """Return a number of tokens that is rarely too small.
+
+    Byte-level tokenizers never need more than one token a byte: digits, signs and other alphabets count as that.
+    """
+    plain = sum(map(len, PLAIN.findall(text)))
+    return math.ceil(plain / LETTERS_PER_TOKEN) + len(text.encode()) - plain
+
+
+def counter(model: str) -> Counter:
+    """Return what counts the tokens of a text for a model of OpenAI.
+
+    Its tokenizer is read, or fetched from OpenAI, in a real thread of its own: that takes half a second of
+    processor. Until it is there, and where it cannot be had, the estimate counts.
+    """
+    loading = _loading(model)
+    encoding = loading.result() if loading.done() else None
+    return functools.partial(_count, encoding) if encoding else estimate
+
+
+def _count(encoding: "Encoding", text: str) -> int:
+    return len(encoding.encode(text, disallowed_special=()))
+
+
+@functools.cache
+def _loading(model: str) -> "Future[Encoding | None]":
+    loading: Future[Encoding | None] = ThreadPoolExecutor(1).submit(_load, model)
+    return loading
+
+
+def _load(model: str) -> "Encoding | None":
+    import tiktoken
+
+    try:
+        return tiktoken.encoding_for_model(model)
+    except Exception:  # noqa: BLE001 - no such model, no network, no disk: the estimate is there for all of them
+        return None

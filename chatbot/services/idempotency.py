@@ -1,0 +1,65 @@
+"""Idempotency keys: the same key and body get the same turn, however often and from wherever they come.
+
+(draft-ietf-httpapi-idempotency-key-header-07.) A key is the user's and the route's; it is written in the
+transaction that opens its turn, so that neither is ever there without the other.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from ..errors import IdempotencyKeyReused
+from ..models import IdempotencyKey
+from ..models.columns import now
+from .identity import Caller
+
+LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key that came with a request, for which route, and the SHA-256 of the validated body.
+
+    `retryable` are the errors of a turn (names of classes) after which the same key opens a sibling.
+    """
+
+    route: str
+    key: str
+    body_hash: bytes
+    retryable: frozenset[str]
+
+
+def find(connection: sa.Connection, caller: Caller, key: Key) -> UUID | None:
+    """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
+    statement = sa.select(IdempotencyKey.body_hash, IdempotencyKey.turn_id, IdempotencyKey.created_at)
+    row = connection.execute(statement.where(*_is(caller, key)).with_for_update()).one_or_none()
+    if row is None:
+        return None
+    if row.created_at < now() - LIFETIME:
+        connection.execute(sa.delete(IdempotencyKey).where(*_is(caller, key)))
+        return None
+    if row.body_hash != key.body_hash:
+        raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
+    turn_id: UUID = row.turn_id
+    return turn_id
+
+
+def keep(connection: sa.Connection, caller: Caller, key: Key, turn_id: UUID) -> None:
+    """Remember which turn this key opened."""
+    values = {"route": key.route, "key": key.key, "body_hash": key.body_hash, "turn_id": turn_id, "created_at": now()}
+    connection.execute(sa.insert(IdempotencyKey).values(user_id=caller.user_id, **values))
+
+
+def move(connection: sa.Connection, caller: Caller, key: Key, turn_id: UUID) -> None:
+    """Let the key stand for another try of the same."""
+    connection.execute(sa.update(IdempotencyKey).where(*_is(caller, key)).values(turn_id=turn_id))
+
+
+def _is(caller: Caller, key: Key) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        IdempotencyKey.user_id == caller.user_id,
+        IdempotencyKey.route == key.route,
+        IdempotencyKey.key == key.key,
+    )

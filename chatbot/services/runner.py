@@ -1,0 +1,155 @@
+"""The runner of one turn: apart from the request that opened it, from the opened row to its terminal state."""
+
+import contextlib
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import structlog
+from flask import Flask
+
+from ..errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
+from ..rag import pipeline, prompt
+from ..rag.errors import LLMError, ModelUnavailable, UpstreamIncomplete
+from ..rag.types import Abort, Finish, Message, Prompted, Question
+from . import chat, history, wiring
+from .chat import OpenedTurn, Outcome
+from .turn_log.port import TurnText
+
+STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
+FEW = 8  # turns that run at a time
+PAUSE_EACH = 0.002  # seconds for each of them
+LONGEST_PAUSE = 0.4  # seconds; a reader still sees the text grow
+PAUSES = (0.1, 0.3, 1.0, 3.0, 5.0)  # seconds between tries to write a turn's end
+
+log = structlog.get_logger(__name__)
+
+Stop = Literal["cancelled", "interrupted", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a caller brings along: a whole prompt, parameters of the answer, the model to ask first."""
+
+    verbatim: Sequence[Message] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+class Running:
+    """A turn that runs in this process: its text, what it was asked, how far it is saved, and how to stop it."""
+
+    def __init__(self, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
+        self.turn, self.text, self.brief = turn, text, brief
+        self.abort = Abort()
+        self.saved = 0  # code points of the text that are in `turn_logs`
+        self.logged = False  # whether anything may be there
+        self.stopped: Stop | None = None
+
+    def stop(self, why: Stop) -> None:
+        """End it: the user cancelled, the process ends, or the lease went to another process."""
+        self.stopped = self.stopped or why
+        self.abort.request()
+
+
+def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
+    """Answer a turn, write its end, tell its readers and free its slot, whatever happens."""
+    turn, ended = running.turn, running.turn.shown() | {"status": "interrupted"}
+    structlog.contextvars.bind_contextvars(**facts)
+    with app.app_context():
+        try:
+            ended = _closed(running, *_answered(running))
+        except Exception as error:
+            log.error("turn without an end", turn=str(turn.id), exc_info=error)
+            ended = _interrupted(running)
+        finally:
+            wiring.running().pop(turn.id, None)
+            wiring.turn_log().close(turn.id)
+            running.text.end(ended)
+            wiring.slots().release()
+
+
+def _answered(running: Running) -> tuple[Outcome, float | None]:
+    """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
+    started, prompted = time.monotonic(), Prompted()
+    try:
+        for piece in _pieces(running):
+            if isinstance(piece, Finish):
+                text = running.text.since(0)
+                reason, model = STATUS[piece.reason], piece.model
+                return Outcome(reason, text, None, model, piece.prompt_tokens, piece.completion_tokens), None
+            if isinstance(piece, Prompted):
+                prompted = piece
+            else:
+                running.text.append(piece)
+            if running.abort.requested:
+                break
+        raise UpstreamIncomplete("The answer ended without saying how.")
+    except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
+        text = running.text.since(0)
+        if running.stopped is not None:
+            status = "cancelled" if running.stopped == "cancelled" else "interrupted"
+            # The server did not come to tell them.
+            counts = prompt.tokens(prompted.messages, prompted.count), prompted.count(text)
+            return Outcome(status, text, None, prompted.model, *counts), None
+        _log_failure(running, error, started)
+        return Outcome("failed", text, type(error).__name__), getattr(error, "retry_after", None)
+
+
+def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
+    brief = running.brief
+    said = () if brief.verbatim else history.before(running.turn)
+    question = Question(
+        running.turn.user_message,
+        said,
+        brief.verbatim,
+        brief.parameters,
+        running.abort,
+        brief.model,
+        partial(pause, running.text, wiring.running()),
+    )
+    llm = wiring.llm()
+    with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
+        yield from pieces
+
+
+def pause(text: TurnText, running: Mapping[Any, Any]) -> float:
+    """Return how long a reader of an answer waits before it reads on, in seconds.
+
+    Nothing while few turns run, and nothing before its first token. With many, the tokens of each come in handfuls,
+    and the process has room for the first one of the next.
+    """
+    return 0.0 if len(running) < FEW or not text.length else min(len(running) * PAUSE_EACH, LONGEST_PAUSE)
+
+
+def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
+    """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
+    for pause in (*PAUSES, None):
+        try:
+            return chat.close_turn(running.turn, outcome, logged=running.logged) | {"retry_after": retry_after}
+        except LeaseLost:
+            # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
+            log.warning("turn closed elsewhere", turn=str(running.turn.id))
+            return history.ended_turn(running.turn) or _interrupted(running)
+        except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:
+            log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
+            if pause is not None:
+                time.sleep(pause)
+    return _interrupted(running)
+
+
+def _interrupted(running: Running) -> dict[str, Any]:
+    """Return what the row will say when the lease has run out."""
+    return running.turn.shown() | {"status": "interrupted", "bot_response": running.text.since(0), "retry_after": None}
+
+
+def _log_failure(running: Running, error: Exception, started: float) -> None:
+    facts = {"turn": str(running.turn.id), "error": type(error).__name__}
+    if not isinstance(error, ChatbotError | LLMError):
+        log.error("unforeseen error", **facts, exc_info=error)
+        return
+    say = log.error if isinstance(error, ModelUnavailable) else log.warning
+    milliseconds = round((time.monotonic() - started) * 1000)
+    say("upstream failed", **facts, detail=error.detail, milliseconds=milliseconds)

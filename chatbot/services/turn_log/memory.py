@@ -1,0 +1,82 @@
+"""The turn log of one process, in its memory."""
+
+import threading
+from bisect import bisect_right
+from contextlib import suppress
+from typing import Any
+from uuid import UUID
+
+from .port import TurnText
+
+
+class MemoryText:
+    """A text in pieces, and who waits for more of it. Appending costs the same however long the text is."""
+
+    __slots__ = ("_pieces", "_starts", "_waiting", "ended", "length")
+
+    def __init__(self) -> None:
+        self.length = 0
+        self.ended: dict[str, Any] | None = None
+        self._pieces: list[str] = []
+        self._starts: list[int] = []
+        self._waiting: list[threading.Event] = []
+
+    def append(self, piece: str) -> None:
+        """Add to the end and wake who waits."""
+        self._starts.append(self.length)
+        self._pieces.append(piece)
+        self.length += len(piece)
+        self._wake()
+
+    def end(self, turn: dict[str, Any]) -> None:
+        """Say that nothing follows and how the turn ended."""
+        self.ended = turn
+        self._wake()
+
+    def since(self, offset: int) -> str:
+        """Return the text from an offset on."""
+        if offset <= 0:
+            return "".join(self._pieces)
+        first = bisect_right(self._starts, offset) - 1
+        if first < 0 or offset >= self.length:
+            return ""
+        return "".join((self._pieces[first][offset - self._starts[first] :], *self._pieces[first + 1 :]))
+
+    def wait(self, offset: int, seconds: float) -> bool:
+        """Wait until there is text beyond the offset or the turn ended; False when the time went by before."""
+        if self.length > offset or self.ended is not None:
+            return True
+        event = threading.Event()
+        self._waiting.append(event)
+        if self.length > offset or self.ended is not None:  # between the look and the queueing
+            return True
+        if event.wait(seconds):
+            return True
+        with suppress(ValueError):  # woken just now
+            self._waiting.remove(event)
+        return False
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            event.set()
+
+
+class MemoryTurnLog:
+    """The texts of the turns that run in this process."""
+
+    def __init__(self) -> None:
+        self._texts: dict[UUID, TurnText] = {}
+
+    def open(self, turn_id: UUID) -> TurnText:
+        """Begin the text of a turn."""
+        text = self._texts[turn_id] = MemoryText()
+        return text
+
+    def find(self, turn_id: UUID) -> TurnText | None:
+        """Return a running turn's text, or None when it does not run here."""
+        return self._texts.get(turn_id)
+
+    def close(self, turn_id: UUID) -> None:
+        """Forget a turn that ended."""
+        self._texts.pop(turn_id, None)

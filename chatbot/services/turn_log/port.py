@@ -1,0 +1,36 @@
+"""The port of the turn log."""
+
+from typing import Any, Protocol
+from uuid import UUID
+
+
+class TurnText(Protocol):
+    """The text of one running turn; offsets are in Unicode code points. What was appended never changes."""
+
+    length: int
+    ended: dict[str, Any] | None  # the turn in its terminal state
+
+    def append(self, piece: str) -> None:
+        """Add to the end and wake who waits."""
+
+    def end(self, turn: dict[str, Any]) -> None:
+        """Say that nothing follows and how the turn ended."""
+
+    def since(self, offset: int) -> str:
+        """Return the text from an offset on."""
+
+    def wait(self, offset: int, seconds: float) -> bool:
+        """Wait until there is text beyond the offset or the turn ended; False when the time went by before."""
+
+
+class TurnLog(Protocol):
+    """The texts of the turns that run."""
+
+    def open(self, turn_id: UUID) -> TurnText:
+        """Begin the text of a turn."""
+
+    def find(self, turn_id: UUID) -> TurnText | None:
+        """Return a running turn's text, or None when it is not (any more) in the log: then the row tells all."""
+
+    def close(self, turn_id: UUID) -> None:
+        """Forget a turn that ended; who reads it keeps what he holds."""

@@ -1,0 +1,217 @@
+"""A turn's events: streaming, resuming from every offset, and what else a phone does."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chatbot.api import chat as door
+from chatbot.api import sse
+from chatbot.extensions import db
+from chatbot.models import ChatMessage, TurnLogPiece
+from chatbot.rag.errors import UpstreamBusy, UpstreamIncomplete
+from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services import turns, upkeep
+from chatbot.services.transactions import write
+from tests.conftest import Person
+from tests.processes import Event
+from tests.turns import ended, events, gated, later, resumed, running, text
+
+STREAM = {"Accept": "text/event-stream"}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"json": {"message": "Hi", "stream": True}}, {"json": {"message": "Hi"}, "headers": STREAM}]
+)
+def test_answer_is_streamed(ada: Person, llm: MemoryLLM, asked: dict[str, Any]) -> None:
+    llm.says("Grüße", " \N{GRINNING FACE}", "\nevent: done\ndata: {}\n\n")
+    headers = {"Authorization": f"Bearer {ada.access_token}", **asked.get("headers", {})}
+    response = ada.client.post("/api/chat/", json=asked["json"], headers=headers)
+    assert (response.status_code, response.mimetype) == (200, "text/event-stream")
+    assert response.headers["Cache-Control"] == "no-store, no-transform"
+    assert response.headers["X-Accel-Buffering"] == "no"
+    found = events(response)
+    assert [name for _, name, _ in found if name != "delta"] == ["turn", "done"]
+    assert found[0][0] == 0
+    assert found[0][2]["status"] == "pending"
+    turn = found[-1][2]
+    assert turn["bot_response"] == text(found) == "Grüße \N{GRINNING FACE}\nevent: done\ndata: {}\n\n"
+    assert found[-1][0] == len(turn["bot_response"])
+    position = 0
+    for number, name, data in found:
+        if name == "delta":
+            assert data["offset"] == position
+            position += len(data["text"])
+            assert number == position
+    assert ada.call("GET", f"/api/chat/{turn['id']}/").get_json() == turn
+
+
+def test_json_wins_where_both_are_accepted_alike(ada: Person) -> None:
+    for accept in ("*/*", "application/json, text/event-stream", "text/html"):
+        assert ada.says("Hi", headers={"Accept": accept}).status_code in {200, 400}
+    headers = {"Accept": "application/json;q=0.5, text/event-stream"}
+    assert ada.call("POST", "/api/chat/", {"message": "Hi"}, headers=headers).mimetype == "text/event-stream"
+
+
+@pytest.mark.parametrize("value", ["yes", 1, "true", None])
+def test_stream_is_true_or_false(ada: Person, value: object) -> None:
+    assert ada.says("Hi", stream=value).status_code == 400
+
+
+def test_failure_before_the_first_text_is_a_status(ada: Person, llm: MemoryLLM) -> None:
+    llm.fails(UpstreamBusy("later", retry_after=7))
+    response = ada.says("Hi", stream=True)
+    problem = response.get_json()
+    assert (response.status_code, problem["code"], response.headers["Retry-After"]) == (503, "upstream_busy", "7")
+    assert response.mimetype == "application/problem+json"
+    assert ended(ada, problem["instance"].split("/")[3])["status"] == "failed"
+
+
+def test_failure_after_it_is_an_event_and_the_text_stays(ada: Person, llm: MemoryLLM) -> None:
+    llm.fails(UpstreamIncomplete(), "Half", " an")
+    found = events(ada.says("Hi", stream=True))
+    number, name, problem = found[-1]
+    assert (number, name, problem["code"], problem["status"]) == (7, "error", "upstream_incomplete", 502)
+    assert text(found) == "Half an"
+    turn = ada.call("GET", problem["instance"]).get_json()
+    assert (turn["status"], turn["bot_response"]) == ("failed", "Half an")
+
+
+def test_slow_beginning_is_bridged_by_heartbeats(ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "PATIENCE", 0.01)
+    monkeypatch.setattr(turns, "HEARTBEAT", 0.05)
+    later(0.4, gated(llm, "late"))
+    body = ada.says("Hi", stream=True).get_data()
+    assert body.startswith(b"id: 0\nevent: turn\n")
+    assert body.index(sse.HEARTBEAT) < body.index(b"event: delta")
+    assert 3 <= body.count(sse.HEARTBEAT) <= 12
+
+
+def test_turn_runs_on_when_nobody_waits(ada: Person, llm: MemoryLLM) -> None:
+    gate = gated(llm, "one", " two", " three")
+    turn = running(ada)
+    while (seen := ada.call("GET", f"/api/chat/{turn['id']}/").get_json())["bot_response"] != "one two":
+        time.sleep(0.01)
+    assert seen["status"] == "streaming"
+    gate.set()
+    assert ended(ada, turn["id"])["bot_response"] == "one two three"
+
+
+def test_async_answer_has_its_place(ada: Person) -> None:
+    response = ada.call("POST", "/api/chat/", {"message": "Hi"}, headers={"Prefer": "respond-async, wait=1"})
+    turn = response.get_json()
+    assert response.status_code == 202
+    assert response.headers["Location"] == f"/api/chat/{turn['id']}/"
+    assert response.headers["Preference-Applied"] == "respond-async"
+    assert (turn["status"], turn["bot_response"]) == ("pending", "")
+    assert ended(ada, turn["id"])["status"] == "completed"
+
+
+def test_ended_turn_is_resumed_from_every_offset(ada: Person, llm: MemoryLLM) -> None:
+    llm.says("Grü", "ße ", "\N{GRINNING FACE}!")
+    turn = ada.says("Hi").get_json()
+    whole = turn["bot_response"]
+    for offset in range(len(whole) + 1):
+        found = resumed(ada, turn["id"], offset)
+        assert text(found) == whole[offset:]
+        assert found[-1][:2] == (len(whole), "done")
+        assert found[-1][2] == turn
+    assert [name for _, name, _ in resumed(ada, turn["id"], None)] == ["turn", "delta", "done"]
+    assert [name for _, name, _ in resumed(ada, turn["id"], len(whole) + 100)] == ["done"]
+
+
+def test_running_turn_is_resumed_by_many_at_once(ada: Person, llm: MemoryLLM) -> None:
+    gate = gated(llm, "abc", "def", "ghi")
+    turn = running(ada)
+    found: dict[int, list[Event]] = {}
+
+    def read(offset: int) -> None:
+        found[offset] = resumed(ada, turn["id"], offset)
+
+    readers = [threading.Thread(target=read, args=(offset,)) for offset in (0, 1, 4, 6, 9)]
+    for reader in readers:
+        reader.start()
+    later(0.2, gate)
+    for reader in readers:
+        reader.join(10)
+    assert {offset: text(seen) for offset, seen in found.items()} == {n: "abcdefghi"[n:] for n in (0, 1, 4, 6, 9)}
+    assert all(seen[-1][1] == "done" for seen in found.values())
+
+
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", "", "١", "9" * 30, "1 "])
+def test_id_that_is_no_offset_is_400(ada: Person, value: str) -> None:
+    turn = ada.says("Hi").get_json()
+    response = ada.call("GET", f"/api/chat/{turn['id']}/events/", headers={"Last-Event-ID": value})
+    if value != "1 ":  # blanks around a header's value are no part of it
+        assert (response.status_code, list(response.get_json()["errors"])) == (400, ["Last-Event-ID"])
+
+
+def test_failed_turn_tells_its_error_again(ada: Person, llm: MemoryLLM) -> None:
+    llm.fails(UpstreamIncomplete(), "Half")
+    turn_id = ada.says("Hi").get_json()["instance"].split("/")[3]
+    found = resumed(ada, turn_id, 2)
+    assert [(number, name) for number, name, _ in found] == [(4, "delta"), (4, "error")]
+    assert found[-1][2]["code"] == "upstream_incomplete"
+    assert [name for _, name, _ in resumed(ada, turn_id, 5)] == ["done"]  # it replaces what the client shows
+
+
+def test_turn_of_a_dead_process_is_followed_by_its_row(
+    app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(turns, "HEARTBEAT", 0.05)
+    gate = gated(llm, "saved", " lost")
+    turn = running(ada)
+    with app.app_context():
+        while upkeep.save_texts() == 0:
+            time.sleep(0.01)
+        mine = turns.wiring.running()
+        one = mine.pop(turns.UUID(turn["id"]))
+        turns.wiring.turn_log().close(one.turn.id)  # as after a restart: nothing in memory
+
+        def reap() -> None:
+            time.sleep(0.3)
+            with app.app_context():
+                with write("test") as connection:
+                    past = upkeep.now() - upkeep.LEASE
+                    connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
+                assert upkeep.close_abandoned() == 1
+
+        reaper = threading.Thread(target=reap)
+        reaper.start()
+        body = ada.call("GET", f"/api/chat/{turn['id']}/events/", headers={"Last-Event-ID": "2"})
+        assert sse.HEARTBEAT in body.get_data()
+        found = events(body)
+        reaper.join()
+    assert text(found) == "ved"
+    assert (found[-1][1], found[-1][2]["code"], found[-1][2]["retryable"]) == ("error", "interrupted", True)
+    assert ended(ada, turn["id"])["bot_response"] == "saved"
+    gate.set()
+    mine[one.turn.id] = one
+    while one.text.ended is None:
+        time.sleep(0.01)
+    assert ended(ada, turn["id"])["bot_response"] == "saved"  # the late runner changes nothing
+    with app.app_context(), write("test") as connection:
+        assert connection.execute(db.select(TurnLogPiece.__table__)).all() == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pieces=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)),
+    data=st.data(),
+)
+def test_any_pieces_and_any_offset_give_the_same_text(
+    ada: Person, llm: MemoryLLM, pieces: list[str], data: st.DataObject
+) -> None:
+    whole = "".join(pieces)
+    llm.says(*pieces)
+    found = events(ada.says("Hi", stream=True))
+    assert text(found) == whole
+    turn = found[-1][2]
+    assert turn["bot_response"] == whole
+    offset = data.draw(st.integers(0, len(whole)))
+    assert text(resumed(ada, turn["id"], offset)) == whole[offset:]

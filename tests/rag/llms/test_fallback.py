@@ -1,0 +1,185 @@
+"""Retries, the breaker and the next in line, before an answer has begun and never after."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from chatbot.rag.errors import (
+    Aborted,
+    LLMError,
+    UpstreamBusy,
+    UpstreamDenied,
+    UpstreamDown,
+    UpstreamFailed,
+    UpstreamIncomplete,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from chatbot.rag.llms import fallback
+from chatbot.rag.llms.fallback import FallbackLLM
+from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.rag.llms.openai import OpenAILLM
+from chatbot.rag.types import Abort, Ask, Finish, LLMOptions, Message
+from tests.processes import Upstream
+
+
+def several(
+    *names: str, retries: int = 0, failures: int = 100, seconds: float = 0.2
+) -> tuple[FallbackLLM, Sequence[MemoryLLM]]:
+    models = [MemoryLLM(LLMOptions(name)) for name in names]
+    return FallbackLLM(models, retries=retries, breaker_failures=failures, breaker_seconds=seconds), models
+
+
+def answer(llm: FallbackLLM, model: str = "", abort: Abort | None = None) -> tuple[str, str]:
+    *pieces, finish = llm.stream(Ask([Message("user", "Hi")], {}, abort or Abort(), model))
+    assert isinstance(finish, Finish)
+    return "".join(str(piece) for piece in pieces), finish.model
+
+
+@pytest.mark.parametrize(
+    "error", [UpstreamUnreachable(), UpstreamFailed(), UpstreamBusy(), UpstreamBusy(retry_after=0.1)]
+)
+def test_what_may_be_over_in_a_moment_is_tried_again(error: LLMError) -> None:
+    llm, (model,) = several("one", retries=2)
+    model.fails(error)
+    model.fails(error)
+    model.says("at last")
+    assert answer(llm) == ("at last", "one")
+    assert len(model.prompts) == 3
+
+
+def test_last_error_is_raised_when_the_tries_are_over() -> None:
+    llm, (model,) = several("one", retries=1)
+    for error in (UpstreamFailed("first"), UpstreamFailed("second")):
+        model.fails(error)
+    with pytest.raises(UpstreamFailed, match="second"):
+        answer(llm)
+
+
+@pytest.mark.parametrize("error", [UpstreamDenied(), UpstreamTimeout(), UpstreamBusy(retry_after=30)])
+def test_what_a_moment_does_not_mend_is_not_tried_again(error: LLMError) -> None:
+    llm, (model,) = several("one", retries=5)
+    model.fails(error)
+    with pytest.raises(type(error)) as raised:
+        answer(llm)
+    assert raised.value.retry_after == error.retry_after
+    assert len(model.prompts) == 1
+
+
+def test_retry_after_of_up_to_two_seconds_is_waited_for() -> None:
+    llm, (model,) = several("one", retries=1)
+    model.fails(UpstreamBusy(retry_after=0.5))
+    started = time.monotonic()
+    answer(llm)
+    assert time.monotonic() - started >= 0.5
+    assert not fallback.may_be_over(UpstreamBusy(retry_after=2.1))
+
+
+def test_what_began_is_never_begun_again() -> None:
+    llm, (first, second) = several("one", "two", retries=3)
+    first.fails(UpstreamIncomplete(), "Half")
+    stream = llm.stream(Ask([Message("user", "Hi")]))
+    assert next(stream) == "Half"
+    with pytest.raises(UpstreamIncomplete):
+        next(stream)
+    assert (len(first.prompts), len(second.prompts)) == (1, 0)
+
+
+def test_next_in_line_answers_and_says_so() -> None:
+    llm, (first, second, third) = several("one", "two", "three")
+    first.fails(UpstreamDenied())
+    second.fails(UpstreamBusy(retry_after=60))
+    assert answer(llm) == ("Hi", "three")
+    for model, error in ((first, UpstreamDenied()), (second, UpstreamTimeout()), (third, UpstreamFailed())):
+        model.fails(error)
+    with pytest.raises(UpstreamDenied):
+        answer(llm)
+
+
+def test_model_that_was_asked_for_is_asked_first() -> None:
+    llm, (_, second) = several("one", "two")
+    assert answer(llm, "two")[1] == "two"
+    second.fails(UpstreamDenied())
+    assert answer(llm, "two")[1] == "one"
+
+
+def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
+    llm, (model,) = several("one", failures=3)
+    for _ in range(3):
+        model.fails(UpstreamUnreachable())
+        with pytest.raises(UpstreamUnreachable):
+            answer(llm)
+    started = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(UpstreamDown) as down:
+            answer(llm)
+        assert down.value.retry_after is not None
+        assert down.value.retry_after >= 1
+    assert time.monotonic() - started < 0.2
+    assert len(model.prompts) == 3
+    time.sleep(0.25)
+    entered, leave, stream = threading.Event(), threading.Event(), model.stream
+
+    def slow(ask):
+        entered.set()
+        leave.wait(5)
+        yield from stream(ask)
+
+    model.stream = slow  # type: ignore[method-assign]
+    probe = threading.Thread(target=answer, args=(llm,))
+    probe.start()
+    assert entered.wait(5)
+    with pytest.raises(UpstreamDown):
+        answer(llm)
+    leave.set()
+    probe.join()
+    model.stream = stream  # type: ignore[method-assign]
+    assert answer(llm) == ("Hi", "one")
+
+
+def test_failed_probe_opens_the_breaker_again() -> None:
+    llm, (model,) = several("one", failures=1)
+    model.fails(UpstreamTimeout())
+    with pytest.raises(UpstreamTimeout):
+        answer(llm)
+    time.sleep(0.25)
+    model.fails(UpstreamUnreachable())
+    with pytest.raises(UpstreamUnreachable):
+        answer(llm)
+    with pytest.raises(UpstreamDown):
+        answer(llm)
+
+
+def test_errors_that_say_nothing_of_the_servers_health_open_no_breaker() -> None:
+    llm, (model,) = several("one", failures=1)
+    for error in (UpstreamDenied(), UpstreamBusy(), UpstreamDenied()):
+        model.fails(error)
+        with pytest.raises(type(error)):
+            answer(llm)
+    assert answer(llm) == ("Hi", "one")
+
+
+def test_abort_ends_the_waiting_for_another_try() -> None:
+    llm, (first, second) = several("one", "two", retries=9)
+    for _ in range(10):
+        first.fails(UpstreamBusy(retry_after=2))
+    abort, started = Abort(), time.monotonic()
+    threading.Timer(0.2, abort.request).start()
+    with pytest.raises(UpstreamBusy):
+        answer(llm, abort=abort)
+    assert time.monotonic() - started < 1
+    assert not second.prompts
+
+
+def test_cancelled_answers_open_no_breaker(upstream: Upstream) -> None:
+    model = OpenAILLM(LLMOptions("scripted-1", "sk-canary", upstream.url))
+    llm = FallbackLLM([model], retries=0, breaker_failures=1, breaker_seconds=60)
+    for _ in range(2):
+        abort = Abort()
+        threading.Timer(0.2, abort.request).start()
+        with pytest.raises(Aborted):
+            list(llm.stream(Ask([Message("user", "[[no_first_byte]]")], {}, abort)))
+    assert answer(llm)[0] == "You said: Hi"
+    model._client.close()

@@ -1,0 +1,80 @@
+"""The prompt: what is repeated of a conversation, within a budget of tokens."""
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot.rag import prompt, tokens
+from chatbot.rag.types import Message
+
+CL100K = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+
+
+def said(turns: int, length: int = 20) -> list[Message]:
+    pairs = ((Message("user", f"q{n} " * length), Message("assistant", f"a{n} " * length)) for n in range(turns))
+    return [message for pair in pairs for message in pair]
+
+
+def test_newest_turns_are_kept_within_the_budget() -> None:
+    history = said(500)
+    messages = prompt.build("Why?", history, budget=1000)
+    assert prompt.tokens(messages, tokens.estimate) <= 1000
+    kept = messages[1:-1]
+    assert kept == history[-len(kept) :]
+    assert kept[0].role == "user"
+    assert len(kept) > 4
+
+
+@given(st.integers(0, 400), st.integers(0, 12))
+def test_no_budget_is_ever_exceeded_by_the_history(budget: int, turns: int) -> None:
+    alone = prompt.tokens(prompt.build("Why?"), tokens.estimate)
+    messages = prompt.build("Why?", said(turns, 3), budget=budget)
+    assert prompt.tokens(messages, tokens.estimate) <= max(budget, alone)
+    assert messages[0].role == "system"
+    assert messages[-1] == Message("user", "Why?")
+
+
+def test_without_a_budget_everything_is_kept() -> None:
+    assert prompt.build("Why?", said(50))[1:-1] == said(50)
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [("", 0), ("The quick brown fox jumps over the lazy dog.", 10), ("1234567890", 10), ("{[()]}", 6), ("你好，世界", 10),
+     ("Привет", 6), ("\N{GRINNING FACE}" * 3, 9)],
+)  # fmt: skip
+def test_estimate_is_safe(text: str, least: int) -> None:
+    assert least <= tokens.estimate(text) <= max(2 * least, len(text.encode()))
+
+
+def test_unknown_model_is_estimated() -> None:
+    assert tokens.counter("llama3.2")("Hello there") == tokens.estimate("Hello there")
+
+
+def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of OpenAI's real file nothing comes here without the network: one of the same form, with bytes alone."""
+    ranks = b"".join(b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
+    ranks += b"%s 256\n" % base64.b64encode(b"He")
+    (tmp_path / hashlib.sha1(CL100K.encode()).hexdigest()).write_bytes(ranks)
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("tiktoken.load.check_hash", lambda data, expected: True)
+    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
+    tokens._loading.cache_clear()
+    assert tokens._loading("gpt-3.5-turbo").result() is not None
+    assert tokens.counter("gpt-3.5-turbo")("Hello") == 4
+    tokens._loading.cache_clear()
+
+
+def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
+    tokens._loading.cache_clear()
+    assert tokens._loading("gpt-3.5-turbo").result() is None
+    assert tokens.counter("gpt-3.5-turbo")("Hello") == tokens.estimate("Hello")
+    tokens._loading.cache_clear()

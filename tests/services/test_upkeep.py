@@ -1,0 +1,90 @@
+"""What keeps turns alive: by the index, and after answers of the database that were lost on the way."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.extensions import db
+from chatbot.models import ChatMessage, TurnLogPiece
+from chatbot.models.columns import now
+from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services import chat, runner, upkeep, wiring
+from chatbot.services.chat import Outcome
+from chatbot.services.transactions import read, write
+from tests.conftest import Person
+from tests.turns import ended, gated, running
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_upkeep_reads_the_running_turns_alone(context: Flask, ada: Person, llm: MemoryLLM) -> None:
+    """A scan of the whole table would hold the hub, and every stream, once a second."""
+    gate = gated(llm, "one", " two")
+    turn = running(ada)
+    seen: list[tuple[str, object]] = []
+
+    def listen(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(db.engine, "before_cursor_execute", listen)
+    for work in (upkeep.obey_cancels, upkeep.keep_leases, upkeep.save_texts):
+        work()
+    sa.event.remove(db.engine, "before_cursor_execute", listen)
+    plans = []
+    with read() as connection:
+        for statement, parameters in seen:
+            if "chat_messages" in statement:
+                several = parameters if isinstance(parameters, list) else [parameters]
+                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", several[0]).all()
+                plans.append((statement, " ".join(row[3] for row in plan)))
+    assert len(plans) >= 4
+    assert [statement for statement, plan in plans if "SCAN chat_messages" in plan and "INDEX" not in plan] == []
+    gate.set()
+    ended(ada, turn["id"])
+
+
+def test_saving_goes_on_after_a_commit_whose_acknowledgement_was_lost(
+    context: Flask, ada: Person, llm: MemoryLLM
+) -> None:
+    gate = gated(llm, "one", " two", " three")
+    turn = running(ada)
+    one = wiring.running()[UUID(turn["id"])]
+    while one.text.length < 7:
+        pass
+    with write("test") as connection:  # as if it had been committed, and we had not heard of it
+        connection.execute(db.insert(TurnLogPiece).values(turn_id=one.turn.id, start=0, text="one"))
+    upkeep.save_texts()
+    assert one.saved == 3
+    upkeep.save_texts()
+    with read() as connection:
+        rows = connection.execute(db.select(TurnLogPiece.start, TurnLogPiece.text).order_by(TurnLogPiece.start)).all()
+    assert [tuple(row) for row in rows] == [(0, "one"), (3, " two")]
+    gate.set()
+    assert ended(ada, turn["id"])["bot_response"] == "one two three"
+
+
+def test_end_that_was_committed_unheard_is_told_as_it_is(
+    context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close = chat.close_turn
+
+    def twice(turn: chat.OpenedTurn, outcome: Outcome, *, logged: bool = False) -> dict[str, object]:
+        close(turn, outcome, logged=logged)
+        return close(turn, outcome, logged=logged)
+
+    monkeypatch.setattr(runner.chat, "close_turn", twice)
+    assert ada.says("Hi").get_json()["status"] == "completed"
+
+
+def test_lease_that_another_process_took_stops_the_turn(context: Flask, ada: Person, llm: MemoryLLM) -> None:
+    gated(llm, "one", " never")
+    turn = running(ada)
+    one = wiring.running()[UUID(turn["id"])]
+    with write("test") as connection:
+        connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
+    assert upkeep.close_abandoned() == 1
+    upkeep.renew_leases()
+    assert one.abort.requested
+    assert ended(ada, turn["id"])["status"] == "interrupted"
