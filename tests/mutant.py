@@ -1,0 +1,36 @@
+"""The application with one durable step taken out: a turn's opening is undone instead of committed.
+
+`tests/test_chaos.py` shows with it that the chaos run would notice: gunicorn serves `tests.mutant:app`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection
+
+from chatbot.services import chat, transactions
+from wsgi import app
+
+__all__ = ["app"]
+
+
+class Undone(Exception):
+    pass
+
+
+@contextmanager
+def forgetful(step: str) -> Iterator[Connection]:
+    """Yield as `transactions.write` does, and undo what opens a turn."""
+    if step != "open_turn":
+        with transactions.write(step) as connection:
+            yield connection
+        return
+    try:
+        with transactions.write(step) as connection:
+            yield connection
+            raise Undone
+    except Undone:
+        pass
+
+
+chat.write = forgetful
