@@ -1,0 +1,212 @@
+"""`make bench-streams`: many streams at once, and what this server adds to the first token of each.
+
+The upstream sends its first token after 200 ms and 50 tokens at 20 ms (the slow ones: 5 tokens a second). Streams
+begin one after another within the time that one of them takes, so that all are open together, and each is asked
+once; the load generator and the upstream run on the same machine. Every text is compared with its question's answer.
+Processor time is the worker's, from /proc; memory is the growth of its resident set while all streams are open.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.load import Target, request
+from tests.processes import Server, Upstream, running
+
+FIRST, INTERVAL, TOKENS = 0.2, 0.02, 50
+SLOW_INTERVAL, SLOW_TOKENS = 0.2, 25
+TICKS = os.sysconf("SC_CLK_TCK")
+# Streams, and the most that may be added to the first token in ms: median, 99th percentile (None: no bound).
+MUST: dict[int, tuple[float, float | None]] = {64: (8, 40), 256: (15, 150), 512: (200, None)}
+SLOW = 2000
+MOST_PROCESSOR = 12.0  # ms for each stream
+MOST_MEMORY = 0.15  # MB for each slow stream
+MOST_DURABILITY = 2.0  # ms at the median that saving running answers may cost, 64 streams
+Row = dict[str, float]
+
+
+@dataclass
+class Seen:
+    """What came of one wave of streams: seconds to each first token, and wrong texts."""
+
+    first: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+def text_of(line: bytes) -> str:
+    """Return the text that one line of either protocol brings."""
+    data = json.loads(line[6:])
+    if "text" in data:
+        return str(data["text"])
+    return "".join(choice["delta"].get("content") or "" for choice in data.get("choices", []))
+
+
+async def stream(target: Target, number: int, wait: float, tokens: int, seen: Seen) -> None:
+    """Wait for the turn to begin, then read one stream to its end."""
+    await asyncio.sleep(wait)
+    question = f"question {number}"
+    started, first, text = time.monotonic(), 0.0, []
+    reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
+    writer.write(request(target, question))
+    line = b""
+    while not line.startswith((b"event: done", b"data: [DONE]", b"event: error", b"HTTP/1.1 4", b"HTTP/1.1 5")):
+        line = await reader.readline()
+        if not line:
+            break
+        if line.startswith((b'data: {"offset"', b'data: {"id": "chatcmpl')):
+            first = first or time.monotonic() - started
+            text.append(text_of(line))
+    writer.close()
+    words = f"You said: {question}".split(" ")
+    expected = " ".join([*words, *(f"w{n}" for n in range(len(words), tokens))])
+    seen.first.append(first)
+    if "".join(text) != expected:
+        seen.wrong.append(f"{line!r} {''.join(text)[:200]!r}")
+
+
+def wave(target: Target, streams: int, spread: float, tokens: int) -> Seen:
+    """Open so many streams within so many seconds and read them to their ends."""
+    seen = Seen()
+
+    async def work() -> None:
+        await asyncio.gather(*(stream(target, n, spread * n / streams, tokens, seen) for n in range(streams)))
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(work())
+    finally:
+        gc.enable()
+    return seen
+
+
+def processor(pid: int) -> float:
+    """Return the seconds of processor that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory(pid: int) -> float:
+    """Return a process's resident set in MB."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def targets(server: Server, upstream: Upstream) -> list[Target]:
+    """Return the upstream itself and this server."""
+    credential = {"Authorization": f"Bearer {server.sign_in()}"}
+
+    def completion(question: str) -> dict[str, object]:
+        return {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
+
+    def message(question: str) -> dict[str, object]:
+        return {"message": question, "stream": True}
+
+    return [
+        Target("upstream", upstream.port, "/v1/chat/completions", completion, bytes.decode),
+        Target("chatbot", server.port, "/api/chat/", message, bytes.decode, credential),
+    ]
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return a percentile in milliseconds."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
+
+
+def compare(streams: int, rounds: int, *, slow: bool = False, **settings: str) -> Row:
+    """Alternate waves to the upstream and to this server; returns medians over the rounds."""
+    interval, tokens = (SLOW_INTERVAL, SLOW_TOKENS) if slow else (INTERVAL, TOKENS)
+    lasts = FIRST + interval * tokens
+    upstream = Upstream("--first", str(FIRST), "--interval", str(interval), "--tokens", str(tokens))
+    found: dict[str, list[Seen]] = {"upstream": [], "chatbot": []}
+    used, grown = [], []
+    try:
+        with (
+            tempfile.TemporaryDirectory() as name,
+            running(Path(name), OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **settings) as server,
+        ):
+            direct, ours = targets(server, upstream)
+            wave(ours, 20, 0.2, tokens)  # warm
+            (worker,) = server.workers()
+            for _ in range(rounds):
+                found["upstream"].append(wave(direct, streams, lasts, tokens))
+                before, empty = processor(worker), memory(worker)
+                peak = subprocess.Popen(
+                    [sys.executable, "-c", WATCH, str(worker)], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+                )
+                found["chatbot"].append(wave(ours, streams, lasts, tokens))
+                used.append((processor(worker) - before) / streams * 1000)
+                grown.append((float(peak.communicate(b"x")[0]) - empty) / streams)
+    finally:
+        upstream.stop()
+    wrong = [text for results in found.values() for seen in results for text in seen.wrong]
+    first = {name: [seen.first for seen in results] for name, results in found.items()}
+    row = {
+        f"{name} {share}": statistics.median(percentile(values, share) for values in waves)
+        for name, waves in first.items()
+        for share in (0.5, 0.99)
+    }
+    with contextlib.suppress(IndexError):
+        print(f"  wrong, such as: {wrong[0]}")
+    return row | {"processor": statistics.median(used), "memory": max(grown[:1]), "wrong": float(len(wrong))}
+
+
+# Tells the highest resident set that a process had until standard input closes.
+WATCH = """
+import os, select, sys
+page, most = os.sysconf("SC_PAGE_SIZE"), 0
+while not select.select([sys.stdin], [], [], 0.2)[0]:
+    most = max(most, int(open(f"/proc/{sys.argv[1]}/statm").read().split()[1]) * page / 2**20)
+print(most)
+"""
+
+
+def tell(name: str, row: Row, p50: float | None, p99: float | None) -> int:
+    """Print one row and what is bound in it; returns how many bounds were missed."""
+    added = {share: row[f"chatbot {share}"] - row[f"upstream {share}"] for share in (0.5, 0.99)}
+    bounds = [(added[0.5], p50), (added[0.99], p99), (row["wrong"], 0.0)]
+    missed = sum(bound is not None and value > bound for value, bound in bounds)
+    print(
+        f"{'MISSED' if missed else 'ok    '} {name:>10}: added to the first token p50 {added[0.5]:6.1f} ms"
+        f" ({row['chatbot 0.5'] / row['upstream 0.5']:.2f} x the upstream), p99 {added[0.99]:6.1f} ms;"
+        f" processor {row['processor']:5.1f} ms, memory {row['memory']:.3f} MB a stream; {row['wrong']:.0f} wrong",
+        flush=True,
+    )
+    return missed
+
+
+def main() -> int:
+    """Measure, print, and return how many bounds were missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--streams", type=int, action="append", help=f"of {[*MUST, SLOW]}; default: all")
+    options = parser.parse_args()
+    wanted, missed = options.streams or [*MUST, SLOW], 0
+    print(f"{os.cpu_count()} cores, one worker, SQLite, medians of {options.rounds} waves")
+    for streams, (p50, p99) in MUST.items():
+        if streams in wanted:
+            row = compare(streams, options.rounds)
+            missed += tell(str(streams), row, p50, p99) + (row["processor"] > MOST_PROCESSOR)
+    if 64 in wanted:
+        on, off = (compare(64, options.rounds, TURN_FLUSH_SECONDS=seconds) for seconds in ("1", "0"))
+        cost = on["chatbot 0.5"] - off["chatbot 0.5"]
+        missed += cost > MOST_DURABILITY
+        held = "MISSED" if cost > MOST_DURABILITY else "ok    "
+        print(f"{held} saving running answers costs {cost:.1f} ms of p50 at 64 streams", flush=True)
+    if SLOW in wanted:
+        row = compare(SLOW, 1, slow=True)
+        missed += tell(f"{SLOW} slow", row, None, None) + (row["memory"] > MOST_MEMORY)
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
