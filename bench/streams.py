@@ -24,7 +24,7 @@ from bench.load import Target, request
 from tests.processes import Server, Upstream, running
 
 FIRST, INTERVAL, TOKENS = 0.2, 0.02, 50
-SLOW_INTERVAL, SLOW_TOKENS = 0.2, 25
+SLOW_INTERVAL = 0.2
 TICKS = os.sysconf("SC_CLK_TCK")
 # Streams, and the most that may be added to the first token in ms: median, 99th percentile (None: no bound).
 MUST: dict[int, tuple[float, float | None]] = {64: (8, 40), 256: (15, 150), 512: (200, None)}
@@ -124,7 +124,7 @@ def percentile(values: list[float], share: float) -> float:
 
 def compare(streams: int, rounds: int, *, slow: bool = False, **settings: str) -> Row:
     """Alternate waves to the upstream and to this server; returns medians over the rounds."""
-    interval, tokens = (SLOW_INTERVAL, SLOW_TOKENS) if slow else (INTERVAL, TOKENS)
+    interval, tokens = SLOW_INTERVAL if slow else INTERVAL, TOKENS
     lasts = FIRST + interval * tokens
     upstream = Upstream("--first", str(FIRST), "--interval", str(interval), "--tokens", str(tokens))
     found: dict[str, list[Seen]] = {"upstream": [], "chatbot": []}
