@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Server, Upstream, call, events
+from tests.processes import UNMEASURED, Server, Upstream, call, events
 
 CLIENTS = 10
 CALM = 40.0  # seconds after the last kill in which every turn gets its end: a lease of 15, a look every 5, a start
@@ -159,7 +159,7 @@ def run(
     folder: Path, upstream: Upstream, number: int, application: str = "wsgi:app", **settings: str
 ) -> tuple[Counter[str], Counter[str]]:
     """Run the traffic and the kills; returns what is wrong, and how much of what was seen."""
-    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
+    settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     server = Server(folder, **settings).migrate()
     server.application = application
     server.start()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.processes import ROOT, Answer, Server, Upstream, running
+from tests.processes import ROOT, UNMEASURED, Answer, Server, Upstream, running
 
 OF_TURNS = ("chat", "turns", "upkeep", "feedback", "runner")  # modules of services/ whose writes are a turn's steps
 MOMENTS = ("written", "committed")
@@ -118,7 +118,7 @@ def test_every_durable_step_has_its_failpoint_and_its_way_there() -> None:
 def crash(folder: Path, upstream: Upstream, step: str, moment: str) -> None:
     armed = folder / "armed"
     armed.touch()
-    settings = {"APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
+    settings = {**UNMEASURED, "APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
     with running(folder, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.2", **settings) as server:
         client = Client(server, server.sign_in())
         REACHED_BY[step](client)

@@ -215,12 +215,13 @@ class _Answer:
             if not chunk["choices"]:
                 return ""
             choice = chunk["choices"][0]
-            self.reason = choice.get("finish_reason") or self.reason
+            reason = choice.get("finish_reason")
             text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         if not isinstance(text, str):
             raise UpstreamGarbled("The model's server sent a text that is none.")
+        self.reason = reason or self.reason
         text = text.replace("\0", "")  # which PostgreSQL cannot store
         self.length += len(text)
         return text
