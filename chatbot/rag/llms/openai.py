@@ -171,7 +171,7 @@ def paced(chunks: Iterable[bytes], guard: Guard, pause: Callable[[], float]) -> 
         if size > MAX_BYTES:
             raise UpstreamGarbled("The model's server sent too much.")
         yield chunk
-        seconds = pause()
+        seconds = pause() if len(chunk) < BREATH else 0.0  # after a large one there is more
         if seconds or size - breath > BREATH:
             breath = size
             time.sleep(seconds)
