@@ -117,7 +117,8 @@ def test_fault_has_its_status_code_and_terminal_state_at_every_door(
     server: Server, tokens: dict[str, str], fault: str
 ) -> None:
     message, expected = f"[[{fault}]] hello", FAULTS[fault]
-    with ThreadPoolExecutor(len(DOORS)) as pool:
+    # Four floods at once leave nobody the time to read the first words before their deadline of 0.6 s.
+    with ThreadPoolExecutor(1 if fault == "flood" else len(DOORS)) as pool:
         asked = {door: pool.submit(come_in, server, tokens[door], message) for door, come_in in DOORS.items()}
     for door, future in asked.items():
         seen = future.result()
