@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .. import failpoints
@@ -62,14 +62,20 @@ def write(step: str) -> Iterator[Connection]:
 
 
 def _is_the_statements_own(error: Exception) -> bool:
-    ours = OperationalError | InternalError  # the latter from a PostgreSQL that became read-only
-    return isinstance(error, DBAPIError) and not (isinstance(error, ours) or error.connection_invalidated)
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError) or error.connection_invalidated:
+        return False
+    return not _is_full(error)  # a PostgreSQL that became read-only says so with an InternalError
+
+
+def _is_full(error: Exception) -> bool:
+    text = str(getattr(error, "orig", error)).lower()
+    return any(sign in text for sign in FULL)
 
 
 def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
     text = str(getattr(error, "orig", error)).lower()
     if "locked" in text or isinstance(error, PoolTimeout):
         return DatabaseBusy("The database is busy.", retry_after=1)
-    if any(sign in text for sign in FULL):
+    if _is_full(error):
         return StorageFull("The database cannot be written.", retry_after=30)
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)

@@ -165,6 +165,7 @@ def test_full_disk_is_a_503_at_the_door_and_reads_go_on(make_app: MakeApp) -> No
         (sa.exc.OperationalError("x", None, Exception("server closed the connection")), errors.DatabaseUnavailable),
         (sa.exc.InternalError("x", None, Exception("gone"), connection_invalidated=True), errors.DatabaseUnavailable),
         (sa.exc.InternalError("x", None, Exception("odd")), sa.exc.InternalError),
+        (sa.exc.InternalError("x", None, Exception("cannot INSERT in a read-only transaction")), errors.StorageFull),
     ],
 )
 def test_what_the_database_says_comes_in_our_words(context: Flask, error: Exception, expected: type[Exception]) -> None:
