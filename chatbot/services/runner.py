@@ -44,6 +44,7 @@ class Running:
     def __init__(self, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
         self.turn, self.text, self.brief = turn, text, brief
         self.abort = Abort()
+        self.began: float | None = None  # when its first text came, in seconds of steady time
         self.saved = 0  # code points of the text that are in `turn_logs`
         self.logged = False  # whether anything may be there
         self.stopped: Stop | None = None
@@ -83,6 +84,7 @@ def _answered(running: Running) -> tuple[Outcome, float | None]:
             if isinstance(piece, Prompted):
                 prompted = piece
             else:
+                running.began = running.began or time.monotonic()
                 running.text.append(piece)
             if running.abort.requested:
                 break
@@ -108,20 +110,23 @@ def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
         brief.parameters,
         running.abort,
         brief.model,
-        partial(pause, running.text, wiring.running()),
+        partial(pause, running, wiring.running()),
     )
     llm = wiring.llm()
     with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
         yield from pieces
 
 
-def pause(text: TurnText, running: Mapping[Any, Any]) -> float:
+def pause(running: Running, beside: Mapping[Any, Any]) -> float:
     """Return how long a reader of an answer waits before it reads on, in seconds.
 
     Nothing while few turns run, and nothing before its first token. With many, the tokens of each come in handfuls,
-    and the process has room for the first one of the next.
+    and the process has room for the first one of the next. Never longer than text has been coming already, so that
+    a short answer that comes at once is not put off.
     """
-    return 0.0 if len(running) < FEW or not text.length else min(len(running) * PAUSE_EACH, LONGEST_PAUSE)
+    if len(beside) < FEW or running.began is None:
+        return 0.0
+    return min(len(beside) * PAUSE_EACH, LONGEST_PAUSE, time.monotonic() - running.began)
 
 
 def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
