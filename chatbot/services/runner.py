@@ -121,12 +121,12 @@ def pause(running: Running, beside: Mapping[Any, Any]) -> float:
     """Return how long a reader of an answer waits before it reads on, in seconds.
 
     Nothing while few turns run, and nothing before its first token. With many, the tokens of each come in handfuls,
-    and the process has room for the first one of the next. Never longer than text has been coming already, so that
-    a short answer that comes at once is not put off.
+    and the process has room for the first one of the next. At most twice as long as text has been coming already, so
+    that a short answer that comes at once is not put off.
     """
     if len(beside) < FEW or running.began is None:
         return 0.0
-    return min(len(beside) * PAUSE_EACH, LONGEST_PAUSE, time.monotonic() - running.began)
+    return min(len(beside) * PAUSE_EACH, LONGEST_PAUSE, 2 * (time.monotonic() - running.began))
 
 
 def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:

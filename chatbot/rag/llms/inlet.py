@@ -71,12 +71,30 @@ class Inlet(io.RawIOBase):
         start, self._at = self._at, min(self._at + size, len(self._bytes))
         return self._bytes[start : self._at]
 
-    def held_line(self) -> bytes | None:
-        """Return the next line without its end, or None while it has not come as a whole."""
-        end = self._bytes.find(b"\n", self._at)
-        if end < 0:
-            return None
-        return self.take(end + 1 - self._at).rstrip(b"\r\n")
+    def held_chunks(self, left: int | None) -> tuple[list[bytes], int | None, bool]:
+        """Take what is held of chunks; returns it, what is left of the current chunk, and whether the last one came.
+
+        Of a chunk whose text has come as a whole 0 bytes are left; None before the head of the next one. Written
+        without a call for each step: a stream has a chunk for each token, and calls were an eighth of its cost.
+        """
+        data, at, end = self._bytes, self._at, len(self._bytes)
+        parts: list[bytes] = []
+        last = False
+        while at < end and not last:
+            if left:
+                parts.append(data[at : at + left])
+                at, left = at + len(parts[-1]), left - len(parts[-1])
+                continue
+            stop = data.find(b"\n", at)
+            if stop < 0:
+                break
+            line, at = data[at:stop].rstrip(b"\r"), stop + 1
+            if left == 0 and line:
+                raise http.client.HTTPException("a chunk longer than it was said to be")
+            left = None if left == 0 else _size(line)
+            last = left == 0
+        self._at = at
+        return parts, left, last
 
 
 class Response(http.client.HTTPResponse):
@@ -96,7 +114,7 @@ def dechunked(inlet: Inlet) -> Iterator[bytes]:
     """
     left: int | None = None
     while True:
-        parts, left, ended = _held_parts(inlet, left)
+        parts, left, ended = inlet.held_chunks(left)
         if parts:
             yield b"".join(parts)
         if ended:
@@ -104,28 +122,6 @@ def dechunked(inlet: Inlet) -> Iterator[bytes]:
             return
         if inlet.held > LONGEST_HEAD or not inlet.more():
             raise http.client.IncompleteRead(b"")
-
-
-def _held_parts(inlet: Inlet, left: int | None) -> tuple[list[bytes], int | None, bool]:
-    """Take what is held of chunks; returns it, what is left of the current chunk, and whether the last one came.
-
-    Of a chunk whose text has come as a whole 0 bytes are left; None before the head of the next one.
-    """
-    parts: list[bytes] = []
-    while inlet.held:
-        if left:
-            parts.append(inlet.take(left))
-            left -= len(parts[-1])
-            continue
-        line = inlet.held_line()
-        if line is None:
-            break
-        if left == 0 and line:
-            raise http.client.HTTPException("a chunk longer than it was said to be")
-        left = None if left == 0 else _size(line)
-        if left == 0:
-            return parts, left, True
-    return parts, left, False
 
 
 def _size(head: bytes) -> int:
