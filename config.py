@@ -6,6 +6,7 @@ code 78 (EX_CONFIG of sysexits.h), before any port opens. This module imports no
 application, because gunicorn's arbiter reads it too.
 """
 
+import contextlib
 import difflib
 import os
 import re
@@ -24,6 +25,7 @@ from marshmallow.validate import And, Length, OneOf, Range, Regexp
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
 SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
+LOCAL = "http://127.0.0.1:8000"
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
 # "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
 RATE = Regexp(
@@ -53,9 +55,7 @@ class Config(Schema):
         OneOf(["development", "testing", "production"]),
     )
     FLASK_DEBUG = _setting(fields.Boolean, False, "Flask's debugger, for development")
-    BASE_URL = _setting(
-        fields.String, "http://127.0.0.1:8000", "The public address; an http one also says where to listen", HTTP_URL
-    )
+    BASE_URL = _setting(fields.String, LOCAL, "The public address; an http one also says where to listen", HTTP_URL)
     PORT = _setting(fields.Integer, None, "Listens here instead of the port of BASE_URL", Range(1, 65535))
     INSTANCE_PATH = _setting(fields.String, "instance", "Folder of the SQLite file and of development's secrets")
     SECRET_KEY = _setting(
@@ -102,6 +102,16 @@ class Config(Schema):
     LLM_FIRST_BYTE_SECONDS = _setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
     LLM_IDLE_SECONDS = _setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
     LLM_TOTAL_SECONDS = _setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
+    EMBEDDER = _setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
+    EMBEDDING_MODEL = _setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
+    EMBEDDING_SECONDS = _setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
+    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors")
+    VECTOR_BYTES = _setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
+    RERANKER_URL = _setting(fields.String, None, "A server whose /rerank judges passages anew", HTTP_URL)
+    RERANKER_MODEL = _setting(fields.String, "", "The reranker's name at that server")
+    DOCUMENT_BYTES = _setting(fields.Integer, 20 << 20, "Largest document, in bytes", Range(1, 1 << 30))
+    KNOWLEDGE_BYTES = _setting(fields.Integer, 1 << 30, "All documents of one user, in bytes", Range(1, 1 << 50))
+    INGEST_HOSTS = _setting(fields.String, "", "Hosts to fetch documents from; none: any, in production none at all")
     TURN_SLOTS = _setting(fields.Integer, 2048, "Answers that one process works on at a time", Range(1, 100_000))
     TURN_FLUSH_SECONDS = _setting(
         fields.Float, 1.0, "How often running answers are saved; 0 is never, a crash loses the text", Range(0, 60)
@@ -121,6 +131,8 @@ class Config(Schema):
     RATE_REFRESH_ADDRESS = _setting(fields.String, "120 per minute", "Token refreshes from one address", RATE)
     RATE_CHAT_USER = _setting(fields.String, "60 per minute", "Messages of one user", RATE)
     RATE_CHAT_ADDRESS = _setting(fields.String, "300 per minute", "Messages from one address", RATE)
+    RATE_SEARCH_USER = _setting(fields.String, "300 per minute", "Searches of one user", RATE)
+    RATE_DOCUMENT_USER = _setting(fields.String, "600 per minute", "Documents that one user sends", RATE)
 
     @validates_schema
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
@@ -236,12 +248,9 @@ def _own_secrets(folder: Path) -> dict[str, str]:
         draft = folder / f"secrets.{secrets.token_hex(8)}"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(orjson.dumps({name: secrets.token_urlsafe(48) for name in SECRETS}))
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        draft.unlink()
     made: dict[str, str] = orjson.loads(path.read_bytes())
     return made
 
@@ -261,6 +270,7 @@ def _resolve(data: dict[str, Any]) -> None:
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
+    data["INGEST_HOSTS"] = data["INGEST_HOSTS"].lower().replace(",", " ").split()
     data["OPENAI_FALLBACK_MODELS"] = fallbacks(data["OPENAI_FALLBACK_MODELS"])
 
 

@@ -78,6 +78,34 @@ class IdempotencyKeyReused(ChatbotError):
     """The key was used with another body before."""
 
 
+class Forbidden(ChatbotError):
+    """Known, but not allowed to this caller."""
+
+
+class DefaultCollection(ChatbotError):
+    """The collection that everybody has cannot be deleted."""
+
+
+class ExternalIdTaken(ChatbotError):
+    """Another document of the collection has this external id."""
+
+
+class NotFailed(ChatbotError):
+    """Only a document that failed can be tried again."""
+
+
+class QuotaExceeded(ChatbotError):
+    """More bytes than the collection's owner may keep."""
+
+
+class DocumentTooLarge(ChatbotError):
+    """More bytes than one document may have."""
+
+
+class GaveUp(ChatbotError):
+    """A document whose processing broke off again and again."""
+
+
 class Busy(ChatbotError):
     """More work waits than can be done soon."""
 

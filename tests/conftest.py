@@ -109,6 +109,7 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
             "DATABASE_URL": database_url,
             "LLM": "memory",
             "LLM_RETRIES": "0",
+            "EMBEDDER": "memory",
             "APP_ENV": "testing",
             "LOG_LEVEL": "warning",
         }

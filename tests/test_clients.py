@@ -12,6 +12,7 @@ from langchain_openai import ChatOpenAI
 from tests.processes import ROOT, Server
 
 MODEL = "gpt-3.5-turbo"
+EMBEDDER = "text-embedding-3-small"  # the server has a key
 NODE_MODULES = ROOT / "tests/node/node_modules"
 HELLO = [{"role": "user", "content": "hello"}]
 ANSWER = "You said: hello"
@@ -48,7 +49,7 @@ def test_openai_in_python_answers_whole_and_streamed(client: openai.OpenAI, serv
 
 
 def test_openai_in_python_lists_models_and_raises_its_own_errors(client: openai.OpenAI, server: Server) -> None:
-    assert [model.id for model in client.models.list()] == [MODEL]
+    assert [model.id for model in client.models.list()] == [MODEL, EMBEDDER]
     assert client.models.retrieve(MODEL).object == "model"
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-9", messages=HELLO)
@@ -100,7 +101,7 @@ def test_openai_in_node(server: Server, token: str) -> None:
     node = Path(sys.executable).with_name("node")
     command = [str(node), "--input-type=module", "-e", script, address, token]
     done = subprocess.run(command, cwd=NODE_MODULES.parent, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == [ANSWER, ANSWER, MODEL, "404 model_not_found"], done.stderr
+    assert done.stdout.splitlines() == [ANSWER, ANSWER, MODEL, EMBEDDER, "404 model_not_found"], done.stderr
 
 
 def test_llm_command(server: Server, token: str, tmp_path: Path) -> None:
@@ -122,3 +123,9 @@ def test_langchain(server: Server, token: str) -> None:
     answer = model.invoke("hello")
     assert (answer.content, answer.usage_metadata["output_tokens"]) == (ANSWER, 3)
     assert "".join(piece.content for piece in model.stream("hello")) == ANSWER
+
+
+def test_openai_in_python_gets_vectors(client: openai.OpenAI) -> None:
+    found = client.embeddings.create(model=EMBEDDER, input=["bees dance", "bees dance"])
+    assert found.data[0].embedding == found.data[1].embedding
+    assert len(found.data[0].embedding) == 16

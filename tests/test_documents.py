@@ -34,7 +34,7 @@ FIXED = [
     "CORS_ORIGINS",
 ]
 SETTINGS = config.Config._declared_fields
-RUNTIME_BUDGET = 73  # distributions in requirements.txt on any platform; a new one is a decision
+RUNTIME_BUDGET = 96  # distributions in requirements.txt on any platform; a new one is a decision
 
 
 def sources() -> list[Path]:
@@ -71,13 +71,14 @@ def test_every_route_and_command_is_in_the_readme(app: Flask) -> None:
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         assert path in README or path == "/api/docs/{name}", path
-    for group in ("users", "history"):
+    for group in ("users", "history", "knowledge"):
         for command in app.cli.commands[group].commands:
             assert f"flask {group} {command}" in README
 
 
 def test_every_adapter_and_target_is_in_the_readme_or_help() -> None:
-    assert all(f"`{name}`" in README for name in registry.ADAPTERS["llms"])
+    for kind in ("llms", "embedders", "stores", "lexical", "rerankers"):
+        assert all(f"`{name}`" in README for name in registry.ADAPTERS[kind]), kind
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert all(re.search(rf"^{target}:.*## ", makefile, re.MULTILINE) for target in phony.split())

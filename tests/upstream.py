@@ -12,7 +12,7 @@ import re
 from collections import Counter, deque
 from typing import Any
 
-from tests import upstream_faults
+from tests import upstream_faults, upstream_vectors
 from tests.upstream_replies import Pace, Reply, good, whole
 
 MODEL = "scripted-1"
@@ -48,6 +48,10 @@ class Upstream:
         request = json.loads(await reader.readexactly(int(length[1]) if length else 0))
         self.counters["calls"] += 1
         self.log.append({"path": path, "head": head, "request": request})
+        if path.endswith(("/embeddings", "/rerank")):
+            status, body = upstream_vectors.answer(path, request)
+            await self.tell(body, writer, status)
+            return True
         reply = Reply(writer, request, self.pace)
         fault = FAULT.search(reply.question)
         if fault is None:
@@ -57,9 +61,9 @@ class Upstream:
         await upstream_faults.FAULTS[fault[1]](reply, fault[2] or "")
         return False
 
-    async def tell(self, facts: Any, writer: asyncio.StreamWriter) -> None:
+    async def tell(self, facts: Any, writer: asyncio.StreamWriter, status: int = 200) -> None:
         body = json.dumps(facts).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
 
@@ -70,8 +74,9 @@ async def main() -> None:
     parser.add_argument("--first", type=float, default=0.0, help="seconds before the first token")
     parser.add_argument("--interval", type=float, default=0.0, help="seconds between tokens")
     parser.add_argument("--tokens", type=int, default=0, help="tokens at least")
+    parser.add_argument("--script", default="", help="a JSON file with the answers to some questions, read each time")
     options = parser.parse_args()
-    upstream = Upstream(Pace(options.first, options.interval, options.tokens))
+    upstream = Upstream(Pace(options.first, options.interval, options.tokens, options.script))
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", options.port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:

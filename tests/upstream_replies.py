@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 
@@ -44,7 +45,8 @@ class Reply:
         await self.event(choices=[], usage={"prompt_tokens": prompt, "completion_tokens": len(self.tokens())})
 
     def tokens(self) -> list[str]:
-        words = re.findall(r"\s*\S+", "You said: " + self.question)
+        asked = self.question.rsplit("</passage>\n\n", 1)[-1]
+        words = re.findall(r"\s*\S+", self.pace.answers().get(asked, "You said: " + self.question))
         return words + [f" w{n}" for n in range(len(words), self.pace.tokens)]
 
     async def error(self, status: int, code: str | None = None, param: str | None = None, extra: str = "") -> None:
@@ -57,8 +59,12 @@ class Reply:
 class Pace:
     """How fast a good answer comes, in seconds and tokens."""
 
-    def __init__(self, first: float, interval: float, tokens: int) -> None:
-        self.first, self.interval, self.tokens = first, interval, tokens
+    def __init__(self, first: float, interval: float, tokens: int, script: str = "") -> None:
+        self.first, self.interval, self.tokens, self.script = first, interval, tokens, script
+
+    def answers(self) -> dict[str, str]:
+        path = Path(self.script)
+        return json.loads(path.read_text()) if self.script and path.exists() else {}
 
 
 async def good(reply: Reply, finish: str = "stop") -> None:

@@ -3,14 +3,33 @@
 from flask import Flask
 
 from ..extensions import api
-from . import auth, chat, completions, docs, exchange, health, history, limits, models, problems
+from . import (
+    auth,
+    chat,
+    collections,
+    completions,
+    docs,
+    documents,
+    embeddings,
+    exchange,
+    health,
+    history,
+    limits,
+    models,
+    problems,
+    search,
+)
 
 BLUEPRINTS = (
     auth.blueprint,
     chat.blueprint,
     history.blueprint,
+    collections.blueprint,
+    documents.blueprint,
+    search.blueprint,
     completions.blueprint,
     models.blueprint,
+    embeddings.blueprint,
     health.blueprint,
 )
 

@@ -54,7 +54,7 @@ def parse(data: bytes) -> dict[str, Any]:
         raise MalformedBody("The body is not valid JSON in UTF-8.") from error
     if not isinstance(value, dict):
         raise MalformedBody("The body must be a JSON object.")
-    _check(value)
+    check_texts(value)
     return value
 
 
@@ -86,8 +86,8 @@ def _finite(text: str) -> float:
     return number
 
 
-def _check(value: Any) -> None:
-    """Look at every string and the depth, without recursion."""
+def check_texts(value: Any) -> None:
+    """Look at every string and the depth, without recursion; raises MalformedBody for what nobody can store."""
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()

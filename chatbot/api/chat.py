@@ -8,7 +8,8 @@ from flask import Response, g, request, url_for
 
 from ..errors import InvalidInput, TurnFailed
 from ..schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
-from ..services import chat, feedback, turns
+from ..schemas.knowledge import TraceSchema
+from ..services import chat, feedback, grounding, turns
 from ..services.chat import OpenedTurn
 from . import caller, idempotency, limits, problems, sse
 from .blueprint import Blueprint
@@ -60,6 +61,15 @@ def get_events(turn_id: UUID) -> Response:
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     reader = sse.Reader(caller.current(), turn_id)
     return sse.response(chain([sse.opened(turn)] if offset is None else [], reader.frames(offset or 0)))
+
+
+@blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
+@caller.required
+@problems.document(404, 503)
+@blueprint.response(200, TraceSchema)
+def get_trace(turn_id: UUID) -> dict[str, Any]:
+    """Show why a turn was answered as it was."""
+    return grounding.get_trace(caller.current(), turn_id)
 
 
 @blueprint.route("/<uuid:turn_id>/cancel/", methods=["POST"])

@@ -25,9 +25,11 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 @blueprint.response(200, CompletionSchema)
 def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
-    who, key, (question, brief) = caller.current(), idempotency.key(wanted), completions.brief(wanted)
-    listed = bool(wanted["store"])
-    opened = turns.open_and_start(who, lambda: chat.open_turn(who, question, key=key, listed=listed), key, brief)
+    who, key, listed = caller.current(), idempotency.key(wanted), bool(wanted["store"])
+    question, ids, brief = completions.brief(who, wanted)
+    opened = turns.open_and_start(
+        who, lambda: chat.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, brief
+    )
     if isinstance(opened, OpenedTurn):
         turn_id, turn = opened.id, opened.shown()
     else:

@@ -17,6 +17,4 @@ blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", descr
 @blueprint.response(200, HistorySchema)
 def list_turns(query: dict[str, Any]) -> dict[str, Any]:
     """List the caller's turns by time, a page at a time."""
-    cursor = query.pop("cursor", None)
-    items, last = history.page(caller.current(), after=paging.decode(cursor) if cursor else None, **query)
-    return {"items": items, "next_cursor": paging.encode(last) if last else None}
+    return paging.page(history.page, query, caller.current())

@@ -17,7 +17,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="
 @blueprint.response(200, ModelsSchema)
 def list_models() -> dict[str, Any]:
     """List the models that may be asked."""
-    return {"data": [{"id": name} for name in completions.models()]}
+    return {"data": [{"id": name} for name in completions.models(caller.current())]}
 
 
 @blueprint.route("/<path:name>", methods=["GET"])
@@ -27,4 +27,4 @@ def list_models() -> dict[str, Any]:
 @blueprint.response(200, ModelSchema)
 def get_model(name: str) -> dict[str, Any]:
     """Show one model."""
-    return {"id": completions.require_model(name)}
+    return {"id": completions.require_model(caller.current(), name)}

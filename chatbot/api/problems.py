@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
 from ..errors import ChatbotError, InvalidInput
-from ..rag.errors import LLMError
+from ..rag.errors import DocumentError, LLMError
 from ..schemas import problem
 from ..schemas.problem import Problem, ProblemSchema
 from . import openai_errors
@@ -26,6 +26,7 @@ def init_app(app: Flask) -> None:
     """Render every error of an application."""
     app.register_error_handler(ChatbotError, _from_known)
     app.register_error_handler(LLMError, _from_known)
+    app.register_error_handler(DocumentError, _from_known)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(Exception, _from_unforeseen)
 
@@ -74,7 +75,7 @@ def _documented(status: int) -> dict[str, Any]:
     return {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": ProblemSchema}}}
 
 
-def _from_known(error: ChatbotError | LLMError) -> Response:
+def _from_known(error: ChatbotError | LLMError | DocumentError) -> Response:
     facts = problem.of(error)
     headers = {}
     if facts.status == 503 or error.retry_after is not None:

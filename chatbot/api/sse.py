@@ -11,7 +11,7 @@ from marshmallow import Schema
 
 from ..errors import ChatbotError, DatabaseBusy, DatabaseUnavailable
 from ..schemas import problem
-from ..schemas.chat import TurnSchema
+from ..schemas.chat import CandidatesSchema, TurnSchema
 from ..services import identity, turns
 from ..services.identity import Caller
 from . import problems
@@ -29,6 +29,7 @@ HEARTBEAT = b": all is well\n\n"
 FAILED = {"failed", "interrupted"}
 
 _turns = TurnSchema()
+_candidates = CandidatesSchema()
 
 
 def response(frames: Iterator[bytes]) -> Response:
@@ -52,12 +53,19 @@ def opened(turn: dict[str, Any]) -> bytes:
     return event(b"turn", _turns.dump(turn), 0)
 
 
+def require_open(caller: Caller) -> None:
+    """Raise Unauthenticated when the session has ended; a database that cannot say so ends no stream."""
+    with suppress(DatabaseBusy, DatabaseUnavailable):
+        identity.require_open(caller)
+
+
 class Reader:
     """Who reads a turn: made while the request is there, used when it is gone."""
 
     def __init__(self, caller: Caller, turn_id: Any) -> None:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
-        self._caller, self._turn_id = caller, turn_id
+        self._caller, self._turn_id, self._told = caller, turn_id, False
+        self._text = turns.text_of(turn_id)
         self._address, self._request_id = g.get("instance", ""), g.get("request_id", "")
 
     def frames(self, offset: int, opened: bytes = b"") -> Iterator[bytes]:
@@ -66,12 +74,18 @@ class Reader:
         for news in self.news(offset):
             if isinstance(news, str):
                 start, position = position, position + len(news)
-                yield opened + event(b"delta", {"offset": start, "text": news}, position)
+                yield opened + self._candidates(start) + event(b"delta", {"offset": start, "text": news}, position)
             elif news is None:
                 yield opened + HEARTBEAT
             else:
-                yield opened + self._last(news, position)
+                yield opened + self._candidates(position) + self._last(news, position)
             opened = b""
+
+    def _candidates(self, position: int) -> bytes:
+        """Return the event that tells the passages, once, in front of the first text."""
+        told, self._told = self._told or position > 0, True
+        found = None if told else self._text and self._text.candidates
+        return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
 
     def news(self, offset: int) -> Iterator[str | dict[str, Any] | ChatbotError | None]:
         """Follow the turn while the caller's session is open; an error is the last news."""
@@ -88,9 +102,8 @@ class Reader:
             yield error
 
     def _check_session(self) -> None:
-        """Raise Unauthenticated when the session has ended; a database that cannot say so ends no stream."""
-        with self._app.app_context(), suppress(DatabaseBusy, DatabaseUnavailable):
-            identity.require_open(self._caller)
+        with self._app.app_context():
+            require_open(self._caller)
 
     def problem(self, news: dict[str, Any] | ChatbotError) -> dict[str, Any] | None:
         """Return the problem document of the last news, or None for a turn that has its answer."""

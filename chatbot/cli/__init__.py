@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from . import history, users
+from . import history, knowledge, users
 
 
 def init_app(app: Flask) -> None:
     """Register every command."""
     app.cli.add_command(users.group)
     app.cli.add_command(history.group)
+    app.cli.add_command(knowledge.group)

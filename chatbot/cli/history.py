@@ -8,14 +8,9 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from ..services import retention
-from .outcome import told
+from .outcome import told, watched
 
 group = AppGroup("history", help="What is kept of the conversations.")
-
-
-def watched() -> bool:
-    """Tell whether a person looks at standard error."""
-    return sys.stderr.isatty()
 
 
 @group.command("purge")

@@ -1,5 +1,6 @@
 """How a command ends: with one line, and with exit code 0 only when all was done."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,11 @@ import click
 
 from ..errors import ChatbotError, InvalidInput
 from ..services import single_writer
+
+
+def watched() -> bool:
+    """Tell whether a person looks at standard error."""
+    return sys.stderr.isatty()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 
 from ..extensions import scheduler
-from . import purge, upkeep
+from . import knowledge, purge, upkeep
 
 LATE = {"misfire_grace_time": None, "coalesce": True}  # a worker that was stopped runs what it missed once, late
 FIRST_LOOK = 5  # seconds after the start
@@ -15,6 +15,7 @@ EVERY_LOOK = 600  # seconds between two looks whether the purge is due
 def start(app: Flask) -> None:
     """Schedule all jobs and start; they run in greenlets of this process, each at most once at a time."""
     upkeep.start(app)
+    knowledge.start(app)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing
     scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK, next_run_time=soon, **LATE)
     scheduler.start()

@@ -36,6 +36,7 @@ def prepare(app: Flask) -> str:
 
 def _warm_up() -> str:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
+    wiring.require_adapters()
     try:
         wiring.llm()
     except UnknownAdapter:

@@ -2,6 +2,37 @@
 
 from .auth import Session, User
 from .chat import ChatMessage, Conversation, Feedback, IdempotencyKey, TurnLogPiece
+from .knowledge import (
+    Chunk,
+    ChunkVector,
+    Collection,
+    CollectionMember,
+    Document,
+    DocumentFact,
+    DocumentPiece,
+    EmbeddingSpace,
+    KnowledgeChange,
+    TurnTrace,
+)
 from .lease import Lease
 
-__all__ = ["ChatMessage", "Conversation", "Feedback", "IdempotencyKey", "Lease", "Session", "TurnLogPiece", "User"]
+__all__ = [
+    "ChatMessage",
+    "Chunk",
+    "ChunkVector",
+    "Collection",
+    "CollectionMember",
+    "Conversation",
+    "Document",
+    "DocumentFact",
+    "DocumentPiece",
+    "EmbeddingSpace",
+    "Feedback",
+    "IdempotencyKey",
+    "KnowledgeChange",
+    "Lease",
+    "Session",
+    "TurnLogPiece",
+    "TurnTrace",
+    "User",
+]

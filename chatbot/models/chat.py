@@ -1,5 +1,6 @@
 """What was said: conversations and their turns."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -71,6 +72,12 @@ class ChatMessage(Model):
     lease_token: Mapped[UUID | None]
     lease_expires_at: Mapped[Time | None]
     cancel_requested_at: Mapped[Time | None]
+    asked: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON(none_as_null=True)
+    )  # how passages are to be looked for
+    retrieval_query: Mapped[str | None] = mapped_column(sa.Text)
+    citations: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    grounded: Mapped[float | None]
 
 
 class TurnLogPiece(Model):
@@ -95,7 +102,7 @@ class Feedback(Model):
 
 
 class IdempotencyKey(Model):
-    """A key under which a user asked for something, what was asked, and the turn that came of it."""
+    """A key under which a user asked for something, what was asked, and the turn or other thing that came of it."""
 
     __tablename__ = "idempotency_keys"
 
@@ -103,5 +110,6 @@ class IdempotencyKey(Model):
     route: Mapped[str] = mapped_column(sa.String(80), primary_key=True)
     key: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
     body_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
-    turn_id: Mapped[UUID] = mapped_column(sa.ForeignKey(ChatMessage.id, ondelete="CASCADE"), index=True)
+    turn_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey(ChatMessage.id, ondelete="CASCADE"), index=True)
+    thing_id: Mapped[UUID | None]
     created_at: Mapped[Time] = mapped_column(default=now, index=True)

@@ -64,3 +64,63 @@ class UnknownAdapter(LLMError):
 
 class MissingLibrary(LLMError):
     """The adapter's library is not installed; the text has the pip line."""
+
+
+class EmbedderError(LLMError):
+    """The embedder did not give vectors."""
+
+
+class RerankerError(LLMError):
+    """The reranker did not judge."""
+
+
+class DocumentError(Exception):
+    """A document that cannot be taken in; the text is for its owner."""
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.retry_after: float | None = None
+
+
+class UnreadableDocument(DocumentError):
+    """What is in the file cannot be read as what it is."""
+
+
+class UnsupportedType(DocumentError):
+    """No loader reads files of this type."""
+
+
+class TypeMismatch(DocumentError):
+    """A file is not what its name says."""
+
+
+class ParserCrashed(DocumentError):
+    """The process that reads documents ended over this one, or needed too much memory."""
+
+
+class ParserTimeout(DocumentError):
+    """The process that reads documents took too long over this one."""
+
+
+class AddressRefused(DocumentError):
+    """A document's address may not be fetched, or could not be.
+
+    All reasons have this one sentence: answers that differ would tell the caller what there is in our network. The
+    cause (`__cause__`) says more and is for the log alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("This address cannot be fetched.")
+
+
+class IndexFailed(Exception):
+    """A search index cannot be used."""
+
+
+class IndexLocked(IndexFailed):
+    """Another process writes this index; here it can only be read."""
+
+
+class IndexBroken(IndexFailed):
+    """The index cannot be read, or is of another version: it has to be built anew from the tables."""

@@ -1,9 +1,12 @@
 """What the pipeline needs from the outside. An adapter is one file that satisfies one of these."""
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from .types import Ask, Finish
+from .types import Ask, Finish, Hit, Indexed, Parsed
+
+if TYPE_CHECKING:
+    from .types import Ids, Vectors
 
 
 class LLM(Protocol):
@@ -13,3 +16,67 @@ class LLM(Protocol):
 
     def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raise an `errors.LLMError` when it cannot."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors; made from `types.EmbedderOptions`."""
+
+    space: str  # names model and dimension: vectors of two spaces cannot be compared
+    weight: float  # of the lexical side beside this embedder, 0 to 1
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """Return one vector of length 1 for each text; raise an `errors.EmbedderError` when it cannot."""
+
+
+class VectorStore(Protocol):
+    """The nearest vectors of a collection. What it holds is a copy: the tables are the truth."""
+
+    def count(self, collection: str) -> int | None:
+        """Return how many vectors of a collection it holds, or None when it does not know (any more) the collection."""
+
+    def open(self, collection: str, count: int, dimension: int) -> None:
+        """Hold nothing of a collection (any more), and be ready for about so many vectors of it."""
+
+    def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
+        """Let some vectors of a collection go, and hold others besides."""
+
+    def search(self, collection: str, vector: "Vectors", k: int, among: "Ids | None" = None) -> list[Hit]:
+        """Return the up to k nearest chunks by cosine, the nearest first; only of `among` where that is given."""
+
+    def forget(self, collection: str) -> None:
+        """Let a collection go."""
+
+
+class LexicalIndex(Protocol):
+    """Chunks by their words (BM25); made from a folder. What it holds is a copy, like a store's."""
+
+    def add(self, items: Iterable[Indexed]) -> None:
+        """Add chunks; raise `errors.IndexLocked` while another process writes. As all below, from `commit` on."""
+
+    def remove(self, field: Literal["document", "collection"], ids: Iterable[str]) -> None:
+        """Remove all chunks that these documents or collections have by now."""
+
+    def commit(self) -> None:
+        """Let all processes find what was added, and no longer what was removed."""
+
+    def search(
+        self, query: str, collections: Sequence[str], k: int, documents: Sequence[str] | None = None
+    ) -> list[Hit]:
+        """Return the up to k best chunks of these collections; only of `documents` where those are given."""
+
+    def ceiling(self, query: str) -> float:
+        """Return the score of a chunk that holds each word of the query: what a hit has of it tells how it fits."""
+
+
+class Loader(Protocol):
+    """Reads one format; made without arguments, in the parsers' process."""
+
+    def load(self, data: bytes) -> Parsed:
+        """Return a file's text; raise `errors.UnreadableDocument` with a sentence for its owner."""
+
+
+class Reranker(Protocol):
+    """Judges passages anew; made from `types.EmbedderOptions`."""
+
+    def rank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Return one relevance for each text, 0 to 1; raise an `errors.RerankerError` when it cannot."""

@@ -1,6 +1,6 @@
 """Names of adapters. One line each; the module is imported on first use.
 
-Other packages add theirs by an entry point in the group `chatbot.llms`.
+Other packages add theirs by an entry point in the group `chatbot.llms`, `chatbot.embedders` and so on.
 """
 
 from importlib import import_module
@@ -9,16 +9,41 @@ from typing import Any
 
 from .errors import MissingLibrary, UnknownAdapter
 
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 ADAPTERS: dict[str, dict[str, str]] = {
     "llms": {
         "openai": "chatbot.rag.llms.openai:OpenAILLM",
         "memory": "chatbot.rag.llms.memory:MemoryLLM",
     },
+    "embedders": {
+        "wordllama": "chatbot.rag.embedders.wordllama:WordLlamaEmbedder",
+        "openai": "chatbot.rag.embedders.openai:OpenAIEmbedder",
+        "sentence-transformers": "chatbot.rag.embedders.sentence_transformers:SentenceTransformersEmbedder",
+        "memory": "chatbot.rag.embedders.memory:MemoryEmbedder",
+    },
+    "stores": {
+        "faiss": "chatbot.rag.stores.faiss:FaissStore",
+        "memory": "chatbot.rag.stores.memory:MemoryStore",
+    },
+    "lexical": {
+        "tantivy": "chatbot.rag.lexical.tantivy:TantivyIndex",
+    },
+    "rerankers": {
+        "http": "chatbot.rag.rerankers.http:HttpReranker",
+    },
+    "loaders": {
+        "text/plain": "chatbot.rag.loaders.text:TextLoader",
+        "text/markdown": "chatbot.rag.loaders.markdown:MarkdownLoader",
+        "text/html": "chatbot.rag.loaders.html:HtmlLoader",
+        "text/csv": "chatbot.rag.loaders.csv:CsvLoader",
+        "application/pdf": "chatbot.rag.loaders.pdf:PdfLoader",
+        DOCX: "chatbot.rag.loaders.docx:DocxLoader",
+    },
 }
 
 
 def names(kind: str) -> list[str]:
-    """List the adapters of a kind (`llms`), ours first."""
+    """List the adapters of a kind (`llms`, `stores` ...), ours first."""
     return [*ADAPTERS[kind], *(point.name for point in entry_points(group=f"chatbot.{kind}"))]
 
 

@@ -1,10 +1,18 @@
-"""The values that go in and out of ports."""
+"""The values that go in and out of ports. Offsets in texts are in Unicode code points."""
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors: TypeAlias = NDArray[np.float32]  # one row a text, each of length 1
+    Ids: TypeAlias = NDArray[np.int64]
+
+Hit = tuple[int, float]  # a chunk's id and its score, the higher the better
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter"]
 
@@ -15,14 +23,6 @@ class Message:
 
     role: Role
     content: str
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of a document that the answer may rest on."""
-
-    title: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,18 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Prompted:
-    """What a model is being asked, and how its tokens are counted."""
+    """What a model is being asked, and how its tokens are counted.
+
+    `query` is what was searched for, None where nothing was; `passages` are those in the prompt, in the order of their
+    markers; `tokens` are those of each part of the prompt.
+    """
 
     messages: Sequence[Message] = ()
     model: str | None = None
     count: Callable[[str], int] = len
+    query: str | None = None
+    passages: Sequence["Passage"] = ()
+    tokens: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,8 @@ class Question:
 
     `verbatim` is a whole prompt that a caller brings along; then nothing is added and nothing left out. `model` is
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
-    reads on (seconds), so that many streams cost less.
+    reads on (seconds), so that many streams cost less. `retrieve` finds passages for a query and a second wording of
+    it, best first; `strict` wants no answer without them. `tries` takes in how each model that was asked began.
     """
 
     text: str
@@ -111,6 +119,18 @@ class Question:
     abort: Abort = field(default_factory=Abort)
     model: str = ""
     pause: Callable[[], float] = float
+    retrieve: "Callable[[str, str], Sequence[Passage]] | None" = None
+    strict: bool = False
+    tries: list["Try"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """How a model that was asked began: with text, or with an error (the name of its class), after so many seconds."""
+
+    model: str
+    error: str | None
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +138,7 @@ class Ask:
     """What a model is asked: the messages, what this caller wants of the answer, and how to end it early.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
-    the one of the name `model` is asked first; `pause` is as in Question.
+    the one of the name `model` is asked first; `pause` and `tries` are as in Question.
     """
 
     messages: Sequence[Message]
@@ -126,3 +146,100 @@ class Ask:
     abort: Abort = field(default_factory=Abort)
     model: str = ""
     pause: Callable[[], float] = float
+    tries: list[Try] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What a loader made of a file.
+
+    `text` has line feeds for newlines, and headings, lists, tables and code in Markdown's notation where the format has
+    them; `pages` are the offsets at which page 1, 2, 3 ... begins, none where the format has no pages.
+    """
+
+    text: str
+    title: str | None = None
+    pages: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A part of a document's text, with the path of headings that it stands under and the page it begins on."""
+
+    start: int
+    end: int
+    headings: tuple[str, ...] = ()
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What an index of words is told of a chunk."""
+
+    chunk_id: int
+    collection_id: str
+    document_id: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that was found for a question; `start` is the offset of its text in the document's."""
+
+    document_id: str
+    document_version: int
+    title: str
+    text: str
+    start: int
+    page: int | None = None
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage's part that an answer rests on.
+
+    `quote` is the document's text from `start` to `end`; `answer_spans` are the parts of the answer that it supports;
+    `marker` is the number that the model wrote, or None where we found the passage ourselves.
+    """
+
+    marker: int | None
+    passage: Passage
+    start: int
+    end: int
+    quote: str
+    score: float
+    supported: bool
+    answer_spans: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderOptions:
+    """What an adapter of an embedder is made from; deadlines in seconds."""
+
+    model: str = ""
+    api_key: str | None = None
+    base_url: str | None = None
+    timeout: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """What an adapter of a vector store is made from: bytes searched exactly, and bytes kept in memory in all."""
+
+    exact_bytes: int = 500 << 20
+    most_bytes: int = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ParserLimits:
+    """What reading one document may take: bytes of address space, seconds of processor, seconds by the clock.
+
+    After `documents` of them the process that reads is replaced.
+    """
+
+    memory: int = 512 * 2**20
+    cpu: int = 60
+    wall: float = 120.0
+    documents: int = 50

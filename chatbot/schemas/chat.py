@@ -11,6 +11,8 @@ from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
 LONGEST_COMMENT = 4_000
+MOST_COLLECTIONS = 50
+GROUNDINGS = ["auto", "strict", "off"]
 STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
 STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
 
@@ -31,6 +33,15 @@ class MessageSchema(Schema):
     )
     conversation_id = fields.UUID()
     stream = TrueOrFalse(metadata=STREAM)
+    collection_ids = fields.List(
+        fields.UUID(),
+        validate=Length(1, MOST_COLLECTIONS),
+        metadata={"description": "Look for passages in these only; without it, in all that the caller may read."},
+    )
+    grounding = fields.String(
+        validate=OneOf(GROUNDINGS),
+        metadata={"description": "`strict` refuses where nothing relevant is found, `off` looks for nothing."},
+    )
 
 
 class AgainSchema(Schema):
@@ -53,6 +64,29 @@ class UsageSchema(Schema):
     completion_tokens = fields.Integer(required=True, allow_none=True)
 
 
+class CitationSchema(Schema):
+    """A part of a document that an answer rests on; offsets are code points of the document's text."""
+
+    marker = fields.Integer(required=True, allow_none=True, metadata={"description": "null: found by alignment"})
+    document_id = fields.UUID(required=True)
+    document_version = fields.Integer(required=True)
+    title = fields.String(required=True)
+    page = fields.Integer(required=True, allow_none=True)
+    start = fields.Integer(required=True)
+    end = fields.Integer(required=True)
+    quote = fields.String(required=True, metadata={"description": "Empty when the document may not be read any more."})
+    score = fields.Float(required=True)
+    supported = fields.Boolean(required=True)
+    stale = fields.Boolean(required=True, metadata={"description": "Another version is searched by now."})
+    answer_spans = fields.List(fields.List(fields.Integer()), required=True)
+
+
+class CandidatesSchema(Schema):
+    """The passages that an answer may rest on, in the order of their markers."""
+
+    items = fields.List(fields.Nested(CitationSchema), required=True)
+
+
 class TurnSchema(Schema):
     """A message and its answer."""
 
@@ -65,16 +99,16 @@ class TurnSchema(Schema):
     completed_at = Moment(required=True, allow_none=True)
     model = fields.String(required=True, allow_none=True)
     usage = fields.Nested(UsageSchema, required=True)
-    citations = fields.List(fields.Dict(), required=True, dump_default=list)
-    grounded = fields.Float(required=True, allow_none=True, dump_default=None)
-    retrieval_query = fields.String(required=True, allow_none=True, dump_default=None)
+    citations = fields.List(fields.Nested(CitationSchema), required=True)
+    grounded = fields.Float(required=True, allow_none=True)
+    retrieval_query = fields.String(required=True, allow_none=True)
     error = fields.Nested(TurnErrorSchema)
     siblings = fields.List(fields.UUID(), required=True, dump_default=list)
 
     @pre_dump
     def nest(self, full: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Group what the row keeps flat; the error's name becomes what the table says of it."""
-        turn = {**full, "usage": full}
+        turn = {**full, "usage": full, "citations": full["citations"] or []}
         if turn.pop("error") is not None or turn["status"] == "interrupted":
             turn["error"] = problem.of_turn(full)
         return turn

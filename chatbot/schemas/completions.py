@@ -10,6 +10,7 @@ from .fields import NO_NUL, TrueOrFalse
 
 MOST_MESSAGES = 2_000
 MOST_STOPS = 4
+MOST_TEXTS = 256
 ROLES = ["system", "developer", "user", "assistant"]
 FINISH = {"completed": "stop", "truncated": "length", "filtered": "content_filter"}
 
@@ -131,3 +132,44 @@ class OpenAIErrorSchema(Schema):
         ),
         required=True,
     )
+
+
+class Texts(fields.Field[list[str]]):
+    """One text or some."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
+        texts = [value] if isinstance(value, str) else value
+        if isinstance(texts, list) and 0 < len(texts) <= MOST_TEXTS and all(map(_is_short, texts)):
+            return texts
+        raise ValidationError(f"Must be a text, or 1 to {MOST_TEXTS} texts, of 1 to {LONGEST_MESSAGE} characters.")
+
+
+def _is_short(text: Any) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= LONGEST_MESSAGE
+
+
+class EmbeddingRequestSchema(Schema):
+    """Texts whose vectors are wanted."""
+
+    model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
+    input = Texts(
+        required=True,
+        metadata={
+            "oneOf": [
+                {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, **NO_NUL},
+                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_TEXTS},
+            ]
+        },
+    )
+    encoding_format = fields.String(load_default="float", validate=OneOf(["float", "base64"]))
+    dimensions = fields.Integer(strict=True, metadata={"description": "Accepted and not used."})
+    user = fields.String(metadata={"description": "Accepted and not used."} | NO_NUL)
+
+
+class EmbeddingsSchema(Schema):
+    """Vectors in the order of their texts."""
+
+    object = fields.String(required=True)
+    data = fields.List(fields.Dict(), required=True)
+    model = fields.String(required=True)
+    usage = fields.Dict(required=True)

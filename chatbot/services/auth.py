@@ -152,6 +152,16 @@ def disable(email: str) -> dict[str, Any]:
         return _user(connection, user_id)
 
 
+def caller_of(email: str) -> Caller:
+    """Return the account with this e-mail address as a caller, for an operator who acts for it; raises NotFound."""
+    with read() as connection:
+        statement = sa.select(User.id, User.role).where(User.email_key == folded(email), User.disabled_at.is_(None))
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no account with the e-mail address {email}.")
+    return Caller(row.id, UUID(int=0), row.role)
+
+
 def enable(email: str) -> dict[str, Any]:
     """Open an account again; its old sessions stay ended. Raises NotFound."""
     with write("enable") as connection:

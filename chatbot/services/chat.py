@@ -1,6 +1,7 @@
 """A turn's life in the database: opened before the model is called, closed exactly once."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,14 +10,24 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
-from ..models import ChatMessage, Conversation, TurnLogPiece
+from ..models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
 from ..models.chat import RUNNING
 from ..models.columns import now, uuid7
-from . import idempotency
+from . import idempotency, retrieval
 from .identity import Caller
 from .transactions import read, write
 
 LEASE = timedelta(seconds=15)
+UNKNOWN = (
+    "error",
+    "completed_at",
+    "model",
+    "prompt_tokens",
+    "completion_tokens",
+    "retrieval_query",
+    "citations",
+    "grounded",
+)
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 # Each chat runs these: made once, because making a statement costs more than running it.
@@ -41,11 +52,12 @@ class OpenedTurn:
     lease_token: UUID
     sequence: int = 1
     siblings: tuple[UUID, ...] = ()
+    asked: dict[str, Any] | None = None  # how passages are to be looked for, where that was said
 
     def shown(self) -> dict[str, Any]:
         """Return what the turn shows as it was opened."""
         names = ("id", "conversation_id", "user_message", "created_at", "siblings")
-        unknown = dict.fromkeys(("error", "completed_at", "model", "prompt_tokens", "completion_tokens"))
+        unknown = dict.fromkeys(UNKNOWN)
         return {name: getattr(self, name) for name in names} | unknown | {"status": "pending", "bot_response": ""}
 
 
@@ -59,6 +71,12 @@ class Outcome:
     model: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    retrieval_query: str | None = None
+    citations: list[dict[str, Any]] | None = None
+    grounded: float | None = None
+
+
+OUTCOME = tuple(one.name for one in fields(Outcome))
 
 
 def open_turn(
@@ -66,15 +84,19 @@ def open_turn(
     message: str,
     conversation_id: UUID | None = None,
     *,
+    collection_ids: Sequence[UUID] | None = None,
+    grounding: str = "auto",
     key: idempotency.Key | None = None,
     listed: bool = True,
 ) -> OpenedTurn | UUID:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
-    Returns the id of the turn that the key opened before, when that is to be joined or told again.
-    Raises NotFound for a conversation that is absent or somebody else's, ConversationBusy, IdempotencyKeyReused,
-    NotTheLastTurn.
+    Passages are looked for in the named collections, or in all that the caller may read. Returns the id of the turn
+    that the key opened before, when that is to be joined or told again.
+    Raises NotFound for a conversation or collection that is absent or somebody else's, ConversationBusy,
+    IdempotencyKeyReused, NotTheLastTurn.
     """
+    asked = _asked(caller, collection_ids, grounding)
     try:
         with write("open_turn") as connection:
             known = idempotency.find(connection, caller, key) if key else None
@@ -83,7 +105,7 @@ def open_turn(
             moment, home = now(), conversation_id or uuid7()
             next_turn = _next_in_conversation if conversation_id else _first_in_conversation
             sequence = next_turn(connection, caller, home, moment)
-            turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence)
+            turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
             _insert(connection, caller, turn, listed=listed)
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
@@ -125,12 +147,14 @@ def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
         return idempotency.find(connection, caller, key)
 
 
-def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False) -> dict[str, Any]:
-    """Write a turn's terminal state and return the turn; `logged` text is deleted with it.
+def close_turn(
+    turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
 
     Raises LeaseLost when it was closed by somebody else meanwhile.
     """
-    values = {**asdict(outcome), "completed_at": now()}
+    values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
     with write("close_turn") as connection:
         ended = connection.execute(CLOSE_TURN, {**values, **key, **RELEASED})
@@ -138,6 +162,8 @@ def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False) -> d
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
+        if trace is not None:
+            connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
     return turn.shown() | values
 
 
@@ -155,6 +181,7 @@ def _insert(
         "lease_expires_at": turn.created_at + LEASE,
         "listed": listed,
         "root_id": root_id,
+        "asked": turn.asked,
     }
     connection.execute(INSERT_TURN, values)
 
@@ -198,9 +225,19 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     siblings = connection.scalars(
         sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)
     )
-    turn = OpenedTurn(uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings))
+    turn = OpenedTurn(
+        uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
+    )
     _insert(connection, caller, turn, listed=old.listed, root_id=root)
     return turn
+
+
+def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:
+    """Return what is kept of how passages are to be looked for; raises NotFound for what the caller may not read."""
+    if collection_ids:
+        retrieval.searched(caller, collection_ids)
+        return {"collection_ids": [str(one) for one in collection_ids], "grounding": grounding}
+    return None if grounding == "auto" else {"grounding": grounding}
 
 
 def _again(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenedTurn | UUID:

@@ -1,38 +1,87 @@
-"""Prompts that a caller brings along whole, and the models that may be asked."""
+"""Prompts that a caller brings along whole, the models and collections that may be asked, and vectors of texts."""
 
+import base64
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
 
 from ..errors import ModelNotFound
+from ..models import Collection
+from ..rag import tokens
 from ..rag.types import Message, Role
 from . import wiring
+from .identity import Caller
+from .rights import may_read
 from .runner import Brief
+from .transactions import read
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
+COLLECTION = "collection:"
 
 
-def models() -> list[str]:
-    """Return the names of the models that may be asked, the first one first; raises ModelUnavailable."""
-    return wiring.model_names()
+def models(caller: Caller) -> list[str]:
+    """Return the names that may be asked; raises ModelUnavailable.
+
+    They are the models, the first one first, the embedder, and `collection:` with each collection that may be read.
+    """
+    return [*wiring.model_names(), wiring.embedder().space, *_collections(caller)]
 
 
-def require_model(name: str) -> str:
-    """Return the name of a model that may be asked; raises ModelNotFound, ModelUnavailable."""
-    if name not in models():
-        raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
-    return name
+def require_model(caller: Caller, name: str) -> str:
+    """Return a name that may be asked; raises ModelNotFound, ModelUnavailable."""
+    if name in wiring.model_names() or name == wiring.embedder().space or name in _collections(caller):
+        return name
+    raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
 
 
-def brief(wanted: dict[str, Any]) -> tuple[str, Brief]:
-    """Read a validated request; returns what the user said last, and what is to be asked.
+def brief(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | None, Brief]:
+    """Read a validated request; returns what the user said last, the collections to answer from, and what to ask.
 
     Raises ModelNotFound, ModelUnavailable.
     """
-    model = require_model(wanted["model"])
+    model, names = wanted["model"], wiring.model_names()
+    collection = _collections(caller).get(model) if model.startswith(COLLECTION) else None
+    if model not in names and collection is None:
+        raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
     messages = [Message(ROLES[one["role"]], one["content"]) for one in wanted["messages"]]
     parameters = {name: wanted[name] for name in PARAMETERS if wanted.get(name) is not None}
     most = wanted.get("max_completion_tokens") or wanted.get("max_tokens")
     if most:
         parameters["max_tokens"] = most
-    question = next(one.content for one in reversed(messages) if one.role == "user" and one.content.strip())
-    return question, Brief(messages, parameters, model)
+    last = next(
+        at for at in reversed(range(len(messages))) if messages[at].role == "user" and messages[at].content.strip()
+    )
+    if collection is None:
+        return messages[last].content, None, Brief(None, messages, parameters, model)
+    return messages[last].content, [collection], Brief(messages[:last], (), parameters, names[0])
+
+
+def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], int]:
+    """Return a vector for each text, and about how many tokens they took.
+
+    `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, and
+    `rag.errors.EmbedderError`.
+    """
+    embedder = wiring.embedder()
+    if model != embedder.space:
+        raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
+    vectors = embedder.embed(texts)
+    if encoding == "base64":
+        shown: list[Any] = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
+    else:
+        shown = [vector.tolist() for vector in vectors]
+    return shown, sum(map(tokens.estimate, texts))
+
+
+def _collections(caller: Caller) -> dict[str, UUID]:
+    """Return the readable collections by the name of their model; of the same name, by their ids."""
+    statement = sa.select(Collection.id, Collection.name).where(may_read(caller)).order_by(Collection.created_at)
+    found: dict[str, UUID] = {}
+    with read() as connection:
+        for row in connection.execute(statement):
+            name = f"{COLLECTION}{row.name}"
+            found[name if name not in found else f"{COLLECTION}{row.id}"] = row.id
+    return found

@@ -11,13 +11,14 @@ from ..errors import NotFound
 from ..models import ChatMessage, Conversation, TurnLogPiece
 from ..models.chat import RUNNING
 from ..rag.types import Message
+from . import grounding
 from .chat import OpenedTurn
 from .identity import Caller
 from .transactions import read
 
 Key = tuple[datetime, UUID]
 
-HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at"}
+HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
 FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
 SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
@@ -31,6 +32,7 @@ def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
         if not rows:
             raise NotFound("There is no such turn.")
         _add_siblings(connection, rows)
+        grounding.refresh(connection, caller, rows)
         if rows[0]["status"] in RUNNING:
             rows[0]["bot_response"] = logged_text(connection, turn_id)
     return rows[0]
@@ -73,6 +75,7 @@ def page(
         more = len(rows) > limit
         rows = rows[:limit]
         _add_siblings(connection, rows)
+        grounding.refresh(connection, caller, rows)
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
 
 

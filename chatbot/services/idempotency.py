@@ -32,8 +32,9 @@ class Key:
 
 
 def find(connection: sa.Connection, caller: Caller, key: Key) -> UUID | None:
-    """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
-    statement = sa.select(IdempotencyKey.body_hash, IdempotencyKey.turn_id, IdempotencyKey.created_at)
+    """Return the turn or thing that came of this key, or None; raises IdempotencyKeyReused for another body."""
+    made = sa.func.coalesce(IdempotencyKey.turn_id, IdempotencyKey.thing_id).label("made")
+    statement = sa.select(IdempotencyKey.body_hash, made, IdempotencyKey.created_at)
     row = connection.execute(statement.where(*_is(caller, key)).with_for_update()).one_or_none()
     if row is None:
         return None
@@ -42,14 +43,17 @@ def find(connection: sa.Connection, caller: Caller, key: Key) -> UUID | None:
         return None
     if row.body_hash != key.body_hash:
         raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
-    turn_id: UUID = row.turn_id
-    return turn_id
+    made_then: UUID = row.made
+    return made_then
 
 
-def keep(connection: sa.Connection, caller: Caller, key: Key, turn_id: UUID) -> None:
-    """Remember which turn this key opened."""
-    values = {"route": key.route, "key": key.key, "body_hash": key.body_hash, "turn_id": turn_id, "created_at": now()}
-    connection.execute(sa.insert(IdempotencyKey).values(user_id=caller.user_id, **values))
+def keep(
+    connection: sa.Connection, caller: Caller, key: Key, turn_id: UUID | None = None, *, thing_id: UUID | None = None
+) -> None:
+    """Remember which turn, or which other thing, came of this key."""
+    values = {"route": key.route, "key": key.key, "body_hash": key.body_hash, "created_at": now()}
+    made = {"turn_id": turn_id, "thing_id": thing_id}
+    connection.execute(sa.insert(IdempotencyKey).values(user_id=caller.user_id, **made, **values))
 
 
 def move(connection: sa.Connection, caller: Caller, key: Key, turn_id: UUID) -> None:

@@ -24,6 +24,7 @@ class Caller:
     role: str
 
 
+OPERATOR = Caller(UUID(int=0), UUID(int=0), "admin")  # whoever runs `flask` commands; has no account
 _sessions: TTLCache[UUID, Caller] = TTLCache(maxsize=100_000, ttl=SECONDS)
 _forgotten = 0  # how often `forget` was called
 

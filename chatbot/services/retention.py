@@ -9,7 +9,17 @@ import sqlalchemy as sa
 import structlog
 
 from ..errors import Busy, SuspiciousClock
-from ..models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece
+from ..models import (
+    ChatMessage,
+    Conversation,
+    Feedback,
+    IdempotencyKey,
+    KnowledgeChange,
+    Lease,
+    Session,
+    TurnLogPiece,
+    TurnTrace,
+)
 from ..models.columns import now
 from . import clock, idempotency, leases
 from .transactions import read, write
@@ -18,6 +28,7 @@ NAME = "purge"
 PERIOD = timedelta(days=1)
 LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
 BATCH = 500  # rows; a batch holds SQLite's lock for some milliseconds
+FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
 PAUSE = 0.02  # seconds in which writers come in between two batches
 
 log = structlog.get_logger(__name__)
@@ -70,7 +81,7 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
         return None
     cutoff, purged, completed = now() - older_than, Purged(), False
     try:
-        for delete in (_delete_turns, _delete_sessions, _delete_keys):
+        for delete in (_delete_turns, _delete_sessions, _delete_keys, _delete_changes):
             while True:
                 with write("purge") as connection:
                     leases.confirm(connection, held)
@@ -90,7 +101,7 @@ def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -
     oldest = sa.select(ChatMessage.id, ChatMessage.conversation_id).where(ChatMessage.created_at < cutoff)
     rows = connection.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
     ids = [row.id for row in rows]
-    for hanging in (TurnLogPiece, Feedback, IdempotencyKey):
+    for hanging in (TurnLogPiece, Feedback, IdempotencyKey, TurnTrace):
         connection.execute(sa.delete(hanging).where(hanging.turn_id.in_(ids)))
     connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_(ids)))
     emptied = sorted({row.conversation_id for row in rows})
@@ -112,6 +123,11 @@ def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged
 
 def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:
     old = IdempotencyKey.created_at < now() - idempotency.LIFETIME
-    rows = connection.execute(sa.select(IdempotencyKey.turn_id).where(old).limit(BATCH)).scalars().all()
-    connection.execute(sa.delete(IdempotencyKey).where(old, IdempotencyKey.turn_id.in_(rows)))
-    return len(rows)
+    name = sa.tuple_(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key)
+    oldest = sa.select(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key).where(old).limit(BATCH)
+    return connection.execute(sa.delete(IdempotencyKey).where(name.in_(oldest))).rowcount
+
+
+def _delete_changes(connection: sa.Connection, _: datetime, __: Purged) -> int:
+    old = sa.select(KnowledgeChange.id).where(KnowledgeChange.created_at < now() - FOLLOWED_FOR).limit(BATCH)
+    return connection.execute(sa.delete(KnowledgeChange).where(KnowledgeChange.id.in_(old))).rowcount

@@ -13,9 +13,11 @@ from flask import Flask
 from ..errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from ..rag import pipeline, prompt
 from ..rag.errors import LLMError, ModelUnavailable, UpstreamIncomplete
-from ..rag.types import Abort, Finish, Message, Prompted, Question
+from ..rag.types import Abort, Finish, Message, Prompted, Question, Try
 from . import chat, history, wiring
 from .chat import OpenedTurn, Outcome
+from .grounding import Grounding, candidate
+from .identity import Caller
 from .turn_log.port import TurnText
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
@@ -31,8 +33,9 @@ Stop = Literal["cancelled", "interrupted", "lost"]
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a caller brings along: a whole prompt, parameters of the answer, the model to ask first."""
+    """What a caller brings along: a whole prompt or what was said before, parameters, the model to ask first."""
 
+    said: Sequence[Message] | None = None
     verbatim: Sequence[Message] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
@@ -41,8 +44,11 @@ class Brief:
 class Running:
     """A turn that runs in this process: its text, what it was asked, how far it is saved, and how to stop it."""
 
-    def __init__(self, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
+    def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
         self.turn, self.text, self.brief = turn, text, brief
+        self.grounding = Grounding(caller, turn.asked)
+        self.tries: list[Try] = []
+        self.prompted = Prompted()
         self.abort = Abort()
         self.began: float | None = None  # when its first text came, in seconds of steady time
         self.saved = 0  # code points of the text that are in `turn_logs`
@@ -74,15 +80,13 @@ def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
 
 def _answered(running: Running) -> tuple[Outcome, float | None]:
     """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
-    started, prompted = time.monotonic(), Prompted()
+    started = time.monotonic()
     try:
         for piece in _pieces(running):
             if isinstance(piece, Finish):
-                text = running.text.since(0)
-                reason, model = STATUS[piece.reason], piece.model
-                return Outcome(reason, text, None, model, piece.prompt_tokens, piece.completion_tokens), None
+                return _finished(running, piece), None
             if isinstance(piece, Prompted):
-                prompted = piece
+                _begin(running, piece)
             else:
                 running.began = running.began or time.monotonic()
                 running.text.append(piece)
@@ -90,19 +94,36 @@ def _answered(running: Running) -> tuple[Outcome, float | None]:
                 break
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
-        text = running.text.since(0)
+        text, prompted = running.text.since(0), running.prompted
         if running.stopped is not None:
             status = "cancelled" if running.stopped == "cancelled" else "interrupted"
             # The server did not come to tell them.
             counts = prompt.tokens(prompted.messages, prompted.count), prompted.count(text)
-            return Outcome(status, text, None, prompted.model, *counts), None
+            return Outcome(status, text, None, prompted.model, *counts, prompted.query), None
         _log_failure(running, error, started)
-        return Outcome("failed", text, type(error).__name__), getattr(error, "retry_after", None)
+        failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompted.query)
+        return failed, getattr(error, "retry_after", None)
+
+
+def _begin(running: Running, prompted: Prompted) -> None:
+    """Remember what is asked; readers are told the passages before the first text."""
+    running.prompted = prompted
+    if prompted.query is not None:
+        running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompted.passages, 1)]
+
+
+def _finished(running: Running, finish: Finish) -> Outcome:
+    text, prompted = running.text.since(0), running.prompted
+    running.grounding.first_text = running.began
+    cited, grounded = running.grounding.cited(text, prompted.passages)
+    counts = finish.prompt_tokens, finish.completion_tokens
+    return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompted.query, cited or None, grounded)
 
 
 def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
-    brief = running.brief
-    said = () if brief.verbatim else history.before(running.turn)
+    brief, grounding = running.brief, running.grounding
+    said = brief.said if brief.said is not None else () if brief.verbatim else history.before(running.turn)
+    retrieves = not brief.verbatim and grounding.wanted()
     question = Question(
         running.turn.user_message,
         said,
@@ -111,6 +132,9 @@ def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
         running.abort,
         brief.model,
         partial(pause, running, wiring.running()),
+        grounding.retrieve if retrieves else None,
+        retrieves and grounding.mode == "strict",
+        running.tries,
     )
     llm = wiring.llm()
     with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
@@ -131,9 +155,12 @@ def pause(running: Running, beside: Mapping[Any, Any]) -> float:
 
 def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
+    retrieved = running.prompted.query is not None
+    trace = running.grounding.trace(running.prompted, running.tries) if retrieved else None
     for pause in (*PAUSES, None):
         try:
-            return chat.close_turn(running.turn, outcome, logged=running.logged) | {"retry_after": retry_after}
+            ended = chat.close_turn(running.turn, outcome, logged=running.logged, trace=trace)
+            return ended | {"retry_after": retry_after}
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))

@@ -35,12 +35,12 @@ class Slot:
     def __init__(self) -> None:
         self.used = False
 
-    def start(self, turn: OpenedTurn | UUID, brief: Brief = PLAIN) -> None:
+    def start(self, caller: Caller, turn: OpenedTurn | UUID, brief: Brief = PLAIN) -> None:
         """Let the runner answer an opened turn; it goes on whoever listens. One that is known already runs or ran."""
         if isinstance(turn, UUID):
             return
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
-        running = Running(turn, wiring.turn_log().open(turn.id), brief)
+        running = Running(caller, turn, wiring.turn_log().open(turn.id), brief)
         wiring.running()[turn.id] = running
         self.used = True
         facts = structlog.contextvars.get_contextvars()
@@ -58,7 +58,7 @@ def open_and_start(
     try:
         with slot() as reserved:
             opened = open_turn()
-            reserved.start(opened, brief)
+            reserved.start(caller, opened, brief)
             return opened
     except Busy:
         known = chat.known_turn(caller, key)
@@ -112,6 +112,11 @@ def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
     if text is None or not text.wait(0, seconds):
         return False, None
     return text.length > 0, None if text.length else text.ended
+
+
+def text_of(turn_id: UUID) -> TurnText | None:
+    """Return the text of a turn that runs in this process."""
+    return wiring.turn_log().find(turn_id)
 
 
 def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:

@@ -1,23 +1,29 @@
 """Which real things are used: the one place that joins settings with adapters."""
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from flask import current_app
 
 from ..rag import registry, tokens
-from ..rag.errors import ModelUnavailable
+from ..rag.errors import ModelUnavailable, UnknownAdapter
 from ..rag.llms.fallback import FallbackLLM
+from ..rag.ports import Embedder, Loader, Reranker
 from ..rag.tokens import Counter
-from ..rag.types import Deadlines, LLMOptions
+from ..rag.types import Deadlines, EmbedderOptions, LLMOptions, StoreOptions
+from .dense import DenseSearch
+from .lexical import LexicalSearch
 from .slots import Slots
 from .turn_log.memory import MemoryTurnLog
 from .turn_log.port import TurnLog
 
 if TYPE_CHECKING:
+    from ..rag.loaders.parser import Parser
     from .runner import Running
 
 T = TypeVar("T")
@@ -47,6 +53,87 @@ def slots() -> Slots:
 def running() -> "dict[UUID, Running]":
     """Return the turns that run in this process."""
     return _kept("running", dict[UUID, "Running"])
+
+
+def queue() -> threading.Event:
+    """Return what is set when a document was queued in this process, so that nobody has to wait for the next look."""
+    return _kept("queue", threading.Event)
+
+
+def ingesting() -> dict[UUID, UUID]:
+    """Return the documents that this process works on, and the tokens of their leases."""
+    return _kept("ingesting", dict[UUID, UUID])
+
+
+def embedder_settings() -> tuple[str, str]:
+    """Return the adapter and the model of the configured embedder."""
+    config = current_app.config
+    adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else "wordllama")
+    return adapter, config["EMBEDDING_MODEL"]
+
+
+def embedder(adapter: str = "", model: str = "") -> Embedder:
+    """Return an embedder, by default the configured one, made on first use; raises UnknownAdapter, MissingLibrary."""
+    config = current_app.config
+    if not adapter:
+        adapter, model = embedder_settings()
+    options = EmbedderOptions(model, config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"], config["EMBEDDING_SECONDS"])
+    made: Embedder = _kept(f"embedder.{adapter}.{model}", lambda: registry.load("embedders", adapter)(options))
+    return made
+
+
+def dense() -> DenseSearch:
+    """Return the search by vectors, made on first use; raises UnknownAdapter, MissingLibrary."""
+    config = current_app.config
+
+    def make() -> DenseSearch:
+        store = registry.load("stores", config["VECTOR_STORE"])
+        return DenseSearch(store(StoreOptions(most_bytes=config["VECTOR_BYTES"])))
+
+    return _kept("dense", make)
+
+
+def lexical() -> LexicalSearch:
+    """Return the search by words, made on first use."""
+    return _kept("lexical", lambda: LexicalSearch("tantivy", Path(current_app.config["INSTANCE_PATH"]) / "lexical"))
+
+
+def require_adapters() -> None:
+    """Raise UnknownAdapter when the settings name an adapter that there is not; nothing is loaded for it."""
+    for kind, name in (("embedders", embedder_settings()[0]), ("stores", current_app.config["VECTOR_STORE"])):
+        if name not in registry.names(kind):
+            known = ", ".join(registry.names(kind))
+            raise UnknownAdapter(f"There is no adapter {name!r} among the {kind}; known: {known}.")
+
+
+def has_lexical() -> bool:
+    """Tell whether this process has searched by words yet: before that it need not follow."""
+    return KEY.format("lexical") in current_app.extensions
+
+
+def reranker() -> Reranker | None:
+    """Return the reranker, or None where none is configured."""
+    config = current_app.config
+    if not config["RERANKER_URL"]:
+        return None
+    options = EmbedderOptions(
+        config["RERANKER_MODEL"], config["OPENAI_API_KEY"], config["RERANKER_URL"], config["EMBEDDING_SECONDS"]
+    )
+    made: Reranker = _kept("reranker", lambda: registry.load("rerankers", "http")(options))
+    return made
+
+
+def parser() -> "Parser":
+    """Return the process that reads documents, started on first use."""
+    from ..rag.loaders.parser import Parser
+
+    return _kept("parser", Parser)
+
+
+def loader(media_type: str) -> Loader:
+    """Return what reads a media type; raises UnknownAdapter."""
+    made: Loader = registry.load("loaders", media_type)()
+    return made
 
 
 def prompt_budget() -> tuple[int, Counter]:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from chatbot.extensions import api
+from tests.api.test_documents import send, work
 from tests.conftest import Person
 
 OPEN = {
@@ -18,6 +19,12 @@ BODIES = {
     "chat.regenerate_turn": {},
     "chat.give_feedback": {"rating": 1},
     "users.change_me": {"username": "another"},
+    "collections.create_collection": {"name": "Another"},
+    "collections.change_collection": {"name": "Other"},
+    "collections.put_member": {"role": "reader"},
+    "documents.create_document": {"title": "T", "text": "Text."},
+    "documents.replace_document": {"title": "T", "text": "Other text."},
+    "search.search": {"query": "x"},
 }
 
 
@@ -57,20 +64,40 @@ def test_after_logout_every_route_but_the_open_ones_is_401(app: Flask, ada: Pers
             assert ada.call(method, filled(path, str(uuid4())), BODIES.get(endpoint)).status_code == 401
 
 
-def test_somebody_elses_id_is_as_absent_as_a_random_one(app: Flask, ada: Person, eve: Person) -> None:
-    turn = ada.says("canary").get_json()
+@pytest.fixture
+def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
+    """Let Ada have one of each thing with an id; the name of its place in a path, and the id."""
+    home = ada.call("POST", "/api/collections/", {"name": "Canary"}).get_json()["id"]
+    ada.call("PUT", f"/api/collections/{home}/members/{ada.id}/", {"role": "reader"})
+    return {
+        "turn_id": ada.says("canary").get_json()["id"],
+        "document_id": send(ada, "Canary", "canary", collection_id=home)["id"],
+        "collection_id": home,
+        "user_id": ada.id,
+    }
+
+
+def test_somebody_elses_id_is_as_absent_as_a_random_one(
+    app: Flask, ada: Person, eve: Person, things: dict[str, str]
+) -> None:
     with_ids = [(m, p, BODIES.get(e)) for e, m, p in routes(app) if "<uuid:" in p]
-    assert len(with_ids) >= 5
-    for method, path, body in with_ids:
+    assert len(with_ids) >= 15
+    work(app)
+    # What deletes comes last, and a collection after all that is in it.
+    home = "/api/collections/<uuid:collection_id>/"
+    for method, path, body in sorted(with_ids, key=lambda one: (one[0] == "DELETE", one[1] == home)):
+        names = re.findall(r"<uuid:(\w+)>", path)
         answers = []
-        for identity in (turn["id"], str(uuid4())):
-            response = eve.call(method, filled(path, identity), body)
+        for identity in (things[names[0]], str(uuid4())):
+            there = re.sub(r"<uuid:\w+>", things["user_id"], path.replace(f"<uuid:{names[0]}>", identity))
+            response = eve.call(method, there, body)
             problem = response.get_json()
-            assert (response.status_code, problem.pop("instance")) == (404, filled(path, identity))
+            assert (response.status_code, problem.pop("instance")) == (404, there)
             problem.pop("request_id")
             answers.append((problem, sorted(response.headers.keys())))
         assert answers[0] == answers[1]
-        assert ada.call(method, filled(path, turn["id"]), body).status_code in {200, 204, 409}
+        own = re.sub(r"<uuid:(\w+)>", lambda found: things[found[1]], path)
+        assert ada.call(method, own, body).status_code in {200, 202, 204, 409}, (method, own)
 
 
 def test_wrong_method_is_405_with_the_right_ones(ada: Person) -> None:

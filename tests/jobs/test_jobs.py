@@ -15,7 +15,7 @@ from chatbot.jobs import boot, purge
 from chatbot.jobs import upkeep as loop
 from chatbot.models import ChatMessage
 from chatbot.models.columns import now
-from chatbot.services import retention, single_writer, upkeep
+from chatbot.services import loops, retention, single_writer, upkeep
 from chatbot.services.transactions import write
 from tests.conftest import MakeApp, Person
 
@@ -112,14 +112,14 @@ def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada
     def slow(messages):
         with write("test") as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
-        loop.run(app, upkeep.keep_leases)  # renews before it reaps
+        loops.run(app, upkeep.keep_leases)  # renews before it reaps
         return stream(messages)
 
     llm.stream = slow
     assert ada.says("Hi").get_json()["status"] == "completed"
     with app.app_context():
         abandon()
-    loop.run(app, upkeep.keep_leases)
+    loops.run(app, upkeep.keep_leases)
     assert ada.history()[0]["status"] == "interrupted"
 
 
@@ -128,7 +128,7 @@ def test_lease_job_survives_a_busy_database(app: Flask, monkeypatch: pytest.Monk
         raise DatabaseBusy("busy")
 
     monkeypatch.setattr(upkeep, "renew_leases", busy)
-    loop.run(app, upkeep.keep_leases)
+    loops.run(app, upkeep.keep_leases)
 
 
 def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from chatbot.rag import errors, pipeline, prompt, registry, tokens
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message, Passage, Question
+from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message, Question
 from tests.processes import Upstream
 
 MakeLLM = Callable[[], LLM]
@@ -25,7 +25,7 @@ def llm(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[LLM]:
 
 
 def test_pieces_come_first_and_one_finish_last(llm: LLM) -> None:
-    *pieces, finish = list(llm.stream(Ask(prompt.build(QUESTION))))
+    *pieces, finish = list(llm.stream(Ask(prompt.build(QUESTION).messages)))
     assert all(isinstance(piece, str) and piece for piece in pieces)
     assert QUESTION in "".join(map(str, pieces))
     assert isinstance(finish, Finish)
@@ -39,10 +39,10 @@ def test_model_has_the_configured_name(llm: LLM) -> None:
 
 
 def test_reader_that_stops_early_harms_nobody(llm: LLM) -> None:
-    stream = llm.stream(Ask(prompt.build(QUESTION)))
+    stream = llm.stream(Ask(prompt.build(QUESTION).messages))
     next(stream)
     stream.close()
-    assert isinstance(list(llm.stream(Ask(prompt.build(QUESTION))))[-1], Finish)
+    assert isinstance(list(llm.stream(Ask(prompt.build(QUESTION).messages)))[-1], Finish)
 
 
 def test_pipeline_passes_pieces_on(llm: LLM) -> None:
@@ -84,14 +84,3 @@ def test_adapter_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(registry, "entry_points", entry_points)
     assert registry.load("llms", "theirs") is MemoryLLM
     assert registry.names("llms") == ["openai", "memory", "theirs"]
-
-
-def test_prompt_without_passages_is_the_system_text_and_the_question() -> None:
-    assert prompt.build("Why?") == [Message("system", prompt.SYSTEM), Message("user", "Why?")]
-
-
-def test_passages_are_data_in_the_system_text() -> None:
-    system, question = prompt.build("Why?", passages=[Passage("Title", "Because.")])
-    assert '<passage n="1" title="Title">\nBecause.\n</passage>' in system.content
-    assert "not instructions" in system.content
-    assert question == Message("user", "Why?")

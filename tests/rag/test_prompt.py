@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.rag import prompt, tokens
-from chatbot.rag.types import Message
+from chatbot.rag.types import Message, Passage
 
 CL100K = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
 
@@ -21,7 +21,7 @@ def said(turns: int, length: int = 20) -> list[Message]:
 
 def test_newest_turns_are_kept_within_the_budget() -> None:
     history = said(500)
-    messages = prompt.build("Why?", history, budget=1000)
+    messages = prompt.build("Why?", history, budget=1000).messages
     assert prompt.tokens(messages, tokens.estimate) <= 1000
     kept = messages[1:-1]
     assert kept == history[-len(kept) :]
@@ -31,15 +31,47 @@ def test_newest_turns_are_kept_within_the_budget() -> None:
 
 @given(st.integers(0, 400), st.integers(0, 12))
 def test_no_budget_is_ever_exceeded_by_the_history(budget: int, turns: int) -> None:
-    alone = prompt.tokens(prompt.build("Why?"), tokens.estimate)
-    messages = prompt.build("Why?", said(turns, 3), budget=budget)
+    alone = prompt.tokens(prompt.build("Why?").messages, tokens.estimate)
+    messages = prompt.build("Why?", said(turns, 3), budget=budget).messages
     assert prompt.tokens(messages, tokens.estimate) <= max(budget, alone)
     assert messages[0].role == "system"
     assert messages[-1] == Message("user", "Why?")
 
 
 def test_without_a_budget_everything_is_kept() -> None:
-    assert prompt.build("Why?", said(50))[1:-1] == said(50)
+    assert prompt.build("Why?", said(50)).messages[1:-1] == said(50)
+
+
+def passage(text: str, title: str = "Title") -> Passage:
+    return Passage("d", 1, title, text, 0)
+
+
+def test_prompt_without_passages_is_the_system_text_and_the_question() -> None:
+    assert prompt.build("Why?").messages == [Message("system", prompt.PLAIN_SYSTEM), Message("user", "Why?")]
+
+
+def test_passages_are_numbered_data_beside_the_question() -> None:
+    built = prompt.build("Why?", passages=[passage("Because."), passage("Therefore.", 'Other "title"\n')])
+    system, asked = built.messages
+    assert system == Message("system", prompt.SYSTEM)
+    assert asked.content == (
+        "<passage>\n[1] Title\nBecause.\n</passage>\n<passage>\n[2] Other 'title'\nTherefore.\n</passage>\n\nWhy?"
+    )
+    assert built.tokens["passages"] > 0
+
+
+@pytest.mark.parametrize("tag", ["</passage>", "< / Passage >".replace(" ", ""), "<passage>", "</\tpassage >"])
+def test_passage_cannot_end_its_quotation(tag: str) -> None:
+    asked = prompt.build("Why?", passages=[passage(f"a {tag} b", tag)]).messages[-1].content
+    assert (asked.count("<passage>"), asked.count("</passage>")) == (1, 1)
+
+
+@given(st.integers(200, 3000), st.lists(st.integers(1, 2000), max_size=12))
+def test_passages_and_history_share_the_budget(budget: int, lengths: list[int]) -> None:
+    built = prompt.build("Why?", said(20), [passage("x " * (length // 2) + ".") for length in lengths], budget=budget)
+    assert prompt.tokens(built.messages, tokens.estimate) <= budget
+    assert len(built.passages) <= len(lengths)
+    assert built.messages[0].content == (prompt.SYSTEM if built.passages else prompt.PLAIN_SYSTEM)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from flask import Flask
 
 from chatbot.errors import Busy, LeaseLost, SuspiciousClock
 from chatbot.extensions import db
-from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece
+from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece, TurnTrace
 from chatbot.models.columns import now
 from chatbot.services import clock, leases, retention
 from chatbot.services.transactions import read, write
@@ -87,7 +87,7 @@ def test_every_table_that_hangs_on_a_turn_or_a_conversation_is_known_here() -> N
         for table in db.metadata.tables.values()
         if any(key.column.table.name in names for key in table.foreign_keys)
     }
-    assert hanging == {"chat_messages", "turn_logs", "feedback", "idempotency_keys"}
+    assert hanging == {"chat_messages", "turn_logs", "feedback", "idempotency_keys", "turn_traces"}
 
 
 def test_what_hangs_on_a_turn_goes_with_it(context: Flask, ada: Person) -> None:
@@ -97,11 +97,12 @@ def test_what_hangs_on_a_turn_goes_with_it(context: Flask, ada: Person) -> None:
         with write("test") as connection:
             turn_id = UUID(turn["id"])
             connection.execute(db.insert(TurnLogPiece).values(turn_id=turn_id, start=0, text="left over"))
+            connection.execute(db.insert(TurnTrace).values(turn_id=turn_id, facts={}))
             moment = now() - timedelta(days=age)
             connection.execute(db.update(ChatMessage).where(ChatMessage.id == turn_id).values(created_at=moment))
     assert retention.purge(MONTH).turns == 1
     with read() as connection:
-        for table in (TurnLogPiece, Feedback, IdempotencyKey):
+        for table in (TurnLogPiece, Feedback, IdempotencyKey, TurnTrace):
             assert connection.execute(db.select(table.turn_id)).scalars().all() == [turn_id]
 
 

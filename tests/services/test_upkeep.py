@@ -70,9 +70,9 @@ def test_end_that_was_committed_unheard_is_told_as_it_is(
 ) -> None:
     close = chat.close_turn
 
-    def twice(turn: chat.OpenedTurn, outcome: Outcome, *, logged: bool = False) -> dict[str, object]:
-        close(turn, outcome, logged=logged)
-        return close(turn, outcome, logged=logged)
+    def twice(turn: chat.OpenedTurn, outcome: Outcome, **options: object) -> dict[str, object]:
+        close(turn, outcome, **options)
+        return close(turn, outcome, **options)
 
     monkeypatch.setattr(runner.chat, "close_turn", twice)
     assert ada.says("Hi").get_json()["status"] == "completed"

@@ -10,7 +10,7 @@ from purgatory.domain.model import OpenedState
 
 from ..errors import LLMError, UpstreamBusy, UpstreamDown, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable
 from ..ports import LLM
-from ..types import Ask, Finish
+from ..types import Ask, Finish, Try
 
 SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
 SIGNS_OF_ILLNESS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
@@ -88,10 +88,16 @@ class _Guarded:
             self._probe.release()
 
     def _admitted(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+        started = time.monotonic()
         try:
             with self._breaker:
                 stream = self._model.stream(ask)
-                return next(stream), stream
+                first = next(stream)
+                ask.tries.append(Try(self.name, None, time.monotonic() - started))
+                return first, stream
+        except LLMError as error:
+            ask.tries.append(Try(self.name, type(error).__name__, time.monotonic() - started))
+            raise
         except OpenedState as opened:
             wait = max(1.0, opened.opened_at + self._seconds - time.time())
             raise UpstreamDown("The model's server is left alone for a while.", retry_after=wait) from opened

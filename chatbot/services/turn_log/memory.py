@@ -12,11 +12,12 @@ from .port import TurnText
 class MemoryText:
     """A text in pieces, and who waits for more of it. Appending costs the same however long the text is."""
 
-    __slots__ = ("_pieces", "_starts", "_waiting", "ended", "length")
+    __slots__ = ("_pieces", "_starts", "_waiting", "candidates", "ended", "length")
 
     def __init__(self) -> None:
         self.length = 0
         self.ended: dict[str, Any] | None = None
+        self.candidates: list[dict[str, Any]] | None = None
         self._pieces: list[str] = []
         self._starts: list[int] = []
         self._waiting: list[threading.Event] = []

@@ -9,6 +9,7 @@ class TurnText(Protocol):
 
     length: int
     ended: dict[str, Any] | None  # the turn in its terminal state
+    candidates: list[dict[str, Any]] | None  # passages that the answer may rest on; None where none were looked for
 
     def append(self, piece: str) -> None:
         """Add to the end and wake who waits."""

@@ -1,0 +1,105 @@
+"""Doors of the collections."""
+
+from typing import Any
+from uuid import UUID
+
+from ..schemas.knowledge import (
+    CollectionChangeSchema,
+    CollectionListSchema,
+    CollectionSchema,
+    MemberListSchema,
+    MemberSchema,
+    NewCollectionSchema,
+    PageSchema,
+    RoleSchema,
+)
+from ..services import collections
+from . import caller, idempotency, paging, problems
+from .blueprint import Blueprint
+
+blueprint = Blueprint("collections", __name__, url_prefix="/api/collections", description="Documents that go together")
+
+
+@blueprint.route("/", methods=["GET"])
+@caller.required
+@problems.document(400, 503)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, CollectionListSchema)
+def list_collections(query: dict[str, Any]) -> dict[str, Any]:
+    """List the collections that the caller may read, by time."""
+    return paging.page(collections.page, query, caller.current())
+
+
+@blueprint.route("/", methods=["POST"])
+@caller.required
+@problems.document(400, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(NewCollectionSchema)
+@blueprint.response(201, CollectionSchema)
+def create_collection(values: dict[str, Any]) -> dict[str, Any]:
+    """Make a collection."""
+    return collections.create(caller.current(), values, idempotency.key(values))
+
+
+@blueprint.route("/<uuid:collection_id>/", methods=["GET"])
+@caller.required
+@problems.document(404, 503)
+@blueprint.response(200, CollectionSchema)
+def get_collection(collection_id: UUID) -> dict[str, Any]:
+    """Show a collection."""
+    return collections.get(caller.current(), collection_id)
+
+
+@blueprint.route("/<uuid:collection_id>/", methods=["PATCH"])
+@caller.required
+@problems.document(400, 403, 404, 413, 415, 503)
+@blueprint.arguments(CollectionChangeSchema)
+@blueprint.response(200, CollectionSchema)
+def change_collection(values: dict[str, Any], collection_id: UUID) -> dict[str, Any]:
+    """Rename, describe or share a collection."""
+    return collections.change(caller.current(), collection_id, values)
+
+
+@blueprint.route("/<uuid:collection_id>/", methods=["DELETE"])
+@caller.required
+@problems.document(403, 404, 409, 503)
+@blueprint.response(204)
+def delete_collection(collection_id: UUID) -> None:
+    """Delete a collection and all documents in it."""
+    collections.delete(caller.current(), collection_id)
+
+
+@blueprint.route("/<uuid:collection_id>/members/", methods=["GET"])
+@caller.required
+@problems.document(403, 404, 503)
+@blueprint.response(200, MemberListSchema)
+def list_members(collection_id: UUID) -> dict[str, Any]:
+    """List who else may use a collection."""
+    return {"items": collections.members(caller.current(), collection_id), "next_cursor": None}
+
+
+@blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])
+@caller.required
+@problems.document(403, 404, 503)
+@blueprint.response(200, MemberSchema)
+def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
+    """Show what somebody may do in a collection."""
+    return collections.get_member(caller.current(), collection_id, user_id)
+
+
+@blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["PUT"])
+@caller.required
+@problems.document(400, 403, 404, 413, 415, 503)
+@blueprint.arguments(RoleSchema)
+@blueprint.response(204)
+def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> None:
+    """Let somebody read a collection, or write into it."""
+    collections.put_member(caller.current(), collection_id, user_id, values["role"])
+
+
+@blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["DELETE"])
+@caller.required
+@problems.document(403, 404, 503)
+@blueprint.response(204)
+def delete_member(collection_id: UUID, user_id: UUID) -> None:
+    """Take somebody out of a collection, or leave it."""
+    collections.delete_member(caller.current(), collection_id, user_id)

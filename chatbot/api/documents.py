@@ -1,0 +1,138 @@
+"""Doors of the documents."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, current_app, g
+
+from ..errors import ChatbotError
+from ..schemas import problem
+from ..schemas.knowledge import ChunkListSchema, DocumentListSchema, DocumentSchema, DocumentsQuerySchema, PageSchema
+from ..services import collections, documents
+from ..services.identity import Caller
+from . import caller, idempotency, limits, paging, problems, sse, uploads
+from .blueprint import Blueprint
+from .limits import by_user
+
+blueprint = Blueprint("documents", __name__, url_prefix="/api/documents", description="What is searched")
+
+LOOK_EVERY = 0.3  # seconds between two looks at a document that is worked on
+ENDED = {"ready", "failed"}
+Answer = tuple[dict[str, Any], int, dict[str, str]]
+
+_documents = DocumentSchema()
+
+
+@blueprint.route("/", methods=["GET"])
+@caller.required
+@problems.document(400, 503)
+@blueprint.arguments(DocumentsQuerySchema, location="query")
+@blueprint.response(200, DocumentListSchema)
+def list_documents(query: dict[str, Any]) -> dict[str, Any]:
+    """List the documents that the caller may read, by time."""
+    return paging.page(documents.page, query, caller.current())
+
+
+@blueprint.route("/", methods=["POST"])
+@caller.required
+@limits.limit(RATE_DOCUMENT_USER=by_user)
+@problems.document(400, 403, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT], **uploads.DOCUMENT)
+@blueprint.response(202, DocumentSchema)
+@blueprint.alt_response(200, schema=DocumentSchema, success=True)
+def create_document() -> Answer:
+    """Send a document; the same content again is the same document."""
+    who, (content, said) = caller.current(), uploads.received()
+    key = idempotency.key({**said, "hash": (content.hash() or b"").hex()})
+    home = said.get("collection_id") or collections.ensure_default(who)
+    document, new = documents.create(
+        who, content, home, external_id=said.get("external_id"), details=said.get("metadata"), key=key
+    )
+    return document, 202 if new else 200, {"Location": f"{blueprint.url_prefix}/{document['id']}/"}
+
+
+@blueprint.route("/<uuid:document_id>/", methods=["GET"])
+@caller.required
+@problems.document(404, 503)
+@blueprint.response(200, DocumentSchema)
+def get_document(document_id: UUID) -> dict[str, Any]:
+    """Show a document and how far it is."""
+    return documents.get(caller.current(), document_id)
+
+
+@blueprint.route("/<uuid:document_id>/", methods=["PUT"])
+@caller.required
+@limits.limit(RATE_DOCUMENT_USER=by_user)
+@problems.document(400, 403, 404, 413, 415, 503, **uploads.DOCUMENT)
+@blueprint.response(202, DocumentSchema)
+def replace_document(document_id: UUID) -> dict[str, Any]:
+    """Send a new version of a document; until it is whole, the old one answers."""
+    content, said = uploads.received()
+    return documents.replace(caller.current(), document_id, content, said.get("metadata"))
+
+
+@blueprint.route("/<uuid:document_id>/", methods=["DELETE"])
+@caller.required
+@problems.document(403, 404, 503)
+@blueprint.response(204)
+def delete_document(document_id: UUID) -> None:
+    """Delete a document; nothing of it is found any more, at once."""
+    documents.delete(caller.current(), document_id)
+
+
+@blueprint.route("/<uuid:document_id>/retry/", methods=["POST"])
+@caller.required
+@problems.document(403, 404, 409, 503)
+@blueprint.response(202, DocumentSchema)
+def retry_document(document_id: UUID) -> dict[str, Any]:
+    """Try a document that failed once more."""
+    return documents.retry(caller.current(), document_id)
+
+
+@blueprint.route("/<uuid:document_id>/chunks/", methods=["GET"])
+@caller.required
+@problems.document(400, 404, 503)
+@blueprint.arguments(PageSchema, location="query")
+@blueprint.response(200, ChunkListSchema)
+def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
+    """List the passages of a document as they are searched."""
+    after = paging.decode_position(query.get("cursor"))
+    items, last = documents.chunks(caller.current(), document_id, limit=query["limit"], after=after)
+    return {"items": items, "next_cursor": None if last is None else paging.encode_position(last)}
+
+
+@blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
+@caller.required
+@problems.document(404, 503)
+@blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
+def get_events(document_id: UUID) -> Response:
+    """Follow a document until it is ready or has failed."""
+    who, app = caller.current(), current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+    first = documents.get(who, document_id)
+    return sse.response(_events(app, who, first, g.get("request_id", "")))
+
+
+def _events(app: Flask, who: Caller, document: dict[str, Any], request_id: str) -> Iterator[bytes]:
+    position, spoke = 0, time.monotonic()
+    while True:
+        yield sse.event(b"progress", _documents.dump(document), position)
+        position += 1
+        if document["status"] in ENDED:
+            yield sse.event(b"done", _documents.dump(document), position)
+            return
+        before = document
+        while (before["progress"], before["status"]) == (document["progress"], document["status"]):
+            time.sleep(LOOK_EVERY)
+            try:
+                with app.app_context():
+                    sse.require_open(who)
+                    document = documents.get(who, before["id"])
+            except ChatbotError as error:
+                address = f"{blueprint.url_prefix}/{before['id']}/"
+                body = problems.body(problem.of(error), error.detail, address, request_id)
+                yield sse.event(b"error", body, position)
+                return
+            if time.monotonic() - spoke > sse.CHECK_EVERY:
+                spoke = time.monotonic()
+                yield sse.HEARTBEAT

@@ -1,0 +1,149 @@
+"""`flask knowledge`: documents in, and what is searched of them."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+
+from ..rag.errors import LLMError, TypeMismatch, UnsupportedType
+from ..rag.loaders import sniffing
+from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, storage
+from ..services.identity import OPERATOR, Caller
+from ..services.storage import Content
+from .outcome import told, watched
+
+LOOK_EVERY = 0.2  # seconds between two looks at documents that another process works on
+
+group = AppGroup("knowledge", help="Documents, and what is searched of them.")
+
+
+@group.command("ingest")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--collection", default=collections.OPERATORS_NAME, show_default=True, help="Shared with everybody.")
+@click.option("--owner", help="E-mail address of a user, into whose own collection the documents go instead.")
+def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
+    """Take in files and folders; a file that was taken in before is replaced when it has changed."""
+    with told():
+        caller = auth.caller_of(owner) if owner else OPERATOR
+        home = collections.ensure_default(caller) if owner else collections.operators(collection)
+        sent, skipped = _sent(caller, home, list(_files(paths)))
+        failed = _worked(sent)
+    for path, reason in [*skipped, *failed]:
+        click.echo(f"{path}: {reason}", err=True)
+    click.echo(f"Took in {len(sent) - len(failed)} documents, {len(failed)} failed, {len(skipped)} skipped.")
+    if failed or not sent:
+        sys.exit(1)
+
+
+@group.command("list")
+def list_all() -> None:
+    """List all collections: documents, passages, bytes; and which embedder's vectors are searched."""
+    with told():
+        for row in inspection.collections():
+            click.echo(
+                f"{row['id']}  {row['owner'] or '(operator)'}  {row['name']}  {row['visibility']}  "
+                f"{row['documents']} documents, {row['chunks']} passages, {row['bytes']} bytes"
+            )
+        stale = embedding.stale()
+    if stale:
+        click.echo(f"Searched are vectors of {stale}; `flask knowledge reindex` goes over to the configured embedder.")
+
+
+@group.command("verify")
+def verify() -> None:
+    """Check that every document can be searched as it should: versions, passages, vectors, counts."""
+    with told(), _bar("Verifying", inspection.count()) as step:
+        faults = list(inspection.verify(step))
+    for fault in faults:
+        click.echo(fault)
+    click.echo(f"Found {len(faults)} faults.")
+    if faults:
+        sys.exit(1)
+
+
+@group.command("reindex")
+def reindex() -> None:
+    """Embed all passages with the configured embedder, then search those vectors; until then the old ones answer."""
+    with told(), _bar("Embedding", embedding.missing()) as step:
+        try:
+            done = embedding.reindex(step)
+        except LLMError as error:
+            raise click.ClickException(f"{error.detail} What is embedded stays; run it again.") from error
+    click.echo(f"Embedded {done} passages.")
+
+
+def _sent(caller: Caller, home: UUID, files: list[tuple[str, Path]]) -> tuple[dict[UUID, str], list[tuple[str, str]]]:
+    sent: dict[UUID, str] = {}
+    skipped: list[tuple[str, str]] = []
+    with _bar("Sending", len(files)) as step:
+        for name, path in files:
+            try:
+                sent[_send(caller, home, name, path.read_bytes())] = name
+            except (TypeMismatch, UnsupportedType) as error:
+                skipped.append((name, error.detail))
+            except OSError as error:
+                skipped.append((name, error.strerror or type(error).__name__))
+            step(1)
+    return sent, skipped
+
+
+def _send(caller: Caller, home: UUID, name: str, data: bytes) -> UUID:
+    content = Content(name[-255:], sniffing.media_type(name, data), storage.cut(data))
+    known, _ = documents.page(caller, limit=1, collection_id=home, external_id=name[-255:])
+    if known:
+        found: UUID = documents.replace(caller, known[0]["id"], content)["id"]
+        return found
+    made: UUID = documents.create(caller, content, home, external_id=name[-255:])[0]["id"]
+    return made
+
+
+def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
+    """Work on the queue, beside a server or alone, until all that was sent has ended; returns what failed."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+    loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
+    waiting, failed = dict(sent), []
+    with _bar("Reading", len(sent)) as step:
+        while waiting:
+            if not knowledge.work():
+                time.sleep(LOOK_EVERY)
+            for document in inspection.ended(list(waiting)):
+                name = waiting.pop(document["id"])
+                step(1)
+                if document["status"] == "failed":
+                    failed.append((name, document["reason"]))
+    return failed
+
+
+def _files(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    """Yield the files, and those below the folders that can be read, by their names."""
+    for path in paths:
+        if not path.is_dir():
+            yield path.name, path
+            continue
+        for below in sorted(path.rglob("*")):
+            hidden = any(part.startswith(".") for part in below.relative_to(path).parts)
+            if below.is_file() and not hidden and below.suffix[1:].lower() in sniffing.TYPES:
+                yield f"{path.resolve().name}/{below.relative_to(path)}", below
+
+
+def _bar(label: str, length: int) -> Any:
+    """Return a progress bar as a context whose value is a function that takes steps; silent unless somebody looks."""
+    return _Steps(click.progressbar(length=length, label=label, hidden=not watched(), file=sys.stderr))
+
+
+class _Steps:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> Callable[[int], None]:
+        step: Callable[[int], None] = self._bar.__enter__().update
+        return step
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)

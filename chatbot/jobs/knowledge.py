@@ -1,0 +1,51 @@
+"""Works on the queue of documents and keeps this host's index of words up to date, in each worker."""
+
+import threading
+import time
+
+import structlog
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ChatbotError
+from ..rag.errors import LLMError
+from ..services import knowledge, loops, wiring
+
+EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
+AFTER_TROUBLE = 5.0  # seconds until the next try
+
+log = structlog.get_logger(__name__)
+
+
+def start(app: Flask) -> None:
+    """Start the loops; they end with their process."""
+    threading.Thread(target=_work, args=(app,), name="knowledge", daemon=True).start()
+    loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
+    loops.every(app, EVERY_LOOK, follow)
+
+
+def follow() -> None:
+    """Bring the index of words up to date, once anybody has searched or sent anything in this process."""
+    if wiring.has_lexical():
+        wiring.lexical().follow_all()
+
+
+def _work(app: Flask) -> None:
+    with app.app_context():
+        rung = wiring.queue()
+    while True:
+        rung.wait(EVERY_LOOK)
+        rung.clear()
+        while run(app):
+            pass
+
+
+def run(app: Flask) -> int:
+    """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
+    with app.app_context():
+        try:
+            return knowledge.work()
+        except (ChatbotError, LLMError, SQLAlchemyError) as error:
+            log.warning("no work on documents", error=type(error).__name__, detail=str(error))
+            time.sleep(AFTER_TROUBLE)
+            return 0

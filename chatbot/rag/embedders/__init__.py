@@ -1,0 +1,1 @@
+"""Embedders, one adapter a file."""

@@ -1,0 +1,62 @@
+"""Any server that speaks OpenAI's embeddings protocol, through the `openai` package."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.request import getproxies
+
+import openai
+
+from ..errors import EmbedderError
+from ..llms.transport import Pool
+from ..types import EmbedderOptions
+
+if TYPE_CHECKING:
+    from ..types import Vectors
+
+BATCH = 128  # texts in one request
+LONGEST = 24_000  # characters of a text; models take 8,191 tokens
+NO_KEY = "none"  # local servers want none, the package insists on one
+
+
+class OpenAIEmbedder:
+    """A model behind the embeddings protocol."""
+
+    weight = 0.5  # of the lexical side beside a strong embedder (../shared/data/README.md)
+
+    def __init__(self, options: EmbedderOptions) -> None:
+        self.space = options.model
+        transport = None if getproxies() else Pool()
+        self._client = openai.OpenAI(
+            api_key=options.api_key or NO_KEY,
+            base_url=options.base_url,
+            max_retries=1,
+            timeout=options.timeout,
+            http_client=openai.DefaultHttpxClient(timeout=options.timeout, transport=transport),
+        )
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """Return one vector of length 1 for each text; raises EmbedderError."""
+        import numpy as np
+
+        rows: list[Any] = []
+        for start in range(0, len(texts), BATCH):
+            rows += self._batch([text[:LONGEST].strip() or "." for text in texts[start : start + BATCH]])
+        try:
+            vectors: Vectors = np.array(rows, dtype=np.float32)
+        except (ValueError, TypeError) as error:
+            raise EmbedderError("The embedding server sent something that is no vectors.") from error
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True) if vectors.ndim == 2 else np.zeros(1)
+        if not np.isfinite(lengths).all() or not (lengths > 0).all():
+            raise EmbedderError("The embedding server sent something that is no vectors.")
+        vectors /= lengths
+        return vectors
+
+    def _batch(self, texts: list[str]) -> list[Any]:
+        try:
+            answer = self._client.embeddings.create(model=self.space, input=texts, encoding_format="float")
+            rows = sorted(answer.data, key=lambda row: row.index)
+            if len(rows) != len(texts):
+                raise EmbedderError("The embedding server sent another number of vectors.")
+            return [row.embedding for row in rows]
+        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+            raise EmbedderError("The embedding server did not answer as it should.") from error

@@ -1,0 +1,38 @@
+"""Models of the `sentence-transformers` library, on this machine: `pip install sentence-transformers`."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..offload import apart
+from ..types import EmbedderOptions
+
+if TYPE_CHECKING:
+    from ..types import Vectors
+
+BATCH = 32
+
+
+class SentenceTransformersEmbedder:
+    """A model by its name on the hub, or by the folder that it lies in."""
+
+    weight = 0.5  # of the lexical side beside a strong embedder (../shared/data/README.md)
+
+    def __init__(self, options: EmbedderOptions) -> None:
+        import sentence_transformers
+
+        self.space = options.model
+        self._make, self._model = sentence_transformers.SentenceTransformer, None
+        self._lock = threading.Lock()
+
+    def embed(self, texts: Sequence[str]) -> "Vectors":
+        """Return one vector of length 1 for each text."""
+        with self._lock:
+            if self._model is None:
+                self._model = apart(self._make, self.space)
+        return apart(_embed, self._model, [text.strip() or "." for text in texts])
+
+
+def _embed(model: Any, texts: list[str]) -> "Vectors":
+    vectors: Vectors = model.encode(texts, batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
+    return vectors

@@ -1,0 +1,71 @@
+"""What all loaders share: bytes to clean text, and the end of a library's surprises."""
+
+import codecs
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import DocumentError, UnreadableDocument
+from ..types import Parsed
+
+MOST_TEXT = 20_000_000  # code points: a hundred thick books
+LONGEST_TITLE = 200
+
+BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+SURROGATES = re.compile("[\ud800-\udfff]")
+CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufeff]")
+
+
+def marked_encoding(data: bytes) -> str | None:
+    """Return the encoding that a byte order mark tells, or None without one."""
+    return next((name for mark, name in BOMS.items() if data.startswith(mark)), None)
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Return bytes as clean text: by their mark, as UTF-8, by what they declare, or else as Windows-1252."""
+    marked = marked_encoding(data)
+    if marked:
+        return clean(data.decode(marked, "replace"))
+    for encoding in ("utf-8", declared, "cp1252"):
+        try:
+            return clean(data.decode(encoding or "ascii"))
+        except (UnicodeDecodeError, LookupError):
+            continue
+    return clean(data.decode("latin-1"))
+
+
+def clean(text: str) -> str:
+    """Return a text with one kind of newline, without NUL, other control characters and lone surrogates."""
+    if SURROGATES.search(text):
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+    return CONTROLS.sub("", NEWLINES.sub("\n", text))
+
+
+def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> Parsed:
+    """Return what was read, its title in one short line.
+
+    Raises UnreadableDocument when there is no text, or more than anybody would read.
+    """
+    if not text or text.isspace():
+        raise UnreadableDocument("The document has no text.")
+    if len(text) > MOST_TEXT:
+        raise UnreadableDocument(f"The document has more than {MOST_TEXT:,} characters of text.")
+    return Parsed(text, " ".join(clean(title or "").split())[:LONGEST_TITLE].rstrip() or None, pages)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises over a broken file into UnreadableDocument; `what` is its noun."""
+    try:
+        yield
+    except (DocumentError, MemoryError):
+        raise
+    except Exception as error:
+        raise UnreadableDocument(f"The {what} is broken and cannot be read.") from error

@@ -1,0 +1,100 @@
+"""What a file is, by its name and its content, and what it may be called. A name is never a path."""
+
+import re
+import unicodedata
+from urllib.parse import unquote
+
+from ..errors import TypeMismatch, UnsupportedType
+from . import plain
+
+PDF = "application/pdf"
+DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+TYPES = {
+    "txt": "text/plain",
+    "md": "text/markdown",
+    "markdown": "text/markdown",
+    "html": "text/html",
+    "htm": "text/html",
+    "csv": "text/csv",
+    "pdf": PDF,
+    "docx": DOCX,
+}
+NOUNS = {"text/markdown": "Markdown", "text/html": "HTML", "text/csv": "CSV", PDF: "PDF", DOCX: "Word"}
+FOREIGN = (  # how formats begin that can be free of NUL
+    b"%PDF-", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"\x89PNG", b"GIF8", b"\xff\xd8\xff",
+)  # fmt: skip
+CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+HEAD = 65_536  # bytes that are looked at for more than a mark
+TAG = re.compile(r"<[A-Za-z!]")
+SEPARATORS = re.compile(r"[/\\]")
+DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\..*)?", re.IGNORECASE)
+LONGEST_NAME = 4_096
+MOST_DECODINGS = 8
+UNTITLED = "Untitled document"
+
+
+def media_type(name: str, data: bytes) -> str:
+    """Return the media type that a file's name tells and its content confirms.
+
+    Raises UnsupportedType for another format, TypeMismatch when the content is not what the name says.
+    """
+    found = TYPES.get(name.strip().rpartition(".")[2].lower()) if "." in name else None
+    if found is None:
+        raise UnsupportedType(f"Only these files are read: {', '.join(TYPES)}.")
+    if not _is(found, data):
+        raise TypeMismatch(f"The file's name says {NOUNS.get(found, 'text')}, but its content is something else.")
+    return found
+
+
+def of_fetched(told: str, name: str, data: bytes) -> str:
+    """Return the media type of what a server sent: as it told, if the content confirms that, else by the name.
+
+    Raises UnsupportedType, TypeMismatch.
+    """
+    if told not in TYPES.values():
+        return media_type(name, data)
+    if not _is(told, data):
+        raise TypeMismatch(f"The server calls it {NOUNS.get(told, 'text')}, but its content is something else.")
+    return told
+
+
+def title(name: str) -> str:
+    """Return a title from any name: one line without path, control or bidi characters, 1 to 200 code points."""
+    name = _last_part(_decoded(name[-LONGEST_NAME:]))
+    stem, dot, suffix = name.rpartition(".")
+    if dot and suffix.strip().lower() in TYPES:
+        name = stem
+    visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in name)
+    name = re.sub(r"^(?:[A-Za-z]:|[.~ ])+", "", " ".join(visible.split()))[: plain.LONGEST_TITLE].rstrip(". ")
+    if DEVICES.fullmatch(name):
+        return f"{name} (document)"[: plain.LONGEST_TITLE]
+    return name or UNTITLED
+
+
+def _decoded(name: str) -> str:
+    for _ in range(MOST_DECODINGS):
+        before, name = name, unicodedata.normalize("NFKC", unquote(name))[-LONGEST_NAME:]
+        if name == before:
+            break
+    return name
+
+
+def _last_part(name: str) -> str:
+    """Return what comes after the last separator; a NUL must not hide what follows it."""
+    return next((part for part in reversed(SEPARATORS.split(name.replace("\0", " "))) if part.strip(". ")), "")
+
+
+def _is(found: str, data: bytes) -> bool:
+    if found == PDF:
+        return b"%PDF-" in data[:1024]
+    if found == DOCX:  # the archive itself is only opened where memory has a limit
+        return data.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in data and b"word/" in data
+    return _is_text(data) and (found != "text/html" or bool(TAG.search(plain.decode(data[:HEAD]))))
+
+
+def _is_text(data: bytes) -> bool:
+    if plain.marked_encoding(data):
+        return True
+    head = data[:HEAD]
+    controls = len(head) - len(head.translate(None, CONTROLS))
+    return not data.startswith(FOREIGN) and b"\0" not in data and controls * 50 <= len(head)

@@ -1,0 +1,12 @@
+"""Plain text: UTF-8, UTF-16 and UTF-32 with a mark, and what is left as Windows-1252."""
+
+from ..types import Parsed
+from . import plain
+
+
+class TextLoader:
+    """Satisfies `ports.Loader`."""
+
+    def load(self, data: bytes) -> Parsed:
+        """Return the text; raises UnreadableDocument when there is none."""
+        return plain.parsed(plain.decode(data))

@@ -1,0 +1,16 @@
+"""Markers: the numbers in brackets by which an answer names the passages that it rests on, counted from 1."""
+
+import re
+
+_SEPARATED = r"\^?\d{1,3}(?: ?[,;\u2013-] ?\^?\d{1,3})*"
+# `[1]`, `[2, 3]`, `[1-3]`, `[^1]`, `【1】` and `【1†source】`. Four digits are a year or a quantity.
+MARKER = re.compile(rf"\[({_SEPARATED})\]|【(\d{{1,3}}(?:[:,] ?\d{{1,3}})*)(?:†[^】\n]*)?】")
+BEGINNING = re.compile(r"\[[\^\d ,;\u2013-]*\]?|【[\d:, ]*(?:†[^】\n]*)?】?")  # of what may become one
+_RANGE = re.compile(r"(\d+) ?[\u2013-] ?(\d+)")
+
+
+def numbers(marker: re.Match[str]) -> list[int]:
+    """Return the numbers of a marker, each once, with ranges written out."""
+    inside = marker[1] or marker[2].partition(":")[0]
+    spread = _RANGE.sub(lambda found: ",".join(map(str, range(int(found[1]), int(found[2]) + 1))), inside)
+    return list(dict.fromkeys(int(number) for number in re.findall(r"\d+", spread)))

@@ -1,0 +1,32 @@
+"""Work for the processor in a native thread: on gevent's hub it would hold every stream."""
+
+import functools
+import threading
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from gevent import monkey
+from gevent.threadpool import ThreadPoolExecutor
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_one_at_a_time = threading.RLock()
+
+
+def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in the thread and wait for it cooperatively.
+
+    There is one, so that what runs in it needs no lock against the rest. It must not call this again, nor wait for a
+    database or a socket of ours. Where there is no hub to be held (`flask` commands), it is called here.
+    """
+    if not monkey.is_module_patched("threading"):
+        with _one_at_a_time:
+            return function(*args, **kwargs)
+    result: R = _executor().submit(function, *args, **kwargs).result()
+    return result
+
+
+@functools.cache
+def _executor() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1)

@@ -1,0 +1,125 @@
+"""FAISS: one index in memory for each collection, exact while that is small enough."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..types import Hit, StoreOptions
+
+if TYPE_CHECKING:
+    from ..types import Ids, Vectors
+
+NEIGHBOURS = 32  # of each vector in the graph (Malkov and Yashunin, 2018: M)
+BREADTH = 128  # candidates that a search in the graph keeps (efSearch)
+MOST_DEAD = 0.1  # share of vectors that went, at which a graph asks to be loaded anew
+
+
+Way = Literal["exact", "half", "graph"]
+
+
+@dataclass(slots=True)
+class _Held:
+    index: Any
+    way: Way
+    expected: int  # vectors that it was made for
+    dead: set[int]  # what a graph cannot let go
+
+
+class FaissStore:
+    """Cosine by inner product of vectors of length 1.
+
+    Up to `exact_bytes` of 32-bit floats a collection is searched exactly, up to four times that exactly in 16-bit
+    floats, and beyond in a graph (HNSW). The collections that were searched last are kept, up to `most_bytes`.
+    """
+
+    def __init__(self, options: StoreOptions) -> None:
+        import faiss
+
+        faiss.omp_set_num_threads(1)  # the other cores have streams to serve
+        self._faiss, self._options = faiss, options
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+
+    def count(self, collection: str) -> int | None:
+        """Return how many vectors of a collection are held, or None when it is to be opened (again)."""
+        held = self._held.get(collection)
+        return None if held is None else _alive(held)
+
+    def open(self, collection: str, count: int, dimension: int) -> None:
+        """Hold nothing of a collection (any more), and be ready for so many vectors; lets others go to make room."""
+        self._held.pop(collection, None)
+        way = self._way(count, dimension)
+        self._held[collection] = _Held(self._made(way, dimension), way, count, set())
+        while len(self._held) > 1 and sum(map(_size, self._held.values())) > self._options.most_bytes:
+            self._held.popitem(last=False)
+
+    def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
+        """Let some vectors of a collection go, and hold others besides.
+
+        A collection that outgrows its way is forgotten, and so is a graph of which too much is dead.
+        """
+        held = self._held[collection]
+        if len(gone) and held.way == "graph":
+            held.dead.update(int(one) for one in gone)
+        elif len(gone):
+            held.index.remove_ids(self._faiss.IDSelectorBatch(gone))
+        if len(ids):
+            if not held.index.is_trained:
+                held.index.train(vectors)
+            held.index.add_with_ids(vectors, ids)
+        total = held.index.ntotal
+        outgrown = total > held.expected and self._way(total, held.index.d) != held.way
+        if outgrown or len(held.dead) > MOST_DEAD * total:
+            self.forget(collection)
+
+    def search(self, collection: str, vector: "Vectors", k: int, among: "Ids | None" = None) -> list[Hit]:
+        """Return the up to k nearest chunks by cosine, the nearest first; only of `among` where that is given."""
+        held = self._held[collection]
+        self._held.move_to_end(collection)
+        k = min(k, _alive(held) if among is None else len(among))
+        if k <= 0:
+            return []
+        scores, ids = held.index.search(vector.reshape(1, -1), k, params=self._parameters(held, among))
+        return [(int(one), float(score)) for one, score in zip(ids[0], scores[0], strict=True) if one >= 0]
+
+    def forget(self, collection: str) -> None:
+        """Let a collection go."""
+        self._held.pop(collection, None)
+
+    def _way(self, count: int, dimension: int) -> Way:
+        size = count * dimension * 4
+        if size <= self._options.exact_bytes:
+            return "exact"
+        return "half" if size <= 4 * self._options.exact_bytes else "graph"
+
+    def _made(self, way: Way, dimension: int) -> Any:
+        faiss = self._faiss
+        half, cosine = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        if way == "exact":
+            index = faiss.IndexFlatIP(dimension)
+        elif way == "half":
+            index = faiss.IndexScalarQuantizer(dimension, half, cosine)
+        else:
+            index = faiss.IndexHNSWSQ(dimension, half, NEIGHBOURS, cosine)
+        return faiss.IndexIDMap2(index)
+
+    def _parameters(self, held: _Held, among: "Ids | None") -> Any:
+        faiss, selector = self._faiss, None
+        if among is not None:
+            selector = faiss.IDSelectorBatch(among)
+        if held.dead:
+            alive = faiss.IDSelectorNot(faiss.IDSelectorBatch(sorted(held.dead)))
+            selector = alive if selector is None else faiss.IDSelectorAnd(selector, alive)
+        if held.way == "graph":
+            return faiss.SearchParametersHNSW(sel=selector, efSearch=BREADTH)
+        return faiss.SearchParameters(sel=selector) if selector is not None else None
+
+
+def _alive(held: _Held) -> int:
+    return int(held.index.ntotal) - len(held.dead)
+
+
+def _size(held: _Held) -> int:
+    """Return the bytes that it takes, or will when it is filled."""
+    count = max(int(held.index.ntotal), held.expected)
+    links = NEIGHBOURS * 2 * 4 if held.way == "graph" else 0
+    return count * (int(held.index.d) * (4 if held.way == "exact" else 2) + links)

@@ -1,0 +1,225 @@
+"""Collections, documents, passages and searches."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, pre_dump, validates_schema
+from marshmallow.validate import Length, OneOf, Range
+
+from . import problem
+from .chat import MOST_COLLECTIONS, CitationSchema
+from .fields import NO_NUL, Moment
+from .problem import TurnErrorSchema
+
+LONGEST_TEXT = 1_000_000
+LONGEST_QUERY = 4_000
+STATUSES = ["queued", "processing", "ready", "failed"]
+LANGUAGE = {"description": "ISO 639-1; without it each document's is detected."} | NO_NUL
+
+
+class CollectionSchema(Schema):
+    """A collection as those see it who may read it."""
+
+    id = fields.UUID(required=True)
+    owner_id = fields.UUID(required=True, allow_none=True, metadata={"description": "null: the operator's"})
+    name = fields.String(required=True)
+    description = fields.String(required=True)
+    visibility = fields.String(required=True, metadata={"enum": ["private", "shared"]})
+    language = fields.String(required=True, allow_none=True)
+    is_default = fields.Boolean(required=True)
+    bytes = fields.Integer(required=True)
+    chunks = fields.Integer(required=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+
+
+class CollectionChangeSchema(Schema):
+    """What of a collection its owner may set; `shared` ones are read by everybody."""
+
+    name = fields.String(validate=Length(1, 120), metadata=NO_NUL | {"example": "Handbook"})
+    description = fields.String(validate=Length(max=4_000), metadata=NO_NUL)
+    visibility = fields.String(validate=OneOf(["private", "shared"]))
+    language = fields.String(validate=Length(2, 8), allow_none=True, metadata=LANGUAGE)
+
+
+class NewCollectionSchema(CollectionChangeSchema):
+    """What a new collection needs."""
+
+    name = fields.String(required=True, validate=Length(1, 120), metadata=NO_NUL | {"example": "Handbook"})
+
+
+class MemberSchema(Schema):
+    """Somebody who may read a collection, or write into it."""
+
+    user_id = fields.UUID(required=True)
+    username = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": ["reader", "writer"]})
+
+
+class RoleSchema(Schema):
+    """What somebody may do in a collection."""
+
+    role = fields.String(required=True, validate=OneOf(["reader", "writer"]))
+
+
+class PageSchema(Schema):
+    """Which page of a list."""
+
+    class Meta:
+        unknown = "exclude"
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 100))
+    cursor = fields.String(validate=Length(1, 200))
+
+
+class DocumentsQuerySchema(PageSchema):
+    """Which documents."""
+
+    collection_id = fields.UUID()
+    status = fields.String(validate=OneOf(STATUSES))
+    external_id = fields.String(validate=Length(1, 255))
+
+
+class DescriptionSchema(Schema):
+    """What is said of a document besides its content."""
+
+    title = fields.String(validate=Length(1, 255), metadata=NO_NUL | {"example": "Opening hours"})
+    collection_id = fields.UUID()
+    external_id = fields.String(validate=Length(1, 255), metadata=NO_NUL)
+    metadata = fields.Dict(
+        keys=fields.String(), metadata={"description": "Texts, numbers, true, false, or lists of those; for filters."}
+    )
+
+
+class NewDocumentSchema(DescriptionSchema):
+    """A document as a text, or as the address of one."""
+
+    text = fields.String(validate=Length(1, LONGEST_TEXT), metadata=NO_NUL | {"example": "We are open from 9 to 5."})
+    url = fields.String(validate=Length(1, 2_000), metadata=NO_NUL)
+
+    @validates_schema
+    def check_content(self, data: dict[str, Any], **_: Any) -> None:
+        """Want a text with its title, or an address."""
+        if ("text" in data) == ("url" in data):
+            raise ValidationError("Send either text or url.", "text")
+        if "text" in data and "title" not in data:
+            raise ValidationError("Missing data for required field.", "title")
+
+
+class DocumentSchema(Schema):
+    """A document and how far it is."""
+
+    id = fields.UUID(required=True)
+    collection_id = fields.UUID(required=True)
+    external_id = fields.String(required=True, allow_none=True)
+    title = fields.String(required=True)
+    media_type = fields.String(required=True)
+    bytes = fields.Integer(required=True)
+    version = fields.Integer(required=True, metadata={"description": "The one that is searched; 0: none yet."})
+    status = fields.String(required=True, metadata={"enum": STATUSES})
+    progress = fields.Float(required=True)
+    chunks = fields.Integer(required=True)
+    error = fields.Nested(TurnErrorSchema)
+    metadata = fields.Dict(required=True)
+    created_at = Moment(required=True)
+    updated_at = Moment(required=True)
+
+    @pre_dump
+    def nest(self, row: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Tell what the table of problems says of an error, with the reason of this document as its title."""
+        document = dict(row)
+        if document.pop("error") is not None:
+            facts = problem.named(row["error"])
+            document["error"] = {
+                "code": facts.code,
+                "title": row["reason"] or facts.title,
+                "retryable": facts.retryable,
+            }
+        return document
+
+
+class ChunkSchema(Schema):
+    """A passage as it is searched."""
+
+    position = fields.Integer(required=True)
+    start = fields.Integer(required=True)
+    end = fields.Integer(required=True)
+    page = fields.Integer(required=True, allow_none=True)
+    headings = fields.List(fields.String(), required=True)
+    language = fields.String(required=True)
+    text = fields.String(required=True)
+
+    @pre_dump
+    def split(self, row: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Show the path of headings as a list."""
+        return {**row, "headings": row["headings"].split("\n") if row["headings"] else []}
+
+
+class SearchSchema(Schema):
+    """What to look for."""
+
+    query = fields.String(
+        required=True, validate=Length(1, LONGEST_QUERY), metadata=NO_NUL | {"example": "When are you open?"}
+    )
+    limit = fields.Integer(load_default=10, strict=True, validate=Range(1, 100))
+    collection_ids = fields.List(fields.UUID(), validate=Length(1, MOST_COLLECTIONS))
+    filter = fields.Dict(
+        keys=fields.String(validate=Length(1, 64)),
+        metadata={"description": 'On metadata: `{"year": {"gte": 2020}, "tag": "policy"}`.'},
+    )
+    per_document = fields.Integer(
+        strict=True,
+        validate=Range(1, 100),
+        metadata={"description": "Passages of one document before those of others have had their turn (3)."},
+    )
+
+
+class FoundSchema(CitationSchema):
+    """A passage that was found: a citation without marker, with its rank on both sides."""
+
+    lexical_rank = fields.Integer(required=True, allow_none=True)
+    dense_rank = fields.Integer(required=True, allow_none=True)
+
+
+class FoundListSchema(Schema):
+    """Passages, best first."""
+
+    items = fields.List(fields.Nested(FoundSchema), required=True)
+    notes = fields.List(fields.String(), required=True, metadata={"description": "What did not go as it should."})
+
+
+class CandidateSchema(FoundSchema):
+    """A passage that was looked at for a prompt, and why it was left out."""
+
+    lexical_score = fields.Float(required=True, allow_none=True)
+    dense_score = fields.Float(required=True, allow_none=True)
+    dropped = fields.String(required=True, allow_none=True)
+
+
+class TraceSchema(Schema):
+    """Why a turn was answered as it was."""
+
+    retrieval_query = fields.String(required=True, allow_none=True)
+    candidates = fields.List(fields.Nested(CandidateSchema), required=True)
+    dropped = fields.Dict(required=True)
+    notes = fields.List(fields.String(), required=True)
+    prompt_tokens = fields.Dict(required=True)
+    tries = fields.List(fields.Dict(), required=True)
+    milliseconds = fields.Dict(required=True)
+
+
+def listed(schema: type[Schema]) -> type[Schema]:
+    """Return the schema of one page of something."""
+    made: type[Schema] = Schema.from_dict(
+        {
+            "items": fields.List(fields.Nested(schema), required=True),
+            "next_cursor": fields.String(required=True, allow_none=True),
+        },
+        name=schema.__name__.replace("Schema", "ListSchema"),
+    )
+    return made
+
+
+CollectionListSchema = listed(CollectionSchema)
+MemberListSchema = listed(MemberSchema)
+DocumentListSchema = listed(DocumentSchema)
+ChunkListSchema = listed(ChunkSchema)

@@ -1,0 +1,165 @@
+"""Collections of documents, and who else may use them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import DefaultCollection, Forbidden, NotFound
+from ..models import Collection, CollectionMember, Document, User
+from ..models.columns import now, uuid7
+from . import idempotency
+from .identity import Caller
+from .rights import may_govern, may_read
+from .transactions import read, write
+
+Key = tuple[datetime, UUID]
+DEFAULT_NAME = "My documents"
+OPERATORS_NAME = "Knowledge base"
+FIELDS = tuple(Collection.__table__.c[name] for name in (
+    "id", "owner_id", "name", "description", "visibility", "language", "is_default", "bytes", "chunks", "created_at",
+    "updated_at",
+))  # fmt: skip
+
+
+def page(caller: Caller, *, limit: int, after: Key | None = None) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` collections that the caller may read, by time, and the key of the next page."""
+    ensure_default(caller)
+    key = sa.tuple_(Collection.created_at, Collection.id)
+    statement = sa.select(*FIELDS).where(may_read(caller)).limit(limit + 1)
+    if after:
+        bound = sa.tuple_(sa.literal(after[0], Collection.created_at.type), sa.literal(after[1], sa.Uuid()))
+        statement = statement.where(key > bound)
+    with read() as connection:
+        rows = [
+            dict(row._mapping) for row in connection.execute(statement.order_by(Collection.created_at, Collection.id))
+        ]
+    more, rows = len(rows) > limit, rows[:limit]
+    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+
+
+def get(caller: Caller, collection_id: UUID) -> dict[str, Any]:
+    """Return a collection that the caller may read; raises NotFound."""
+    with read() as connection:
+        return _row(connection, may_read(caller), collection_id)
+
+
+def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> dict[str, Any]:
+    """Make a collection of the caller's; raises IdempotencyKeyReused."""
+    try:
+        with write("create_collection") as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if known:
+                return _row(connection, may_read(caller), known)
+            made = uuid7()
+            connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
+            if key:
+                idempotency.keep(connection, caller, key, thing_id=made)
+            return _row(connection, Collection.owner_id == caller.user_id, made)
+    except IntegrityError:
+        # A request with the same key came in the same moment.
+        if key is None:
+            raise
+        return create(caller, values, key)
+
+
+def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    """Change a collection; raises NotFound, Forbidden for one that the caller may only read or write into."""
+    with write("change_collection") as connection:
+        require_governed(connection, caller, collection_id)
+        statement = sa.update(Collection).where(Collection.id == collection_id, may_govern(caller))
+        connection.execute(statement.values(**values, updated_at=now()))
+        return _row(connection, may_govern(caller), collection_id)
+
+
+def delete(caller: Caller, collection_id: UUID) -> None:
+    """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection."""
+    with write("delete_collection") as connection:
+        require_governed(connection, caller, collection_id)
+        governed = (Collection.id == collection_id, may_govern(caller))
+        if connection.scalar(sa.select(Collection.is_default).where(*governed)):
+            raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
+        connection.execute(sa.delete(Collection).where(*governed))
+
+
+def members(caller: Caller, collection_id: UUID) -> list[dict[str, Any]]:
+    """Return the members of a collection; raises NotFound, Forbidden."""
+    with read() as connection:
+        require_governed(connection, caller, collection_id)
+        statement = sa.select(CollectionMember.user_id, User.username, CollectionMember.role).join(User)
+        rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id))
+        return [dict(row._mapping) for row in rows.all()]
+
+
+def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, Any]:
+    """Return one member; raises NotFound, Forbidden."""
+    for member in members(caller, collection_id):
+        if member["user_id"] == user_id:
+            return member
+    raise NotFound("There is no such member.")
+
+
+def put_member(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
+    """Let somebody read a collection, or write into it; raises NotFound, Forbidden."""
+    with write("put_member") as connection:
+        require_governed(connection, caller, collection_id)
+        if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
+            raise NotFound("There is no such user.")
+        mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)
+        connection.execute(sa.delete(CollectionMember).where(*mine))
+        connection.execute(sa.insert(CollectionMember).values(collection_id=collection_id, user_id=user_id, role=role))
+
+
+def delete_member(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
+    """Take a member out; anybody may leave; raises NotFound, Forbidden."""
+    with write("delete_member") as connection:
+        if user_id != caller.user_id:
+            require_governed(connection, caller, collection_id)
+        mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)
+        if connection.execute(sa.delete(CollectionMember).where(*mine)).rowcount != 1:
+            raise NotFound("There is no such member.")
+
+
+def ensure_default(caller: Caller) -> UUID:
+    """Return the collection that everybody has, made when it is first asked for."""
+    statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
+    with read() as connection:
+        found: UUID | None = connection.scalar(statement)
+    if found:
+        return found
+    try:
+        with write("create_default_collection") as connection:
+            made = uuid7()
+            values = {"owner_id": caller.user_id, "name": DEFAULT_NAME, "is_default": True}
+            connection.execute(sa.insert(Collection).values(id=made, **values))
+            return made
+    except IntegrityError:  # another request made it
+        return ensure_default(caller)
+
+
+def operators(name: str = OPERATORS_NAME) -> UUID:
+    """Return the operator's collection of this name, shared with everybody; made when it is first asked for."""
+    with write("operators_collection") as connection:
+        statement = sa.select(Collection.id).where(Collection.owner_id.is_(None), Collection.name == name)
+        found: UUID | None = connection.scalar(statement.limit(1))
+        if found is None:
+            found = uuid7()
+            connection.execute(sa.insert(Collection).values(id=found, name=name, visibility="shared"))
+        return found
+
+
+def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
+    """Raise Forbidden for a collection that the caller may only use, NotFound for one that he may not even read."""
+    _row(connection, may_read(caller), collection_id)
+    if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_govern(caller))) is None:
+        raise Forbidden("Only the owner may do that.")
+
+
+def _row(connection: sa.Connection, allowed: sa.ColumnElement[bool], collection_id: UUID) -> dict[str, Any]:
+    row = connection.execute(sa.select(*FIELDS).where(Collection.id == collection_id, allowed)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such collection.")
+    count = sa.select(sa.func.count()).where(Document.collection_id == collection_id)
+    return {**row._mapping, "documents": connection.scalar(count)}

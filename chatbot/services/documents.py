@@ -1,0 +1,193 @@
+"""Documents: taken in, replaced, listed, tried again, deleted. What is searched of them comes later (`knowledge`)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from ..errors import ExternalIdTaken, NotFailed, NotFound
+from ..models import Chunk, Collection, Document
+from ..models.columns import now, uuid7
+from . import idempotency, storage, wiring
+from .identity import Caller
+from .rights import may_read
+from .storage import Content
+from .transactions import read, write
+
+Key = tuple[datetime, UUID]
+HIDDEN = {"content_hash", "wanted_version", "attempts", "queued_at", "lease_token", "lease_expires_at", "url"}
+FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
+
+
+def create(
+    caller: Caller,
+    content: Content,
+    collection_id: UUID,
+    *,
+    external_id: str | None = None,
+    details: dict[str, Any] | None = None,
+    key: idempotency.Key | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Queue a document; returns it and whether it is new: the same content again is the same document.
+
+    Raises NotFound, Forbidden, QuotaExceeded, ExternalIdTaken, IdempotencyKeyReused.
+    """
+    same = content.hash()
+    try:
+        with write("create_document") as connection:
+            storage.lock(connection, caller, collection_id)
+            known = idempotency.find(connection, caller, key) if key else None
+            known = known or _same(connection, collection_id, same, external_id)
+            if known:
+                return _row(connection, Document.id == known), False
+            storage.account(connection, collection_id, content.size)
+            made = uuid7()
+            values = {**_described(content), "external_id": external_id, "content_hash": same, "details": details or {}}
+            connection.execute(sa.insert(Document).values(id=made, collection_id=collection_id, **values))
+            storage.store(connection, made, 1, content.pieces)
+            storage.describe(connection, made, details or {})
+            if key:
+                idempotency.keep(connection, caller, key, thing_id=made)
+            row = _row(connection, Document.id == made)
+    except IntegrityError as error:
+        raise ExternalIdTaken("Another document of this collection has this external_id.") from error
+    wiring.queue().set()
+    return row, True
+
+
+def replace(
+    caller: Caller, document_id: UUID, content: Content, details: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Queue a new version of a document; until it is whole, the old one is searched.
+
+    Raises NotFound, Forbidden, QuotaExceeded.
+    """
+    same = content.hash()
+    with write("replace_document") as connection:
+        old = _locked(connection, caller, document_id)
+        if same is not None and same == old.content_hash and details is None and old.status != "failed":
+            return _row(connection, Document.id == document_id)
+        storage.account(connection, old.collection_id, content.size - old.bytes)
+        version = old.wanted_version + 1
+        values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued()}
+        values |= {} if details is None else {"details": details}
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
+        storage.store(connection, document_id, version, content.pieces)
+        if details is not None:
+            storage.describe(connection, document_id, details)
+        row = _row(connection, Document.id == document_id)
+    wiring.queue().set()
+    return row
+
+
+def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
+    """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed."""
+    with write("retry_document") as connection:
+        if _locked(connection, caller, document_id).status != "failed":
+            raise NotFailed("Only a document that failed can be tried again.")
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued()))
+        row = _row(connection, Document.id == document_id)
+    wiring.queue().set()
+    return row
+
+
+def delete(caller: Caller, document_id: UUID) -> None:
+    """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
+    with write("delete_document") as connection:
+        old = _locked(connection, caller, document_id)
+        connection.execute(sa.delete(Document).where(Document.id == document_id))
+        storage.account(connection, old.collection_id, -old.bytes)
+        storage.announce(connection, old.collection_id, document_id, chunks=-old.chunks)
+
+
+def get(caller: Caller, document_id: UUID) -> dict[str, Any]:
+    """Return a document that the caller may read; raises NotFound."""
+    with read() as connection:
+        return _row(connection, Document.id == document_id, may_read(caller))
+
+
+def page(
+    caller: Caller,
+    *,
+    limit: int,
+    after: Key | None = None,
+    collection_id: UUID | None = None,
+    status: str | None = None,
+    external_id: str | None = None,
+) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` documents that the caller may read, by time, and the key of the next page."""
+    key = sa.tuple_(Document.created_at, Document.id)
+    statement = sa.select(*FIELDS).join(Collection).where(may_read(caller)).limit(limit + 1)
+    wanted = {Document.collection_id: collection_id, Document.status: status, Document.external_id: external_id}
+    statement = statement.where(*(column == value for column, value in wanted.items() if value is not None))
+    if after:
+        bound = sa.tuple_(sa.literal(after[0], Document.created_at.type), sa.literal(after[1], sa.Uuid()))
+        statement = statement.where(key > bound)
+    with read() as connection:
+        found = connection.execute(statement.order_by(Document.created_at, Document.id)).all()
+    rows = [dict(row._mapping) for row in found[:limit]]
+    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if len(found) > limit else None
+
+
+def chunks(
+    caller: Caller, document_id: UUID, *, limit: int, after: int = -1
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return the passages of a document as they are searched, and the position after which the next page begins."""
+    get(caller, document_id)
+    statement = (
+        sa.select(Chunk.__table__)
+        .join(Collection, Collection.id == Chunk.collection_id)
+        .where(Chunk.document_id == document_id, Chunk.position > after, may_read(caller))
+    )
+    with read() as connection:
+        found = connection.execute(statement.order_by(Chunk.position).limit(limit + 1)).all()
+    rows = [dict(row._mapping) for row in found[:limit]]
+    return rows, rows[-1]["position"] if len(found) > limit else None
+
+
+def requeued() -> dict[str, Any]:
+    """Return the values of a document that waits anew."""
+    waiting = {"status": "queued", "progress": 0.0, "error": None, "reason": None, "attempts": 0}
+    return {**waiting, "queued_at": now(), "updated_at": now(), "lease_token": None, "lease_expires_at": None}
+
+
+def _described(content: Content) -> dict[str, Any]:
+    return {"title": content.title, "media_type": content.media_type, "url": content.url, "size": content.size}
+
+
+def _same(connection: sa.Connection, collection_id: UUID, same: bytes | None, external_id: str | None) -> UUID | None:
+    """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
+    here = sa.select(Document.id, Document.content_hash).where(Document.collection_id == collection_id)
+    if external_id is not None:
+        named = connection.execute(here.where(Document.external_id == external_id)).one_or_none()
+        if named is not None and named.content_hash != same:
+            raise ExternalIdTaken("Another document of this collection has this external_id; PUT replaces it.")
+        return None if named is None else named.id
+    if same is None:
+        return None
+    found: UUID | None = connection.scalar(here.where(Document.content_hash == same).limit(1))
+    return found
+
+
+def _locked(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.Row[Any]:
+    """Return a document that the caller may write, its collection locked before it; raises NotFound, Forbidden."""
+    readable = sa.select(Document.collection_id).join(Collection).where(Document.id == document_id, may_read(caller))
+    home = connection.scalar(readable)
+    if home is None:
+        raise NotFound("There is no such document.")
+    storage.lock(connection, caller, home)
+    mine = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
+    row = connection.execute(mine.with_for_update()).one_or_none()
+    if row is None:  # deleted in this moment
+        raise NotFound("There is no such document.")
+    return row
+
+
+def _row(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> dict[str, Any]:
+    statement = sa.select(*FIELDS).join(Collection, Collection.id == Document.collection_id).where(*conditions)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such document.")
+    return dict(row._mapping)

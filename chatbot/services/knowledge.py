@@ -1,0 +1,233 @@
+"""The work on the queue of documents: claim, read, cut into chunks, embed, and switch in one transaction.
+
+The table is the queue. An attempt is counted before the work, so that a document which kills its worker is given up
+after three; what failed once is claimed alone, so that it takes no other with it.
+"""
+
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from ..errors import ChatbotError, GaveUp, LeaseLost
+from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
+from ..models.columns import now, uuid7
+from ..models.knowledge import IS_WAITING
+from ..rag import chunking, languages
+from ..rag.errors import DocumentError, EmbedderError, LLMError
+from ..rag.types import Parsed
+from . import embedding, sources, storage, wiring
+from .transactions import read, write
+
+LEASE = timedelta(seconds=15)
+EVERY_LEASE = 5.0  # seconds between two renewals
+MOST_ATTEMPTS = 3
+BATCH = 16  # documents that are claimed, embedded and told of together
+ROWS = 100  # chunks in one statement; between two, others run
+SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A document that this process works on, and the token of its lease."""
+
+    token: UUID
+    id: UUID
+    collection_id: UUID
+    version: int
+    title: str
+    media_type: str
+    url: str | None
+    language: str | None
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def work() -> int:
+    """Work on the next documents of the queue; returns how many there were.
+
+    Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
+    """
+    jobs = claim()
+    held = wiring.ingesting()
+    held.update({job.id: job.token for job in jobs})
+    try:
+        _give_up()
+        read_well = [job for job in jobs if _read(job)]
+        vectors = _embedded(read_well)
+        for job in read_well:
+            _finish(job, vectors.get(job.id))
+    finally:
+        for job in jobs:
+            held.pop(job.id, None)
+    return len(jobs)
+
+
+def claim() -> list[Job]:
+    """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
+    abandoned = sa.and_(Document.status == "processing", Document.lease_expires_at < now())
+    free = (IS_WAITING, sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    # Those that broke off before come alone.
+    order = (Document.attempts > 0, Document.queued_at)
+    with read() as connection:
+        first = connection.execute(sa.select(Document.attempts).where(*free).order_by(*order).limit(1)).one_or_none()
+    if first is None:
+        return []
+    again = first.attempts > 0
+    waiting = sa.select(Document.id).where(*free, (Document.attempts > 0) == again).order_by(*order)
+    waiting = waiting.limit(1 if again else BATCH).with_for_update(skip_locked=True)
+    token = uuid7()
+    taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
+    language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
+    statement = sa.update(Document).where(Document.id.in_(waiting)).values(**taken, lease_expires_at=now() + LEASE)
+    columns = (Document.id, Document.collection_id, Document.wanted_version, Document.title, Document.media_type)
+    with write("claim_documents") as connection:
+        rows = connection.execute(statement.returning(*columns, Document.url, language)).all()
+    return [Job(token, *row) for row in rows]
+
+
+def renew() -> None:
+    """Keep the documents that this process works on."""
+    held = wiring.ingesting()
+    if held:
+        statement = sa.update(Document).where(Document.lease_token.in_(set(held.values())), IS_WAITING)
+        with write("renew_documents") as connection:
+            connection.execute(statement.values(lease_expires_at=now() + LEASE))
+
+
+def waiting() -> int:
+    """Return how many documents wait or are worked on."""
+    with read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(Document).where(IS_WAITING)) or 0
+
+
+def _give_up() -> None:
+    """Bury what broke off too often; its owner may try it again."""
+    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, Document.lease_expires_at < now())
+    with read() as connection:
+        if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
+            return
+    reason = f"Its processing broke off {MOST_ATTEMPTS} times."
+    failed = {"status": "failed", "error": GaveUp.__name__, "reason": reason, "updated_at": now(), **SETTLED}
+    with write("give_documents_up") as connection:
+        connection.execute(sa.update(Document).where(*dead).values(**failed))
+
+
+def _read(job: Job) -> bool:
+    """Read a document and cut it into chunks; what cannot be read fails with a sentence for its owner."""
+    try:
+        parsed = sources.parsed(job)
+    except (DocumentError, ChatbotError) as error:
+        if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
+            raise  # the database's matter, not the document's
+        _fail(job, error)
+        return False
+    if parsed is None:  # deleted, or replaced meanwhile
+        return False
+    _cut(job, parsed)
+    _tell(job, 0.4)
+    return True
+
+
+def _cut(job: Job, parsed: Parsed) -> None:
+    title = job.title if job.url is None or parsed.title is None else parsed.title
+    language = job.language or languages.detect(parsed.text)
+    for position, chunk in enumerate(chunking.split(parsed.text, parsed.pages)):
+        text = parsed.text[chunk.start : chunk.end]
+        job.chunks.append(
+            {
+                "collection_id": job.collection_id,
+                "document_id": job.id,
+                "version": job.version,
+                "position": position,
+                "start": chunk.start,
+                "end": chunk.end,
+                "page": chunk.page,
+                "headings": "\n".join(chunk.headings),
+                "language": language,
+                "text": text,
+            }
+        )
+        job.texts.append(chunking.indexed_text(title, chunk.headings, text))
+        if position % ROWS == 0:
+            time.sleep(0)
+
+
+def _embedded(jobs: list[Job]) -> dict[UUID, Any]:
+    """Return the vectors of each document's chunks; none where the embedder fails: words alone find them then."""
+    texts = [text for job in jobs for text in job.texts]
+    if not texts:
+        return {}
+    try:
+        vectors = embedding.active().embed(texts)
+    except (EmbedderError, LLMError) as error:
+        log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
+        return {}
+    found, at = {}, 0
+    for job in jobs:
+        found[job.id], at = vectors[at : at + len(job.texts)], at + len(job.texts)
+    return found
+
+
+def _finish(job: Job, vectors: Any) -> None:
+    """Let the new version be searched instead of the old one, in one transaction."""
+    space = None if vectors is None else embedding.ensure(embedding.active(), vectors.shape[1])
+    try:
+        with write("switch_document") as connection:
+            old = _settle(connection, job)
+            connection.execute(sa.delete(Chunk).where(Chunk.document_id == job.id))
+            _insert(connection, job, space, vectors)
+            connection.execute(
+                sa.delete(DocumentPiece).where(
+                    DocumentPiece.document_id == job.id, DocumentPiece.version != job.version
+                )
+            )
+            storage.announce(connection, job.collection_id, job.id, chunks=len(job.chunks) - old)
+    except LeaseLost:
+        log.info("document changed meanwhile", document=str(job.id))
+
+
+def _settle(connection: sa.Connection, job: Job) -> int:
+    """Lock the collection, then say that the document is ready; returns its old number of chunks; raises LeaseLost."""
+    locked = sa.select(Collection.id).where(Collection.id == job.collection_id).with_for_update()
+    connection.execute(locked).all()
+    mine = (Document.id == job.id, Document.lease_token == job.token, Document.wanted_version == job.version)
+    old = connection.scalar(sa.select(Document.chunks).where(*mine))
+    ready = {"version": job.version, "status": "ready", "progress": 1.0, "chunks": len(job.chunks), "attempts": 0}
+    done = sa.update(Document).where(*mine).values(**ready, error=None, reason=None, updated_at=now(), **SETTLED)
+    if old is None or connection.execute(done).rowcount != 1:
+        raise LeaseLost("The document was changed meanwhile.")
+    return int(old)
+
+
+def _insert(connection: sa.Connection, job: Job, space: str | None, vectors: Any) -> None:
+    statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
+    for start in range(0, len(job.chunks), ROWS):
+        ids = connection.scalars(statement, job.chunks[start : start + ROWS]).all()
+        if space is not None:
+            rows = zip(ids, vectors[start : start + ROWS], strict=True)
+            values = [{"chunk_id": one, "space": space, "vector": vector.tobytes()} for one, vector in rows]
+            connection.execute(sa.insert(ChunkVector), values)
+        time.sleep(0)
+
+
+def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
+    log.info("document failed", document=str(job.id), error=type(error).__name__, detail=error.detail)
+    mine = (Document.id == job.id, Document.lease_token == job.token)
+    failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
+    with write("fail_document") as connection:
+        connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
+
+
+def _tell(job: Job, progress: float) -> None:
+    """Say how far a long document is; a short one is ready before anybody looks."""
+    if len(job.chunks) > ROWS:
+        mine = (Document.id == job.id, Document.lease_token == job.token)
+        with write("tell_progress") as connection:
+            connection.execute(sa.update(Document).where(*mine).values(progress=progress, updated_at=now()))

@@ -1,0 +1,164 @@
+"""Search by words: the index of this host, a cache in a folder. One process writes it and all read it.
+
+Beside it lies a file that says how far each collection was followed. What is done twice is the same: a document's
+chunks are removed before they are added.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+import structlog
+
+from ..models import Chunk, Collection, Document
+from ..rag import chunking, registry
+from ..rag.errors import IndexBroken, IndexLocked
+from ..rag.offload import apart
+from ..rag.ports import LexicalIndex
+from ..rag.types import Hit, Indexed
+from .feed import FRESH, Searched, changed
+from .transactions import read
+
+ROWS = 200  # chunks in one reading
+PATIENCE = 0.5  # seconds in which the process that writes may catch up
+LOOK_EVERY = 0.02
+
+log = structlog.get_logger(__name__)
+
+
+class LexicalSearch:
+    """An index of words and how far it has followed the tables."""
+
+    def __init__(self, adapter: str, folder: Path) -> None:
+        self._state, self._folder = folder / "followed.json", folder / "index"
+        self._lock = threading.Lock()
+        self._known: dict[str, int] = {}
+        self._written_at = 0.0
+        self._make = registry.load("lexical", adapter)
+        self._index = self._opened()
+
+    def search(
+        self, query: str, collections: Sequence[Searched], k: int, documents: Sequence[UUID] | None
+    ) -> tuple[list[Hit], float]:
+        """Return the best chunks of collections as they were after their last change, and the query's ceiling.
+
+        Where another process writes the index and is slow, they may be as they were a moment before.
+        """
+        self.follow(collections)
+        ids = [str(one.id) for one in collections]
+        among = None if documents is None else [str(one) for one in documents]
+        return apart(self._search, query, ids, k, among)
+
+    def follow(self, collections: Sequence[Searched]) -> None:
+        """Bring the index up to date with these collections, or wait a moment for the process that does."""
+        deadline = time.monotonic() + PATIENCE
+        while behind := [one for one in collections if self._known.get(str(one.id), -1) < one.last_change]:
+            with self._lock:
+                try:
+                    self._write(behind)
+                    return
+                except IndexLocked:
+                    self._read_state()
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(LOOK_EVERY)
+
+    def follow_all(self) -> None:
+        """Bring the index up to date with all collections, and let those go that are deleted."""
+        with read() as connection:
+            rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
+        gone = self._known.keys() - {str(row.id) for row in rows}
+        behind = [Searched(*row) for row in rows if self._known.get(str(row.id), -1) < row.last_change]
+        if not gone and not behind:
+            return
+        with self._lock:
+            try:
+                self._write(behind, sorted(gone))
+            except IndexLocked:
+                self._read_state()
+
+    def _search(
+        self, query: str, collections: list[str], k: int, documents: list[str] | None
+    ) -> tuple[list[Hit], float]:
+        return self._index.search(query, collections, k, documents), self._index.ceiling(query)
+
+    def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
+        apart(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked
+        self._read_state()
+        if time.time() - self._written_at > FRESH:
+            apart(self._index.remove, "collection", list(self._known))
+            self._known = {}
+        reached: dict[str, int] = {}
+        for one in behind:
+            reached[str(one.id)] = self._catch_up(one)
+        apart(self._index.commit)
+        self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
+        self._written_at = time.time()
+        draft = self._state.with_suffix(".draft")
+        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self._known}))
+        draft.replace(self._state)
+
+    def _catch_up(self, searched: Searched) -> int:
+        known = self._known.get(str(searched.id))
+        if known is None:
+            apart(self._index.remove, "collection", [str(searched.id)])
+            for items in _items(Chunk.collection_id == searched.id):
+                apart(self._index.add, items)
+            return searched.last_change
+        touched, change = changed(searched, known)
+        apart(self._index.remove, "document", [str(one) for one in touched])
+        for start in range(0, len(touched), ROWS):
+            for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
+                apart(self._index.add, items)
+        return change
+
+    def _read_state(self) -> None:
+        try:
+            state = orjson.loads(self._state.read_bytes())
+            self._known, self._written_at = dict(state["collections"]), float(state["at"])
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            self._known, self._written_at = {}, 0.0
+
+    def _opened(self) -> LexicalIndex:
+        """Open the index; a broken one is thrown away, because the tables have all that was in it."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            index: LexicalIndex = self._make(self._folder)
+        except IndexBroken:
+            log.warning("index of words rebuilt", folder=str(self._folder))
+            self._state.unlink(missing_ok=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            index = self._make(self._folder)
+        self._read_state()
+        return index
+
+
+def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:
+    statement = sa.select(
+        Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.language, Chunk.headings, Chunk.text, Document.title
+    ).join(Document, Document.id == Chunk.document_id)
+    last = 0
+    while True:
+        with read() as connection:
+            page = statement.where(condition, Chunk.id > last).order_by(Chunk.id).limit(ROWS)
+            rows = connection.execute(page).all()
+        if rows:
+            last = rows[-1].id
+            yield [
+                Indexed(
+                    row.id,
+                    str(row.collection_id),
+                    str(row.document_id),
+                    row.language,
+                    chunking.indexed_text(row.title, tuple(row.headings.split("\n")) if row.headings else (), row.text),
+                )
+                for row in rows
+            ]
+        if len(rows) < ROWS:
+            return
+        time.sleep(0)

@@ -1,0 +1,34 @@
+"""Work that is done again and again while a process lives, on steady time."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ChatbotError
+from ..rag.errors import LLMError
+
+log = structlog.get_logger(__name__)
+
+
+def every(app: Flask, seconds: float, do: Callable[[], object]) -> None:
+    """Do a piece of work again and again, on steady time, until the process ends."""
+    threading.Thread(target=_loop, args=(app, seconds, do), name=do.__name__, daemon=True).start()
+
+
+def _loop(app: Flask, seconds: float, do: Callable[[], object]) -> None:
+    while True:
+        time.sleep(seconds)
+        run(app, do)
+
+
+def run(app: Flask, do: Callable[[], object]) -> None:
+    """Do one piece of work; a database that does not take it now may take it next time."""
+    with app.app_context():
+        try:
+            do()
+        except (ChatbotError, LLMError, SQLAlchemyError) as error:
+            log.warning("upkeep failed", work=do.__name__, error=type(error).__name__, detail=str(error))

@@ -1,0 +1,62 @@
+"""Where a document's text comes from: its stored pieces, or an address that is fetched now."""
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from ..errors import LeaseLost
+from ..models import Document, DocumentPiece
+from ..models.columns import now
+from ..rag.errors import UnreadableDocument
+from ..rag.types import Parsed
+from . import storage, wiring
+from .transactions import read, write
+
+if TYPE_CHECKING:
+    from .knowledge import Job
+
+PLAIN = ("text/plain", "text/markdown")  # need no process of their own: nothing in them can run wild
+
+
+def parsed(job: "Job") -> Parsed | None:
+    """Return a document's text, or None when it is gone; raises what is wrong with it (`rag.errors.DocumentError`)."""
+    if job.url is not None:
+        _fetch(job)
+    data = _stored(job)
+    if data is None:
+        return None
+    if job.media_type in PLAIN:
+        found: Parsed = wiring.loader(job.media_type).load(data)
+    else:
+        found = wiring.parser().parse(job.media_type, data)
+    if not found.text.strip():
+        raise UnreadableDocument("The document has no text.")
+    return found
+
+
+def _stored(job: "Job") -> bytes | None:
+    mine = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
+    with read() as connection:
+        pieces = connection.scalars(sa.select(DocumentPiece.data).where(*mine).order_by(DocumentPiece.position)).all()
+    return b"".join(pieces) if pieces else None
+
+
+def _fetch(job: "Job") -> None:
+    """Fetch an address and store what it gave as the document's content; raises AddressRefused, QuotaExceeded."""
+    from ..rag.loaders import sniffing, url
+
+    allowed = current_app.config["INGEST_HOSTS"]
+    fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
+    job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
+    pieces = storage.cut(fetched.data)
+    same, mine = storage.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
+    values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
+    with write("store_fetched") as connection:
+        old = connection.scalar(sa.select(Document.size).where(*mine))
+        storage.account(connection, job.collection_id, len(fetched.data) - (old or 0))
+        if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
+            raise LeaseLost("The document was changed meanwhile.")
+        stored = sa.delete(DocumentPiece).where(DocumentPiece.document_id == job.id)
+        connection.execute(stored.where(DocumentPiece.version == job.version))
+        storage.store(connection, job.id, job.version, pieces)

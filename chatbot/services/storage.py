@@ -1,0 +1,104 @@
+"""What documents take: their bytes in pieces, the account of their collection's owner, and the feed of changes."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+
+from ..errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
+from ..models import Collection, DocumentFact, DocumentPiece, KnowledgeChange
+from ..models.columns import now
+from . import metadata
+from .identity import Caller
+from .rights import may_read, may_write
+
+PIECE = 1 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a document is to be made of: its bytes in pieces of at most 1 MB, or an address to fetch them from."""
+
+    title: str
+    media_type: str
+    pieces: tuple[bytes, ...] = ()
+    url: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(map(len, self.pieces))
+
+    def hash(self) -> bytes | None:
+        """Return the SHA-256 of the content, or None before it is fetched."""
+        return None if self.url else digest(self.pieces)
+
+
+def digest(pieces: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 of some pieces; others may run in between."""
+    made = hashlib.sha256()
+    for piece in pieces:
+        made.update(piece)
+        time.sleep(0)
+    return made.digest()
+
+
+def cut(data: bytes) -> tuple[bytes, ...]:
+    """Return data in pieces as they are stored; raises DocumentTooLarge."""
+    if len(data) > current_app.config["DOCUMENT_BYTES"]:
+        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']} bytes.")
+    return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE))
+
+
+def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
+    """Lock a collection that is to be written; raises NotFound, and Forbidden for one that may only be read."""
+    mine = sa.select(Collection.id).where(Collection.id == collection_id, may_write(caller)).with_for_update()
+    if connection.scalar(mine) is not None:
+        return
+    readable = sa.select(Collection.id).where(Collection.id == collection_id, may_read(caller))
+    if connection.scalar(readable) is None:
+        raise NotFound("There is no such collection.")
+    raise Forbidden("You may only read this collection.")
+
+
+def account(connection: sa.Connection, collection_id: UUID, size: int) -> None:
+    """Count bytes in or out of a collection; raises QuotaExceeded when its owner has too many in all."""
+    grown = sa.update(Collection).where(Collection.id == collection_id)
+    owner = connection.scalar(
+        grown.values(size=Collection.size + size, updated_at=now()).returning(Collection.owner_id)
+    )
+    used = connection.scalar(sa.select(sa.func.sum(Collection.size)).where(Collection.owner_id == owner)) or 0
+    if size > 0 and owner is not None and used > current_app.config["KNOWLEDGE_BYTES"]:
+        raise QuotaExceeded(f"All documents together may have {current_app.config['KNOWLEDGE_BYTES']} bytes.")
+
+
+def announce(connection: sa.Connection, collection_id: UUID, document_id: UUID, *, chunks: int) -> None:
+    """Tell who searches that a document is searched otherwise from now on, with so many chunks more or fewer."""
+    change = connection.execute(
+        sa.insert(KnowledgeChange)
+        .values(collection_id=collection_id, document_id=document_id, created_at=now())
+        .returning(KnowledgeChange.id)
+    ).scalar_one()
+    grown = {"chunks": Collection.chunks + chunks, "last_change": change}
+    connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**grown))
+
+
+def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:
+    """Keep the content of a document's version."""
+    for position, data in enumerate(pieces):
+        values = {"document_id": document_id, "version": version, "position": position, "data": data}
+        connection.execute(sa.insert(DocumentPiece), values)
+        time.sleep(0)
+
+
+def describe(connection: sa.Connection, document_id: UUID, details: dict[str, Any]) -> None:
+    """Keep a document's metadata as filters look for it."""
+    connection.execute(sa.delete(DocumentFact).where(DocumentFact.document_id == document_id))
+    facts = metadata.facts(document_id, details)
+    if facts:
+        connection.execute(sa.insert(DocumentFact), facts)

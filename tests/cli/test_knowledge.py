@@ -1,0 +1,89 @@
+"""`flask knowledge`: files and folders in, lists, checks, reindexing."""
+
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from chatbot.services import wiring
+from tests.api.test_documents import HOURS, find
+from tests.conftest import MakeApp, Person
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "handbook"
+    (made / "deep").mkdir(parents=True)
+    (made / "hours.md").write_text(f"# Hours\n\n{HOURS}\n")
+    (made / "deep" / "bees.txt").write_text("Bees dance the waggle dance.")
+    (made / "picture.png").write_bytes(b"\x89PNG")
+    (made / ".hidden.md").write_text("Nobody reads this.")
+    return made
+
+
+def test_folder_is_taken_in_for_everybody_and_again_only_what_changed(app: Flask, ada: Person, folder: Path) -> None:
+    runner = app.test_cli_runner()
+    first = runner.invoke(args=["knowledge", "ingest", str(folder)])
+    assert (first.exit_code, first.stdout) == (0, "Took in 2 documents, 0 failed, 0 skipped.\n"), first.output
+    assert first.stderr == ""
+    assert {one["title"] for one in find(ada, "library bees waggle")} == {"handbook/hours.md", "handbook/deep/bees.txt"}
+    (folder / "hours.md").write_text("The library moved to the moon.")
+    assert runner.invoke(args=["knowledge", "ingest", str(folder)]).exit_code == 0
+    found = ada.call("GET", "/api/documents/").get_json()["items"]
+    assert {one["external_id"]: one["version"] for one in found} == {
+        "handbook/hours.md": 2,
+        "handbook/deep/bees.txt": 1,
+    }
+    assert find(ada, "library")[0]["quote"] == "The library moved to the moon."
+    assert "HOURS" not in str(find(ada, "library"))
+
+
+def test_documents_of_one_owner_are_his_alone(app: Flask, ada: Person, eve: Person, folder: Path) -> None:
+    runner = app.test_cli_runner()
+    ended = runner.invoke(args=["knowledge", "ingest", str(folder), "--owner", "ada@example.org"])
+    assert ended.exit_code == 0, ended.output
+    assert find(ada, "library")
+    assert find(eve, "library") == []
+    assert runner.invoke(args=["knowledge", "ingest", str(folder), "--owner", "no@example.org"]).exit_code == 1
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_taken_in(app: Flask, ada: Person, folder: Path) -> None:
+    (folder / "lie.pdf").write_bytes(b"no pdf")
+    (folder / "blank.md").write_text("   ")
+    ended = app.test_cli_runner().invoke(args=["knowledge", "ingest", str(folder)])
+    assert ended.exit_code == 1
+    assert ended.stdout == "Took in 2 documents, 1 failed, 1 skipped.\n"
+    assert "handbook/blank.md: The document has no text." in ended.stderr
+    assert "handbook/lie.pdf: The file's name says PDF" in ended.stderr
+    assert find(ada, "library")
+
+
+def test_list_verify_and_reindex_say_what_there_is(make_app: MakeApp, folder: Path) -> None:
+    app = make_app()
+    runner = app.test_cli_runner()
+    runner.invoke(args=["knowledge", "ingest", str(folder)])
+    listed = runner.invoke(args=["knowledge", "list"])
+    assert "(operator)  Knowledge base  shared  2 documents, 2 passages" in listed.output
+    verified = runner.invoke(args=["knowledge", "verify"])
+    assert (verified.exit_code, verified.output) == (0, "Found 0 faults.\n")
+    changed = make_app(EMBEDDER="wordllama").test_cli_runner()
+    assert "Searched are vectors of memory-64" in changed.invoke(args=["knowledge", "list"]).output
+    assert changed.invoke(args=["knowledge", "reindex"]).output == "Embedded 2 passages.\n"
+    assert "Searched are" not in changed.invoke(args=["knowledge", "list"]).output
+
+
+def test_reindex_that_fails_says_so_and_the_old_vectors_stay(make_app: MakeApp, folder: Path) -> None:
+    make_app().test_cli_runner().invoke(args=["knowledge", "ingest", str(folder)])
+    broken = make_app(EMBEDDER="openai", OPENAI_BASE_URL="http://127.0.0.1:9/v1", EMBEDDING_SECONDS="1")
+    ended = broken.test_cli_runner().invoke(args=["knowledge", "reindex"])
+    assert ended.exit_code == 1
+    assert "What is embedded stays; run it again." in ended.output
+    with broken.app_context():
+        wiring.embedder()._client.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["ingest", "list", "verify", "reindex"])
+def test_every_command_has_help(app: Flask, command: str) -> None:
+    ended = app.test_cli_runner().invoke(args=["knowledge", command, "--help"])
+    assert ended.exit_code == 0
+    assert ended.output.startswith("Usage:")

@@ -1,0 +1,85 @@
+"""Files of each format, made by hand."""
+
+import io
+import zipfile
+from collections.abc import Mapping
+
+NAMESPACE = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+OFFICE = "http://schemas.openxmlformats.org"
+CONTENT_TYPES = (
+    f'<Types xmlns="{OFFICE}/package/2006/content-types"><Default Extension="xml" ContentType="application/xml"/>'
+    '<Override PartName="/word/document.xml" '
+    'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"/></Types>'
+)
+RELATIONS = (
+    f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1" '
+    f'Type="{OFFICE}/officeDocument/2006/relationships/officeDocument" Target="word/document.xml"/></Relationships>'
+)
+CORE = (
+    '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
+    'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{}</dc:title></cp:coreProperties>'
+)
+
+
+def pdf(*contents: bytes, filters: str = "", trailer: str = "", more: tuple[bytes, ...] = ()) -> bytes:
+    """One page for each content stream; object 3 is the font, `more` are the last objects."""
+    kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(contents)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids.encode(), len(contents)),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    for number, content in enumerate(contents):
+        objects.append(
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R "
+            b"/Resources << /Font << /F1 3 0 R >> >> >>" % (5 + 2 * number)
+        )
+        head = b"<< /Length %d %s >>" % (len(content), filters.encode())
+        objects.append(head + b"\nstream\n" + content + b"\nendstream")
+    out, starts = b"%PDF-1.4\n", []
+    for number, body in enumerate([*objects, *more], 1):
+        starts.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    end = b"trailer << /Size %d /Root 1 0 R %s >>\nstartxref\n%d\n%%%%EOF" % (
+        len(starts) + 1, trailer.encode(), len(out),
+    )  # fmt: skip
+    return out + b"xref\n0 %d\n0000000000 65535 f \n" % (len(starts) + 1) + table + end
+
+
+def shown(text: str) -> bytes:
+    """A content stream that shows a line."""
+    return b"BT /F1 24 Tf 72 720 Td (%s) Tj ET" % text.encode("latin-1")
+
+
+def paragraph(text: str, style: str = "") -> str:
+    styled = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
+    return f"<w:p>{styled}<w:r><w:t>{text}</w:t></w:r></w:p>"
+
+
+def table(*rows: tuple[str, ...]) -> str:
+    cells = ("".join(f"<w:tc>{paragraph(cell)}</w:tc>" for cell in row) for row in rows)
+    return "<w:tbl>" + "".join(f"<w:tr>{row}</w:tr>" for row in cells) + "</w:tbl>"
+
+
+def docx(body: str, more: Mapping[str, bytes | str] = {}, before: str = "") -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", CONTENT_TYPES)
+        archive.writestr("_rels/.rels", RELATIONS)
+        archive.writestr("word/document.xml", f"{before}<w:document {NAMESPACE}><w:body>{body}</w:body></w:document>")
+        for name, content in more.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def core(title: str) -> Mapping[str, str]:
+    return {"docProps/core.xml": CORE.format(title)}
+
+
+def zipped(members: Mapping[str, bytes | str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()

@@ -1,0 +1,207 @@
+"""Each format: what comes out of a whole file, a broken one, an empty one and a bomb."""
+
+import codecs
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot.rag import registry
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.loaders import plain
+from chatbot.rag.loaders.sniffing import DOCX, PDF
+from chatbot.rag.types import Parsed
+from tests.rag.loaders.samples import core, docx, paragraph, pdf, shown, table, zipped
+
+PAGE = """<!doctype html><html><head><title>Rules &amp; more</title><style>p {}</style><script>alert(1)</script></head>
+<body><h1>Rules</h1><p>Some   <b>bold</b> and <a href="https://example.org/a_b">a link</a>.</p>
+<ul><li>one<ul><li>inner</li></ul></li><li>two</li></ul><table><tr><th>A</th><th>B|b</th></tr><tr><td>1</td><td>2</td>
+</tr></table><pre><code class="language-py">def f():
+    return 1
+</code></pre><p hidden>secret</p><img src="data:image/png;base64,AAAA" alt="x"></body></html>"""
+
+
+def load(media_type: str, data: bytes) -> Parsed:
+    result: Parsed = registry.load("loaders", media_type)().load(data)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"a\r\nb\rc\n", "a\nb\nc\n"),
+        ("Größe 你好".encode(), "Größe 你好"),
+        (codecs.BOM_UTF8 + "Größe".encode(), "Größe"),
+        ("Größe 😀".encode("utf-16"), "Größe 😀"),
+        (codecs.BOM_UTF16_BE + "Größe".encode("utf-16-be"), "Größe"),
+        ("Größe".encode("utf-32"), "Größe"),
+        (codecs.BOM_UTF16_LE + b"a\0\x00\xd8b\0", "a\ufffdb"),
+        ("Größe".encode("latin-1"), "Größe"),
+        (b"\x93quoted\x94 \x80", "“quoted” €"),
+        (b"\x81\xe9", "é"),
+        (b"a\0b\x07c\x0cd", "abc\nd"),
+        ("a\u2028b\ufeff\x85c".encode(), "a\nb\nc"),
+    ],
+)
+def test_text_is_decoded_and_clean(data: bytes, text: str) -> None:
+    assert load("text/plain", data).text == text
+
+
+@given(
+    st.one_of(st.binary(), st.text(st.characters(codec=None)).map(lambda text: text.encode("utf-8", "surrogatepass")))
+)
+def test_no_bytes_make_text_that_cannot_be_stored(data: bytes) -> None:
+    text = plain.decode(data)
+    assert text.encode().decode() == text
+    assert not set(text) & set("\0\r\x0b\x0c\x85\u2028")
+
+
+def test_surrogates_that_belong_together_become_one_character() -> None:
+    assert plain.clean("a\ud83d\ude00b\ud800c") == "a😀bc"
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("# Head #\n\ntext", "Head"),
+        ("text\n\n# Head", "Head"),
+        ("```\n# comment\n```\n# Head", "Head"),
+        ("## Second", None),
+        ("#hashtag", None),
+        ("#   \n", None),
+    ],
+)
+def test_markdown_is_titled_by_its_first_heading(text: str, title: str | None) -> None:
+    assert load("text/markdown", text.encode()) == Parsed(text, title)
+
+
+def test_html_keeps_headings_lists_tables_and_code_and_drops_what_is_not_seen() -> None:
+    found = load("text/html", PAGE.encode())
+    assert found.title == "Rules & more"
+    for part in (
+        "# Rules\n", "Some **bold** and [a link](https://example.org/a_b).", "- one\n  - inner\n- two\n",
+        "| A | B\\|b |\n| --- | --- |\n| 1 | 2 |\n", "```py\ndef f():\n    return 1\n```",
+    ):  # fmt: skip
+        assert part in found.text
+    for part in ("alert", "secret", "base64", "p {}", "---\ntitle"):
+        assert part not in found.text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ('<meta charset="shift_jis"><p>日本'.encode("shift_jis"), "日本\n"),
+        (b'<meta charset="iso-8859-1"><p>\x93x\x94', "“x”\n"),
+        (b'<meta charset="nonsense"><p>\xe9', "é\n"),
+        ("<p>日本".encode("utf-16"), "日本\n"),
+        (b"<p>&#0;&#xD800;x", "\ufffd\ufffdx\n"),
+    ],
+)
+def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
+    assert load("text/html", data).text == text
+
+
+def test_html_without_title_is_titled_by_its_heading() -> None:
+    assert load("text/html", b"<h1>Head</h1><p>x").title == "Head"
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"name,born\nAda,1815\nAlan,1912\n", "name: Ada\nborn: 1815\n\nname: Alan\nborn: 1912"),
+        (b"name;note\nAda;\"a;b\nc\"\n", "name: Ada\nnote: a;b c"),
+        (b"name\tborn\nAda\t1815", "name: Ada\nborn: 1815"),
+        (b"name,,\nAda,,x,y\n\n,,\nAlan\n", "name: Ada\ncolumn 3: x\ncolumn 4: y\n\nname: Alan"),
+        (b"alone, \n", "alone"),
+    ],
+)  # fmt: skip
+def test_each_row_of_csv_keeps_its_columns_names(data: bytes, text: str) -> None:
+    assert load("text/csv", data).text == text
+
+
+def test_pdf_knows_where_its_pages_begin() -> None:
+    title = "/Info << /Title (The rules) >>"
+    found = load(PDF, pdf(shown("First page"), b"", shown("Third page"), trailer=title))
+    assert found == Parsed("First page\n\n\n\nThird page", "The rules", (0, 12, 14))
+    assert found.text[found.pages[2] :] == "Third page"
+
+
+def test_docx_keeps_headings_tables_and_title() -> None:
+    body = paragraph("Rules", "Heading1") + paragraph("Text &amp; more.") + table(("A", "B"), ("1", "2"))
+    found = load(DOCX, docx(body, core("The rules")))
+    assert found == Parsed("# Rules\n\nText & more.\n\n| A | B |\n| --- | --- |\n| 1 | 2 |\n", "The rules")
+    assert load(DOCX, docx(body)).title == "Rules"
+
+
+def test_docx_may_have_a_sheet_behind_a_chart() -> None:
+    data = docx(paragraph("x"), {"word/embeddings/sheet.xlsx": zipped({"a": "b"})})
+    assert load(DOCX, data).text == "x\n"
+
+
+ENCRYPTED = "/Encrypt << /Filter /Standard /V 1 /R 2 /O ({0}) /U ({0}) /P -4 >> /ID [(a) (a)]".format("x" * 32)
+AES = "/Encrypt << /Filter /Standard /V 5 /R 6 /Length 256 /O ({0}) /U ({0}) /OE ({1}) /UE ({1}) /Perms ({2}) /P -4 /CF << /StdCF << /CFM /AESV3 /Length 32 >> >> /StmF /StdCF /StrF /StdCF >> /ID [(a) (a)]".format(
+    "x" * 48, "x" * 32, "x" * 16
+)
+ENTITIES = '<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]>'
+TEXTLESS = "The document has no text."
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data", "sentence"),
+    [
+        ("text/plain", b"", TEXTLESS),
+        ("text/plain", b" \n\0\t", TEXTLESS),
+        ("text/markdown", b"\n", TEXTLESS),
+        ("text/html", b"<p></p><script>x</script>", TEXTLESS),
+        ("text/csv", b",,\n", TEXTLESS),
+        (PDF, pdf(b""), TEXTLESS),
+        (DOCX, docx(""), TEXTLESS),
+        (PDF, pdf(shown("x"), trailer=ENCRYPTED), "The PDF is encrypted."),
+        (PDF, pdf(shown("x"), trailer=AES), "The PDF is encrypted."),
+        (PDF, b"%PDF-1.4\nnothing", "The PDF is broken and cannot be read."),
+        (PDF, pdf(shown("x"))[:200], "The PDF is broken and cannot be read."),
+        (PDF, pdf(zlib.compress(bytes(80_000_000)), filters="/Filter /FlateDecode"), "The PDF is too large when unpacked."),
+        (DOCX, docx(paragraph("x"))[:-40], "The Word document is broken and cannot be read."),
+        (DOCX, zipped({"word/x": "y"}), "The Word document is broken and cannot be read."),
+        (DOCX, docx("<w:p>"), "The Word document is broken and cannot be read."),
+        (DOCX, docx("x", {"word/media/a": bytes(50_000_001)}), "A part of the Word document is too large when unpacked."),
+        (DOCX, docx("x", {f"m{n}": bytes(19_000_000) for n in range(6)}), "The Word document is too large when unpacked."),
+        (DOCX, docx("x", {f"m{n}": "" for n in range(3_000)}), "The Word document has more than 3,000 parts."),
+        (DOCX, docx("x", {"word/a.bin": zipped({"b": "c"})}), "The Word document has an archive inside."),
+        (DOCX, docx(paragraph("x"), before=ENTITIES), "The Word document declares XML entities."),
+        (DOCX, docx(paragraph("x"), {"docProps/core.xml": f"{ENTITIES}<a/>".encode("utf-16")}), "The Word document declares XML entities."),
+        (DOCX, docx("<w:tbl><w:tr><w:tc>" * 5_000 + "</w:tc></w:tr></w:tbl>" * 5_000), "The Word document is broken and cannot be read."),
+        ("text/html", b"<div>" * 1_000 + b"x", "The document's elements are nested too deep to be read."),
+        ("text/html", b"<p>x" + b"\0" * 1_000 + b"<b>" * 500 + b"y", "The document's elements are nested too deep to be read."),
+        ("text/csv", b'a,b\n"' + b"x" * 1_000_001 + b'",\n', "The CSV file is broken and cannot be read."),
+        ("text/csv", b"x," * 5_001 + b"\n1,2\n", "The CSV file has more than 5,000 columns."),
+        ("text/csv", b"n" * 900_000 + b",b\n" + b"1,2\n" * 100_000, "The document has more than 20,000,000 characters of text."),
+        ("text/plain", b"x" * 20_000_001, "The document has more than 20,000,000 characters of text."),
+    ],
+    ids=range(28),
+)  # fmt: skip
+def test_file_that_gives_no_text_says_why(media_type: str, data: bytes, sentence: str) -> None:
+    with pytest.raises(UnreadableDocument) as refused:
+        load(media_type, data)
+    assert str(refused.value) == sentence
+
+
+def test_encrypted_member_of_a_docx_is_told() -> None:
+    data = bytearray(docx(paragraph("x")))
+    start = data.index(b"PK\x01\x02")
+    data[start + 8] |= 1
+    with pytest.raises(UnreadableDocument, match="The Word document is encrypted"):
+        load(DOCX, bytes(data))
+
+
+@pytest.mark.parametrize("media_type", sorted(registry.ADAPTERS["loaders"]))
+def test_every_cut_of_a_file_is_text_or_unreadable(media_type: str) -> None:
+    whole = {PDF: pdf(shown("x"), shown("y")), DOCX: docx(paragraph("x")), "text/html": PAGE.encode()}
+    data = whole.get(media_type, "a,b\nGröße,é\n".encode("utf-16"))
+    for end in range(0, len(data), max(1, len(data) // 60)):
+        try:
+            text = load(media_type, data[:end]).text
+        except UnreadableDocument as error:
+            text = str(error)
+        assert text.strip()

@@ -1,0 +1,50 @@
+"""The scripted upstream's embeddings and its reranker: hashed words; `[[few]]` in a text plays the fault `few`."""
+
+import hashlib
+import re
+from typing import Any
+
+DIMENSION = 16
+WORDS = "Upstream words that nobody may repeat, about {}."
+
+
+def answer(path: str, request: dict[str, Any]) -> tuple[int, Any]:
+    """Return status and body of an answer."""
+    texts = request["documents"] if path.endswith("/rerank") else request["input"]
+    texts = [texts] if isinstance(texts, str) else texts
+    faults = re.findall(r"\[\[(\w+)\]\]", " ".join([*texts, request.get("query", "")]))
+    if "status" in faults:
+        return 500, {"error": {"message": WORDS.format("status")}}
+    if path.endswith("/rerank"):
+        return 200, {"results": [] if faults else ranked(request["query"], texts)}
+    rows = [vector(text) for text in texts]
+    if "few" in faults:
+        rows = rows[1:]
+    if "zero" in faults:
+        rows[0] = [0.0] * DIMENSION
+    if "ragged" in faults:
+        rows[0] = rows[0][1:]
+    if "text" in faults:
+        return 200, "no vectors at all"
+    data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
+    return 200, {
+        "object": "list",
+        "data": data,
+        "model": request["model"],
+        "usage": {"prompt_tokens": 1, "total_tokens": 1},
+    }
+
+
+def vector(text: str) -> list[float]:
+    """Return how often words of each kind are in a text."""
+    row = [0.0] * DIMENSION
+    for word in re.findall(r"\w+", text.lower()) or ["."]:
+        row[hashlib.sha256(word.encode()).digest()[0] % DIMENSION] += 1.0
+    return row
+
+
+def ranked(query: str, texts: list[str]) -> list[dict[str, Any]]:
+    """Judge texts by the share of the query's words that they have."""
+    words = set(re.findall(r"\w+", query.lower()))
+    shares = [len(words & set(re.findall(r"\w+", text.lower()))) / max(1, len(words)) for text in texts]
+    return [{"index": at, "relevance_score": share} for at, share in sorted(enumerate(shares), key=lambda one: -one[1])]
