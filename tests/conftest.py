@@ -122,6 +122,9 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
         with app.app_context():
             turns.drain(TO_END)
             db.engine.dispose()
+        parser = app.extensions.get(wiring.KEY.format("parser"))
+        if parser is not None:
+            parser.close()
 
 
 @pytest.fixture

@@ -47,5 +47,7 @@ def run(app: Flask) -> int:
             return knowledge.work()
         except (ChatbotError, LLMError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
-            time.sleep(AFTER_TROUBLE)
-            return 0
+        except Exception as error:
+            log.error("work on documents broke off", exc_info=error)
+    time.sleep(AFTER_TROUBLE)
+    return 0

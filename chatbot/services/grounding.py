@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import structlog
 
 from ..errors import NotFound
-from ..models import ChatMessage, Collection, Document, TurnTrace
+from ..models import ChatMessage, Chunk, Collection, Document, TurnTrace
 from ..rag import citations, pipeline
 from ..rag.offload import apart
 from ..rag.types import Citation, Passage, Prompted, Try
@@ -139,7 +139,22 @@ def get_trace(caller: Caller, turn_id: UUID) -> dict[str, Any]:
         return Grounding(caller, {"grounding": "off"}).trace(Prompted(), ())
     with read() as connection:
         refresh(connection, caller, [found := {"citations": facts["candidates"]}])
-    return {**facts, "candidates": found["citations"]}
+        texts = _texts(connection, caller, found["citations"])
+    return {**facts, "candidates": [one | {"quote": texts.get(_place(one), "")} for one in found["citations"]]}
+
+
+def _texts(connection: sa.Connection, caller: Caller, places: Sequence[dict[str, Any]]) -> dict[Any, str]:
+    """Return the texts of passages that are still searched; a trace keeps where they stand and no copy."""
+    named = [(UUID(one["document_id"]), one["start"]) for one in places]
+    statement = sa.select(Chunk.document_id, Chunk.version, Chunk.start, Chunk.text)
+    statement = statement.join(Collection, Collection.id == Chunk.collection_id)
+    wanted = sa.tuple_(Chunk.document_id, Chunk.start).in_(named)
+    rows = connection.execute(statement.where(wanted, may_read(caller))) if named else ()
+    return {(str(row.document_id), row.version, row.start): row.text for row in rows}
+
+
+def _place(citation: dict[str, Any]) -> tuple[str, int, int]:
+    return citation["document_id"], citation["document_version"], citation["start"]
 
 
 def _candidate(found: Found, used: dict[tuple[str, int], int]) -> dict[str, Any]:
@@ -147,6 +162,7 @@ def _candidate(found: Found, used: dict[tuple[str, int], int]) -> dict[str, Any]
     below = found.passage.score < pipeline.RELEVANT
     return {
         **told(found),
+        "quote": "",
         "marker": marker,
         "lexical_score": found.lexical_score,
         "dense_score": found.dense_score,

@@ -18,7 +18,7 @@ from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
 from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
-from ..rag.errors import DocumentError, EmbedderError, LLMError
+from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
 from ..rag.types import Parsed
 from . import embedding, sources, storage, wiring
 from .transactions import read, write
@@ -44,6 +44,7 @@ class Job:
     title: str
     media_type: str
     url: str | None
+    attempts: int
     language: str | None
     chunks: list[dict[str, Any]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -88,7 +89,7 @@ def claim() -> list[Job]:
     statement = sa.update(Document).where(Document.id.in_(waiting)).values(**taken, lease_expires_at=now() + LEASE)
     columns = (Document.id, Document.collection_id, Document.wanted_version, Document.title, Document.media_type)
     with write("claim_documents") as connection:
-        rows = connection.execute(statement.returning(*columns, Document.url, language)).all()
+        rows = connection.execute(statement.returning(*columns, Document.url, Document.attempts, language)).all()
     return [Job(token, *row) for row in rows]
 
 
@@ -126,7 +127,10 @@ def _read(job: Job) -> bool:
     except (DocumentError, ChatbotError) as error:
         if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
             raise  # the database's matter, not the document's
-        _fail(job, error)
+        if isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
+            _put_back(job)  # perhaps it was not the document's fault
+        else:
+            _fail(job, error)
         return False
     if parsed is None:  # deleted, or replaced meanwhile
         return False
@@ -223,6 +227,12 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
     with write("fail_document") as connection:
         connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
+
+
+def _put_back(job: Job) -> None:
+    mine = (Document.id == job.id, Document.lease_token == job.token)
+    with write("put_document_back") as connection:
+        connection.execute(sa.update(Document).where(*mine).values(status="queued", updated_at=now(), **SETTLED))
 
 
 def _tell(job: Job, progress: float) -> None:

@@ -111,6 +111,7 @@ def test_trace_tells_why(ada: Person, llm: MemoryLLM, library: dict[str, Any]) -
     trace = ada.call("GET", f"/api/chat/{turn['id']}/trace/").get_json()
     best = trace["candidates"][0]
     assert (best["lexical_rank"], best["dense_rank"], best["marker"], best["dropped"]) == (1, 1, 1, None)
+    assert best["quote"] == HOURS
     assert all(one["dropped"] for one in trace["candidates"] if one["marker"] is None)
     assert trace["tries"] == [
         {"model": "gpt-3.5-turbo", "error": None, "milliseconds": trace["tries"][0]["milliseconds"]}

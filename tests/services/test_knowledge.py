@@ -13,8 +13,10 @@ from flask import Flask
 
 from chatbot.errors import LeaseLost
 from chatbot.extensions import db
+from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.models.columns import now
+from chatbot.rag.errors import ParserCrashed
 from chatbot.services import embedding, inspection, knowledge, sources, wiring
 from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -63,8 +65,8 @@ def test_document_that_broke_off_comes_alone_and_the_queue_goes_on(app: Flask, a
 def test_lease_is_renewed_while_the_work_goes_on(app: Flask, ada: Person) -> None:
     send(ada, "Hours", HOURS)
     with app.app_context():
-        (job,) = knowledge.claim()
-        wiring.ingesting()[job.id] = job.token
+        (one,) = knowledge.claim()
+        wiring.ingesting()[one.id] = one.token
         abandon()
         knowledge.renew()
         assert knowledge.claim() == []
@@ -74,14 +76,14 @@ def test_lease_is_renewed_while_the_work_goes_on(app: Flask, ada: Person) -> Non
 def test_work_that_somebody_else_took_over_changes_nothing(app: Flask, ada: Person) -> None:
     document = send(ada, "Hours", HOURS)
     with app.app_context():
-        (job,) = knowledge.claim()
-        assert knowledge._read(job)
+        (one,) = knowledge.claim()
+        assert knowledge._read(one)
     ada.call("PUT", f"/api/documents/{document['id']}/", {"title": "Hours", "text": "Changed meanwhile."})
     with app.app_context():
-        knowledge._finish(job, None)
+        knowledge._finish(one, None)
         assert rows(Chunk.id) == []
         with pytest.raises(LeaseLost), write("test") as connection:
-            knowledge._settle(connection, job)
+            knowledge._settle(connection, one)
     work(app)
     assert [one["quote"] for one in find(ada, "changed meanwhile")] == ["Changed meanwhile."]
 
@@ -93,9 +95,9 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
     send(ada, "Hours", HOURS)
     parsed = sources.parsed
 
-    def blank(job: knowledge.Job) -> Any:
-        found = parsed(job)
-        if found is not None and job.title == "Zero":
+    def blank(one: knowledge.Job) -> Any:
+        found = parsed(one)
+        if found is not None and one.title == "Zero":
             raise sources.UnreadableDocument("The document has no text.")
         return found
 
@@ -104,6 +106,38 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
     document = ada.call("GET", f"/api/documents/{bad['id']}/").get_json()
     assert (document["status"], document["error"]["code"]) == ("failed", "unreadable_document")
     assert document["error"]["title"] == "The document has no text."
+    assert find(ada, "library")
+
+
+def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed, tries = sources.parsed, []
+
+    def crash(one: knowledge.Job) -> Any:
+        if one.title == "Bomb":
+            tries.append(one.attempts)
+            raise ParserCrashed("Reading the document broke its reader.")
+        return parsed(one)
+
+    monkeypatch.setattr(sources, "parsed", crash)
+    bad = send(ada, "Bomb", "boom")
+    send(ada, "Hours", HOURS)
+    work(app)
+    document = ada.call("GET", f"/api/documents/{bad['id']}/").get_json()
+    assert (document["status"], document["error"]["code"], tries) == ("failed", "parser_crashed", [1, 2, 3])
+    assert find(ada, "library")
+
+
+def test_work_that_breaks_our_own_code_does_not_end_the_queue(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(knowledge, "work", lambda: 1 / 0)
+    monkeypatch.setattr(job, "AFTER_TROUBLE", 0)
+    assert job.run(app) == 0
+    monkeypatch.undo()
+    send(ada, "Hours", HOURS)
+    assert job.run(app) == 1
     assert find(ada, "library")
 
 
