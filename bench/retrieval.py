@@ -18,14 +18,15 @@ from pathlib import Path
 from bench.grounding import citations, grounded, strict
 from bench.judged import Judged, covered, judged, ndcg, recall, spans
 from bench.knowledge import Knowledge
+from bench.plot import Row, draw
 from bench.raw import bm25, embedding_rate
+from bench.scale import prepared, scale
 from tests.processes import ROOT, Upstream, running
 
 RESULTS = ROOT / "bench" / "results"
 SENDERS = 4  # clients that send documents at a time
 # Collection, and the least nDCG@10.
 MUST = {"scifact": 0.66, "cranfield": 0.41, "squad2-half": 0.87, "xquad-en": 0.95, "xquad-es": 0.92, "xquad-zh": 0.90}
-Row = tuple[str, float, str, float | None, bool]  # what, value, unit, bound, whether more is better
 
 
 class Report:
@@ -49,9 +50,10 @@ class Report:
         )
 
     def write(self) -> None:
-        """Keep the rows as JSON and as a plot, where a plot can be drawn."""
+        """Keep the rows as JSON and as a plot."""
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "retrieval.json").write_text(json.dumps(self.rows, indent=1))
+        draw(self.rows, RESULTS / "retrieval.svg")
 
 
 @contextmanager
@@ -113,6 +115,21 @@ def measure_chunks(base: Knowledge, folder: Path, report: Report) -> None:
     report.tell("chunking: characters of the answers in the first 16,000", statistics.mean(shares[16_000]), "", 0.95)
 
 
+def measure_scale(report: Report) -> None:
+    """Fill a database with many passages, and search it."""
+    upstream = Upstream()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            server, homes = prepared(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning")
+            try:
+                scale(Knowledge(server.start(), folder / "script.json"), homes, report.tell)
+            finally:
+                server.stop()
+    finally:
+        upstream.stop()
+
+
 def main() -> int:
     """Measure, print, and return how many bounds were missed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -120,7 +137,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="one of the parts; default: all")
     options, report = parser.parse_args(), Report()
     sets = [path for path in sorted(options.data.iterdir()) if path.name in MUST]
-    wanted = options.only or [*(path.name for path in sets), "chunking", "strict", "citations", "grounded"]
+    wanted = options.only or [*(path.name for path in sets), "chunking", "strict", "citations", "grounded", "scale"]
     with knowledge() as base:
         for path in sets:
             if path.name in wanted:
@@ -130,6 +147,8 @@ def main() -> int:
         for name, part in (("strict", strict), ("citations", citations), ("grounded", grounded)):
             if name in wanted:
                 part(base, options.data, report.tell)
+    if "scale" in wanted:
+        measure_scale(report)
     report.write()
     return report.missed()
 

@@ -9,7 +9,8 @@ from .ports import LLM
 from .tokens import Counter
 from .types import Ask, Finish, Passage, Prompted, Question
 
-RELEVANT = 0.5  # of a passage's score, from which on it has something to say to a question
+# Of a passage's score: what it takes to answer at all, and what is worth showing a model that may answer anyway.
+STRICTLY_RELEVANT, RELEVANT = 0.5, 0.1
 MOST_PASSAGES = 8
 REFUSAL = "I found nothing in the documents that answers this question."
 
@@ -59,5 +60,10 @@ def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:
     if question.retrieve is None:
         return None, []
     query = condense.query(question.text, question.history)
-    found = question.retrieve(query, question.text)
-    return query, [passage for passage in found if passage.score >= RELEVANT][:MOST_PASSAGES]
+    found, least = question.retrieve(query, question.text), threshold(strict=question.strict)
+    return query, [passage for passage in found if passage.score >= least][:MOST_PASSAGES]
+
+
+def threshold(*, strict: bool) -> float:
+    """Return the least score of a passage that goes into a prompt."""
+    return STRICTLY_RELEVANT if strict else RELEVANT

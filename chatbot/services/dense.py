@@ -14,7 +14,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from ..models import Chunk, ChunkVector
-from ..rag.offload import apart
+from ..rag.offload import apart, give_back
 from ..rag.ports import VectorStore
 from ..rag.types import Hit
 from .feed import FRESH, Searched, changed
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..rag.types import Ids, Vectors
 
 ROWS = 500  # vectors in one reading: 2 ms
+MANY = 10_000  # chunks whose loading leaves memory behind
 
 Row = tuple[int, UUID, bytes]
 
@@ -77,6 +78,8 @@ class DenseSearch:
         followed = _Followed(space, searched.last_change, time.monotonic(), {})
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(name, followed, [], rows)
+        if searched.chunks > MANY:
+            apart(give_back)
         self._followed[searched.id] = followed
 
     def _catch_up(self, searched: Searched, followed: _Followed, dimension: int) -> None:

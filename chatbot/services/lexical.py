@@ -18,13 +18,14 @@ import structlog
 from ..models import Chunk, Collection, Document
 from ..rag import chunking, registry
 from ..rag.errors import IndexBroken, IndexLocked
-from ..rag.offload import apart
+from ..rag.offload import apart, give_back
 from ..rag.ports import LexicalIndex
 from ..rag.types import Hit, Indexed
 from .feed import FRESH, Searched, changed
 from .transactions import read
 
 ROWS = 200  # chunks in one reading
+MANY = 10_000  # chunks whose indexing leaves memory behind
 PATIENCE = 0.5  # seconds in which the process that writes may catch up
 LOOK_EVERY = 0.02
 
@@ -97,6 +98,8 @@ class LexicalSearch:
         for one in behind:
             reached[str(one.id)] = self._catch_up(one)
         apart(self._index.commit)
+        if any(one.chunks > MANY for one in behind):
+            apart(give_back)
         self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
         self._written_at = time.time()
         draft = self._state.with_suffix(".draft")

@@ -100,7 +100,7 @@ class FaissStore:
             index = faiss.IndexScalarQuantizer(dimension, half, cosine)
         else:
             index = faiss.IndexHNSWSQ(dimension, half, NEIGHBOURS, cosine)
-        return faiss.IndexIDMap2(index)
+        return faiss.IndexIDMap(index)
 
     def _parameters(self, held: _Held, among: "Ids | None") -> Any:
         faiss, selector = self._faiss, None
