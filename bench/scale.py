@@ -36,7 +36,13 @@ def fill(server: Server, owner: UUID) -> dict[str, UUID]:
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
         with write("bench") as connection:
-            values = {"name": SPACE, "adapter": "wordllama", "model": "text-embedding-3-small", "dimension": DIMENSION, "active": True}
+            values = {
+                "name": SPACE,
+                "adapter": "wordllama",
+                "model": "text-embedding-3-small",
+                "dimension": DIMENSION,
+                "active": True,
+            }
             connection.execute(sa.insert(EmbeddingSpace).values(**values))
         return {name: _collection(owner, name, count) for name, count in (("large", CHUNKS), ("small", SMALL))}
 

@@ -4,6 +4,7 @@ NaN, duplicate keys, NUL, lone surrogates, deep nesting, other encodings and med
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from flask import Request, request
@@ -13,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from ..errors import InvalidInput, MalformedBody, UnsupportedMediaType
 
 DEEPEST = 64
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 
 
 class StrictParser(FlaskParser):
@@ -97,5 +99,5 @@ def check_texts(value: Any) -> None:
             waiting.extend((part, depth + 1) for pair in item.items() for part in pair)
         elif isinstance(item, list):
             waiting.extend((part, depth + 1) for part in item)
-        elif isinstance(item, str) and ("\0" in item or any("\ud800" <= c <= "\udfff" for c in item)):
+        elif isinstance(item, str) and ("\0" in item or HALF.search(item)):
             raise MalformedBody("The body has a NUL or half a surrogate pair in a text.")

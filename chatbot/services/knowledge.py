@@ -19,6 +19,7 @@ from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
 from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
+from ..rag.offload import apart
 from ..rag.types import Parsed
 from . import embedding, sources, storage, wiring
 from .transactions import read, write
@@ -27,6 +28,7 @@ LEASE = timedelta(seconds=15)
 EVERY_LEASE = 5.0  # seconds between two renewals
 MOST_ATTEMPTS = 3
 BATCH = 16  # documents that are claimed, embedded and told of together
+LONG = 10_000  # characters that are cut on the spot: 2 ms
 ROWS = 100  # chunks in one statement; between two, others run
 SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
@@ -142,7 +144,9 @@ def _read(job: Job) -> bool:
 def _cut(job: Job, parsed: Parsed) -> None:
     title = job.title if job.url is None or parsed.title is None else parsed.title
     language = job.language or languages.detect(parsed.text)
-    for position, chunk in enumerate(chunking.split(parsed.text, parsed.pages)):
+    long = len(parsed.text) > LONG
+    found = apart(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
+    for position, chunk in enumerate(found):
         text = parsed.text[chunk.start : chunk.end]
         job.chunks.append(
             {

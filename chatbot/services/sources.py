@@ -9,6 +9,7 @@ from ..errors import LeaseLost
 from ..models import Document, DocumentPiece
 from ..models.columns import now
 from ..rag.errors import UnreadableDocument
+from ..rag.offload import apart
 from ..rag.types import Parsed
 from . import storage, wiring
 from .transactions import read, write
@@ -27,7 +28,7 @@ def parsed(job: "Job") -> Parsed | None:
     if data is None:
         return None
     if job.media_type in PLAIN:
-        found: Parsed = wiring.loader(job.media_type).load(data)
+        found: Parsed = apart(wiring.loader(job.media_type).load, data)
     else:
         found = wiring.parser().parse(job.media_type, data)
     if not found.text.strip():
