@@ -45,10 +45,17 @@ def later(seconds: float, gate: threading.Event) -> None:
     threading.Timer(seconds, gate.set).start()
 
 
-def running(person: Person, **options: Any) -> dict[str, Any]:
+def running(person: Person, *, begun: bool = True, **options: Any) -> dict[str, Any]:
+    """Start a turn; unless its model says nothing before the gate opens, wait until its text has begun."""
     response = person.call("POST", "/api/chat/", {"message": "Hi"}, headers={"Prefer": "respond-async"}, **options)
     assert response.status_code == 202
     turn: dict[str, Any] = response.get_json()
+    deadline = time.monotonic() + 10
+    while begun and time.monotonic() < deadline:
+        if person.call("GET", f"/api/chat/{turn['id']}/").get_json()["bot_response"]:
+            return turn
+        time.sleep(0.005)
+    assert not begun
     return turn
 
 

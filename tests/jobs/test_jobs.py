@@ -12,7 +12,8 @@ from chatbot import jobs
 from chatbot.errors import DatabaseBusy, WrongSchema
 from chatbot.extensions import db, scheduler
 from chatbot.jobs import boot, purge
-from chatbot.jobs import upkeep as loop
+from chatbot.jobs import knowledge as knowledge_loop
+from chatbot.jobs import upkeep as upkeep_loop
 from chatbot.models import ChatMessage
 from chatbot.models.columns import now
 from chatbot.services import loops, retention, single_writer, upkeep
@@ -91,7 +92,8 @@ def test_boot_warns_of_an_unsound_sqlite(
 
 def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(scheduler), "start", lambda self: None)
-    monkeypatch.setattr(loop, "start", lambda app: None)
+    for loop in (upkeep_loop, knowledge_loop):
+        monkeypatch.setattr(loop, "start", lambda app: None)
     try:
         jobs.start(app)
         assert {job.id: job.trigger.interval for job in scheduler.get_jobs()} == {
