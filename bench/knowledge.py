@@ -24,15 +24,24 @@ class Knowledge:
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request; raises RuntimeError for an error."""
-        if not hasattr(self._local, "connection"):
-            self._local.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
-        self._local.connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = self._local.connection.getresponse()
+        sent = None if body is None else json.dumps(body)
+        try:
+            response = self._asked(method, path, sent, headers)
+        except http.client.RemoteDisconnected:  # a connection that rested for too long
+            del self._local.connection
+            response = self._asked(method, path, sent, headers)
         data = response.read()
         if response.status >= 400:
             raise RuntimeError(f"{method} {path}: {response.status} {data[:300]!r}")
         return json.loads(data) if data else None
+
+    def _asked(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> http.client.HTTPResponse:
+        if not hasattr(self._local, "connection"):
+            self._local.connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
+        self._local.connection.request(method, path, body, headers)
+        response: http.client.HTTPResponse = self._local.connection.getresponse()
+        return response
 
     def collection(self, name: str) -> str:
         """Make a collection; returns its id."""
@@ -40,7 +49,12 @@ class Knowledge:
 
     def send(self, home: str, name: str, title: str, text: str) -> str:
         """Send a document; returns its id, which stands for the name from now on."""
-        body = {"title": (title or name)[:255], "text": text or title, "collection_id": home, "external_id": name}
+        body = {
+            "title": (title or name)[:255],
+            "text": text or title or "(empty)",
+            "collection_id": home,
+            "external_id": name,
+        }
         made = str(self.call("POST", "/api/documents/", body)["id"])
         self._names[made] = name
         return made
