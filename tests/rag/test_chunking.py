@@ -45,7 +45,8 @@ def test_no_chunk_is_longer_and_no_overlap_wider_than_allowed(text: str) -> None
 def test_prose_has_chunks_and_overlaps_of_the_usual_size(parts: list[str]) -> None:
     chunks = split("".join(parts))
     assert all(chunk.end - chunk.start + 3 >= LEAST for chunk in chunks[:-1])  # the blanks at its end are cut off
-    assert all(one.end - other.start >= LEAST_OVERLAP - 3 for one, other in pairwise(chunks))
+    # An overlap is less by the blanks at both of its ends, up to three each in these texts.
+    assert all(one.end - other.start >= LEAST_OVERLAP - 6 for one, other in pairwise(chunks))
 
 
 @settings(max_examples=200, deadline=None)
