@@ -48,7 +48,12 @@ class VectorStore(Protocol):
 
 
 class LexicalIndex(Protocol):
-    """Chunks by their words (BM25); made from a folder. What it holds is a copy, like a store's."""
+    """Chunks by their words (BM25); made from a folder. What it holds is a copy, like a store's.
+
+    Each may raise `errors.IndexBroken`: then it is made again with `anew`, which throws away what the folder has.
+    """
+
+    fresh: bool  # whether the folder held no index
 
     def add(self, items: Iterable[Indexed]) -> None:
         """Add chunks; raise `errors.IndexLocked` while another process writes. As all below, from `commit` on."""
@@ -66,6 +71,9 @@ class LexicalIndex(Protocol):
 
     def ceiling(self, query: str) -> float:
         """Return the score of a chunk that holds each word of the query: what a hit has of it tells how it fits."""
+
+    def close(self) -> None:
+        """Let another process write; what was not committed is gone."""
 
 
 class Loader(Protocol):

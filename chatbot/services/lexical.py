@@ -4,11 +4,12 @@ Beside it lies a file that says how far each collection was followed. What is do
 chunks are removed before they are added.
 """
 
-import shutil
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import orjson
@@ -29,6 +30,8 @@ MANY = 10_000  # chunks whose indexing leaves memory behind
 PATIENCE = 0.5  # seconds in which the process that writes may catch up
 LOOK_EVERY = 0.02
 
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 
@@ -48,14 +51,19 @@ class LexicalSearch:
     ) -> tuple[list[Hit], float]:
         """Return the best chunks of collections as they were after their last change, and the query's ceiling.
 
-        Where another process writes the index and is slow, they may be as they were a moment before.
+        Where another process writes the index and is slow, they may be as they were a moment before. Raises IndexLocked
+        when the index is broken, and another process writes it.
         """
-        self.follow(collections)
         ids = [str(one.id) for one in collections]
         among = None if documents is None else [str(one) for one in documents]
-        return apart(self._search, query, ids, k, among)
 
-    def follow(self, collections: Sequence[Searched]) -> None:
+        def searched() -> tuple[list[Hit], float]:
+            self._follow(collections)
+            return apart(self._search, query, ids, k, among)
+
+        return self._mended(searched)
+
+    def _follow(self, collections: Sequence[Searched]) -> None:
         """Bring the index up to date with these collections, or wait a moment for the process that does."""
         deadline = time.monotonic() + PATIENCE
         while behind := [one for one in collections if self._known.get(str(one.id), -1) < one.last_change]:
@@ -70,7 +78,10 @@ class LexicalSearch:
             time.sleep(LOOK_EVERY)
 
     def follow_all(self) -> None:
-        """Bring the index up to date with all collections, and let those go that are deleted."""
+        """Bring the index up to date with all collections, and let those go that are deleted; raises IndexLocked."""
+        self._mended(self._follow_all)
+
+    def _follow_all(self) -> None:
         with read() as connection:
             rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
         gone = self._known.keys() - {str(row.id) for row in rows}
@@ -124,21 +135,48 @@ class LexicalSearch:
         try:
             state = orjson.loads(self._state.read_bytes())
             self._known, self._written_at = dict(state["collections"]), float(state["at"])
-        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        except (OSError, KeyError, TypeError, ValueError):
             self._known, self._written_at = {}, 0.0
 
+    def _mended(self, do: Callable[[], T]) -> T:
+        """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
+        index = self._index
+        try:
+            return do()
+        except IndexBroken as error:
+            with self._lock:
+                if self._index is index:  # nobody else has found it out
+                    with suppress(IndexBroken):
+                        apart(index.close)
+                    self._index = self._anew(error)
+                    self._forget()
+            return do()
+
     def _opened(self) -> LexicalIndex:
-        """Open the index; a broken one is thrown away, because the tables have all that was in it."""
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            index: LexicalIndex = self._make(self._folder)
-        except IndexBroken:
-            log.warning("index of words rebuilt", folder=str(self._folder))
-            self._state.unlink(missing_ok=True)
-            shutil.rmtree(self._folder, ignore_errors=True)
-            index = self._make(self._folder)
+            index: LexicalIndex = apart(self._make, self._folder)
+        except IndexBroken as error:
+            index = self._anew(error)
         self._read_state()
+        if index.fresh or self._is_ahead():
+            self._forget()
         return index
+
+    def _anew(self, error: IndexBroken) -> LexicalIndex:
+        log.warning("index of words rebuilt", folder=str(self._folder), reason=str(error))
+        made: LexicalIndex = apart(self._make, self._folder, anew=True)
+        return made
+
+    def _is_ahead(self) -> bool:
+        """Tell whether the index followed changes that the tables do not know: they came out of a backup."""
+        with read() as connection:
+            rows = connection.execute(sa.select(Collection.id, Collection.last_change)).all()
+        return any(self._known.get(str(row.id), -1) > row.last_change for row in rows)
+
+    def _forget(self) -> None:
+        self._state.unlink(missing_ok=True)
+        self._known, self._written_at = {}, 0.0
 
 
 def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:

@@ -32,3 +32,5 @@ def run(app: Flask, do: Callable[[], object]) -> None:
             do()
         except (ChatbotError, LLMError, SQLAlchemyError) as error:
             log.warning("upkeep failed", work=do.__name__, error=type(error).__name__, detail=str(error))
+        except Exception as error:  # a fault of ours must not be the last time
+            log.error("upkeep broke off", work=do.__name__, exc_info=error)

@@ -12,7 +12,7 @@ import structlog
 from ..errors import NotFound
 from ..models import Chunk, Collection, Document
 from ..rag import fusion
-from ..rag.errors import EmbedderError, LLMError, RerankerError
+from ..rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError
 from ..rag.types import Hit, Passage
 from . import embedding, metadata, wiring
 from .feed import Searched
@@ -125,8 +125,12 @@ def _filtered(collections: Sequence[Searched], wanted: dict[str, Any]) -> list[U
 def _both_sides(
     retrieved: Retrieved, query: str, collections: Sequence[Searched], documents: Sequence[UUID] | None
 ) -> _Sides:
-    lexical, ceiling = wiring.lexical().search(query, collections, CANDIDATES, documents)
-    sides = _Sides(lexical, [], ceiling)
+    sides = _Sides()
+    try:
+        sides.lexical, sides.ceiling = wiring.lexical().search(query, collections, CANDIDATES, documents)
+    except IndexFailed as error:
+        log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
+        retrieved.notes.append("The index of words failed: searched by vectors alone.")
     try:
         embedder = embedding.active()
         vector = embedder.embed([query])[0]

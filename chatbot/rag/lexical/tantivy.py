@@ -8,8 +8,10 @@ The folder is a cache: what is lost is built anew from the tables.
 
 from __future__ import annotations
 
+import fcntl
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,26 +19,34 @@ from ..errors import IndexBroken, IndexLocked
 from ..languages import detect
 from ..types import Hit, Indexed
 from .analysis import ANALYZERS, analyzer_of, query_terms, terms
+from .checksums import damaged
 
 if TYPE_CHECKING:
     from tantivy import IndexWriter, Query, Schema, Searcher
 
 HEAP = 15_000_000  # bytes that a writer collects before it writes a segment: tantivy's least
+WRITER_LOCK = ".tantivy-writer.lock"
 MOST_TERMS = 256  # of a query: a pasted page must not take seconds
 
 
 class TantivyIndex:
     """A lexical index in a folder. Any thread may search; one at a time may write."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open the index, or begin a new one. Raises IndexBroken."""
+    def __init__(self, folder: Path, *, anew: bool = False) -> None:
+        """Open the index, or begin a new one where there is none, or where one is to be thrown away (`anew`).
+
+        Raises IndexBroken, and IndexLocked when another process writes what is to be thrown away.
+        """
         from tantivy import Index
 
         folder.mkdir(parents=True, exist_ok=True)
-        try:
+        if anew:
+            _clear(folder)
+        self.fresh = not (folder / "meta.json").exists()
+        if name := damaged(folder):
+            raise IndexBroken(name)
+        with _reading():
             self._index = Index(_schema(), path=str(folder))
-        except ValueError as error:
-            raise IndexBroken from error
         self._writer: IndexWriter | None = None
 
     def add(self, items: Iterable[Indexed]) -> None:
@@ -61,29 +71,33 @@ class TantivyIndex:
             writer.delete_documents_by_term(field, one)
 
     def commit(self) -> None:
-        """Let all processes find what was added, and no longer what was removed. Raises IndexLocked."""
-        self._writing().commit()
+        """Let all processes find what was added, and no longer what was removed. Raises IndexLocked, IndexBroken."""
+        writer = self._writing()
+        with _reading():
+            writer.commit()
 
     def close(self) -> None:
-        """Let another process write; what was not committed is gone."""
+        """Let another process write; what was not committed is gone. Raises IndexBroken, and has let go then too."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
-            writer.rollback()
-            writer.wait_merging_threads()
+            with _reading():
+                writer.rollback()
+                writer.wait_merging_threads()
 
     def search(
         self, query: str, collections: Sequence[str], k: int, documents: Sequence[str] | None = None
     ) -> list[Hit]:
         """Return ids and BM25 of the best k chunks in these collections, and in these documents only if given.
 
-        Any text is a query: nothing in it is syntax. Ties are in the order of ids.
+        Any text is a query: nothing in it is syntax. Ties are in the order of ids. Raises IndexBroken.
         """
-        searcher = self._searcher()
-        words = dict.fromkeys(term for found in _terms(searcher, query).values() for term in found[:MOST_TERMS])
-        if k < 1 or not words:
-            return []
-        hits = searcher.search(self._wanted(list(words), collections, documents), k, count=False).hits
-        ids = searcher.fast_field_values("chunk", [address for _, address in hits])
+        with _reading():
+            searcher = self._searcher()
+            words = dict.fromkeys(term for found in _terms(searcher, query).values() for term in found[:MOST_TERMS])
+            if k < 1 or not words:
+                return []
+            hits = searcher.search(self._wanted(list(words), collections, documents), k, count=False).hits
+            ids = searcher.fast_field_values("chunk", [address for _, address in hits])
         scored = ((int(chunk or 0), score) for chunk, (score, _) in zip(ids, hits, strict=True))
         return sorted(scored, key=lambda hit: (-hit[1], hit[0]))
 
@@ -91,14 +105,15 @@ class TantivyIndex:
         """Return the BM25 of a chunk of average length that holds each term of the query once; 0 without terms.
 
         A term that is nowhere in the index counts as the rarest. What a hit has of it says how much of the question
-        it meets, whatever the size of the index.
+        it meets, whatever the size of the index. Raises IndexBroken.
         """
-        searcher = self._searcher()
-        count = searcher.num_docs
-        each = (
-            sum(_rarity(count, searcher.doc_freq("terms", term)) for term in found)
-            for found in _terms(searcher, query).values()
-        )
+        with _reading():
+            searcher = self._searcher()
+            count = searcher.num_docs
+            each = [
+                sum(_rarity(count, searcher.doc_freq("terms", term)) for term in found)
+                for found in _terms(searcher, query).values()
+            ]
         return min((weight for weight in each if weight), default=0.0)
 
     def _wanted(self, words: list[str], collections: Sequence[str], documents: Sequence[str] | None) -> Query:
@@ -123,6 +138,31 @@ class TantivyIndex:
             except ValueError as error:
                 raise IndexLocked from error
         return self._writer
+
+
+def _clear(folder: Path) -> None:
+    """Remove all files but the locks; under tantivy's own lock, so that no process writes meanwhile."""
+    with (folder / WRITER_LOCK).open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise IndexLocked from error
+        for path in folder.iterdir():
+            if path.suffix != ".lock":
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Raise IndexBroken for whatever tantivy says of files that it cannot read."""
+    try:
+        yield
+    except ValueError as error:
+        raise IndexBroken(str(error)) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # pyo3's word for a Rust panic: no Exception, and not importable
+            raise
+        raise IndexBroken(str(error)) from error
 
 
 def _schema() -> Schema:

@@ -188,3 +188,61 @@ def test_broken_folder_is_told(tmp_path: Path, content: str) -> None:
     (tmp_path / "meta.json").write_text(content)
     with pytest.raises(IndexBroken):
         TantivyIndex(tmp_path)
+
+
+def spoiled(path: Path, how: str) -> None:
+    """Damage a file as a disk or an operator would."""
+    data = bytearray(path.read_bytes())
+    if how == "gone":
+        path.unlink()
+    elif how == "cut":
+        path.write_bytes(data[: len(data) // 2])
+    elif data:
+        data[len(data) // 3] ^= 0x55
+        path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+@pytest.mark.parametrize("kind", ["del", "fast", "fieldnorm", "idx", "pos", "store", "term"])
+def test_damaged_file_of_a_segment_is_told_and_what_is_made_anew_is_empty(tmp_path: Path, kind: str, how: str) -> None:
+    index = TantivyIndex(tmp_path)
+    index.add(ROWS)
+    index.commit()
+    index.remove("document", ["valkyria"])
+    index.commit()
+    index.close()
+    assert not TantivyIndex(tmp_path).fresh
+    (path,) = tmp_path.glob(f"*.{kind}")
+    spoiled(path, how)
+    with pytest.raises(IndexBroken):
+        TantivyIndex(tmp_path).search("panthers", ["mine"], 5)
+    again = TantivyIndex(tmp_path, anew=True)
+    assert again.fresh
+    assert again.search("panthers", ["mine"], 5) == []
+    again.add(ROWS)
+    again.commit()
+    assert set(ids(again.search("panthers", ["mine"], 10))) == {1, 4}
+
+
+def test_file_without_a_footer_of_its_own_is_damaged(tmp_path: Path) -> None:
+    index = TantivyIndex(tmp_path)
+    index.add(ROWS)
+    index.commit()
+    index.close()
+    (path,) = tmp_path.glob("*.idx")
+    whole = path.read_bytes()
+    for content in (
+        b"",
+        whole[:-1] + b"!",
+        b"not JSON" + (8).to_bytes(4, "little") + whole[-4:],
+        b"{}" + (2).to_bytes(4, "little") + whole[-4:],
+    ):
+        path.write_bytes(content)
+        with pytest.raises(IndexBroken):
+            TantivyIndex(tmp_path)
+
+
+def test_what_another_process_writes_is_not_thrown_away(index: TantivyIndex, tmp_path: Path) -> None:
+    with pytest.raises(IndexLocked):
+        TantivyIndex(tmp_path / "index", anew=True)
+    assert set(ids(index.search("panthers", ["mine"], 10))) == {1, 4}
