@@ -17,11 +17,13 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import chaos_documents
+from tests.chaos_documents import tell
 from tests.processes import UNMEASURED, Server, Upstream, call, events
 
 CLIENTS = 10
@@ -203,11 +205,6 @@ def conclude(server: Server, speakers: list[Speaker]) -> tuple[Counter[str], Cou
         time.sleep(1.0)
 
 
-def tell(count: int, number: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{count} of {number} kills", end="" if count < number else "\n", file=sys.stderr, flush=True)
-
-
 @contextlib.contextmanager
 def database(kind: str, folder: Path) -> Iterator[str]:
     """Give the address of an empty database."""
@@ -227,24 +224,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--of", choices=list(RUNS), action="append", help="what is sent; default: both")
     options = parser.parse_args()
-    failed = 0
-    for kind in options.database or ["sqlite", "postgresql"]:
-        upstream = Upstream("--interval", "0.01", "--tokens", "20")
-        try:
-            with tempfile.TemporaryDirectory() as name, database(kind, Path(name)) as url:
-                started = time.monotonic()
-                wrong, seen = run(Path(name), upstream, options.kills, DATABASE_URL=url)
-        finally:
-            upstream.stop()
-        failed += bool(wrong)
-        print(f"{kind}: {options.kills} kills in {time.monotonic() - started:.0f} s; {dict(seen)}")
-        counted = {name: wrong[name] for name in ("lost", "doubled", "without terminal state")}
-        print(
-            f"{'MISSED' if wrong else 'ok    '} {', '.join(f'{count} {name}' for name, count in (counted | wrong).items())}",
-            flush=True,
-        )
-    return failed
+    return sum(
+        play(kind, of, options.kills)
+        for kind in options.database or ["sqlite", "postgresql"]
+        for of in options.of or RUNS
+    )
+
+
+RUNS: dict[str, tuple[Callable[..., tuple[Counter[str], Counter[str]]], tuple[str, ...]]] = {
+    "messages": (run, ("lost", "doubled", "without terminal state")),
+    "documents": (chaos_documents.run, ("not ready", "other passages", "faults found by verify")),
+}
+
+
+def play(kind: str, of: str, kills: int) -> bool:
+    """Run and tell what came of it; returns whether anything was wrong."""
+    play_one, names = RUNS[of]
+    upstream = Upstream("--interval", "0.01", "--tokens", "20")
+    try:
+        with tempfile.TemporaryDirectory() as name, database(kind, Path(name)) as url:
+            started = time.monotonic()
+            wrong, seen = play_one(Path(name), upstream, kills, DATABASE_URL=url)
+    finally:
+        upstream.stop()
+    print(f"{kind}, {of}: {kills} kills in {time.monotonic() - started:.0f} s; {dict(seen)}")
+    counted = {name: wrong[name] for name in names} | wrong
+    told = ", ".join(f"{count} {name}" for name, count in counted.items())
+    print(f"{'MISSED' if wrong else 'ok    '} {told}", flush=True)
+    return bool(wrong)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,15 @@
 
 import http.client
 import json
-import os
-import random
-import signal
 import time
 from pathlib import Path
 from typing import Any
 
-from tests.processes import UNMEASURED, Server, Upstream, running
+from tests import chaos_documents
+from tests.processes import Server, Upstream
 from tests.rag.loaders import samples
 
-KILLS = 6
-DOCUMENTS = 50
+KILLS = 3
 
 
 def ended(server: Server, token: str, seconds: float = 60) -> list[dict[str, Any]]:
@@ -27,37 +24,12 @@ def ended(server: Server, token: str, seconds: float = 60) -> list[dict[str, Any
     raise TimeoutError(str(items))
 
 
-def chunks(server: Server, token: str, document: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = server.call("GET", f"/api/documents/{document}/chunks/?limit=100", token=token)[2][
-        "items"
-    ]
-    return found
-
-
-def text(n: int) -> str:
-    return "\n\n".join(f"Paragraph {part} of document {n} tells of number {n * part}. " * 6 for part in range(1, 9))
-
-
-def test_killed_workers_leave_the_same_passages_as_an_undisturbed_run(tmp_path: Path, upstream: Upstream) -> None:
-    (tmp_path / "quiet").mkdir()
-    (tmp_path / "killed").mkdir()
-    with running(tmp_path / "quiet", OPENAI_BASE_URL=upstream.url) as server:
-        token = server.sign_in()
-        for n in range(DOCUMENTS):
-            server.call("POST", "/api/documents/", {"title": f"D{n}", "text": text(n)}, token)
-        expected = {one["title"]: chunks(server, token, one["id"]) for one in ended(server, token)}
-    dice = random.Random(7)
-    with running(tmp_path / "killed", OPENAI_BASE_URL=upstream.url, **UNMEASURED) as server:
-        token = server.sign_in()
-        for n in range(DOCUMENTS):
-            server.call("POST", "/api/documents/", {"title": f"D{n}", "text": text(n)}, token)
-            if n % (DOCUMENTS // KILLS) == 3:
-                time.sleep(dice.random() * 0.1)
-                os.kill(server.workers()[0], signal.SIGKILL)
-        found = {one["title"]: (one["status"], chunks(server, token, one["id"])) for one in ended(server, token)}
-        assert server.flask("knowledge", "verify").stdout == "Found 0 faults.\n"
-    assert {status for status, _ in found.values()} == {"ready"}
-    assert {title: parts for title, (_, parts) in found.items()} == expected
+def test_killed_workers_leave_the_same_passages_as_an_undisturbed_run(
+    database_url: str, tmp_path: Path, upstream: Upstream
+) -> None:
+    wrong, seen = chaos_documents.run(tmp_path, upstream, KILLS, DATABASE_URL=database_url)
+    assert wrong == {}
+    assert (seen["killed"], seen["passages"]) == (KILLS, 600)
 
 
 def test_every_format_is_read_found_and_quoted(server: Server) -> None:

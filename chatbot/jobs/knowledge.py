@@ -9,9 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ChatbotError
 from ..rag.errors import LLMError
-from ..services import knowledge, loops, wiring
+from ..services import embedding, knowledge, loops, wiring
 
+FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
+EVERY_MENDING = 15.0  # seconds between two tries to give vectors to what came while the embedder failed
 AFTER_TROUBLE = 5.0  # seconds until the next try
 
 log = structlog.get_logger(__name__)
@@ -19,9 +21,11 @@ log = structlog.get_logger(__name__)
 
 def start(app: Flask) -> None:
     """Start the loops; they end with their process."""
-    threading.Thread(target=_work, args=(app,), name="knowledge", daemon=True).start()
+    for fetched in (False, *[True] * FETCHERS):
+        threading.Thread(target=_work, args=(app, fetched), name="knowledge", daemon=True).start()
     loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
     loops.every(app, EVERY_LOOK, follow)
+    loops.every(app, EVERY_MENDING, embedding.mend)
 
 
 def follow() -> None:
@@ -30,21 +34,21 @@ def follow() -> None:
         wiring.lexical().follow_all()
 
 
-def _work(app: Flask) -> None:
+def _work(app: Flask, fetched: bool) -> None:
     with app.app_context():
         rung = wiring.queue()
     while True:
         rung.wait(EVERY_LOOK)
         rung.clear()
-        while run(app):
+        while run(app, fetched=fetched):
             pass
 
 
-def run(app: Flask) -> int:
+def run(app: Flask, *, fetched: bool = False) -> int:
     """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
     with app.app_context():
         try:
-            return knowledge.work()
+            return knowledge.work(fetched=fetched)
         except (ChatbotError, LLMError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:

@@ -1,6 +1,6 @@
 """From a question to an answer: what to search for, passages, prompt, model, filter."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 from . import condense, prompt
 from .errors import LLMError
@@ -9,9 +9,10 @@ from .ports import LLM
 from .tokens import Counter
 from .types import Ask, Finish, Passage, Prompted, Question
 
-# Of a passage's score: what it takes to answer at all, and what is worth showing a model that may answer anyway.
-STRICTLY_RELEVANT, RELEVANT = 0.5, 0.1
-MOST_PASSAGES = 8
+# Of the best passage's score: what it takes to show any, to a model that must answer from them and to one that may
+# answer anyway. Beside a good one, the others are worth showing from a lower score on.
+STRICTLY_RELEVANT, RELEVANT, BESIDE = 0.5, 0.1, 0.03
+MOST_PASSAGES = 12
 REFUSAL = "I found nothing in the documents that answers this question."
 
 
@@ -60,10 +61,11 @@ def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:
     if question.retrieve is None:
         return None, []
     query = condense.query(question.text, question.history)
-    found, least = question.retrieve(query, question.text), threshold(strict=question.strict)
-    return query, [passage for passage in found if passage.score >= least][:MOST_PASSAGES]
+    return query, chosen(question.retrieve(query, question.text), strict=question.strict)[:MOST_PASSAGES]
 
 
-def threshold(*, strict: bool) -> float:
-    """Return the least score of a passage that goes into a prompt."""
-    return STRICTLY_RELEVANT if strict else RELEVANT
+def chosen(found: Sequence[Passage], *, strict: bool) -> list[Passage]:
+    """Return the passages that are worth showing, in their order: none unless the best one is relevant."""
+    if max((passage.score for passage in found), default=0.0) < (STRICTLY_RELEVANT if strict else RELEVANT):
+        return []
+    return [passage for passage in found if passage.score >= BESIDE]

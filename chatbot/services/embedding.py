@@ -1,16 +1,23 @@
 """Which vectors are searched: those of the active space, until `flask knowledge reindex` goes over to another one."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from sqlalchemy.exc import IntegrityError
 
-from ..models import Chunk, ChunkVector, EmbeddingSpace
+from ..models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
+from ..rag import chunking
 from ..rag.ports import Embedder
-from . import wiring
+from . import storage, wiring
 from .transactions import read, write
 
 BATCH = 200  # chunks that are embedded and stored at a time
+LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
+
+log = structlog.get_logger(__name__)
 
 
 def active() -> Embedder:
@@ -55,25 +62,69 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     Raises `rag.errors.EmbedderError`; what was embedded stays, and the next call goes on from there.
     """
     embedder, done = wiring.embedder(), 0
-    statement = sa.select(Chunk.id, Chunk.headings, Chunk.text).where(_without(embedder.space)).order_by(Chunk.id)
     while True:
-        with read() as connection:
-            rows = connection.execute(statement.limit(BATCH)).all()
-        if not rows:
-            if _switch(embedder):
-                return done
-            continue
-        vectors = embedder.embed([f"{row.headings}\n{row.text}" for row in rows])
-        space = ensure(embedder, vectors.shape[1])
-        values = [
-            {"chunk_id": row.id, "space": space, "vector": vector.tobytes()}
-            for row, vector in zip(rows, vectors, strict=True)
+        done += _fill(embedder, on_batch)
+        if _switch(embedder):
+            return done
+
+
+def mend() -> None:
+    """Give vectors to the chunks that came while the embedder failed, in this process or in one that is gone.
+
+    Raises `rag.errors.EmbedderError` while it still does.
+    """
+    wanting = wiring.wanting_vectors()
+    if wanting.is_set():
+        done = _fill(active(), lambda _: None)
+        wanting.clear()
+        if done:
+            log.info("vectors were missing", chunks=done)
+
+
+def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> int:
+    done = 0
+    for rows in _wanting(embedder.space):
+        texts = [
+            chunking.indexed_text(row.title, tuple(row.headings.split("\n")) if row.headings else (), row.text)
+            for row in rows
         ]
-        with write("reindex") as connection:
-            alive = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_([row.id for row in rows]))))
-            connection.execute(sa.insert(ChunkVector), [value for value in values if value["chunk_id"] in alive])
+        vectors = embedder.embed(texts)
+        space = ensure(embedder, vectors.shape[1])
+        _store(space, {row.id: vector.tobytes() for row, vector in zip(rows, vectors, strict=True)}, rows)
         done += len(rows)
         on_batch(len(rows))
+    return done
+
+
+def _wanting(space: str) -> Iterator[Sequence[Any]]:
+    """Yield the chunks without a vector, some at a time; others run in between."""
+    columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.headings, Chunk.text, Document.title)
+    statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_without(space))
+    with read() as connection:
+        first, last = connection.execute(sa.select(sa.func.min(Chunk.id), sa.func.max(Chunk.id))).one()
+    for start in range(first or 0, (last or -1) + 1, LOOKED_THROUGH):
+        within = statement.where(Chunk.id >= start, Chunk.id < start + LOOKED_THROUGH).order_by(Chunk.id)
+        with read() as connection:
+            rows = connection.execute(within).all()
+        for at in range(0, len(rows), BATCH):
+            yield rows[at : at + BATCH]
+        time.sleep(0)
+
+
+def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
+    """Store vectors of chunks that are still there and still have none, and tell who searches them."""
+    homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
+    with write("fill_vectors") as connection:
+        connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+        wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _without(space))))
+        values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
+        if values:
+            connection.execute(sa.insert(ChunkVector), values)
+        searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
+        if space == searched:
+            touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
+            for collection, document in sorted(touched):
+                storage.announce(connection, collection, document, chunks=0)
 
 
 def _switch(embedder: Embedder) -> bool:

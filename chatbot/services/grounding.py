@@ -64,12 +64,13 @@ class Grounding:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
         used = {(one.document_id, one.start): marker for marker, one in enumerate(prompted.passages, 1)}
-        least = pipeline.threshold(strict=self.mode == "strict")
+        passages = [one.passage for one in retrieved.found]
+        wanted = {id(one) for one in pipeline.chosen(passages, strict=self.mode == "strict")}
         seconds = {"first_text": self.first_text and self.first_text - self._started}
         milliseconds = {name: round(value * 1000, 2) for name, value in seconds.items() if value}
         return {
             "retrieval_query": prompted.query,
-            "candidates": [_candidate(one, used, least) for one in retrieved.found],
+            "candidates": [_candidate(one, used, id(one.passage) in wanted) for one in retrieved.found],
             "dropped": retrieved.dropped,
             "notes": retrieved.notes,
             "prompt_tokens": dict(prompted.tokens),
@@ -158,16 +159,15 @@ def _place(citation: dict[str, Any]) -> tuple[str, int, int]:
     return citation["document_id"], citation["document_version"], citation["start"]
 
 
-def _candidate(found: Found, used: dict[tuple[str, int], int], least: float) -> dict[str, Any]:
+def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> dict[str, Any]:
     marker = used.get((found.passage.document_id, found.passage.start))
-    below = found.passage.score < least
     return {
         **told(found),
         "quote": "",
         "marker": marker,
         "lexical_score": found.lexical_score,
         "dense_score": found.dense_score,
-        "dropped": None if marker else "not relevant enough" if below else "no room in the prompt",
+        "dropped": None if marker else "no room in the prompt" if wanted else "not relevant enough",
     }
 
 

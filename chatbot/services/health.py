@@ -4,13 +4,16 @@ import sqlalchemy as sa
 
 from ..errors import ChatbotError
 from ..rag.errors import LLMError
-from . import turns, wiring
+from . import embedding, turns, wiring
 from .transactions import read
 
 
 def checks() -> dict[str, str]:
     """Return `ok` or what is wrong, by part. Without its database nothing can be served; without a model, much."""
-    return {"database": _database(), "model": _model(), "turns": "draining" if turns.is_draining() else "ok"}
+    database = _database()
+    knowledge = _knowledge() if database == "ok" else "not looked at"
+    turning = "draining" if turns.is_draining() else "ok"
+    return {"database": database, "model": _model(), "knowledge": knowledge, "turns": turning}
 
 
 def _database() -> str:
@@ -28,3 +31,14 @@ def _model() -> str:
     except LLMError as error:
         return error.detail
     return "ok"
+
+
+def _knowledge() -> str:
+    """Say when the vectors that are searched are not those of the configured embedder."""
+    try:
+        space = embedding.stale()
+    except (ChatbotError, LLMError) as error:
+        return error.detail
+    if space is None:
+        return "ok"
+    return f"Searched are vectors of {space}: `flask knowledge reindex` goes over to the configured embedder."

@@ -52,12 +52,13 @@ class Job:
     texts: list[str] = field(default_factory=list)
 
 
-def work() -> int:
+def work(*, fetched: bool = False) -> int:
     """Work on the next documents of the queue; returns how many there were.
 
-    Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
+    Those that are fetched from an address are a queue of their own: a slow host must not hold up the others. Raises
+    DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
     """
-    jobs = claim()
+    jobs = claim(fetched=fetched)
     held = wiring.ingesting()
     held.update({job.id: job.token for job in jobs})
     try:
@@ -72,10 +73,11 @@ def work() -> int:
     return len(jobs)
 
 
-def claim() -> list[Job]:
+def claim(*, fetched: bool = False) -> list[Job]:
     """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
+    kind = Document.url.is_not(None) if fetched else Document.url.is_(None)
     abandoned = sa.and_(Document.status == "processing", Document.lease_expires_at < now())
-    free = (IS_WAITING, sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    free = (IS_WAITING, kind, sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
     # Those that broke off before come alone.
     order = (Document.attempts > 0, Document.queued_at)
     with read() as connection:
@@ -83,8 +85,9 @@ def claim() -> list[Job]:
     if first is None:
         return []
     again = first.attempts > 0
+    most = 1 if again or fetched else BATCH
     waiting = sa.select(Document.id).where(*free, (Document.attempts > 0) == again).order_by(*order)
-    waiting = waiting.limit(1 if again else BATCH).with_for_update(skip_locked=True)
+    waiting = waiting.limit(most).with_for_update(skip_locked=True)
     token = uuid7()
     taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
     language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
@@ -142,7 +145,8 @@ def _read(job: Job) -> bool:
 
 
 def _cut(job: Job, parsed: Parsed) -> None:
-    title = job.title if job.url is None or parsed.title is None else parsed.title
+    if parsed.title and job.url is not None and job.title == job.url[:255]:
+        job.title = parsed.title[:255]
     language = job.language or languages.detect(parsed.text)
     long = len(parsed.text) > LONG
     found = apart(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
@@ -162,13 +166,13 @@ def _cut(job: Job, parsed: Parsed) -> None:
                 "text": text,
             }
         )
-        job.texts.append(chunking.indexed_text(title, chunk.headings, text))
+        job.texts.append(chunking.indexed_text(job.title, chunk.headings, text))
         if position % ROWS == 0:
             time.sleep(0)
 
 
 def _embedded(jobs: list[Job]) -> dict[UUID, Any]:
-    """Return the vectors of each document's chunks; none where the embedder fails: words alone find them then."""
+    """Return the vectors of each document's chunks; none where the embedder fails: words alone find them until then."""
     texts = [text for job in jobs for text in job.texts]
     if not texts:
         return {}
@@ -176,6 +180,7 @@ def _embedded(jobs: list[Job]) -> dict[UUID, Any]:
         vectors = embedding.active().embed(texts)
     except (EmbedderError, LLMError) as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
+        wiring.wanting_vectors().set()
         return {}
     found, at = {}, 0
     for job in jobs:
@@ -208,7 +213,8 @@ def _settle(connection: sa.Connection, job: Job) -> int:
     mine = (Document.id == job.id, Document.lease_token == job.token, Document.wanted_version == job.version)
     old = connection.scalar(sa.select(Document.chunks).where(*mine))
     ready = {"version": job.version, "status": "ready", "progress": 1.0, "chunks": len(job.chunks), "attempts": 0}
-    done = sa.update(Document).where(*mine).values(**ready, error=None, reason=None, updated_at=now(), **SETTLED)
+    ready |= {"title": job.title, "error": None, "reason": None, "updated_at": now()}
+    done = sa.update(Document).where(*mine).values(**ready, **SETTLED)
     if old is None or connection.execute(done).rowcount != 1:
         raise LeaseLost("The document was changed meanwhile.")
     return int(old)
@@ -226,7 +232,8 @@ def _insert(connection: sa.Connection, job: Job, space: str | None, vectors: Any
 
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
-    log.info("document failed", document=str(job.id), error=type(error).__name__, detail=error.detail)
+    facts = {"error": type(error).__name__, "detail": error.detail, "cause": repr(error.__cause__)}
+    log.info("document failed", document=str(job.id), **facts)
     mine = (Document.id == job.id, Document.lease_token == job.token)
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
     with write("fail_document") as connection:

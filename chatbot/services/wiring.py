@@ -65,6 +65,17 @@ def ingesting() -> dict[UUID, UUID]:
     return _kept("ingesting", dict[UUID, UUID])
 
 
+def wanting_vectors() -> threading.Event:
+    """Return what is set while there may be chunks without a vector: at first, and whenever the embedder failed."""
+
+    def make() -> threading.Event:
+        event = threading.Event()
+        event.set()
+        return event
+
+    return _kept("wanting_vectors", make)
+
+
 def embedder_settings() -> tuple[str, str]:
     """Return the adapter and the model of the configured embedder."""
     config = current_app.config

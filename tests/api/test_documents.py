@@ -19,7 +19,7 @@ BEES = "Honey bees dance to tell each other where the flowers are. The dance is 
 def work(app: Flask) -> None:
     """Let the queue be worked on to its end."""
     with app.app_context():
-        while knowledge.work():
+        while knowledge.work() or knowledge.work(fetched=True):
             pass
 
 

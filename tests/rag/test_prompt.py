@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag import prompt, tokens
+from chatbot.rag import pipeline, prompt, tokens
 from chatbot.rag.types import Message, Passage
 
 CL100K = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
@@ -110,3 +110,21 @@ def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
     assert tokens._loading("gpt-3.5-turbo").result() is None
     assert tokens.counter("gpt-3.5-turbo")("Hello") == tokens.estimate("Hello")
     tokens._loading.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("scores", "strict", "shown"),
+    [
+        ([0.9, 0.04, 0.02, 0.2], True, [0.9, 0.04, 0.2]),
+        ([0.2, 0.04], True, []),
+        ([0.2, 0.04], False, [0.2, 0.04]),
+        ([0.04, 0.09], False, []),
+        ([], True, []),
+    ],
+    ids=["beside a good one", "strict and not relevant", "relevant enough", "nothing relevant", "nothing"],
+)
+def test_passages_are_shown_when_the_best_one_is_relevant(
+    scores: list[float], strict: bool, shown: list[float]
+) -> None:
+    passages = [Passage(str(score), 1, "", "text", 0, None, score) for score in scores]
+    assert [passage.score for passage in pipeline.chosen(passages, strict=strict)] == shown

@@ -16,7 +16,7 @@ from chatbot.extensions import db
 from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.models.columns import now
-from chatbot.rag.errors import ParserCrashed
+from chatbot.rag.errors import EmbedderError, ParserCrashed
 from chatbot.services import embedding, inspection, knowledge, sources, wiring
 from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -177,21 +177,6 @@ def test_two_processes_on_one_host_share_the_index_of_words(make_app: MakeApp) -
     assert find(there, "waggle")[0]["lexical_rank"] == 1
 
 
-def test_index_of_words_is_rebuilt_when_it_is_broken(make_app: MakeApp, tmp_path: Path) -> None:
-    app = make_app()
-    ada = join(app.test_client(), "ada")
-    send(ada, "Hours", HOURS)
-    work(app)
-    assert find(ada, "library")[0]["lexical_rank"] == 1
-    with app.app_context():
-        wiring.lexical()._index.close()
-    (meta,) = tmp_path.rglob("lexical/index/meta.json")
-    meta.write_text("{")
-    again = make_app()
-    there = Person(again.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
-    assert find(there, "library")[0]["lexical_rank"] == 1
-
-
 def test_deleted_collection_leaves_the_index_of_words(app: Flask, ada: Person) -> None:
     home = ada.call("POST", "/api/collections/", {"name": "Bees"}).get_json()["id"]
     send(ada, "Bees", BEES, collection_id=home)
@@ -216,9 +201,45 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(app: Flask, ada: P
     assert answer["notes"] == ["The embedder failed: searched by words alone."]
     with app.app_context():
         assert "1 passages without a vector" in next(iter(inspection.verify(lambda _: None)))
+        with pytest.raises(EmbedderError):
+            embedding.mend()
         wiring.embedder().fails = False  # type: ignore[attr-defined]
-        assert embedding.reindex(lambda _: None) == 1
+        assert find(ada, "waggle dance")[0]["dense_rank"] is None
+        embedding.mend()
         assert list(inspection.verify(lambda _: None)) == []
+        assert not wiring.wanting_vectors().is_set()
+    assert find(ada, "waggle dance")[0]["dense_rank"] == 1
+
+
+def test_what_a_process_that_is_gone_left_without_vectors_gets_them(make_app: MakeApp) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    with app.app_context():
+        wiring.embedder().fails = True  # type: ignore[attr-defined]
+    send(ada, "Hours", HOURS)
+    work(app)
+    other = make_app()
+    there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+    assert find(there, "library")[0]["dense_rank"] is None
+    with other.app_context():
+        embedding.mend()
+        stored = rows(ChunkVector.chunk_id)
+        embedding.mend()
+        assert rows(ChunkVector.chunk_id) == stored
+    assert find(there, "library")[0]["dense_rank"] == 1
+
+
+def test_vectors_of_a_reindex_are_those_of_a_document_that_comes(make_app: MakeApp) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", "# Opening\n\n" + HOURS)
+    work(app)
+    with app.app_context():
+        came = rows(ChunkVector.vector)
+        with write("test") as connection:
+            connection.execute(sa.delete(ChunkVector))
+        assert embedding.reindex(lambda _: None) == 1
+        assert rows(ChunkVector.vector) == came
 
 
 def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make_app: MakeApp) -> None:
@@ -231,6 +252,8 @@ def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make
     there = Person(changed.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     with changed.app_context():
         assert embedding.stale() == "memory-64"
+    ready = there.client.get("/readyz").get_json()
+    assert ready["checks"]["knowledge"].startswith("Searched are vectors of memory-64: `flask knowledge reindex`")
     assert find(there, "library")[0]["dense_rank"] is not None
     seen: list[int | None] = []
     with changed.app_context():
@@ -238,6 +261,7 @@ def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make
         assert embedding.stale() is None
         assert rows(EmbeddingSpace.name, EmbeddingSpace.active) == [("memory-64", False), ("wordllama-256", True)]
         assert {space for (space,) in rows(ChunkVector.space)} == {"wordllama-256"}
+    assert there.client.get("/readyz").get_json()["checks"]["knowledge"] == "ok"
     assert seen == [1]
     assert find(there, "library")[0]["dense_rank"] == 1
     assert find(ada, "library")[0]["dense_rank"] == 1  # the other process goes over by itself

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from chatbot.services import knowledge
 from tests.api.test_documents import find, work
 from tests.conftest import MakeApp, Person, join
 
@@ -55,10 +56,33 @@ def test_allowed_address_is_fetched_stored_and_found(make_app: MakeApp, site: st
     ada = join(app.test_client(), "ada")
     document = fetch(app, ada, f"http://{site}/bees")
     assert (document["status"], document["media_type"], document["bytes"]) == ("ready", "text/html", len(PAGE))
+    assert document["title"] == "Bees"
     assert "waggle dance" in find(ada, "waggle")[0]["quote"]
     assert Site.hits == ["/bees"]
     (home,) = ada.call("GET", "/api/collections/").get_json()["items"]
     assert home["bytes"] == len(PAGE)
+
+
+def test_title_that_was_said_stays(make_app: MakeApp, site: str) -> None:
+    app = make_app(INGEST_HOSTS=site)
+    ada = join(app.test_client(), "ada")
+    said = ada.call("POST", "/api/documents/", {"url": f"http://{site}/bees", "title": "Insects"}).get_json()
+    work(app)
+    assert ada.call("GET", f"/api/documents/{said['id']}/").get_json()["title"] == "Insects"
+
+
+def test_slow_address_holds_up_no_other_document(make_app: MakeApp, site: str) -> None:
+    app = make_app(INGEST_HOSTS=site)
+    ada = join(app.test_client(), "ada")
+    for n in range(3):
+        ada.call("POST", "/api/documents/", {"url": f"http://{site}/{n}"})
+    sent = ada.call("POST", "/api/documents/", {"title": "Hours", "text": "The library is open."}).get_json()
+    with app.app_context():
+        assert knowledge.work() == 1
+    assert ada.call("GET", f"/api/documents/{sent['id']}/").get_json()["status"] == "ready"
+    assert Site.hits == []
+    with app.app_context():
+        assert [knowledge.work(fetched=True) for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_every_refusal_is_the_same(make_app: MakeApp, site: str) -> None:
