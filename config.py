@@ -93,7 +93,7 @@ class Config(Schema):
         fields.String, "", "Asked in this order when the model fails: NAME, NAME@BASE_URL or NAME@BASE_URL KEY, ..."
     )
     PROMPT_TOKENS = _setting(
-        fields.Integer, 3000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
+        fields.Integer, 5000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
     )
     LLM_RETRIES = _setting(fields.Integer, 2, "Further tries before an answer has begun", Range(0, 10))
     LLM_BREAKER_FAILURES = _setting(fields.Integer, 10, "Failures in a row that open the breaker", Range(1, 1_000_000))

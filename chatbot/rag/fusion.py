@@ -31,10 +31,10 @@ def fuse(lexical: Sequence[Hit], dense: Sequence[Hit], weight: float) -> list[Hi
     Each list is scaled from its own least to its own greatest score (min-max); what a list does not have counts 0
     there. Ties are in the order of the lists, the lexical one first.
     """
-    shares = ((weight, _scaled(lexical)), (1 - weight, _scaled(dense)))
-    ids = dict.fromkeys(id for _, scaled in shares for id in scaled)
-    fused = ((id, sum(share * scaled.get(id, 0.0) for share, scaled in shares)) for id in ids)
-    return sorted(fused, key=lambda hit: -hit[1])
+    fused = {id: weight * score for id, score in _scaled(lexical).items()}
+    for id, score in _scaled(dense).items():
+        fused[id] = fused.get(id, 0.0) + (1 - weight) * score
+    return sorted(fused.items(), key=lambda hit: -hit[1])
 
 
 def spread(ids: Sequence[int], document_of: Mapping[int, str], most: int) -> list[int]:
@@ -51,4 +51,6 @@ def spread(ids: Sequence[int], document_of: Mapping[int, str], most: int) -> lis
 def _scaled(hits: Sequence[Hit]) -> dict[int, float]:
     scores = [score for _, score in hits]
     low, high = min(scores, default=0.0), max(scores, default=0.0)
-    return {id: (score - low) / (high - low) if high > low else 1.0 for id, score in hits}
+    if low == high:
+        return {id: 1.0 for id, _ in hits}
+    return {id: (score - low) / (high - low) for id, score in hits}

@@ -14,7 +14,7 @@ SYSTEM = (
 )
 PLAIN_SYSTEM = "You are a helpful assistant. Answer clearly and concisely. If you do not know something, say so."
 PER_MESSAGE = 4  # tokens that a server adds around each message (OpenAI cookbook, "How to count tokens with tiktoken")
-FOR_PASSAGES = 0.6  # of the budget, at most; the rest is for what was said before
+FOR_PASSAGES = 0.75  # of the budget, at most; the rest is for what was said before
 TAG = re.compile(r"<(?=/?\s*passage)", re.IGNORECASE)
 
 

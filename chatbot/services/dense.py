@@ -5,6 +5,7 @@ What is read comes in small batches, so that others run in between; what is comp
 
 import threading
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class _Followed:
     space: str
     change: int
     at: float
-    chunks: dict[UUID, list[int]]
+    chunks: dict[UUID, "array[int]"]
 
 
 class DenseSearch:
@@ -98,7 +99,7 @@ class DenseSearch:
         if (gone or rows) and self._store.count(name) is not None:
             apart(self._store.change, name, _ids(gone), *_arrays(rows))
         for row in rows:
-            followed.chunks.setdefault(row[1], []).append(row[0])
+            followed.chunks.setdefault(row[1], array("q")).append(row[0])
 
 
 def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Row]]:

@@ -110,6 +110,7 @@ class LexicalSearch:
             reached[str(one.id)] = self._catch_up(one)
         apart(self._index.commit)
         if any(one.chunks > MANY for one in behind):
+            apart(self._index.close)  # the next word opens another writer, which has not grown yet
             apart(give_back)
         self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
         self._written_at = time.time()

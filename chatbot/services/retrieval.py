@@ -92,7 +92,7 @@ def search(
     ordered = fusion.spread(
         [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
     )
-    retrieved.found = _reranked(retrieved, _told(ordered, rows, sides))[:limit]
+    retrieved.found = _reranked(retrieved, _told(ordered[: max(limit, RERANKED)], rows, sides))[:limit]
     retrieved.milliseconds["total"] = _since(started)
     return retrieved
 

@@ -118,7 +118,7 @@ def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
         ([0.9, 0.04, 0.02, 0.2], True, [0.9, 0.04, 0.2]),
         ([0.2, 0.04], True, []),
         ([0.2, 0.04], False, [0.2, 0.04]),
-        ([0.04, 0.09], False, []),
+        ([0.04, 0.045], False, []),
         ([], True, []),
     ],
     ids=["beside a good one", "strict and not relevant", "relevant enough", "nothing relevant", "nothing"],

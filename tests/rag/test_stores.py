@@ -1,5 +1,7 @@
 """What every vector store must do; the adapters come from the registry."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -123,3 +125,20 @@ def test_faiss_keeps_the_collections_that_were_searched_last() -> None:
     store.search("a", made[0], 1)
     filled(store, 50, "c")
     assert (store.count("a"), store.count("b"), store.count("c")) == (50, None, 50)
+
+
+def test_faiss_takes_one_core_in_whatever_thread_it_searches() -> None:
+    import faiss
+
+    store, seen = FaissStore(StoreOptions()), []
+    made = filled(store, 5)
+
+    def search() -> None:
+        faiss.omp_set_num_threads(2)
+        store.search("c", made[0], 1)
+        seen.append(faiss.omp_get_max_threads())
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    thread.join()
+    assert seen == [1]

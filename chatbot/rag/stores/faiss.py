@@ -35,7 +35,6 @@ class FaissStore:
     def __init__(self, options: StoreOptions) -> None:
         import faiss
 
-        faiss.omp_set_num_threads(1)  # the other cores have streams to serve
         self._faiss, self._options = faiss, options
         self._held: OrderedDict[str, _Held] = OrderedDict()
 
@@ -78,6 +77,7 @@ class FaissStore:
         k = min(k, _alive(held) if among is None else len(among))
         if k <= 0:
             return []
+        self._faiss.omp_set_num_threads(1)  # OpenMP keeps it by thread; the other cores have streams to serve
         scores, ids = held.index.search(vector.reshape(1, -1), k, params=self._parameters(held, among))
         return [(int(one), float(score)) for one, score in zip(ids[0], scores[0], strict=True) if one >= 0]
 
