@@ -83,7 +83,7 @@ def _collection(owner: UUID, name: str, count: int) -> UUID:
                 {"chunk_id": one, "space": SPACE, "vector": v.tobytes()} for one, v in zip(ids, vectors, strict=True)
             ]
             connection.execute(sa.insert(ChunkVector), values)
-            storage.announce(connection, home, documents[0], chunks=size)
+            storage.announce(connection, home, {documents[0]: size})
     return home
 
 

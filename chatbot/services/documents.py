@@ -47,13 +47,14 @@ def create(
             values = {**_described(content), "external_id": external_id, "content_hash": same, "details": details or {}}
             connection.execute(sa.insert(Document).values(id=made, collection_id=collection_id, **values))
             storage.store(connection, made, 1, content.pieces)
-            storage.describe(connection, made, details or {})
+            if details:
+                storage.describe(connection, made, details)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
             row = _row(connection, Document.id == made)
     except IntegrityError as error:
         raise ExternalIdTaken("Another document of this collection has this external_id.") from error
-    wiring.queue().set()
+    wiring.queue(fetched=content.url is not None).set()
     return row, True
 
 
@@ -78,7 +79,7 @@ def replace(
         if details is not None:
             storage.describe(connection, document_id, details)
         row = _row(connection, Document.id == document_id)
-    wiring.queue().set()
+    wiring.queue(fetched=content.url is not None).set()
     return row
 
 
@@ -89,7 +90,8 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
             raise NotFailed("Only a document that failed can be tried again.")
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued()))
         row = _row(connection, Document.id == document_id)
-    wiring.queue().set()
+    for fetched in (False, True):
+        wiring.queue(fetched=fetched).set()
     return row
 
 
@@ -99,7 +101,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
         old = _locked(connection, caller, document_id)
         connection.execute(sa.delete(Document).where(Document.id == document_id))
         storage.account(connection, old.collection_id, -old.bytes)
-        storage.announce(connection, old.collection_id, document_id, chunks=-old.chunks)
+        storage.announce(connection, old.collection_id, {document_id: -old.chunks})
 
 
 def get(caller: Caller, document_id: UUID) -> dict[str, Any]:

@@ -123,8 +123,8 @@ def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
-            for collection, document in sorted(touched):
-                storage.announce(connection, collection, document, chunks=0)
+            for home in sorted({collection for collection, _ in touched}):
+                storage.announce(connection, home, {one: 0 for collection, one in touched if collection == home})
 
 
 def _switch(embedder: Embedder) -> bool:

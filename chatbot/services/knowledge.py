@@ -5,7 +5,6 @@ after three; what failed once is claimed alone, so that it takes no other with i
 """
 
 import time
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,42 +13,24 @@ import sqlalchemy as sa
 import structlog
 
 from ..errors import ChatbotError, GaveUp, LeaseLost
-from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
+from ..models import Collection, Document
 from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
 from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
 from ..rag.offload import apart
 from ..rag.types import Parsed
-from . import embedding, sources, storage, wiring
+from . import embedding, sources, wiring
+from .switching import ROWS, SETTLED, Job, switch
 from .transactions import read, write
 
 LEASE = timedelta(seconds=15)
 EVERY_LEASE = 5.0  # seconds between two renewals
 MOST_ATTEMPTS = 3
-BATCH = 16  # documents that are claimed, embedded and told of together
+BATCH = 32  # documents that are claimed, embedded and told of together
 LONG = 10_000  # characters that are cut on the spot: 2 ms
-ROWS = 100  # chunks in one statement; between two, others run
-SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class Job:
-    """A document that this process works on, and the token of its lease."""
-
-    token: UUID
-    id: UUID
-    collection_id: UUID
-    version: int
-    title: str
-    media_type: str
-    url: str | None
-    attempts: int
-    language: str | None
-    chunks: list[dict[str, Any]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
 
 
 def work(*, fetched: bool = False) -> int:
@@ -59,14 +40,13 @@ def work(*, fetched: bool = False) -> int:
     DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
     """
     jobs = claim(fetched=fetched)
+    if not jobs:
+        _give_up()
     held = wiring.ingesting()
     held.update({job.id: job.token for job in jobs})
     try:
-        _give_up()
         read_well = [job for job in jobs if _read(job)]
-        vectors = _embedded(read_well)
-        for job in read_well:
-            _finish(job, vectors.get(job.id))
+        switch(read_well, *_embedded(read_well))
     finally:
         for job in jobs:
             held.pop(job.id, None)
@@ -171,64 +151,25 @@ def _cut(job: Job, parsed: Parsed) -> None:
             time.sleep(0)
 
 
-def _embedded(jobs: list[Job]) -> dict[UUID, Any]:
-    """Return the vectors of each document's chunks; none where the embedder fails: words alone find them until then."""
+def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
+    """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
+
+    Words alone find them then, until `embedding.mend` has given them vectors.
+    """
     texts = [text for job in jobs for text in job.texts]
     if not texts:
-        return {}
+        return None, {}
     try:
-        vectors = embedding.active().embed(texts)
+        embedder = embedding.active()
+        vectors = embedder.embed(texts)
     except (EmbedderError, LLMError) as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         wiring.wanting_vectors().set()
-        return {}
+        return None, {}
     found, at = {}, 0
     for job in jobs:
         found[job.id], at = vectors[at : at + len(job.texts)], at + len(job.texts)
-    return found
-
-
-def _finish(job: Job, vectors: Any) -> None:
-    """Let the new version be searched instead of the old one, in one transaction."""
-    space = None if vectors is None else embedding.ensure(embedding.active(), vectors.shape[1])
-    try:
-        with write("switch_document") as connection:
-            old = _settle(connection, job)
-            connection.execute(sa.delete(Chunk).where(Chunk.document_id == job.id))
-            _insert(connection, job, space, vectors)
-            connection.execute(
-                sa.delete(DocumentPiece).where(
-                    DocumentPiece.document_id == job.id, DocumentPiece.version != job.version
-                )
-            )
-            storage.announce(connection, job.collection_id, job.id, chunks=len(job.chunks) - old)
-    except LeaseLost:
-        log.info("document changed meanwhile", document=str(job.id))
-
-
-def _settle(connection: sa.Connection, job: Job) -> int:
-    """Lock the collection, then say that the document is ready; returns its old number of chunks; raises LeaseLost."""
-    locked = sa.select(Collection.id).where(Collection.id == job.collection_id).with_for_update()
-    connection.execute(locked).all()
-    mine = (Document.id == job.id, Document.lease_token == job.token, Document.wanted_version == job.version)
-    old = connection.scalar(sa.select(Document.chunks).where(*mine))
-    ready = {"version": job.version, "status": "ready", "progress": 1.0, "chunks": len(job.chunks), "attempts": 0}
-    ready |= {"title": job.title, "error": None, "reason": None, "updated_at": now()}
-    done = sa.update(Document).where(*mine).values(**ready, **SETTLED)
-    if old is None or connection.execute(done).rowcount != 1:
-        raise LeaseLost("The document was changed meanwhile.")
-    return int(old)
-
-
-def _insert(connection: sa.Connection, job: Job, space: str | None, vectors: Any) -> None:
-    statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
-    for start in range(0, len(job.chunks), ROWS):
-        ids = connection.scalars(statement, job.chunks[start : start + ROWS]).all()
-        if space is not None:
-            rows = zip(ids, vectors[start : start + ROWS], strict=True)
-            values = [{"chunk_id": one, "space": space, "vector": vector.tobytes()} for one, vector in rows]
-            connection.execute(sa.insert(ChunkVector), values)
-        time.sleep(0)
+    return embedding.ensure(embedder, vectors.shape[1]), found
 
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:

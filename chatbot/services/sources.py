@@ -15,8 +15,9 @@ from . import storage, wiring
 from .transactions import read, write
 
 if TYPE_CHECKING:
-    from .knowledge import Job
+    from .switching import Job
 
+LITTLE = 100_000  # bytes of plain text that are read on the spot: the way to the thread costs more
 PLAIN = ("text/plain", "text/markdown")  # need no process of their own: nothing in them can run wild
 
 
@@ -28,7 +29,8 @@ def parsed(job: "Job") -> Parsed | None:
     if data is None:
         return None
     if job.media_type in PLAIN:
-        found: Parsed = apart(wiring.loader(job.media_type).load, data)
+        load = wiring.loader(job.media_type).load
+        found: Parsed = load(data) if len(data) < LITTLE else apart(load, data)
     else:
         found = wiring.parser().parse(job.media_type, data)
     if not found.text.strip():

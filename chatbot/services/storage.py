@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -77,15 +77,17 @@ def account(connection: sa.Connection, collection_id: UUID, size: int) -> None:
         raise QuotaExceeded(f"All documents together may have {current_app.config['KNOWLEDGE_BYTES']} bytes.")
 
 
-def announce(connection: sa.Connection, collection_id: UUID, document_id: UUID, *, chunks: int) -> None:
-    """Tell who searches that a document is searched otherwise from now on, with so many chunks more or fewer."""
-    change = connection.execute(
-        sa.insert(KnowledgeChange)
-        .values(collection_id=collection_id, document_id=document_id, created_at=now())
-        .returning(KnowledgeChange.id)
-    ).scalar_one()
-    grown = {"chunks": Collection.chunks + chunks, "last_change": change}
-    connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**grown))
+def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
+    """Tell who searches a collection that documents are searched otherwise from now on.
+
+    `grown` has, by document, how many chunks more (or fewer) it has.
+    """
+    statement = sa.insert(KnowledgeChange).returning(KnowledgeChange.id)
+    at = now()
+    rows = [{"collection_id": collection_id, "document_id": one, "created_at": at} for one in grown]
+    change = max(connection.scalars(statement, rows))
+    values = {"chunks": Collection.chunks + sum(grown.values()), "last_change": change}
+    connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**values))
 
 
 def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:

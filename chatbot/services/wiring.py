@@ -55,9 +55,12 @@ def running() -> "dict[UUID, Running]":
     return _kept("running", dict[UUID, "Running"])
 
 
-def queue() -> threading.Event:
-    """Return what is set when a document was queued in this process, so that nobody has to wait for the next look."""
-    return _kept("queue", threading.Event)
+def queue(*, fetched: bool = False) -> threading.Event:
+    """Return what is set when a document was queued in this process, so that nobody has to wait for the next look.
+
+    Documents that are fetched from an address have their own.
+    """
+    return _kept("queue.fetched" if fetched else "queue", threading.Event)
 
 
 def ingesting() -> dict[UUID, UUID]:

@@ -11,13 +11,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.errors import LeaseLost
 from chatbot.extensions import db
 from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.models.columns import now
 from chatbot.rag.errors import EmbedderError, ParserCrashed
-from chatbot.services import embedding, inspection, knowledge, sources, wiring
+from chatbot.services import embedding, inspection, knowledge, sources, switching, wiring
 from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
@@ -80,10 +79,9 @@ def test_work_that_somebody_else_took_over_changes_nothing(app: Flask, ada: Pers
         assert knowledge._read(one)
     ada.call("PUT", f"/api/documents/{document['id']}/", {"title": "Hours", "text": "Changed meanwhile."})
     with app.app_context():
-        knowledge._finish(one, None)
+        assert one.chunks
+        switching.switch([one], None, {})
         assert rows(Chunk.id) == []
-        with pytest.raises(LeaseLost), write("test") as connection:
-            knowledge._settle(connection, one)
     work(app)
     assert [one["quote"] for one in find(ada, "changed meanwhile")] == ["Changed meanwhile."]
 
@@ -95,7 +93,7 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
     send(ada, "Hours", HOURS)
     parsed = sources.parsed
 
-    def blank(one: knowledge.Job) -> Any:
+    def blank(one: switching.Job) -> Any:
         found = parsed(one)
         if found is not None and one.title == "Zero":
             raise sources.UnreadableDocument("The document has no text.")
@@ -114,7 +112,7 @@ def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
 ) -> None:
     parsed, tries = sources.parsed, []
 
-    def crash(one: knowledge.Job) -> Any:
+    def crash(one: switching.Job) -> Any:
         if one.title == "Bomb":
             tries.append(one.attempts)
             raise ParserCrashed("Reading the document broke its reader.")

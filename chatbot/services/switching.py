@@ -1,0 +1,129 @@
+"""Documents that were read become what is searched: passages, vectors and the switch to them in one transaction.
+
+Small documents share one: a transaction of its own for each took more time than reading and embedding it.
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
+from ..models.columns import now
+from . import storage
+from .transactions import write
+
+MOST = 200  # passages in one transaction, unless one document has more
+ROWS = 100  # passages in one statement; between two, others run
+SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A document that this process works on, the token of its lease, and what was made of it."""
+
+    token: UUID
+    id: UUID
+    collection_id: UUID
+    version: int
+    title: str
+    media_type: str
+    url: str | None
+    attempts: int
+    language: str | None
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+
+
+def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+    """Let new versions be searched instead of the old ones; what was changed or deleted meanwhile is left alone.
+
+    `vectors` has, by document, one vector for each of its passages; documents without are found by words alone.
+    """
+    for group in _groups(jobs):
+        with write("switch_documents") as connection:
+            held = _held(connection, group)
+            mine = [job for job in group if job.id in held]
+            if mine:
+                _settle(connection, mine, held)
+                _insert(connection, mine, space, vectors)
+                _tell(connection, mine, held)
+        for job in group:
+            if job.id not in held:
+                log.info("document changed meanwhile", document=str(job.id))
+
+
+def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    group: list[Job] = []
+    size = 0
+    for job in jobs:
+        if group and size + len(job.chunks) > MOST:
+            yield group
+            group, size = [], 0
+        group.append(job)
+        size += len(job.chunks)
+    if group:
+        yield group
+
+
+def _held(connection: sa.Connection, jobs: Sequence[Job]) -> dict[UUID, int]:
+    """Lock collections and documents; return how many passages those that are still ours had until now."""
+    homes = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
+    connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+    columns = (Document.id, Document.lease_token, Document.wanted_version, Document.chunks)
+    statement = sa.select(*columns).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
+    rows = connection.execute(statement.with_for_update()).all()
+    ours = {(job.id, job.token, job.version) for job in jobs}
+    return {row.id: row.chunks for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
+
+
+def _settle(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, int]) -> None:
+    """Say that documents are ready, and let go of what was searched of them, and of the bytes of older versions."""
+    ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **SETTLED}
+    changing = ("version", "title", "chunks")
+    statement = sa.update(Document).where(Document.id == sa.bindparam("which"))
+    statement = statement.values(**ready, updated_at=now(), **{name: sa.bindparam(f"its_{name}") for name in changing})
+    values = [
+        {"which": job.id, "its_version": job.version, "its_title": job.title, "its_chunks": len(job.chunks)}
+        for job in jobs
+    ]
+    connection.execute(statement, values)
+    if old := [one for one, chunks in held.items() if chunks]:
+        connection.execute(sa.delete(Chunk).where(Chunk.document_id.in_(old)))
+    if replaced := [job.id for job in jobs if job.version > 1]:
+        version = sa.select(Document.version).where(Document.id == DocumentPiece.document_id).scalar_subquery()
+        gone = sa.delete(DocumentPiece).where(DocumentPiece.document_id.in_(replaced), DocumentPiece.version != version)
+        connection.execute(gone)
+
+
+def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+    rows = [(chunk, _vector(vectors, job, at)) for job in jobs for at, chunk in enumerate(job.chunks)]
+    statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
+    for start in range(0, len(rows), ROWS):
+        part = rows[start : start + ROWS]
+        ids = connection.scalars(statement, [chunk for chunk, _ in part]).all()
+        values = [
+            {"chunk_id": one, "space": space, "vector": vector}
+            for one, (_, vector) in zip(ids, part, strict=True)
+            if vector is not None
+        ]
+        if values:
+            connection.execute(sa.insert(ChunkVector), values)
+        time.sleep(0)
+
+
+def _vector(vectors: Mapping[UUID, Any], job: Job, at: int) -> bytes | None:
+    found = vectors.get(job.id)
+    return None if found is None else bytes(found[at].tobytes())
+
+
+def _tell(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, int]) -> None:
+    for home in sorted({job.collection_id for job in jobs}):
+        grown = {job.id: len(job.chunks) - held[job.id] for job in jobs if job.collection_id == home}
+        storage.announce(connection, home, grown)
