@@ -27,6 +27,13 @@ class StrictParser(FlaskParser):
         """Return the request's body as a JSON object."""
         return json_body(req)
 
+    def load_querystring(self, req: Request, schema: Any) -> Any:
+        """Return the query's values; raises InvalidInput for a NUL, which no database can look for."""
+        for name, values in req.args.lists():
+            if any("\0" in value for value in values):
+                raise InvalidInput({name: ["Has a NUL."]})
+        return super().load_querystring(req, schema)
+
     def handle_error(self, error: Any, *_: Any, **__: Any) -> NoReturn:
         """Raise InvalidInput with the messages by field."""
         messages = next(iter(error.normalized_messages().values()))

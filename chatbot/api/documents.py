@@ -69,7 +69,14 @@ def get_document(document_id: UUID) -> dict[str, Any]:
 def replace_document(document_id: UUID) -> dict[str, Any]:
     """Send a new version of a document; until it is whole, the old one answers."""
     content, said = uploads.received()
-    return documents.replace(caller.current(), document_id, content, said.get("metadata"))
+    return documents.replace(
+        caller.current(),
+        document_id,
+        content,
+        details=said.get("metadata"),
+        collection_id=said.get("collection_id"),
+        external_id=said.get("external_id"),
+    )
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["DELETE"])

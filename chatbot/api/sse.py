@@ -84,7 +84,10 @@ class Reader:
     def _candidates(self, position: int) -> bytes:
         """Return the event that tells the passages, once, in front of the first text."""
         told, self._told = self._told or position > 0, True
-        found = None if told else self._text and self._text.candidates
+        if told or self._text is None:
+            return b""
+        with self._app.app_context():
+            found = turns.candidates(self._caller, self._text)
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
 
     def news(self, offset: int) -> Iterator[str | dict[str, Any] | ChatbotError | None]:

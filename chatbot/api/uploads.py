@@ -91,7 +91,7 @@ def _pieces(file: FileStorage) -> tuple[bytes, ...]:
         pieces.append(piece)
         size += len(piece)
     if size > current_app.config["DOCUMENT_BYTES"]:
-        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']} bytes.")
+        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']:,} bytes.")
     if not size:
         raise InvalidInput({"file": ["Is empty."]})
     return tuple(pieces)

@@ -1,5 +1,6 @@
 """`flask knowledge`: documents in, and what is searched of them."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
+from ..errors import DocumentTooLarge, QuotaExceeded
 from ..rag.errors import LLMError, TypeMismatch, UnsupportedType
 from ..rag.loaders import sniffing
 from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, storage
@@ -85,7 +87,7 @@ def _sent(caller: Caller, home: UUID, files: list[tuple[str, Path]]) -> tuple[di
         for name, path in files:
             try:
                 sent[_send(caller, home, name, path.read_bytes())] = name
-            except (TypeMismatch, UnsupportedType) as error:
+            except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded) as error:
                 skipped.append((name, error.detail))
             except OSError as error:
                 skipped.append((name, error.strerror or type(error).__name__))
@@ -121,7 +123,12 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    """Yield the files, and those below the folders that can be read, by their names."""
+    """Yield the files, and those below the folders that can be read, by names in which odd bytes are replaced."""
+    for name, path in _named(paths):
+        yield os.fsencode(name).decode(errors="replace"), path
+
+
+def _named(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         if not path.is_dir():
             yield path.name, path

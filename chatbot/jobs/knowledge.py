@@ -30,9 +30,9 @@ def start(app: Flask) -> None:
 
 
 def follow() -> None:
-    """Bring the index of words up to date, once anybody has searched or sent anything in this process."""
+    """Bring this process's copies up to date, once anybody has searched in it."""
     if wiring.has_lexical():
-        wiring.lexical().follow_all()
+        wiring.dense().forget_others(wiring.lexical().follow_all())
 
 
 def _work(app: Flask, fetched: bool) -> None:

@@ -5,6 +5,7 @@ the end of a line, of a sentence, at a space, and at last anywhere. The next one
 that a sentence cut off from what it refers to is whole in one of them.
 """
 
+import itertools
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -36,11 +37,15 @@ BLANK = re.compile(r"\s*")
 def split(text: str, pages: Sequence[int] = ()) -> list[Chunk]:
     """Cut a text into chunks of 800 to 1200 code points that overlap by 100 to 200, and cover all that is not blank.
 
-    A chunk is shorter at the text's end, and where fenced code or a table's row would be cut that fits into one
-    chunk; there, and before a heading, nothing overlaps. `pages` are the offsets at which the pages begin.
+    A chunk is shorter at the end of the text and of each page, and where fenced code or a table's row would be cut that
+    fits into one chunk; there, and before a heading, nothing overlaps. `pages` are the offsets at which the pages
+    begin: a chunk lies on one, so that what is quoted from it does too.
     """
     found = outline(text)
-    return [Chunk(start, end, found.path(start), _page(pages, start)) for start, end in _Cutter(text, found).spans()]
+    cutter = _Cutter(text, found)
+    edges = [0, *(page for page in pages if 0 < page < len(text)), len(text)]
+    spans = (span for first, last in itertools.pairwise(edges) for span in cutter.spans(first, last))
+    return [Chunk(start, end, found.path(start), _page(pages, start)) for start, end in spans]
 
 
 def indexed_text(title: str | None, headings: Sequence[str], text: str) -> str:
@@ -57,14 +62,15 @@ def _page(pages: Sequence[int], offset: int) -> int | None:
 class _Cutter:
     def __init__(self, text: str, found: Outline) -> None:
         self.text = text
-        self.length = len(text.rstrip())
+        self.length = 0  # of what is cut now
         self.headings = [heading.start for heading in found.headings]
         self.blocks = [(start, end) for start, end in found.blocks if end - start <= MOST]
         self.starts = [start for start, _ in self.blocks]
 
-    def spans(self) -> Iterator[tuple[int, int]]:
-        """Yield start and end of each chunk, without the blanks around it."""
-        covered = start = self._skip(0)
+    def spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yield start and end of each chunk of a part of the text, without the blanks around it."""
+        self.length = self._strip(first, last)
+        covered = start = self._skip(first)
         while covered < self.length:
             end = self._end(start, covered)
             if end is None:

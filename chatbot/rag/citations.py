@@ -45,7 +45,8 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
     """Return the citations of an answer, in its order, and the share of its sentences that is supported.
 
     A marker `[n]` stands for the words in front of it, to the beginning of the sentence or to the marker before.
-    Sentences without one, or whose markers name passages that do not support them, are aligned with all passages.
+    Sentences without one, or whose markers name passages that do not support them, are aligned with all passages; a
+    single word only where it is the whole answer.
     Questions, headings, code and sentences that say nothing ("Sure! I hope it helps.") do not count, unless there is
     nothing else; without passages the share is None, and 0 when nothing is stated. All offsets are code points.
     `embed` is given the texts as they are.
@@ -57,7 +58,8 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
     found: list[Found] = []
     supported: dict[int, bool] = {}
     for number, claim in enumerate(claims):
-        of_claim = _matches(evidence, number, claim)
+        tells = len(claims) == 1 or len(words(claim.text).content) >= FEWEST_WORDS
+        of_claim = _matches(evidence, number, claim, align=tells)
         found.extend(of_claim)
         holds = any(match.supported for match in of_claim)
         supported[claim.sentence] = supported.get(claim.sentence, True) and holds
@@ -116,14 +118,14 @@ def _claim(answer: str, start: int, end: int, marked: tuple[int, ...], sentence:
     return Claim(start, end, text, marked, sentence)
 
 
-def _matches(evidence: Evidence, number: int, claim: Claim) -> list[Found]:
+def _matches(evidence: Evidence, number: int, claim: Claim, *, align: bool) -> list[Found]:
     spans = ((claim.start, claim.end),)
     found = []
     for passage in claim.marked:
         match = evidence.best(number, passage)
         if match.last >= 0:
             found.append(Found(match, spans, True, match.score >= BY_MARKER))
-    if not any(each.supported for each in found):
+    if align and not any(each.supported for each in found):
         match = evidence.best(number)
         if match.score >= SUPPORTED:
             found.append(Found(match, spans, False, True))

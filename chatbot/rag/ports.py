@@ -1,6 +1,6 @@
 """What the pipeline needs from the outside. An adapter is one file that satisfies one of these."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from .types import Ask, Finish, Hit, Indexed, Parsed
@@ -34,8 +34,11 @@ class VectorStore(Protocol):
     def count(self, collection: str) -> int | None:
         """Return how many vectors of a collection it holds, or None when it does not know (any more) the collection."""
 
-    def open(self, collection: str, count: int, dimension: int) -> None:
-        """Hold nothing of a collection (any more), and be ready for about so many vectors of it."""
+    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+        """Hold nothing of a collection (any more), and be ready for about so many vectors of it.
+
+        Collections in use are not let go to make room.
+        """
 
     def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
         """Let some vectors of a collection go, and hold others besides."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Vector: TypeAlias = NDArray[np.float32]  # of length 1
     Vectors: TypeAlias = NDArray[np.float32]  # one row a text, each of length 1
     Ids: TypeAlias = NDArray[np.int64]
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from ..errors import DefaultCollection, Forbidden, NotFound
-from ..models import Collection, CollectionMember, Document, User
+from ..models import Chunk, Collection, CollectionMember, Document, User
 from ..models.columns import now, uuid7
-from . import idempotency
+from . import idempotency, storage
 from .identity import Caller
 from .rights import may_govern, may_read
 from .transactions import read, write
@@ -81,6 +81,8 @@ def delete(caller: Caller, collection_id: UUID) -> None:
         governed = (Collection.id == collection_id, may_govern(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
             raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
+        connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
+        storage.unindex(connection, Chunk.collection_id == collection_id)
         connection.execute(sa.delete(Collection).where(*governed))
 
 
@@ -105,6 +107,7 @@ def put_member(caller: Caller, collection_id: UUID, user_id: UUID, role: str) ->
     """Let somebody read a collection, or write into it; raises NotFound, Forbidden."""
     with write("put_member") as connection:
         require_governed(connection, caller, collection_id)
+        connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
         if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
             raise NotFound("There is no such user.")
         mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)

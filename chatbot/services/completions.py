@@ -1,6 +1,7 @@
 """Prompts that a caller brings along whole, the models and collections that may be asked, and vectors of texts."""
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from .transactions import read
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 COLLECTION = "collection:"
+ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def models(caller: Caller) -> list[str]:
@@ -77,11 +79,16 @@ def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], i
 
 
 def _collections(caller: Caller) -> dict[str, UUID]:
-    """Return the readable collections by the name of their model; of the same name, by their ids."""
-    statement = sa.select(Collection.id, Collection.name).where(may_read(caller)).order_by(Collection.created_at)
+    """Return the readable collections by the name of their model; of the same name, by their ids.
+
+    The caller's own come first: nobody takes a name from him by sharing a collection of that name.
+    """
+    statement = sa.select(Collection.id, Collection.name).where(may_read(caller))
+    statement = statement.order_by(sa.case((Collection.owner_id == caller.user_id, 0), else_=1), Collection.created_at)
     found: dict[str, UUID] = {}
     with read() as connection:
         for row in connection.execute(statement):
             name = f"{COLLECTION}{row.name}"
-            found[name if name not in found else f"{COLLECTION}{row.id}"] = row.id
+            taken = name in found or ID.fullmatch(row.name)  # what looks like an id is one
+            found[f"{COLLECTION}{row.id}" if taken else name] = row.id
     return found

@@ -6,8 +6,8 @@ What is read comes in small batches, so that others run in between; what is comp
 import threading
 import time
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -46,6 +46,7 @@ class DenseSearch:
     def __init__(self, store: VectorStore) -> None:
         self._store = store
         self._followed: dict[UUID, _Followed] = {}
+        self._used: Counter[str] = Counter()
         self._locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
 
     def search(
@@ -53,15 +54,29 @@ class DenseSearch:
     ) -> list[Hit]:
         """Return the nearest chunks of a collection as it was at least after its last change."""
         collection = searched.id
+        name = str(collection)
         with self._locks[collection]:
-            self._follow(searched, space, vector.shape[-1])
-            followed = self._followed[collection]
-            among = None if documents is None else _ids(_chunks_of(followed, documents))
+            self._used[name] += 1  # nobody lets it go to make room while it is loaded and searched
             try:
-                return apart(self._store.search, str(collection), vector, k, among)
-            except KeyError:  # let go in this moment, to make room for another collection
-                self._load(searched, space, vector.shape[-1])
-                return apart(self._store.search, str(collection), vector, k, among)
+                self._follow(searched, space, vector.shape[-1])
+                followed = self._followed[collection]
+                among = None if documents is None else _ids(_chunks_of(followed, documents))
+                return apart(self._store.search, name, vector, k, among)
+            except BaseException:
+                # Half of a collection must not pass for the whole of it.
+                self._followed.pop(collection, None)
+                apart(self._store.forget, name)
+                raise
+            finally:
+                self._used[name] -= 1
+
+    def forget_others(self, known: Container[UUID]) -> None:
+        """Let the collections go that are no longer there."""
+        for gone in [one for one in self._followed if one not in known]:
+            with self._locks[gone]:
+                self._followed.pop(gone, None)
+                apart(self._store.forget, str(gone))
+            self._locks.pop(gone, None)
 
     def _follow(self, searched: Searched, space: str, dimension: int) -> None:
         followed, held = self._followed.get(searched.id), self._store.count(str(searched.id)) is not None
@@ -75,7 +90,7 @@ class DenseSearch:
 
     def _load(self, searched: Searched, space: str, dimension: int) -> None:
         name = str(searched.id)
-        apart(self._store.open, name, searched.chunks, dimension)
+        apart(self._store.open, name, searched.chunks, dimension, {one for one, count in self._used.items() if count})
         followed = _Followed(space, searched.last_change, time.monotonic(), {})
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(name, followed, [], rows)

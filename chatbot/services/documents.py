@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import ExternalIdTaken, NotFailed, NotFound
-from ..models import Chunk, Collection, Document
+from ..errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
+from ..models import Chunk, Collection, Document, DocumentPiece
 from ..models.columns import now, uuid7
 from . import idempotency, storage, wiring
 from .identity import Caller
@@ -39,8 +39,12 @@ def create(
         with write("create_document") as connection:
             storage.lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
-            known = known or _same(connection, collection_id, same, external_id)
             if known:
+                return _row(connection, Document.id == known), False
+            known = _same(connection, collection_id, content, same, external_id)
+            if known:
+                if key:
+                    idempotency.keep(connection, caller, key, thing_id=known)
                 return _row(connection, Document.id == known), False
             storage.account(connection, collection_id, content.size)
             made = uuid7()
@@ -59,18 +63,29 @@ def create(
 
 
 def replace(
-    caller: Caller, document_id: UUID, content: Content, details: dict[str, Any] | None = None
+    caller: Caller,
+    document_id: UUID,
+    content: Content,
+    *,
+    details: dict[str, Any] | None = None,
+    collection_id: UUID | None = None,
+    external_id: str | None = None,
 ) -> dict[str, Any]:
     """Queue a new version of a document; until it is whole, the old one is searched.
 
-    Raises NotFound, Forbidden, QuotaExceeded.
+    Collection and external id, where they are said, must be what they are. Raises NotFound, Forbidden, QuotaExceeded,
+    InvalidInput.
     """
     same = content.hash()
     with write("replace_document") as connection:
         old = _locked(connection, caller, document_id)
-        if same is not None and same == old.content_hash and details is None and old.status != "failed":
+        _require_same_place(old, collection_id, external_id)
+        unchanged = same is not None and (same, content.title) == (old.content_hash, old.title)
+        if unchanged and details is None and old.status != "failed":
             return _row(connection, Document.id == document_id)
-        storage.account(connection, old.collection_id, content.size - old.bytes)
+        # The version that is searched keeps its bytes until the new one takes its place.
+        others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
+        storage.account(connection, old.collection_id, content.size - storage.drop(connection, *others))
         version = old.wanted_version + 1
         values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued()}
         values |= {} if details is None else {"details": details}
@@ -99,8 +114,10 @@ def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
     with write("delete_document") as connection:
         old = _locked(connection, caller, document_id)
+        storage.unindex(connection, Chunk.document_id == document_id)
+        size = storage.drop(connection, DocumentPiece.document_id == document_id)
         connection.execute(sa.delete(Document).where(Document.id == document_id))
-        storage.account(connection, old.collection_id, -old.bytes)
+        storage.account(connection, old.collection_id, -size)
         storage.announce(connection, old.collection_id, {document_id: -old.chunks})
 
 
@@ -159,12 +176,21 @@ def _described(content: Content) -> dict[str, Any]:
     return {"title": content.title, "media_type": content.media_type, "url": content.url, "size": content.size}
 
 
-def _same(connection: sa.Connection, collection_id: UUID, same: bytes | None, external_id: str | None) -> UUID | None:
+def _require_same_place(old: sa.Row[Any], collection_id: UUID | None, external_id: str | None) -> None:
+    for name, said in (("collection_id", collection_id), ("external_id", external_id)):
+        if said is not None and said != getattr(old, name):
+            raise InvalidInput({name: ["A document keeps the one that it has; leave it out, or send a new document."]})
+
+
+def _same(
+    connection: sa.Connection, collection_id: UUID, content: Content, same: bytes | None, external_id: str | None
+) -> UUID | None:
     """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
-    here = sa.select(Document.id, Document.content_hash).where(Document.collection_id == collection_id)
+    columns = (Document.id, Document.content_hash, Document.url)
+    here = sa.select(*columns).where(Document.collection_id == collection_id)
     if external_id is not None:
         named = connection.execute(here.where(Document.external_id == external_id)).one_or_none()
-        if named is not None and named.content_hash != same:
+        if named is not None and (named.url != content.url if content.url else named.content_hash != same):
             raise ExternalIdTaken("Another document of this collection has this external_id; PUT replaces it.")
         return None if named is None else named.id
     if same is None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
@@ -10,11 +10,17 @@ from sqlalchemy.exc import IntegrityError
 
 from ..models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from ..rag import chunking
+from ..rag.errors import EmbedderError
 from ..rag.ports import Embedder
 from . import storage, wiring
 from .transactions import read, write
 
+if TYPE_CHECKING:
+    from ..rag.types import Vector
+
 BATCH = 200  # chunks that are embedded and stored at a time
+FEW = 64  # texts in one call of the embedder: 20 ms of the embedded one
+HARMLESS = "hello"
 LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 log = structlog.get_logger(__name__)
@@ -27,11 +33,20 @@ def active() -> Embedder:
     return wiring.embedder() if row is None else wiring.embedder(row.adapter, row.model)
 
 
+def of_query(query: str) -> "tuple[Embedder, Vector]":
+    """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
+    embedder = active()
+    vector: Vector = embedder.embed([query])[0]
+    _dimension(embedder.space, len(vector))
+    return embedder, vector
+
+
 def ensure(embedder: Embedder, dimension: int) -> str:
-    """Return the name of an embedder's space, made and active when it is the first; its dimension is fixed then."""
-    with read() as connection:
-        known = connection.scalar(sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == embedder.space))
-    if known is None:
+    """Return the name of an embedder's space, made and active when it is the first; its dimension is fixed then.
+
+    Raises EmbedderError for vectors of another dimension.
+    """
+    if _dimension(embedder.space, dimension) is None:
         try:
             with write("make_space") as connection:
                 first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
@@ -41,6 +56,47 @@ def ensure(embedder: Embedder, dimension: int) -> str:
         except IntegrityError:  # another process made it
             return ensure(embedder, dimension)
     return embedder.space
+
+
+def _dimension(space: str, got: int) -> int | None:
+    """Return the dimension of a space, None before its first vector; raises EmbedderError when `got` is another.
+
+    That is how a server shows that it went over to another model of the same name.
+    """
+    with read() as connection:
+        known: int | None = connection.scalar(sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == space))
+    if known is not None and known != got:
+        raise EmbedderError(f"The vectors of {space} have {got} dimensions, and had {known} before.")
+    return known
+
+
+def each(embedder: Embedder, texts: Sequence[str]) -> "list[Vector | None]":
+    """Return a vector for each text, None for one that the embedder refuses; raises EmbedderError when it fails.
+
+    A few are embedded at a time, so that questions are in between.
+    """
+    found: list[Vector | None] = []
+    for start in range(0, len(texts), FEW):
+        part = texts[start : start + FEW]
+        try:
+            found.extend(embedder.embed(part))
+        except EmbedderError:
+            embedder.embed([HARMLESS])  # raises when it is the embedder's fault and not a text's
+            found.extend(_of_one(embedder, text) for text in part)
+    for vector in found:
+        if vector is not None:
+            ensure(embedder, len(vector))
+            break
+    return found
+
+
+def _of_one(embedder: Embedder, text: str) -> "Vector | None":
+    try:
+        vector: Vector = embedder.embed([text])[0]
+    except EmbedderError as error:
+        log.warning("the embedder refused a passage", detail=error.detail)
+        return None
+    return vector
 
 
 def stale() -> str | None:
@@ -59,12 +115,14 @@ def missing() -> int:
 def reindex(on_batch: Callable[[int], None]) -> int:
     """Embed all chunks with the configured embedder beside the old vectors, then switch; returns how many.
 
-    Raises `rag.errors.EmbedderError`; what was embedded stays, and the next call goes on from there.
+    What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
+    the next call goes on from there.
     """
     embedder, done = wiring.embedder(), 0
     while True:
-        done += _fill(embedder, on_batch)
-        if _switch(embedder):
+        count, refused = _fill(embedder, on_batch)
+        done += count
+        if _switch(embedder, refused):
             return done
 
 
@@ -75,25 +133,27 @@ def mend() -> None:
     """
     wanting = wiring.wanting_vectors()
     if wanting.is_set():
-        done = _fill(active(), lambda _: None)
+        done, _ = _fill(active(), lambda _: None)
         wanting.clear()
         if done:
             log.info("vectors were missing", chunks=done)
 
 
-def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> int:
-    done = 0
+def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set[int]]:
+    """Embed what has no vector; returns how many that were, and which are refused."""
+    done, refused = 0, set[int]()
     for rows in _wanting(embedder.space):
         texts = [
             chunking.indexed_text(row.title, tuple(row.headings.split("\n")) if row.headings else (), row.text)
             for row in rows
         ]
-        vectors = embedder.embed(texts)
-        space = ensure(embedder, vectors.shape[1])
-        _store(space, {row.id: vector.tobytes() for row, vector in zip(rows, vectors, strict=True)}, rows)
-        done += len(rows)
+        pairs = list(zip([row.id for row in rows], each(embedder, texts), strict=True))
+        found = {one: vector.tobytes() for one, vector in pairs if vector is not None}
+        _store(embedder.space, found, rows)
+        refused.update(one for one, vector in pairs if vector is None)
+        done += len(found)
         on_batch(len(rows))
-    return done
+    return done, refused
 
 
 def _wanting(space: str) -> Iterator[Sequence[Any]]:
@@ -127,11 +187,14 @@ def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
                 storage.announce(connection, home, {one: 0 for collection, one in touched if collection == home})
 
 
-def _switch(embedder: Embedder) -> bool:
+def _switch(embedder: Embedder, refused: set[int]) -> bool:
     """Search the new vectors from now on, unless a document came in meanwhile; then let the old ones go."""
     with write("switch_space") as connection:
-        if connection.scalar(sa.select(Chunk.id).where(_without(embedder.space)).limit(1)) is not None:
+        wanting = sa.select(Chunk.id).where(_without(embedder.space)).limit(len(refused) + 1)
+        if set(connection.scalars(wanting)) - refused:
             return False
+        if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == embedder.space)) is None:
+            return True  # nothing is embedded
         connection.execute(sa.update(EmbeddingSpace).where(EmbeddingSpace.active).values(active=False))
         mine = sa.update(EmbeddingSpace).where(EmbeddingSpace.name == embedder.space)
         connection.execute(mine.values(active=True))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from ..models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace, User
+from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece, EmbeddingSpace, User
 from .transactions import read
 
 BATCH = 200  # documents that are looked at together
@@ -80,7 +80,8 @@ def _faults(row: sa.Row[Any], space: str | None) -> Iterator[str]:
 
 def _collection_faults() -> Iterator[str]:
     chunks = sa.select(sa.func.count()).where(Chunk.collection_id == Collection.id).scalar_subquery()
-    size = sa.select(sa.func.coalesce(sa.func.sum(Document.size), 0)).where(Document.collection_id == Collection.id)
+    size = sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(DocumentPiece.data)), 0)).join(Document)
+    size = size.where(Document.collection_id == Collection.id)
     statement = sa.select(Collection.id, Collection.chunks, chunks, Collection.size, size.scalar_subquery())
     with read() as connection:
         for identity, told, there, told_bytes, bytes_there in connection.execute(statement):

@@ -5,7 +5,9 @@ after three; what failed once is claimed alone, so that it takes no other with i
 """
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +30,7 @@ LEASE = timedelta(seconds=15)
 EVERY_LEASE = 5.0  # seconds between two renewals
 MOST_ATTEMPTS = 3
 BATCH = 32  # documents that are claimed, embedded and told of together
+MOST_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
 LONG = 10_000  # characters that are cut on the spot: 2 ms
 
 log = structlog.get_logger(__name__)
@@ -66,16 +69,24 @@ def claim(*, fetched: bool = False) -> list[Job]:
         return []
     again = first.attempts > 0
     most = 1 if again or fetched else BATCH
-    waiting = sa.select(Document.id).where(*free, (Document.attempts > 0) == again).order_by(*order)
+    waiting = sa.select(Document.id, Document.size).where(*free, (Document.attempts > 0) == again).order_by(*order)
     waiting = waiting.limit(most).with_for_update(skip_locked=True)
     token = uuid7()
     taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
     language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
-    statement = sa.update(Document).where(Document.id.in_(waiting)).values(**taken, lease_expires_at=now() + LEASE)
+    statement = sa.update(Document).values(**taken, lease_expires_at=now() + LEASE)
     columns = (Document.id, Document.collection_id, Document.wanted_version, Document.title, Document.media_type)
     with write("claim_documents") as connection:
-        rows = connection.execute(statement.returning(*columns, Document.url, Document.attempts, language)).all()
+        ids = _within(MOST_BYTES, connection.execute(waiting).all())
+        statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
+        rows = connection.execute(statement).all()
     return [Job(token, *row) for row in rows]
+
+
+def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
+    """Return the first documents that have so many bytes together; one at least."""
+    sizes = accumulate(row.bytes for row in rows)
+    return [row.id for number, (row, size) in enumerate(zip(rows, sizes, strict=True)) if not number or size <= most]
 
 
 def renew() -> None:
@@ -161,15 +172,17 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
         return None, {}
     try:
         embedder = embedding.active()
-        vectors = embedder.embed(texts)
+        vectors = embedding.each(embedder, texts)
     except (EmbedderError, LLMError) as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         wiring.wanting_vectors().set()
         return None, {}
+    if embedding.active().space != embedder.space:  # `reindex` went over to another one in this moment
+        wiring.wanting_vectors().set()
     found, at = {}, 0
     for job in jobs:
         found[job.id], at = vectors[at : at + len(job.texts)], at + len(job.texts)
-    return embedding.ensure(embedder, vectors.shape[1]), found
+    return embedder.space, found
 
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:

@@ -6,7 +6,7 @@ chunks are removed before they are added.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ import orjson
 import sqlalchemy as sa
 import structlog
 
-from ..models import Chunk, Collection, Document
+from ..models import Chunk, Collection, Document, KnowledgeChange
 from ..rag import chunking, registry
 from ..rag.errors import IndexBroken, IndexLocked
 from ..rag.offload import apart, give_back
@@ -42,6 +42,7 @@ class LexicalSearch:
         self._state, self._folder = folder / "followed.json", folder / "index"
         self._lock = threading.Lock()
         self._known: dict[str, int] = {}
+        self._times: dict[str, str] = {}
         self._written_at = 0.0
         self._make = registry.load("lexical", adapter)
         self._index = self._opened()
@@ -77,22 +78,25 @@ class LexicalSearch:
                 return
             time.sleep(LOOK_EVERY)
 
-    def follow_all(self) -> None:
-        """Bring the index up to date with all collections, and let those go that are deleted; raises IndexLocked."""
-        self._mended(self._follow_all)
+    def follow_all(self) -> set[UUID]:
+        """Bring the index up to date with all collections, and let those go that are deleted; returns all that are.
 
-    def _follow_all(self) -> None:
+        Raises IndexLocked.
+        """
+        return self._mended(self._follow_all)
+
+    def _follow_all(self) -> set[UUID]:
         with read() as connection:
             rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
         gone = self._known.keys() - {str(row.id) for row in rows}
         behind = [Searched(*row) for row in rows if self._known.get(str(row.id), -1) < row.last_change]
-        if not gone and not behind:
-            return
-        with self._lock:
-            try:
-                self._write(behind, sorted(gone))
-            except IndexLocked:
-                self._read_state()
+        if gone or behind:
+            with self._lock:
+                try:
+                    self._write(behind, sorted(gone))
+                except IndexLocked:
+                    self._read_state()
+        return {row.id for row in rows}
 
     def _search(
         self, query: str, collections: list[str], k: int, documents: list[str] | None
@@ -115,7 +119,8 @@ class LexicalSearch:
         self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
         self._written_at = time.time()
         draft = self._state.with_suffix(".draft")
-        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self._known}))
+        self._times |= _times(reached.values())
+        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self._known, "times": self._times}))
         draft.replace(self._state)
 
     def _catch_up(self, searched: Searched) -> int:
@@ -136,8 +141,9 @@ class LexicalSearch:
         try:
             state = orjson.loads(self._state.read_bytes())
             self._known, self._written_at = dict(state["collections"]), float(state["at"])
+            self._times = dict(state["times"])
         except (OSError, KeyError, TypeError, ValueError):
-            self._known, self._written_at = {}, 0.0
+            self._known, self._times, self._written_at = {}, {}, 0.0
 
     def _mended(self, do: Callable[[], T]) -> T:
         """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
@@ -160,7 +166,7 @@ class LexicalSearch:
         except IndexBroken as error:
             index = self._anew(error)
         self._read_state()
-        if index.fresh or self._is_ahead():
+        if index.fresh or self._is_foreign():
             self._forget()
         return index
 
@@ -169,15 +175,28 @@ class LexicalSearch:
         made: LexicalIndex = apart(self._make, self._folder, anew=True)
         return made
 
-    def _is_ahead(self) -> bool:
-        """Tell whether the index followed changes that the tables do not know: they came out of a backup."""
+    def _is_foreign(self) -> bool:
+        """Tell whether the index followed changes that the tables do not know: they came out of a backup.
+
+        A change that was made after it has a number that the index knows, and another time.
+        """
         with read() as connection:
             rows = connection.execute(sa.select(Collection.id, Collection.last_change)).all()
-        return any(self._known.get(str(row.id), -1) > row.last_change for row in rows)
+        there = _times(self._known.values())
+        ahead = any(self._known.get(str(row.id), -1) > row.last_change for row in rows)
+        return ahead or any(self._times.get(change, time) != time for change, time in there.items())
 
     def _forget(self) -> None:
         self._state.unlink(missing_ok=True)
-        self._known, self._written_at = {}, 0.0
+        self._known, self._times, self._written_at = {}, {}, 0.0
+
+
+def _times(changes: Iterable[int]) -> dict[str, str]:
+    """Return when changes were made, by their numbers; those that are no longer kept are left out."""
+    columns = (KnowledgeChange.id, KnowledgeChange.created_at)
+    with read() as connection:
+        rows = connection.execute(sa.select(*columns).where(KnowledgeChange.id.in_(list(changes)))).all()
+    return {str(row.id): row.created_at.isoformat() for row in rows}
 
 
 def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:

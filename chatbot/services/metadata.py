@@ -14,6 +14,7 @@ LARGEST = 1e300
 LARGEST_INTEGER = 2**53 - 1  # beyond it JSON's readers disagree (RFC 7493, 2.2)
 MOST_FACTS = 100
 MOST_CONDITIONS = 20
+MOST_VALUES = 1_000  # that one condition names
 COMPARISONS = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__"}
 Scalar = str | float | bool
 
@@ -71,8 +72,13 @@ def _one(name: str, test: tuple[str, Any]) -> sa.ColumnElement[bool]:
         return sa.exists().where(*fact, getattr(column, COMPARISONS[operator])(value))
     if not isinstance(value, list) or not value or not all(map(_is_scalar, value)):
         raise _bad(name, "Needs a text, a number, true or false.")
-    equal = sa.or_(*(sa.and_(*(getattr(DocumentFact, k) == v for k, v in _set(one).items())) for one in value))
-    found = sa.exists().where(*fact, equal)
+    if len(value) > MOST_VALUES:
+        raise _bad(name, f"Has more than {MOST_VALUES} values.")
+    kinds: dict[str, list[Any]] = {}
+    for one in value:
+        for kind, typed in _set(one).items():
+            kinds.setdefault(kind, []).append(typed)
+    found = sa.exists().where(*fact, sa.or_(*(getattr(DocumentFact, kind).in_(all) for kind, all in kinds.items())))
     return ~found if operator == "ne" else found
 
 

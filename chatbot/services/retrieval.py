@@ -17,7 +17,7 @@ from ..rag.types import Hit, Passage
 from . import embedding, metadata, wiring
 from .feed import Searched
 from .identity import Caller
-from .rights import may_read
+from .rights import looks_into, may_read
 from .transactions import read
 
 CANDIDATES = 200  # of each side (../shared/data/README.md)
@@ -88,7 +88,10 @@ def search(
         _merge(sides, _both_sides(retrieved, also, collections, documents))
     retrieved.milliseconds["search"] = _since(started)
     fused = fusion.fuse(sides.lexical, sides.dense, sides.weight)
-    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
+    within: list[sa.ColumnElement[bool]] = [Collection.id.in_([one.id for one in collections])]
+    if documents is not None:
+        within.append(metadata.condition(wanted or {}))
+    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, within)
     ordered = fusion.spread(
         [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
     )
@@ -98,15 +101,15 @@ def search(
 
 
 def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> list[Searched]:
-    """Return the collections to search: those named, or all that the caller may read, where there is anything.
+    """Return the collections to search: those named, or the caller's and the operator's, where there is anything.
 
     Raises NotFound when one that is named is absent or not readable.
     """
-    statement = sa.select(Collection.id, Collection.last_change, Collection.chunks).where(may_read(caller))
+    statement = sa.select(Collection.id, Collection.last_change, Collection.chunks)
     if collection_ids is None:
-        statement = statement.where(Collection.chunks > 0)
+        statement = statement.where(looks_into(caller), Collection.chunks > 0)
     else:
-        statement = statement.where(Collection.id.in_(collection_ids))
+        statement = statement.where(may_read(caller), Collection.id.in_(collection_ids))
     with read() as connection:
         found = [Searched(*row) for row in connection.execute(statement)]
     if collection_ids is not None and len(found) != len(set(collection_ids)):
@@ -132,8 +135,7 @@ def _both_sides(
         log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
         retrieved.notes.append("The index of words failed: searched by vectors alone.")
     try:
-        embedder = embedding.active()
-        vector = embedder.embed([query])[0]
+        embedder, vector = embedding.of_query(query)
         dense = wiring.dense()
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
         sides.dense, sides.weight = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES], embedder.weight
@@ -153,13 +155,15 @@ def _merge(sides: _Sides, other: _Sides) -> None:
     sides.ceiling = max(sides.ceiling, other.ceiling)
 
 
-def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
-    """Return the hits that are alive and that the caller may read, with their documents."""
+def _joined(
+    caller: Caller, ids: Sequence[int], retrieved: Retrieved, within: Sequence[sa.ColumnElement[bool]]
+) -> dict[int, sa.Row[Any]]:
+    """Return the hits that are alive, that the caller may read and that he asked for, with their documents."""
     statement = (
         sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
         .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
         .join(Collection, Collection.id == Document.collection_id)
-        .where(Chunk.id.in_(ids), may_read(caller))
+        .where(Chunk.id.in_(ids), may_read(caller), *within)
     )
     with read() as connection:
         rows = {row.id: row for row in connection.execute(statement)}

@@ -8,20 +8,21 @@ from .identity import Caller
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those whose documents this caller may read."""
-    member = sa.exists().where(
-        CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id
-    )
-    return sa.or_(Collection.owner_id == caller.user_id, Collection.visibility == "shared", member)
+    return sa.or_(may_govern(caller), Collection.visibility == "shared", _is_member(caller))
+
+
+def looks_into(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those that are searched when none is named.
+
+    What other users share with everybody is searched when it is named: or each could speak in everybody's prompt.
+    """
+    mine = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
+    return sa.and_(may_read(caller), mine)
 
 
 def may_write(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those into which this caller may write."""
-    writer = sa.exists().where(
-        CollectionMember.collection_id == Collection.id,
-        CollectionMember.user_id == caller.user_id,
-        CollectionMember.role == "writer",
-    )
-    return sa.or_(may_govern(caller), writer)
+    return sa.or_(may_govern(caller), _is_member(caller, CollectionMember.role == "writer"))
 
 
 def may_govern(caller: Caller) -> sa.ColumnElement[bool]:
@@ -31,3 +32,8 @@ def may_govern(caller: Caller) -> sa.ColumnElement[bool]:
     """
     owned = Collection.owner_id == caller.user_id
     return sa.or_(owned, Collection.owner_id.is_(None)) if caller.role == "admin" else owned
+
+
+def _is_member(caller: Caller, *also: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    mine = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
+    return sa.exists().where(*mine, *also)

@@ -9,7 +9,6 @@ from ..errors import LeaseLost
 from ..models import Document, DocumentPiece
 from ..models.columns import now
 from ..rag.errors import UnreadableDocument
-from ..rag.offload import apart
 from ..rag.types import Parsed
 from . import storage, wiring
 from .transactions import read, write
@@ -17,8 +16,8 @@ from .transactions import read, write
 if TYPE_CHECKING:
     from .switching import Job
 
-LITTLE = 100_000  # bytes of plain text that are read on the spot: the way to the thread costs more
 PLAIN = ("text/plain", "text/markdown")  # need no process of their own: nothing in them can run wild
+LITTLE = 100_000  # bytes of them that are read on the spot, 3 ms; in a thread, one expression would hold all others
 
 
 def parsed(job: "Job") -> Parsed | None:
@@ -28,9 +27,8 @@ def parsed(job: "Job") -> Parsed | None:
     data = _stored(job)
     if data is None:
         return None
-    if job.media_type in PLAIN:
-        load = wiring.loader(job.media_type).load
-        found: Parsed = load(data) if len(data) < LITTLE else apart(load, data)
+    if job.media_type in PLAIN and len(data) < LITTLE:
+        found: Parsed = wiring.loader(job.media_type).load(data)
     else:
         found = wiring.parser().parse(job.media_type, data)
     if not found.text.strip():
@@ -56,10 +54,8 @@ def _fetch(job: "Job") -> None:
     same, mine = storage.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched") as connection:
-        old = connection.scalar(sa.select(Document.size).where(*mine))
-        storage.account(connection, job.collection_id, len(fetched.data) - (old or 0))
+        stored = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
+        storage.account(connection, job.collection_id, len(fetched.data) - storage.drop(connection, *stored))
         if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
-        stored = sa.delete(DocumentPiece).where(DocumentPiece.document_id == job.id)
-        connection.execute(stored.where(DocumentPiece.version == job.version))
         storage.store(connection, job.id, job.version, pieces)

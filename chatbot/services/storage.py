@@ -11,13 +11,14 @@ import sqlalchemy as sa
 from flask import current_app
 
 from ..errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
-from ..models import Collection, DocumentFact, DocumentPiece, KnowledgeChange
+from ..models import Chunk, Collection, DocumentFact, DocumentPiece, KnowledgeChange, User
 from ..models.columns import now
 from . import metadata
 from .identity import Caller
 from .rights import may_read, may_write
 
 PIECE = 1 << 20  # bytes
+AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ def digest(pieces: Iterable[bytes]) -> bytes:
 def cut(data: bytes) -> tuple[bytes, ...]:
     """Return data in pieces as they are stored; raises DocumentTooLarge."""
     if len(data) > current_app.config["DOCUMENT_BYTES"]:
-        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']} bytes.")
-    return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE))
+        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']:,} bytes.")
+    return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE)) or (b"",)
 
 
 def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
@@ -67,7 +68,12 @@ def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None
 
 
 def account(connection: sa.Connection, collection_id: UUID, size: int) -> None:
-    """Count bytes in or out of a collection; raises QuotaExceeded when its owner has too many in all."""
+    """Count stored bytes in or out of a collection; raises QuotaExceeded when its owner has too many in all.
+
+    The owner is locked after the collection: what goes into two of them at once is counted one after the other.
+    """
+    owner_of = sa.select(Collection.owner_id).where(Collection.id == collection_id).scalar_subquery()
+    connection.execute(sa.select(User.id).where(User.id == owner_of).with_for_update()).all()
     grown = sa.update(Collection).where(Collection.id == collection_id)
     owner = connection.scalar(
         grown.values(size=Collection.size + size, updated_at=now()).returning(Collection.owner_id)
@@ -88,6 +94,21 @@ def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID
     change = max(connection.scalars(statement, rows))
     values = {"chunks": Collection.chunks + sum(grown.values()), "last_change": change}
     connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**values))
+
+
+def drop(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    """Let go of stored pieces; returns how many bytes they had."""
+    size = connection.scalar(sa.select(sa.func.sum(sa.func.length(DocumentPiece.data))).where(*which)) or 0
+    connection.execute(sa.delete(DocumentPiece).where(*which))
+    return int(size)
+
+
+def unindex(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Delete passages some at a time: in one statement those of a thick book would hold every stream for a while."""
+    some = sa.select(Chunk.id).where(which).limit(AT_A_TIME)
+    while ids := connection.scalars(some).all():
+        connection.execute(sa.delete(Chunk).where(Chunk.id.in_(ids)))
+        time.sleep(0)
 
 
 def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:

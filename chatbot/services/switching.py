@@ -44,7 +44,7 @@ class Job:
 def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
     """Let new versions be searched instead of the old ones; what was changed or deleted meanwhile is left alone.
 
-    `vectors` has, by document, one vector for each of its passages; documents without are found by words alone.
+    `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
     """
     for group in _groups(jobs):
         with write("switch_documents") as connection:
@@ -94,12 +94,12 @@ def _settle(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, 
         for job in jobs
     ]
     connection.execute(statement, values)
-    if old := [one for one, chunks in held.items() if chunks]:
-        connection.execute(sa.delete(Chunk).where(Chunk.document_id.in_(old)))
-    if replaced := [job.id for job in jobs if job.version > 1]:
-        version = sa.select(Document.version).where(Document.id == DocumentPiece.document_id).scalar_subquery()
-        gone = sa.delete(DocumentPiece).where(DocumentPiece.document_id.in_(replaced), DocumentPiece.version != version)
-        connection.execute(gone)
+    for job in jobs:
+        if held[job.id]:
+            storage.unindex(connection, Chunk.document_id == job.id)
+        if job.version > 1:
+            older = (DocumentPiece.document_id == job.id, DocumentPiece.version != job.version)
+            storage.account(connection, job.collection_id, -storage.drop(connection, *older))
 
 
 def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
@@ -120,7 +120,7 @@ def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, v
 
 def _vector(vectors: Mapping[UUID, Any], job: Job, at: int) -> bytes | None:
     found = vectors.get(job.id)
-    return None if found is None else bytes(found[at].tobytes())
+    return None if found is None or found[at] is None else bytes(found[at].tobytes())
 
 
 def _tell(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, int]) -> None:

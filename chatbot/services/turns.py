@@ -16,11 +16,11 @@ from ..errors import Busy, NotFound, NotRunning
 from ..models import ChatMessage
 from ..models.chat import RUNNING
 from ..models.columns import now
-from . import chat, history, idempotency, runner, wiring
+from . import chat, grounding, history, idempotency, runner, wiring
 from .chat import OpenedTurn
 from .identity import Caller
 from .runner import Brief, Running
-from .transactions import write
+from .transactions import read, write
 from .turn_log.port import TurnText
 
 HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
@@ -125,7 +125,7 @@ def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
     if text is not None:
         while text.ended is None:
             text.wait(sys.maxsize, HEARTBEAT)
-        return text.ended
+        return _as_readable(caller, text.ended)
     while (turn := history.get_turn(caller, turn_id))["status"] in RUNNING:
         time.sleep(LOOK_EVERY)
     return turn
@@ -138,7 +138,7 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[st
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
     text = wiring.turn_log().find(turn_id)
-    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(text, offset)
+    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 
 
 def drain(seconds: float) -> None:
@@ -159,7 +159,23 @@ def is_draining() -> bool:
     return wiring.slots().closed
 
 
-def _follow_text(text: TurnText, offset: int) -> Iterator[str | dict[str, Any] | None]:
+def candidates(caller: Caller, text: TurnText) -> list[dict[str, Any]] | None:
+    """Return the passages that a turn is answered from, as the caller may read them now; None when none were sought."""
+    found = text.candidates
+    return None if found is None else _as_readable(caller, {"citations": found})["citations"]
+
+
+def _as_readable(caller: Caller, turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn with the quotes that the caller may read by now; rights may have gone while it ran."""
+    if not turn.get("citations"):
+        return turn
+    shown = dict(turn)
+    with read() as connection:
+        grounding.refresh(connection, caller, [shown])
+    return shown
+
+
+def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | dict[str, Any] | None]:
     while True:
         if text.wait(offset, HEARTBEAT):
             piece = text.since(offset)
@@ -167,7 +183,9 @@ def _follow_text(text: TurnText, offset: int) -> Iterator[str | dict[str, Any] |
                 offset += len(piece)
                 yield piece
             elif text.ended is not None:
-                yield text.ended
+                with app.app_context():
+                    ended = _as_readable(caller, text.ended)
+                yield ended
                 return
         else:
             yield None

@@ -1,13 +1,18 @@
 """Collections: who may read, write and govern them, at every door that takes their documents."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.models import User
+from chatbot.services import collections, wiring
+from chatbot.services.transactions import write
 from tests.api.test_documents import HOURS, find, send, work
-from tests.conftest import Person
+from tests.conftest import PASSWORD, Person
 
 
 @pytest.fixture
@@ -70,7 +75,10 @@ def test_every_door_knows_who_may_what(
         let(ada, home, eve, "reader")
         assert find(eve, "library")
         assert ada.call("DELETE", f"/api/collections/{home}/members/{eve.id}/").status_code == 204
-    assert bool(find(eve, "library")) == (expected["read"] == 200)
+    named = eve.call("POST", "/api/search/", {"query": "library", "collection_ids": [home]})
+    assert (named.status_code, bool(named.get_json().get("items"))) == (expected["read"], expected["read"] == 200)
+    # What somebody shares with everybody is searched when it is named: it must not speak in everybody's prompt.
+    assert bool(find(eve, "library")) == (standing in {"reader", "writer"})
     assert codes(eve, home, document) == expected
 
 
@@ -144,3 +152,43 @@ def test_vectors_are_served_for_openais_clients(ada: Person, encoding: str) -> N
         == "model_not_found"
     )
     assert ada.call("POST", "/v1/embeddings", {"model": "memory-64", "input": []}).status_code == 400
+
+
+def test_nobody_takes_a_models_name_by_sharing_a_collection(app: Flask, ada: Person, eve: Person) -> None:
+    for name in ("Handbook", ada.id):
+        eve.call("POST", "/api/collections/", {"name": name, "visibility": "shared"})
+    mine = ada.call("POST", "/api/collections/", {"name": "Handbook"}).get_json()["id"]
+    send(ada, "Hours", HOURS, collection_id=mine)
+    work(app)
+    names = [one["id"] for one in ada.call("GET", "/v1/models").get_json()["data"]]
+    assert "collection:Handbook" in names
+    assert f"collection:{ada.id}" not in names
+    asked = {"model": "collection:Handbook", "messages": [{"role": "user", "content": "When is the library open?"}]}
+    assert ada.call("POST", "/v1/chat/completions", asked).status_code == 200
+    with app.app_context():
+        assert HOURS in "\n".join(message.content for message in wiring.llm().models[0].prompts[-1])  # type: ignore[attr-defined]
+
+
+def test_administrator_takes_the_operators_collection_back_from_private(app: Flask, ada: Person) -> None:
+    with app.app_context():
+        home = collections.operators()
+        with write("test") as connection:
+            connection.execute(sa.update(User).where(User.username == "ada").values(role="admin"))
+    said = {"email": "ada@example.org", "password": PASSWORD}
+    ada.access_token = ada.client.post("/api/users/login/", json=said).get_json()["access_token"]
+    for visibility in ("private", "shared"):
+        changed = ada.call("PATCH", f"/api/collections/{home}/", {"visibility": visibility})
+        assert (changed.status_code, changed.get_json()["visibility"]) == (200, visibility)
+
+
+def test_member_that_is_let_in_many_times_at_once_is_one(ada: Person, eve: Person, home: str) -> None:
+    def put(_: int) -> int:
+        client = ada.client.application.test_client()
+        return (
+            Person(client, ada.name, ada.id, ada.access_token, "")
+            .call("PUT", f"/api/collections/{home}/members/{eve.id}/", {"role": "reader"})
+            .status_code
+        )
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(put, range(60))) == {204}

@@ -225,3 +225,47 @@ def test_bad_filter_is_a_400(ada: Person, wanted: dict[str, Any]) -> None:
     response = ada.call("POST", "/api/search/", {"query": "bees", "filter": wanted})
     assert response.status_code in {400, 200}
     assert response.status_code == 400 or response.get_json()["items"] == []
+
+
+def test_filter_of_many_values_is_bounded(app: Flask, ada: Person) -> None:
+    send(ada, "Hours", HOURS, metadata={"tag": "a"})
+    work(app)
+    many = [f"a{n}" for n in range(999)]
+    assert find(ada, "library", filter={"tag": [*many, "a"]})
+    refused = ada.call("POST", "/api/search/", {"query": "library", "filter": {"tag": [*many, "a", "b"]}})
+    assert (refused.status_code, refused.get_json()["errors"]) == (400, {"filter.tag": ["Has more than 1000 values."]})
+
+
+def test_nul_in_a_query_is_a_400(ada: Person) -> None:
+    refused = ada.call("GET", "/api/documents/?external_id=%00")
+    assert (refused.status_code, refused.get_json()["errors"]) == (400, {"external_id": ["Has a NUL."]})
+
+
+def test_put_changes_the_title_alone_and_no_place(app: Flask, ada: Person) -> None:
+    document = send(ada, "Old", HOURS, external_id="hours")
+    work(app)
+    address = f"/api/documents/{document['id']}/"
+    other = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
+    for said in ({"collection_id": other}, {"external_id": "zz"}):
+        refused = ada.call("PUT", address, {"title": "New", "text": HOURS, **said})
+        assert (refused.status_code, set(refused.get_json()["errors"])) == (400, set(said))
+    same = {"collection_id": document["collection_id"], "external_id": "hours"}
+    assert ada.call("PUT", address, {"title": "New", "text": HOURS, **same}).status_code == 202
+    work(app)
+    assert find(ada, "library")[0]["title"] == "New"
+
+
+def test_address_is_what_an_external_id_of_a_page_stands_for(ada: Person) -> None:
+    codes = [
+        ada.call("POST", "/api/documents/", {"url": url, "external_id": "page"}).status_code
+        for url in ("http://a.example/", "http://b.example/", "http://a.example/")
+    ]
+    assert codes == [202, 409, 200]
+
+
+def test_key_of_content_that_was_known_is_kept(ada: Person) -> None:
+    send(ada, "Hours", HOURS)
+    key = {"Idempotency-Key": "once"}
+    first = ada.call("POST", "/api/documents/", {"title": "Hours", "text": HOURS}, headers=key)
+    other = ada.call("POST", "/api/documents/", {"title": "Bees", "text": BEES}, headers=key)
+    assert (first.status_code, other.status_code) == (200, 422)

@@ -1,5 +1,8 @@
 """Answers from documents: passages in the prompt, citations, refusal, rights, and the trace that tells why."""
 
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,6 +10,7 @@ from flask import Flask
 
 from chatbot.rag import pipeline, prompt
 from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.rag.types import Ask, Finish
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import Person, join
 from tests.processes import events
@@ -218,3 +222,33 @@ def test_hundred_documents_that_instruct_change_no_system_text_and_fetch_nothing
         assert "<img" not in answer
         assert "<iframe" not in answer
         assert "\n[ref]: " not in answer
+
+
+def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
+    app: Flask, ada: Person, eve: Person, llm: MemoryLLM
+) -> None:
+    home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
+    let = f"/api/collections/{home}/members/{eve.id}/"
+    assert ada.call("PUT", let, {"role": "reader"}).status_code == 204
+    send(ada, "Hours", HOURS, collection_id=home)
+    work(app)
+    gate, stream = threading.Event(), llm.stream
+
+    def slow(ask: Ask) -> Iterator[str | Finish]:
+        pieces = stream(ask)
+        yield next(pieces)
+        gate.wait(10)
+        yield from pieces
+
+    llm.stream = slow  # type: ignore[method-assign]
+    llm.says("The library is open ", "from nine to five on weekdays [1].")
+    turn = eve.call("POST", "/api/chat/", {"message": QUESTION}, headers={"Prefer": "respond-async"}).get_json()
+    address = f"/api/chat/{turn['id']}"
+    while not llm.prompts:
+        time.sleep(0.01)
+    assert ada.call("DELETE", let).status_code == 204
+    threading.Timer(0.2, gate.set).start()
+    told = {name: data for _, name, data in events(eve.call("GET", f"{address}/events/").get_data(as_text=True))}
+    assert [one["quote"] for one in told["citations"]["items"]] == [""]
+    assert [one["quote"] for one in told["done"]["citations"]] == [""]
+    assert HOURS not in str(eve.call("GET", f"{address}/trace/").get_json())

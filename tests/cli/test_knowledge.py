@@ -1,5 +1,6 @@
 """`flask knowledge`: files and folders in, lists, checks, reindexing."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,15 @@ def test_every_command_has_help(app: Flask, command: str) -> None:
     ended = app.test_cli_runner().invoke(args=["knowledge", command, "--help"])
     assert ended.exit_code == 0
     assert ended.output.startswith("Usage:")
+
+
+def test_file_that_cannot_be_taken_is_named_and_the_others_are_taken(make_app: MakeApp, folder: Path) -> None:
+    app = make_app(DOCUMENT_BYTES="1000")
+    (folder / "big.txt").write_text("x " * 600)
+    (folder / "empty.txt").write_text("")
+    Path(os.fsdecode(os.fsencode(folder) + b"/odd-\xff.txt")).write_text("An odd name.")
+    result = app.test_cli_runner().invoke(args=["knowledge", "ingest", str(folder)])
+    assert result.exit_code == 1
+    assert result.stdout == "Took in 3 documents, 1 failed, 1 skipped.\n"
+    assert "big.txt: A document may have 1,000 bytes." in result.stderr
+    assert "empty.txt: The document has no text." in result.stderr

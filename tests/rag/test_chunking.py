@@ -1,5 +1,6 @@
 """Chunks: their bounds, what they cover, where they are cut."""
 
+import itertools
 import time
 from itertools import pairwise
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatbot.rag import markdown
 from chatbot.rag.chunking import LEAST, LEAST_OVERLAP, MOST, MOST_OVERLAP, indexed_text, split
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river bank. "
@@ -111,11 +113,13 @@ def test_heading_in_fenced_code_is_none(fence: str, headings: tuple[str, ...]) -
     assert split(text)[-1].headings == headings
 
 
-def test_pages_are_those_on_which_chunks_begin() -> None:
+def test_chunk_lies_on_one_page() -> None:
     text = SENTENCE * 60
     chunks = split(text, (0, 1_000, 1_000, 2_500))
     assert [chunk.page for chunk in chunks] == [1 if c.start < 1_000 else 3 if c.start < 2_500 else 4 for c in chunks]
     assert {chunk.page for chunk in chunks} == {1, 3, 4}
+    edges = (0, 1_000, 2_500, len(text))
+    assert all(any(low <= c.start < c.end <= high for low, high in itertools.pairwise(edges)) for c in chunks)
     assert {chunk.page for chunk in split(text)} == {None}
 
 
@@ -162,3 +166,12 @@ def test_title_and_headings_are_indexed_once_with_the_text(
     title: str | None, headings: tuple[str, ...], text: str, expected: str
 ) -> None:
     assert indexed_text(title, headings, text) == expected
+
+
+@pytest.mark.parametrize("underline", ["===", "---", "  ---"])
+def test_outline_is_the_same_wherever_a_slice_ends(underline: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = f"# One\n\ntext here\n\nTwo words\n{underline}\n\n| a | b |\n```\n# inside\n```\nlast line\n"
+    whole = markdown.outline(part * 20)
+    for size in range(20, 90):  # lines are shorter: one that is longer than a slice is no heading
+        monkeypatch.setattr(markdown, "SLICE", size)
+        assert markdown.outline(part * 20) == whole

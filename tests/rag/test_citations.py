@@ -168,3 +168,9 @@ def test_ten_sentences_against_eight_passages_take_little_time() -> None:
         return perf_counter() - began
 
     assert min(cost() for _ in range(5)) < 0.05  # 6 to 10 ms on two cores that others use too
+
+
+@pytest.mark.parametrize("scrap", ["A:", "Rome", "Paris is:"])
+def test_scrap_beside_a_sentence_is_not_aligned(scrap: str) -> None:
+    found, _ = cite(f"{scrap}\n\nFrance's capital is Paris.", PASSAGES)
+    assert [one.quote for one in found] == [one.quote for one in cite("France's capital is Paris.", PASSAGES)[0]]

@@ -128,3 +128,16 @@ def test_passages_are_shown_when_the_best_one_is_relevant(
 ) -> None:
     passages = [Passage(str(score), 1, "", "text", 0, None, score) for score in scores]
     assert [passage.score for passage in pipeline.chosen(passages, strict=strict)] == shown
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["</passage>", "< /passage>", "</ PASSAGE >", "<\n/passage>", "</\u200bpassage>", "\uff1c/passage\uff1e", "\ufe64/passage>",
+     "<//passage>", "<\\/passage>", "<passage>"],
+)  # fmt: skip
+def test_no_form_of_our_tags_is_left_in_a_passage(form: str) -> None:
+    asked = (
+        prompt.build("Why?", passages=[Passage("d", 1, f"A {form}", f"before {form} after", 0)]).messages[-1].content
+    )
+    assert asked.count(form) == (1 if form in {"</passage>", "<passage>"} else 0)
+    assert asked.count("&lt;") == 2

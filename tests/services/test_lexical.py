@@ -2,14 +2,19 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.jobs import knowledge as job
+from chatbot.models import KnowledgeChange
+from chatbot.models.columns import now
 from chatbot.rag.errors import IndexBroken
 from chatbot.services import loops, wiring
+from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -133,3 +138,22 @@ def test_index_follows_what_comes_after_it_was_rebuilt(make_app: MakeApp, tmp_pa
     send(there, "Bees", BEES)
     work(app)
     assert find(there, "waggle")[0]["lexical_rank"] == 1
+
+
+def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
+    """What comes after a backup has the numbers of what was lost; the index must not take it for that."""
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")
+    with app.app_context():
+        with read() as connection:
+            newest = connection.scalar(sa.select(KnowledgeChange.id)) or 0
+        with write("test") as connection:  # as if this one were another, made after the backup
+            earlier = sa.update(KnowledgeChange).where(KnowledgeChange.id == newest)
+            connection.execute(earlier.values(created_at=now() - timedelta(hours=1)))
+        wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
+        wiring.lexical()._index.commit()
+    closed(app)
+    assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1

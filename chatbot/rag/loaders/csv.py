@@ -11,6 +11,7 @@ from . import plain
 DELIMITERS = ",;\t|"
 LONGEST_FIELD = 1_000_000  # characters
 MOST_COLUMNS = 5_000
+LONGEST_NAME = 100  # characters: it is repeated in each row
 
 
 class CsvLoader:
@@ -29,7 +30,7 @@ def _paragraphs(text: str) -> Iterator[str]:
     header = next(rows, [])
     if len(header) > MOST_COLUMNS:
         raise UnreadableDocument(f"The CSV file has more than {MOST_COLUMNS:,} columns.")
-    names = [" ".join(name.split()) or f"column {number}" for number, name in enumerate(header, 1)]
+    names = [" ".join(name.split())[:LONGEST_NAME] or f"column {number}" for number, name in enumerate(header, 1)]
     first = next(rows, None)
     if first is None:  # one row alone is no header of anything
         yield ", ".join(" ".join(name.split()) for name in header if name.strip())

@@ -1,6 +1,7 @@
 """FAISS: one index in memory for each collection, exact while that is small enough."""
 
 from collections import OrderedDict
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,13 +44,17 @@ class FaissStore:
         held = self._held.get(collection)
         return None if held is None else _alive(held)
 
-    def open(self, collection: str, count: int, dimension: int) -> None:
-        """Hold nothing of a collection (any more), and be ready for so many vectors; lets others go to make room."""
+    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+        """Hold nothing of a collection (any more), and be ready for so many vectors; lets others go to make room.
+
+        Those that are in use stay, even where there is no room for them.
+        """
         self._held.pop(collection, None)
         way = self._way(count, dimension)
         self._held[collection] = _Held(self._made(way, dimension), way, count, set())
-        while len(self._held) > 1 and sum(map(_size, self._held.values())) > self._options.most_bytes:
-            self._held.popitem(last=False)
+        free = (one for one in list(self._held) if one != collection and one not in used)
+        while sum(map(_size, self._held.values())) > self._options.most_bytes and (one := next(free, None)):
+            del self._held[one]
 
     def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
         """Let some vectors of a collection go, and hold others besides.

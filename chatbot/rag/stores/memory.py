@@ -1,5 +1,6 @@
 """Vectors in plain arrays: the quiet twin of the real stores, for tests and small collections."""
 
+from collections.abc import Container
 from typing import TYPE_CHECKING
 
 from ..types import Hit, StoreOptions
@@ -19,7 +20,7 @@ class MemoryStore:
         held = self._held.get(collection)
         return None if held is None else len(held[0])
 
-    def open(self, collection: str, count: int, dimension: int) -> None:
+    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
         """Hold nothing of a collection (any more)."""
         import numpy as np
 
