@@ -18,6 +18,7 @@ from chatbot import create_app
 from chatbot.extensions import db
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import turns, wiring
+from chatbot.services.queues import QUEUES
 from tests.processes import Server, Upstream, environment, running
 
 DATABASES = ("sqlite", "postgresql")
@@ -122,9 +123,10 @@ def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
         with app.app_context():
             turns.drain(TO_END)
             db.engine.dispose()
-        parser = app.extensions.get(wiring.KEY.format("parser"))
-        if parser is not None:
-            parser.close()
+        for queue in QUEUES:
+            parser = app.extensions.get(wiring.KEY.format(f"parser.{queue}"))
+            if parser is not None:
+                parser.close()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from flask.cli import AppGroup
 from ..errors import DocumentTooLarge, QuotaExceeded
 from ..rag.errors import LLMError, TypeMismatch, UnsupportedType
 from ..rag.loaders import sniffing
-from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, storage
+from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, queues, storage
 from ..services.identity import OPERATOR, Caller
 from ..services.storage import Content
 from .outcome import told, watched
@@ -112,7 +112,7 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     waiting, failed = dict(sent), []
     with _bar("Reading", len(sent)) as step:
         while waiting:
-            if not knowledge.work():
+            if not any(knowledge.work(queue) for queue in queues.QUEUES):
                 time.sleep(LOOK_EVERY)
             for document in inspection.ended(list(waiting)):
                 name = waiting.pop(document["id"])

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..errors import ChatbotError
 from ..rag.errors import LLMError
 from ..services import embedding, knowledge, loops, wiring
+from ..services.queues import QUEUES, Queue
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
@@ -22,8 +23,9 @@ log = structlog.get_logger(__name__)
 
 def start(app: Flask) -> None:
     """Start the loops; they end with their process."""
-    for fetched in (False, *[True] * FETCHERS):
-        threading.Thread(target=_work, args=(app, fetched), name="knowledge", daemon=True).start()
+    for queue in QUEUES:
+        for _ in range(FETCHERS if queue == "fetched" else 1):
+            threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
     loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
     loops.every(app, EVERY_LOOK, follow)
     loops.every(app, EVERY_MENDING, embedding.mend)
@@ -35,22 +37,22 @@ def follow() -> None:
         wiring.dense().forget_others(wiring.lexical().follow_all())
 
 
-def _work(app: Flask, fetched: bool) -> None:
+def _work(app: Flask, queue: Queue) -> None:
     with app.app_context():
-        rung = wiring.queue(fetched=fetched)
+        rung = wiring.bell(queue)
     while True:
         rung.wait(EVERY_LOOK)
         rung.clear()
-        while done := run(app, fetched=fetched):
+        while done := run(app, queue):
             if done < knowledge.BATCH:
                 time.sleep(GATHERING)
 
 
-def run(app: Flask, *, fetched: bool = False) -> int:
+def run(app: Flask, queue: Queue = "small") -> int:
     """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
     with app.app_context():
         try:
-            return knowledge.work(fetched=fetched)
+            return knowledge.work(queue)
         except (ChatbotError, LLMError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:

@@ -59,7 +59,8 @@ class CollectionMember(Model):
 class Document(Model):
     """A document, its place in the queue, and which version of it is searched (0: none yet).
 
-    `wanted_version` is the newest one; until it is whole, `version` answers. Whoever holds `lease_token` until
+    `wanted_version` is the newest one; until it is whole, `version` answers, under the title and with the metadata that
+    it has. Whoever holds `lease_token` until
     `lease_expires_at` works on it.
     """
 
@@ -82,6 +83,8 @@ class Document(Model):
     details: Mapped[dict[str, Any]] = mapped_column("metadata", sa.JSON)
     version: Mapped[int] = mapped_column(default=0)
     wanted_version: Mapped[int] = mapped_column(default=1)
+    wanted_title: Mapped[str | None] = mapped_column(sa.String(255))
+    wanted_details: Mapped[dict[str, Any] | None] = mapped_column("wanted_metadata", sa.JSON(none_as_null=True))
     status: Mapped[str] = mapped_column(sa.String(12), default="queued")
     progress: Mapped[float] = mapped_column(default=0.0)
     chunks: Mapped[int] = mapped_column(default=0)

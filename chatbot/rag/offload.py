@@ -24,7 +24,15 @@ def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     if not monkey.is_module_patched("threading"):
         with _one_at_a_time:
             return function(*args, **kwargs)
-    result: R = _executor().submit(function, *args, **kwargs).result()
+    result: R = _executor("apart").submit(function, *args, **kwargs).result()
+    return result
+
+
+def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a pure function in a second thread and wait: for seconds of work, behind which no search shall stand."""
+    if not monkey.is_module_patched("threading"):
+        return function(*args, **kwargs)
+    result: R = _executor("aside").submit(function, *args, **kwargs).result()
     return result
 
 
@@ -36,5 +44,5 @@ def give_back() -> None:
 
 
 @functools.cache
-def _executor() -> ThreadPoolExecutor:
+def _executor(_: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1)

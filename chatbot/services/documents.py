@@ -10,14 +10,17 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
 from ..models import Chunk, Collection, Document, DocumentPiece
 from ..models.columns import now, uuid7
-from . import idempotency, storage, wiring
+from . import idempotency, queues, storage, wiring
 from .identity import Caller
 from .rights import may_read
 from .storage import Content
 from .transactions import read, write
 
 Key = tuple[datetime, UUID]
-HIDDEN = {"content_hash", "wanted_version", "attempts", "queued_at", "lease_token", "lease_expires_at", "url"}
+HIDDEN = {
+    "content_hash", "wanted_version", "wanted_title", "wanted_metadata", "attempts", "queued_at", "lease_token",
+    "lease_expires_at", "url",
+}  # fmt: skip
 FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
 
 
@@ -58,7 +61,7 @@ def create(
             row = _row(connection, Document.id == made)
     except IntegrityError as error:
         raise ExternalIdTaken("Another document of this collection has this external_id.") from error
-    wiring.queue(fetched=content.url is not None).set()
+    wiring.bell(queues.of(content)).set()
     return row, True
 
 
@@ -71,7 +74,7 @@ def replace(
     collection_id: UUID | None = None,
     external_id: str | None = None,
 ) -> dict[str, Any]:
-    """Queue a new version of a document; until it is whole, the old one is searched.
+    """Queue a new version of a document; until it is whole, the old one is searched, under its title and metadata.
 
     Collection and external id, where they are said, must be what they are. Raises NotFound, Forbidden, QuotaExceeded,
     InvalidInput.
@@ -80,7 +83,7 @@ def replace(
     with write("replace_document") as connection:
         old = _locked(connection, caller, document_id)
         _require_same_place(old, collection_id, external_id)
-        unchanged = same is not None and (same, content.title) == (old.content_hash, old.title)
+        unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
         if unchanged and details is None and old.status != "failed":
             return _row(connection, Document.id == document_id)
         # The version that is searched keeps its bytes until the new one takes its place.
@@ -89,12 +92,16 @@ def replace(
         version = old.wanted_version + 1
         values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued()}
         values |= {} if details is None else {"details": details}
+        if old.version:  # what is searched keeps its title and metadata as well
+            values["wanted_title"] = values.pop("title")
+            if details is not None:
+                values["wanted_details"] = values.pop("details")
+        elif details is not None:
+            storage.describe(connection, document_id, details)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
         storage.store(connection, document_id, version, content.pieces)
-        if details is not None:
-            storage.describe(connection, document_id, details)
         row = _row(connection, Document.id == document_id)
-    wiring.queue(fetched=content.url is not None).set()
+    wiring.bell(queues.of(content)).set()
     return row
 
 
@@ -105,8 +112,8 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
             raise NotFailed("Only a document that failed can be tried again.")
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued()))
         row = _row(connection, Document.id == document_id)
-    for fetched in (False, True):
-        wiring.queue(fetched=fetched).set()
+    for queue in queues.QUEUES:
+        wiring.bell(queue).set()
     return row
 
 

@@ -20,9 +20,10 @@ from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
 from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
-from ..rag.offload import apart
+from ..rag.offload import aside
 from ..rag.types import Parsed
-from . import embedding, sources, wiring
+from . import embedding, queues, sources, wiring
+from .queues import Queue
 from .switching import ROWS, SETTLED, Job, switch
 from .transactions import read, write
 
@@ -36,13 +37,12 @@ LONG = 10_000  # characters that are cut on the spot: 2 ms
 log = structlog.get_logger(__name__)
 
 
-def work(*, fetched: bool = False) -> int:
-    """Work on the next documents of the queue; returns how many there were.
+def work(queue: Queue = "small") -> int:
+    """Work on the next documents of a queue; returns how many there were.
 
-    Those that are fetched from an address are a queue of their own: a slow host must not hold up the others. Raises
-    DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
+    Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
     """
-    jobs = claim(fetched=fetched)
+    jobs = claim(queue)
     if not jobs:
         _give_up()
     held = wiring.ingesting()
@@ -56,11 +56,11 @@ def work(*, fetched: bool = False) -> int:
     return len(jobs)
 
 
-def claim(*, fetched: bool = False) -> list[Job]:
+def claim(queue: Queue = "small") -> list[Job]:
     """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
-    kind = Document.url.is_not(None) if fetched else Document.url.is_(None)
     abandoned = sa.and_(Document.status == "processing", Document.lease_expires_at < now())
-    free = (IS_WAITING, kind, sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    free = (IS_WAITING, queues.condition(queue), *takeable)
     # Those that broke off before come alone.
     order = (Document.attempts > 0, Document.queued_at)
     with read() as connection:
@@ -68,14 +68,15 @@ def claim(*, fetched: bool = False) -> list[Job]:
     if first is None:
         return []
     again = first.attempts > 0
-    most = 1 if again or fetched else BATCH
+    most = BATCH if queue == "small" and not again else 1
     waiting = sa.select(Document.id, Document.size).where(*free, (Document.attempts > 0) == again).order_by(*order)
     waiting = waiting.limit(most).with_for_update(skip_locked=True)
     token = uuid7()
     taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
     language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
     statement = sa.update(Document).values(**taken, lease_expires_at=now() + LEASE)
-    columns = (Document.id, Document.collection_id, Document.wanted_version, Document.title, Document.media_type)
+    title = sa.func.coalesce(Document.wanted_title, Document.title)
+    columns = (Document.id, Document.collection_id, Document.wanted_version, title, Document.media_type)
     with write("claim_documents") as connection:
         ids = _within(MOST_BYTES, connection.execute(waiting).all())
         statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
@@ -140,7 +141,7 @@ def _cut(job: Job, parsed: Parsed) -> None:
         job.title = parsed.title[:255]
     language = job.language or languages.detect(parsed.text)
     long = len(parsed.text) > LONG
-    found = apart(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
+    found = aside(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
     for position, chunk in enumerate(found):
         text = parsed.text[chunk.start : chunk.end]
         job.chunks.append(

@@ -10,7 +10,7 @@ from ..models import Document, DocumentPiece
 from ..models.columns import now
 from ..rag.errors import UnreadableDocument
 from ..rag.types import Parsed
-from . import storage, wiring
+from . import queues, storage, wiring
 from .transactions import read, write
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def parsed(job: "Job") -> Parsed | None:
     if job.media_type in PLAIN and len(data) < LITTLE:
         found: Parsed = wiring.loader(job.media_type).load(data)
     else:
-        found = wiring.parser().parse(job.media_type, data)
+        queue = "small" if len(data) < queues.LARGE else "large"
+        found = wiring.parser(queue).parse(job.media_type, data)
     if not found.text.strip():
         raise UnreadableDocument("The document has no text.")
     return found

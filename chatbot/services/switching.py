@@ -72,20 +72,21 @@ def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
         yield group
 
 
-def _held(connection: sa.Connection, jobs: Sequence[Job]) -> dict[UUID, int]:
-    """Lock collections and documents; return how many passages those that are still ours had until now."""
+def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[Any]]":
+    """Lock collections and documents; return those that are still ours, as they were until now."""
     homes = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
     connection.execute(homes.order_by(Collection.id).with_for_update()).all()
-    columns = (Document.id, Document.lease_token, Document.wanted_version, Document.chunks)
-    statement = sa.select(*columns).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
+    statement = sa.select(Document.__table__).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
     rows = connection.execute(statement.with_for_update()).all()
     ours = {(job.id, job.token, job.version) for job in jobs}
-    return {row.id: row.chunks for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
+    return {row.id: row for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
 
 
-def _settle(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, int]) -> None:
+def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
     """Say that documents are ready, and let go of what was searched of them, and of the bytes of older versions."""
     ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **SETTLED}
+    ready |= {"wanted_title": None, "wanted_details": None}
+    ready["details"] = sa.func.coalesce(Document.wanted_details, Document.details)
     changing = ("version", "title", "chunks")
     statement = sa.update(Document).where(Document.id == sa.bindparam("which"))
     statement = statement.values(**ready, updated_at=now(), **{name: sa.bindparam(f"its_{name}") for name in changing})
@@ -95,7 +96,9 @@ def _settle(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, 
     ]
     connection.execute(statement, values)
     for job in jobs:
-        if held[job.id]:
+        if (wanted := held[job.id].wanted_metadata) is not None:
+            storage.describe(connection, job.id, wanted)
+        if held[job.id].chunks:
             storage.unindex(connection, Chunk.document_id == job.id)
         if job.version > 1:
             older = (DocumentPiece.document_id == job.id, DocumentPiece.version != job.version)
@@ -123,7 +126,7 @@ def _vector(vectors: Mapping[UUID, Any], job: Job, at: int) -> bytes | None:
     return None if found is None or found[at] is None else bytes(found[at].tobytes())
 
 
-def _tell(connection: sa.Connection, jobs: Sequence[Job], held: Mapping[UUID, int]) -> None:
+def _tell(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
     for home in sorted({job.collection_id for job in jobs}):
-        grown = {job.id: len(job.chunks) - held[job.id] for job in jobs if job.collection_id == home}
+        grown = {job.id: len(job.chunks) - held[job.id].chunks for job in jobs if job.collection_id == home}
         storage.announce(connection, home, grown)

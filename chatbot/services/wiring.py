@@ -56,12 +56,9 @@ def running() -> "dict[UUID, Running]":
     return _kept("running", dict[UUID, "Running"])
 
 
-def queue(*, fetched: bool = False) -> threading.Event:
-    """Return what is set when a document was queued in this process, so that nobody has to wait for the next look.
-
-    Documents that are fetched from an address have their own.
-    """
-    return _kept("queue.fetched" if fetched else "queue", threading.Event)
+def bell(queue: str) -> threading.Event:
+    """Return what is set when a document was queued in this process, so that nobody has to wait for the next look."""
+    return _kept(f"bell.{queue}", threading.Event)
 
 
 def ingesting() -> dict[UUID, UUID]:
@@ -138,11 +135,11 @@ def reranker() -> Reranker | None:
     return made
 
 
-def parser() -> "Parser":
-    """Return the process that reads documents, started on first use."""
+def parser(queue: str) -> "Parser":
+    """Return the process that reads the documents of a queue, started on first use."""
     from ..rag.loaders.parser import Parser
 
-    return _kept("parser", Parser)
+    return _kept(f"parser.{queue}", Parser)
 
 
 def loader(media_type: str) -> Loader:

@@ -70,6 +70,8 @@ def upgrade() -> None:
     sa.Column('metadata', sa.JSON(), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
     sa.Column('wanted_version', sa.Integer(), nullable=False),
+    sa.Column('wanted_title', sa.String(length=255), nullable=True),
+    sa.Column('wanted_metadata', sa.JSON(none_as_null=True), nullable=True),
     sa.Column('status', sa.String(length=12), nullable=False),
     sa.Column('progress', sa.Double(), nullable=False),
     sa.Column('chunks', sa.Integer(), nullable=False),

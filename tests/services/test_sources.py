@@ -82,7 +82,7 @@ def test_slow_address_holds_up_no_other_document(make_app: MakeApp, site: str) -
     assert ada.call("GET", f"/api/documents/{sent['id']}/").get_json()["status"] == "ready"
     assert Site.hits == []
     with app.app_context():
-        assert [knowledge.work(fetched=True) for _ in range(4)] == [1, 1, 1, 0]
+        assert [knowledge.work("fetched") for _ in range(4)] == [1, 1, 1, 0]
 
 
 def test_every_refusal_is_the_same(make_app: MakeApp, site: str) -> None:
