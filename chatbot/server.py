@@ -13,8 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from importlib import util
+from importlib import import_module, util
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from gunicorn import glogging
@@ -29,7 +30,29 @@ EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 
+ADAPTERS = {"LLM": "llms", "EMBEDDER": "embedders", "VECTOR_STORE": "stores"}
+
+
+def _refuse_unknown_adapters(settings: dict[str, Any]) -> None:
+    """End with exit code 78 and one line for each setting that names an adapter which nobody registered."""
+    package = ModuleType("chatbot")  # stands for the application, which the arbiter does not import
+    package.__path__ = [str(HERE)]
+    sys.modules["chatbot"] = package
+    try:
+        names = import_module("chatbot.rag.registry").names
+        unknown = [name for name, kind in ADAPTERS.items() if settings[name] and settings[name] not in names(kind)]
+        for name in unknown:
+            known = ", ".join(names(ADAPTERS[name]))
+            print(f"{name}: There is no adapter {settings[name]!r}; known: {known}.", file=sys.stderr)
+    finally:
+        for module in [one for one in sys.modules if one.partition(".")[0] == "chatbot"]:
+            del sys.modules[module]
+    if unknown:
+        sys.exit(os.EX_CONFIG)
+
+
 settings = load()
+_refuse_unknown_adapters(settings)
 host, port = listen_address(settings)
 
 bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

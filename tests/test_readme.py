@@ -71,7 +71,7 @@ def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
 
 
 def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
-    send, operate = blocks("Knowledge")
+    send, care, operate = blocks("Knowledge")
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
         script = f"TOKEN={server.sign_in()}\n" + send.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         script = script.replace("curl -s", "echo; curl -s")
@@ -79,6 +79,17 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
         document, found, turn = [json.loads(line) for line in ended.stdout.splitlines() if line]
         assert found["items"][0]["document_id"] == document["id"]
         assert turn["citations"][0]["quote"] == "The library is open from nine to five on weekdays."
+        script = f"TOKEN={server.sign_in()}\n" + care.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        ended = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script.replace("\ncurl -s", "\necho; curl -s")],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        replaced, chunks, trace = [json.loads(line) for line in ended.stdout.splitlines() if line]
+        assert (replaced["title"], chunks["items"][0]["position"]) == ("README", 0)
+        assert trace["candidates"][0]["document_id"] == replaced["id"]
         for line in operate.splitlines():
             assert server.flask(*line.removeprefix(".venv/bin/flask ").split()).returncode == 0, line
 

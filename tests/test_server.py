@@ -206,6 +206,7 @@ def test_wrong_schema_is_one_line_and_no_server(tmp_path: Path) -> None:
         ),
         ({"PORT": "http"}, ["PORT"]),
         ({"WEB_CONCURRENCY": "2"}, ["WEB_CONCURRENCY"]),
+        ({"LLM": "a", "EMBEDDER": "b", "VECTOR_STORE": "c"}, ["LLM", "EMBEDDER", "VECTOR_STORE"]),
     ],
 )
 def test_bad_settings_are_a_line_each_and_the_port_never_opens(

@@ -88,10 +88,9 @@ def search(
         _merge(sides, _both_sides(retrieved, also, collections, documents))
     retrieved.milliseconds["search"] = _since(started)
     fused = fusion.fuse(sides.lexical, sides.dense, sides.weight)
-    within: list[sa.ColumnElement[bool]] = [Collection.id.in_([one.id for one in collections])]
-    if documents is not None:
-        within.append(metadata.condition(wanted or {}))
-    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, within)
+    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
+    inside, among = {one.id for one in collections}, None if documents is None else set(documents)
+    rows = {one: row for one, row in rows.items() if _was_asked_for(row, inside, among)}
     ordered = fusion.spread(
         [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
     )
@@ -155,15 +154,21 @@ def _merge(sides: _Sides, other: _Sides) -> None:
     sides.ceiling = max(sides.ceiling, other.ceiling)
 
 
-def _joined(
-    caller: Caller, ids: Sequence[int], retrieved: Retrieved, within: Sequence[sa.ColumnElement[bool]]
-) -> dict[int, sa.Row[Any]]:
-    """Return the hits that are alive, that the caller may read and that he asked for, with their documents."""
+def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
+    """Tell whether a hit is where it was looked for; the copies may be wrong.
+
+    Not in the query of `_joined`: SQLite would go through all passages of the collection then.
+    """
+    return row.collection_id in collections and (documents is None or row.document_id in documents)
+
+
+def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
+    """Return the hits that are alive and that the caller may read, with their documents."""
     statement = (
         sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
         .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
         .join(Collection, Collection.id == Document.collection_id)
-        .where(Chunk.id.in_(ids), may_read(caller), *within)
+        .where(Chunk.id.in_(ids), may_read(caller))
     )
     with read() as connection:
         rows = {row.id: row for row in connection.execute(statement)}

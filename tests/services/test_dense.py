@@ -4,15 +4,24 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from flask import Flask
 
 from chatbot.errors import DatabaseBusy
 from chatbot.jobs import knowledge as job
-from chatbot.services import dense, loops, wiring
+from chatbot.services import dense, loops, retrieval, wiring
+from chatbot.services.identity import Caller
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
+
+UNIT = np.ones(64, dtype=np.float32) / 8
+
+
+def caller(who: Person) -> Caller:
+    return Caller(UUID(who.id), UUID(int=0), "user")
 
 
 def dense_hits(who: Person, **said: Any) -> int:
@@ -75,3 +84,18 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person) -> Non
     with app.app_context():
         held = wiring.dense()
     assert (len(held._followed), len(held._locks)) == (0, 0)
+
+
+def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
+    send(ada, "Hours", HOURS, metadata={"year": 2020})
+    here = send(ada, "Here", f"{HOURS} Here.", collection_id=home, metadata={"year": 2026})["id"]
+    work(app)
+    with app.app_context():
+        search = wiring.dense().search
+        everything = [
+            one for mine in retrieval.searched(caller(ada)) for one in search(mine, "memory-64", UNIT, 9, None)
+        ]
+        monkeypatch.setattr(wiring.dense(), "search", lambda *_: everything)
+    assert {one["document_id"] for one in find(ada, "library", collection_ids=[home])} == {here}
+    assert {one["document_id"] for one in find(ada, "library", filter={"year": 2026})} == {here}
