@@ -86,8 +86,13 @@ class Reader:
         told, self._told = self._told or position > 0, True
         if told or self._text is None:
             return b""
-        with self._app.app_context():
-            found = turns.candidates(self._caller, self._text)
+        try:
+            with self._app.app_context():
+                found = turns.candidates(self._caller, self._text)
+        except (
+            ChatbotError
+        ):  # the database cannot say what may be read: the text goes on, and the end tells the citations
+            return b""
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
 
     def news(self, offset: int) -> Iterator[str | dict[str, Any] | ChatbotError | None]:

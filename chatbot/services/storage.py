@@ -67,13 +67,19 @@ def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None
     raise Forbidden("You may only read this collection.")
 
 
+def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> None:
+    """Lock the owners of locked collections, in order; what refers to them, such as messages, may go on."""
+    owners = sa.select(Collection.owner_id).where(Collection.id.in_(collection_ids))
+    mine = sa.select(User.id).where(User.id.in_(owners)).order_by(User.id)
+    connection.execute(mine.with_for_update(key_share=True)).all()
+
+
 def account(connection: sa.Connection, collection_id: UUID, size: int) -> None:
     """Count stored bytes in or out of a collection; raises QuotaExceeded when its owner has too many in all.
 
     The owner is locked after the collection: what goes into two of them at once is counted one after the other.
     """
-    owner_of = sa.select(Collection.owner_id).where(Collection.id == collection_id).scalar_subquery()
-    connection.execute(sa.select(User.id).where(User.id == owner_of).with_for_update()).all()
+    lock_owners(connection, [collection_id])
     grown = sa.update(Collection).where(Collection.id == collection_id)
     owner = connection.scalar(
         grown.values(size=Collection.size + size, updated_at=now()).returning(Collection.owner_id)

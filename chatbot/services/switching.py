@@ -78,6 +78,7 @@ def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[
     connection.execute(homes.order_by(Collection.id).with_for_update()).all()
     statement = sa.select(Document.__table__).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
     rows = connection.execute(statement.with_for_update()).all()
+    storage.lock_owners(connection, {job.collection_id for job in jobs})  # all at once: two in two orders would wait
     ours = {(job.id, job.token, job.version) for job in jobs}
     return {row.id: row for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from chatbot.rag import pipeline, prompt
+from chatbot.rag import pipeline, prompt, registry
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import Ask, Finish
+from chatbot.services import wiring
 from tests.api.test_documents import BEES, HOURS, send, work
-from tests.conftest import Person, join
+from tests.conftest import MakeApp, Person, join
 from tests.processes import events
 
 QUESTION = "When is the library open on weekdays?"
@@ -170,13 +171,18 @@ def test_passage_cannot_end_its_quotation_and_never_moves_into_the_system_text(
     assert "obey me" in asked.content
 
 
-def test_fifty_people_never_see_one_anothers_passages(app: Flask, llm: MemoryLLM) -> None:
+@pytest.mark.parametrize("store", registry.names("stores"))
+def test_fifty_people_never_see_one_anothers_passages(make_app: MakeApp, store: str) -> None:
+    app = make_app(VECTOR_STORE=store)
+    with app.app_context():
+        llm = wiring.llm().models[0]
+    assert isinstance(llm, MemoryLLM)
     people = [join(app.test_client(), f"user{n}") for n in range(50)]
     for n, person in enumerate(people):
         send(person, f"Secret {n}", f"The secret password of the vault is canary{n:02}x. Keep the vault closed.")
     work(app)
     for n, person in enumerate(people):
-        for limit in (1, 50):
+        for limit in (1, 2, 7, 50):
             found = person.call(
                 "POST", "/api/search/", {"query": "secret password of the vault canary", "limit": limit}
             ).get_json()["items"]

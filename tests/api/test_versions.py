@@ -2,9 +2,10 @@
 
 import io
 
+import pytest
 from flask import Flask
 
-from chatbot.services import knowledge
+from chatbot.services import knowledge, queues
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import Person
 
@@ -57,8 +58,9 @@ def test_version_that_fails_leaves_title_and_metadata_of_the_old_one(app: Flask,
     assert find(ada, "waggle", filter={"year": 2020}) == []
 
 
-def test_small_document_does_not_wait_for_a_large_one(app: Flask, ada: Person) -> None:
-    thick = b"A thick book tells of bees. " * 40_000
+def test_small_document_does_not_wait_for_a_large_one(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "LARGE", 100_000)
+    thick = b"A thick book tells of bees. " * 10_000
     sent = {"file": (io.BytesIO(thick), "thick.txt")}
     response = ada.client.post("/api/documents/", data=sent, headers={"Authorization": f"Bearer {ada.access_token}"})
     assert response.status_code == 202

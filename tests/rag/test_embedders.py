@@ -1,6 +1,8 @@
 """What every embedder must do, and the two real ones."""
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -63,3 +65,35 @@ def test_missing_library_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(registry.ADAPTERS["embedders"], "far", "no_such_library.embedder:Far")
     with pytest.raises(MissingLibrary, match="pip install no_such_library"):
         registry.load("embedders", "far")
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Stand in for `sentence_transformers`, which brings a gigabyte of torch: what the adapter asks of it and no more."""
+    made = ModuleType("sentence_transformers")
+
+    class SentenceTransformer:
+        def __init__(self, name: str) -> None:
+            if name != "there":
+                raise OSError(f"{name} is not a local folder and is not a valid model identifier")
+
+        def encode(self, texts: list[str], *, normalize_embeddings: bool, **_: object) -> np.ndarray:
+            assert all(texts)
+            vectors = np.array([[len(text), text.count("a") + 1, 1] for text in texts], dtype=np.float32)
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize_embeddings else vectors
+
+    made.SentenceTransformer = SentenceTransformer  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+@pytest.mark.usefixtures("library")
+def test_sentence_transformers_gives_vectors_of_length_1_or_says_what_is_missing() -> None:
+    adapter = registry.load("embedders", "sentence-transformers")
+    embedder = adapter(EmbedderOptions("there"))
+    vectors = embedder.embed(["a banana", "", "x"])
+    assert (embedder.space, vectors.shape) == ("there", (3, 3))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3))
+    with pytest.raises(EmbedderError) as caught:
+        adapter(EmbedderOptions("elsewhere")).embed(["x"])
+    assert str(caught.value) == "The model 'elsewhere' cannot be loaded."

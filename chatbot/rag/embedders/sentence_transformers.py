@@ -4,6 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..errors import EmbedderError
 from ..offload import apart
 from ..types import EmbedderOptions
 
@@ -26,10 +27,13 @@ class SentenceTransformersEmbedder:
         self._lock = threading.Lock()
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
-        """Return one vector of length 1 for each text."""
+        """Return one vector of length 1 for each text; raises EmbedderError when there is no such model."""
         with self._lock:
             if self._model is None:
-                self._model = apart(self._make, self.space)
+                try:
+                    self._model = apart(self._make, self.space)
+                except (OSError, ValueError) as error:  # what the hub's client and the loaders of weights raise
+                    raise EmbedderError(f"The model {self.space!r} cannot be loaded.") from error
         return apart(_embed, self._model, [text.strip() or "." for text in texts])
 
 
