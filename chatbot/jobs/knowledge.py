@@ -14,7 +14,7 @@ from ..services.queues import QUEUES, Queue
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
-EVERY_MENDING = 15.0  # seconds between two tries to give vectors to what came while the embedder failed
+EVERY_MENDING = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
 GATHERING = 0.1  # seconds in which more may come, after documents that were few: together they take half the time
 AFTER_TROUBLE = 5.0  # seconds until the next try
 

@@ -79,14 +79,15 @@ def each(embedder: Embedder, texts: Sequence[str]) -> "list[Vector | None]":
     for start in range(0, len(texts), FEW):
         part = texts[start : start + FEW]
         try:
-            found.extend(embedder.embed(part))
+            vectors = list(embedder.embed(part))
         except EmbedderError:
-            embedder.embed([HARMLESS])  # raises when it is the embedder's fault and not a text's
+            (harmless,) = embedder.embed([HARMLESS])  # raises when it is the embedder's fault and not a text's
+            vectors = [harmless]
             found.extend(_of_one(embedder, text) for text in part)
-    for vector in found:
-        if vector is not None:
-            ensure(embedder, len(vector))
-            break
+        else:
+            found.extend(vectors)
+        if not start:
+            ensure(embedder, len(vectors[0]))
     return found
 
 
@@ -133,8 +134,12 @@ def mend() -> None:
     """
     wanting = wiring.wanting_vectors()
     if wanting.is_set():
-        done, _ = _fill(active(), lambda _: None)
         wanting.clear()
+        try:
+            done, _ = _fill(active(), lambda _: None)
+        except BaseException:
+            wanting.set()
+            raise
         if done:
             log.info("vectors were missing", chunks=done)
 
