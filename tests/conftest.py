@@ -2,11 +2,13 @@
 
 import shutil
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import greenlet
 import psycopg
 import pytest
 from flask import Flask
@@ -25,6 +27,24 @@ DATABASES = ("sqlite", "postgresql")
 TO_END = 5.0  # seconds in which what a test left running may end
 PASSWORD = "a sound passphrase"
 MakeApp = Callable[..., Flask]
+
+
+_greenlets: list[greenlet.greenlet] = []
+_begin = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+
+
+def _begin_and_keep(thread: threading.Thread) -> None:
+    """Keep the main greenlet of each thread for good.
+
+    Where it is freed with its thread, greenlet does that in a pending call of the interpreter, and coverage hears of it
+    by a weak reference: Python code, traced, in a pending call. When another thread's is pending at that moment, the
+    loop of CPython 3.11 handles it before each traced instruction, is told that one is being handled, and never ends.
+    """
+    _greenlets.append(greenlet.getcurrent())
+    _begin(thread)
+
+
+threading.Thread._bootstrap_inner = _begin_and_keep  # type: ignore[attr-defined]
 
 
 @pytest.fixture(autouse=True)
