@@ -117,11 +117,10 @@ def post_worker_init(worker: Any) -> None:
     from chatbot.api import docs
     from chatbot.errors import WrongSchema
     from chatbot.jobs import boot, drain
-    from chatbot.rag.errors import UnknownAdapter
 
     try:
         model = boot.prepare(worker.wsgi)
-    except (WrongSchema, UnknownAdapter) as error:
+    except WrongSchema as error:
         worker.log.critical(error.detail)
         sys.exit(3)  # gunicorn's "worker failed to boot": the arbiter stops instead of trying again
     with worker.wsgi.app_context():

@@ -30,7 +30,7 @@ MakeApp = Callable[..., Flask]
 
 
 _greenlets: list[greenlet.greenlet] = []
-_begin = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+_begin = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]  # no public one runs inside
 
 
 def _begin_and_keep(thread: threading.Thread) -> None:
@@ -44,7 +44,7 @@ def _begin_and_keep(thread: threading.Thread) -> None:
     _begin(thread)
 
 
-threading.Thread._bootstrap_inner = _begin_and_keep  # type: ignore[attr-defined]
+threading.Thread._bootstrap_inner = _begin_and_keep  # type: ignore[attr-defined]  # as above
 
 
 @pytest.fixture(autouse=True)

@@ -89,9 +89,7 @@ class Reader:
         try:
             with self._app.app_context():
                 found = turns.candidates(self._caller, self._text)
-        except (
-            ChatbotError
-        ):  # the database cannot say what may be read: the text goes on, and the end tells the citations
+        except ChatbotError:  # the database cannot say what may be read: the end of the turn tells it
             return b""
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
 

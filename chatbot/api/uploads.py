@@ -6,7 +6,7 @@ from flask import current_app, request
 from marshmallow import Schema, ValidationError
 from werkzeug.datastructures import FileStorage
 
-from ..errors import DocumentTooLarge, Forbidden, InvalidInput
+from ..errors import Forbidden, InvalidInput
 from ..rag.loaders import sniffing
 from ..schemas.knowledge import DescriptionSchema, NewDocumentSchema
 from ..services import metadata, storage
@@ -90,8 +90,7 @@ def _pieces(file: FileStorage) -> tuple[bytes, ...]:
     while piece := file.stream.read(storage.PIECE):
         pieces.append(piece)
         size += len(piece)
-    if size > current_app.config["DOCUMENT_BYTES"]:
-        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']:,} bytes.")
+    storage.require_size(size)
     if not size:
         raise InvalidInput({"file": ["Is empty."]})
     return tuple(pieces)

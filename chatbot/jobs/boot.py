@@ -5,7 +5,7 @@ import gc
 import structlog
 from flask import Flask
 
-from ..rag.errors import LLMError, UnknownAdapter
+from ..rag.errors import LLMError
 from ..services import migrations, single_writer, upkeep, wiring
 from . import start
 
@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 def prepare(app: Flask) -> str:
     """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
 
-    Raises WrongSchema with the command to run, UnknownAdapter.
+    Raises WrongSchema with the command to run.
     """
     with app.app_context():
         migrations.require_current()
@@ -36,11 +36,8 @@ def prepare(app: Flask) -> str:
 
 def _warm_up() -> str:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
-    wiring.require_adapters()
     try:
         wiring.llm()
-    except UnknownAdapter:
-        raise
     except LLMError as error:
         log.warning("no model", detail=error.detail)
     return wiring.describe_llm()

@@ -60,8 +60,7 @@ class Document(Model):
     """A document, its place in the queue, and which version of it is searched (0: none yet).
 
     `wanted_version` is the newest one; until it is whole, `version` answers, under the title and with the metadata that
-    it has. Whoever holds `lease_token` until
-    `lease_expires_at` works on it.
+    it has. Whoever holds `lease_token` until `lease_expires_at` works on it.
     """
 
     __tablename__ = "documents"

@@ -148,10 +148,7 @@ def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set
     """Embed what has no vector; returns how many that were, and which are refused."""
     done, refused = 0, set[int]()
     for rows in _wanting(embedder.space):
-        texts = [
-            chunking.indexed_text(row.title, tuple(row.headings.split("\n")) if row.headings else (), row.text)
-            for row in rows
-        ]
+        texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
         pairs = list(zip([row.id for row in rows], each(embedder, texts), strict=True))
         found = {one: vector.tobytes() for one, vector in pairs if vector is not None}
         _store(embedder.space, found, rows)

@@ -216,7 +216,7 @@ def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:
                     str(row.collection_id),
                     str(row.document_id),
                     row.language,
-                    chunking.indexed_text(row.title, tuple(row.headings.split("\n")) if row.headings else (), row.text),
+                    chunking.indexed_text(row.title, row.headings.split("\n"), row.text),
                 )
                 for row in rows
             ]

@@ -49,10 +49,16 @@ def digest(pieces: Iterable[bytes]) -> bytes:
     return made.digest()
 
 
+def require_size(size: int) -> None:
+    """Raise DocumentTooLarge for more bytes than a document may have."""
+    most = current_app.config["DOCUMENT_BYTES"]
+    if size > most:
+        raise DocumentTooLarge(f"A document may have {most:,} bytes.")
+
+
 def cut(data: bytes) -> tuple[bytes, ...]:
     """Return data in pieces as they are stored; raises DocumentTooLarge."""
-    if len(data) > current_app.config["DOCUMENT_BYTES"]:
-        raise DocumentTooLarge(f"A document may have {current_app.config['DOCUMENT_BYTES']:,} bytes.")
+    require_size(len(data))
     return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE)) or (b"",)
 
 

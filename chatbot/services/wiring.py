@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import current_app
 
 from ..rag import registry, tokens
-from ..rag.errors import ModelUnavailable, UnknownAdapter
+from ..rag.errors import ModelUnavailable
 from ..rag.llms.fallback import FallbackLLM
 from ..rag.ports import Embedder, Loader, Reranker
 from ..rag.tokens import Counter
@@ -108,14 +108,6 @@ def dense() -> DenseSearch:
 def lexical() -> LexicalSearch:
     """Return the search by words, made on first use."""
     return _kept("lexical", lambda: LexicalSearch("tantivy", Path(current_app.config["INSTANCE_PATH"]) / "lexical"))
-
-
-def require_adapters() -> None:
-    """Raise UnknownAdapter when the settings name an adapter that there is not; nothing is loaded for it."""
-    for kind, name in (("embedders", embedder_settings()[0]), ("stores", current_app.config["VECTOR_STORE"])):
-        if name not in registry.names(kind):
-            known = ", ".join(registry.names(kind))
-            raise UnknownAdapter(f"There is no adapter {name!r} among the {kind}; known: {known}.")
 
 
 def has_lexical() -> bool:

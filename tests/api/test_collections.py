@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.models import User
+from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import collections, wiring
 from chatbot.services.transactions import write
 from tests.api.test_documents import HOURS, find, send, work
@@ -166,7 +167,9 @@ def test_nobody_takes_a_models_name_by_sharing_a_collection(app: Flask, ada: Per
     asked = {"model": "collection:Handbook", "messages": [{"role": "user", "content": "When is the library open?"}]}
     assert ada.call("POST", "/v1/chat/completions", asked).status_code == 200
     with app.app_context():
-        assert HOURS in "\n".join(message.content for message in wiring.llm().models[0].prompts[-1])  # type: ignore[attr-defined]
+        model = wiring.llm().models[0]
+    assert isinstance(model, MemoryLLM)
+    assert HOURS in "\n".join(message.content for message in model.prompts[-1])
 
 
 def test_administrator_takes_the_operators_collection_back_from_private(app: Flask, ada: Person) -> None:

@@ -231,7 +231,7 @@ def test_hundred_documents_that_instruct_change_no_system_text_and_fetch_nothing
 
 
 def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
-    app: Flask, ada: Person, eve: Person, llm: MemoryLLM
+    app: Flask, ada: Person, eve: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
     let = f"/api/collections/{home}/members/{eve.id}/"
@@ -246,7 +246,7 @@ def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
         gate.wait(10)
         yield from pieces
 
-    llm.stream = slow  # type: ignore[method-assign]
+    monkeypatch.setattr(llm, "stream", slow)
     llm.says("The library is open ", "from nine to five on weekdays [1].")
     turn = eve.call("POST", "/api/chat/", {"message": QUESTION}, headers={"Prefer": "respond-async"}).get_json()
     address = f"/api/chat/{turn['id']}"

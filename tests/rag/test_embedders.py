@@ -82,7 +82,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
             vectors = np.array([[len(text), text.count("a") + 1, 1] for text in texts], dtype=np.float32)
             return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize_embeddings else vectors
 
-    made.SentenceTransformer = SentenceTransformer  # type: ignore[attr-defined]
+    monkeypatch.setattr(made, "SentenceTransformer", SentenceTransformer, raising=False)
     monkeypatch.setitem(sys.modules, made.__name__, made)
     return made
 

@@ -10,10 +10,10 @@ from flask import Flask
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.rag.embedders import memory
 from chatbot.rag.errors import EmbedderError
-from chatbot.services import embedding, knowledge, switching, wiring
+from chatbot.services import embedding, inspection, knowledge, switching, wiring
 from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
-from tests.conftest import Person
+from tests.conftest import MakeApp, Person, join
 
 
 @pytest.fixture
@@ -27,6 +27,11 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, texts)
 
     monkeypatch.setattr(memory.MemoryEmbedder, "embed", embed)
+
+
+def vectors() -> list[bytes]:
+    with read() as connection:
+        return list(connection.scalars(sa.select(ChunkVector.vector)))
 
 
 def with_vectors(app: Flask) -> set[str]:
@@ -102,7 +107,9 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
     assert find(ada, "waggle dance bees")[0]["dense_rank"] == 1
 
 
-def test_two_reindexes_at_once_embed_each_passage_once(app: Flask, ada: Person) -> None:
+def test_two_reindexes_at_once_embed_each_passage_once(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(5):
         send(ada, f"{number}", f"{HOURS} {number}")
     work(app)
@@ -118,6 +125,63 @@ def test_two_reindexes_at_once_embed_each_passage_once(app: Flask, ada: Person) 
                 embedding.reindex(lambda _: None)
             return real(texts)
 
-        embedder.embed = embed  # type: ignore[method-assign]
+        monkeypatch.setattr(embedder, "embed", embed)
         embedding.reindex(lambda _: None)
     assert len(with_vectors(app)) == 5
+
+
+def test_words_alone_find_while_the_embedder_fails_and_say_so(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    with app.app_context():
+        monkeypatch.setattr(wiring.embedder(), "fails", True)
+    send(ada, "Bees", BEES)
+    work(app)
+    answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
+    assert (answer["items"][0]["title"], answer["items"][0]["dense_rank"]) == ("Bees", None)
+    assert answer["notes"] == ["The embedder failed: searched by words alone."]
+    with app.app_context():
+        assert "1 passages without a vector" in next(iter(inspection.verify(lambda _: None)))
+        with pytest.raises(EmbedderError):
+            embedding.mend()
+        monkeypatch.setattr(wiring.embedder(), "fails", False)
+        assert find(ada, "waggle dance")[0]["dense_rank"] is None
+        embedding.mend()
+        assert list(inspection.verify(lambda _: None)) == []
+        assert not wiring.wanting_vectors().is_set()
+    assert find(ada, "waggle dance")[0]["dense_rank"] == 1
+
+
+def test_what_a_process_that_is_gone_left_without_vectors_gets_them(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    with app.app_context():
+        monkeypatch.setattr(wiring.embedder(), "fails", True)
+    send(ada, "Hours", HOURS)
+    work(app)
+    other = make_app()
+    there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+    assert find(there, "library")[0]["dense_rank"] is None
+    with other.app_context():
+        embedding.mend()
+        stored = vectors()
+        embedding.mend()
+        assert vectors() == stored
+    assert find(there, "library")[0]["dense_rank"] == 1
+
+
+def test_vectors_of_a_reindex_are_those_of_a_document_that_comes(make_app: MakeApp) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", "# Opening\n\n" + HOURS)
+    work(app)
+    with app.app_context():
+        came = vectors()
+        with write("test") as connection:
+            connection.execute(sa.delete(ChunkVector))
+        assert embedding.reindex(lambda _: None) == 1
+        assert vectors() == came

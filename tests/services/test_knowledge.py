@@ -15,7 +15,7 @@ from chatbot.extensions import db
 from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.models.columns import now
-from chatbot.rag.errors import EmbedderError, ParserCrashed
+from chatbot.rag.errors import ParserCrashed
 from chatbot.services import embedding, inspection, knowledge, sources, switching, wiring
 from chatbot.services.transactions import read, write
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -185,59 +185,6 @@ def test_deleted_collection_leaves_the_index_of_words(app: Flask, ada: Person) -
     with app.app_context():
         wiring.lexical().follow_all()
         assert wiring.lexical()._index.search("waggle", [home], 5) == []
-
-
-def test_words_alone_find_while_the_embedder_fails_and_say_so(app: Flask, ada: Person) -> None:
-    send(ada, "Hours", HOURS)
-    work(app)
-    with app.app_context():
-        wiring.embedder().fails = True  # type: ignore[attr-defined]
-    send(ada, "Bees", BEES)
-    work(app)
-    answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
-    assert (answer["items"][0]["title"], answer["items"][0]["dense_rank"]) == ("Bees", None)
-    assert answer["notes"] == ["The embedder failed: searched by words alone."]
-    with app.app_context():
-        assert "1 passages without a vector" in next(iter(inspection.verify(lambda _: None)))
-        with pytest.raises(EmbedderError):
-            embedding.mend()
-        wiring.embedder().fails = False  # type: ignore[attr-defined]
-        assert find(ada, "waggle dance")[0]["dense_rank"] is None
-        embedding.mend()
-        assert list(inspection.verify(lambda _: None)) == []
-        assert not wiring.wanting_vectors().is_set()
-    assert find(ada, "waggle dance")[0]["dense_rank"] == 1
-
-
-def test_what_a_process_that_is_gone_left_without_vectors_gets_them(make_app: MakeApp) -> None:
-    app = make_app()
-    ada = join(app.test_client(), "ada")
-    with app.app_context():
-        wiring.embedder().fails = True  # type: ignore[attr-defined]
-    send(ada, "Hours", HOURS)
-    work(app)
-    other = make_app()
-    there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
-    assert find(there, "library")[0]["dense_rank"] is None
-    with other.app_context():
-        embedding.mend()
-        stored = rows(ChunkVector.chunk_id)
-        embedding.mend()
-        assert rows(ChunkVector.chunk_id) == stored
-    assert find(there, "library")[0]["dense_rank"] == 1
-
-
-def test_vectors_of_a_reindex_are_those_of_a_document_that_comes(make_app: MakeApp) -> None:
-    app = make_app()
-    ada = join(app.test_client(), "ada")
-    send(ada, "Hours", "# Opening\n\n" + HOURS)
-    work(app)
-    with app.app_context():
-        came = rows(ChunkVector.vector)
-        with write("test") as connection:
-            connection.execute(sa.delete(ChunkVector))
-        assert embedding.reindex(lambda _: None) == 1
-        assert rows(ChunkVector.vector) == came
 
 
 def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make_app: MakeApp) -> None:

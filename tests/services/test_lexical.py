@@ -39,6 +39,10 @@ def flip(path: Path) -> None:
     path.write_bytes(data)
 
 
+def broken(*_: object) -> None:
+    raise IndexBroken("a flipped byte")
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "meta.json cut": lambda folder: files(folder, "meta.json")[0].write_text("{"),
     "meta.json gone": lambda folder: files(folder, "meta.json")[0].unlink(),
@@ -74,9 +78,6 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
     with app.app_context():
         index = wiring.lexical()._index
 
-    def broken(*_: object) -> None:
-        raise IndexBroken("a flipped byte")
-
     monkeypatch.setattr(index, "search", broken)
     monkeypatch.setattr(index, "remove", broken)
     assert find(ada, "library")[0]["lexical_rank"] == 1
@@ -96,9 +97,6 @@ def test_broken_index_that_another_process_writes_leaves_the_vectors(
     assert find(there, "library")[0]["lexical_rank"] == 1
     with other.app_context():
         index = wiring.lexical()._index
-
-    def broken(*_: object) -> None:
-        raise IndexBroken("a flipped byte")
 
     monkeypatch.setattr(index, "search", broken)
     answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
@@ -120,6 +118,7 @@ def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: P
         wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
         wiring.lexical()._index.commit()  # as if a backup had brought the passages of an older time back
     closed(app)
+    assert b":1}" in ahead
     state.write_bytes(ahead.replace(b":1}", b":99}"))
     assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1
 

@@ -95,10 +95,10 @@ def handle(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
 
 def _loader(head: dict[str, Any]) -> Callable[[], Any]:
     if head["loader"] is None:
-        return registry.load("loaders", head["media_type"])  # type: ignore[no-any-return]
+        return registry.load("loaders", head["media_type"])  # type: ignore[no-any-return]  # found by name
     module, _, attribute = head["loader"].partition(":")
     try:
-        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]
+        return getattr(import_module(module), attribute)  # type: ignore[no-any-return]  # found by name
     except ModuleNotFoundError as error:
         raise errors.MissingLibrary(
             f"The loader {head['loader']!r} needs a library: pip install {error.name}"

@@ -127,7 +127,7 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
         leave.wait(5)
         yield from stream(ask)
 
-    model.stream = slow  # type: ignore[method-assign]
+    model.stream = slow  # type: ignore[method-assign]  # for the time of the test
     probe = threading.Thread(target=answer, args=(llm,))
     probe.start()
     assert entered.wait(5)
@@ -135,7 +135,7 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
         answer(llm)
     leave.set()
     probe.join()
-    model.stream = stream  # type: ignore[method-assign]
+    model.stream = stream  # type: ignore[method-assign]  # and back
     assert answer(llm) == ("Hi", "one")
 
 

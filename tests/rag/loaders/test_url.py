@@ -287,7 +287,7 @@ def test_slow_answers_are_cut_at_the_deadline_whatever_trickles_in(beginning: by
 
 def test_deadline_holds_for_all_redirects_together() -> None:
     class Late(list[bytes]):
-        def __iter__(self):  # type: ignore[no-untyped-def]
+        def __iter__(self):  # type: ignore[no-untyped-def]  # stands for a class without types
             time.sleep(0.15)
             return super().__iter__()
 
