@@ -72,7 +72,7 @@ class LexicalIndex(Protocol):
     ) -> list[Hit]:
         """Return the up to k best chunks of these collections; only of `documents` where those are given."""
 
-    def ceiling(self, query: str) -> float:
+    def ceiling(self, query: str, collections: Sequence[str]) -> float:
         """Return the score of a chunk that holds each word of the query: what a hit has of it tells how it fits."""
 
     def close(self) -> None:

@@ -101,7 +101,7 @@ class LexicalSearch:
     def _search(
         self, query: str, collections: list[str], k: int, documents: list[str] | None
     ) -> tuple[list[Hit], float]:
-        return self._index.search(query, collections, k, documents), self._index.ceiling(query)
+        return self._index.search(query, collections, k, documents), self._index.ceiling(query, collections)
 
     def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
         apart(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked

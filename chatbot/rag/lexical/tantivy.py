@@ -2,8 +2,11 @@
 
 The terms of all languages share one field, made by our own analyzers. A field for each language would be wrong:
 tantivy's average length of a field counts all chunks, also those without it, so that chunks of a rare language would
-all look far too long. tantivy's BM25 has k1 1.2 and b 0.75, and counts how common a term is over the whole index.
-The folder is a cache: what is lost is built anew from the tables.
+all look far too long. tantivy's BM25 has k1 1.2 and b 0.75.
+
+A term is written with its collection before it, so that how common it is can be counted over the collections that are
+searched: tantivy counts over the whole index, and a score would tell whether anybody's document has a word. Of others'
+chunks a score knows nothing but their average length. The folder is a cache: what is lost is built anew.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import fcntl
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -27,6 +31,15 @@ if TYPE_CHECKING:
 HEAP = 15_000_000  # bytes that a writer collects before it writes a segment: tantivy's least
 WRITER_LOCK = ".tantivy-writer.lock"
 MOST_TERMS = 256  # of a query: a pasted page must not take seconds
+ALL = "*"  # the group that each chunk is in
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A term of a query: its rarity where it is searched, and that of its entry of each collection in the index."""
+
+    rarity: float
+    entries: Sequence[tuple[str, float]]
 
 
 class TantivyIndex:
@@ -56,19 +69,20 @@ class TantivyIndex:
         writer = self._writing()
         for item in items:
             analyzer = analyzer_of(item.language)
+            collection = item.collection_id
             row = Document()
             row.add_integer("chunk", item.chunk_id)
-            row.add_text("collection", item.collection_id)
+            for group in (ALL, collection, _within(collection, analyzer)):
+                row.add_text("group", group)
             row.add_text("document", item.document_id)
-            row.add_text("analyzer", analyzer)
-            row.add_text("terms", " ".join(terms(item.text, analyzer)))
+            row.add_text("terms", " ".join(_within(collection, term) for term in terms(item.text, analyzer)))
             writer.add_document(row)
 
     def remove(self, field: Literal["document", "collection"], ids: Iterable[str]) -> None:
         """Remove all chunks that these documents or collections have by now, from commit on. Raises IndexLocked."""
         writer = self._writing()
         for one in ids:
-            writer.delete_documents_by_term(field, one)
+            writer.delete_documents_by_term("group" if field == "collection" else field, one)
 
     def commit(self) -> None:
         """Let all processes find what was added, and no longer what was removed. Raises IndexLocked, IndexBroken."""
@@ -93,39 +107,39 @@ class TantivyIndex:
         """
         with _reading():
             searcher = self._searcher()
-            words = dict.fromkeys(term for found in _terms(searcher, query).values() for term in found[:MOST_TERMS])
-            if k < 1 or not words:
+            found = _looked_up(searcher, query, collections)
+            entries = {term: each for words in found.values() for term, each in list(words.items())[:MOST_TERMS]}
+            if k < 1 or not any(each.entries for each in entries.values()):
                 return []
-            hits = searcher.search(self._wanted(list(words), collections, documents), k, count=False).hits
+            hits = searcher.search(self._wanted(entries.values(), documents), k, count=False).hits
             ids = searcher.fast_field_values("chunk", [address for _, address in hits])
         scored = ((int(chunk or 0), score) for chunk, (score, _) in zip(ids, hits, strict=True))
         return sorted(scored, key=lambda hit: (-hit[1], hit[0]))
 
-    def ceiling(self, query: str) -> float:
+    def ceiling(self, query: str, collections: Sequence[str]) -> float:
         """Return the BM25 of a chunk of average length that holds each term of the query once; 0 without terms.
 
-        A term that is nowhere in the index counts as the rarest. What a hit has of it says how much of the question
-        it meets, whatever the size of the index. Raises IndexBroken.
+        A term that is nowhere in these collections counts as the rarest. What a hit has of it says how much of the
+        question it meets, however much is searched. Raises IndexBroken.
         """
         with _reading():
-            searcher = self._searcher()
-            count = searcher.num_docs
-            each = [
-                sum(_rarity(count, searcher.doc_freq("terms", term)) for term in found)
-                for found in _terms(searcher, query).values()
-            ]
+            found = _looked_up(self._searcher(), query, collections).values()
+        each = [sum(term.rarity for term in words.values()) for words in found]
         return min((weight for weight in each if weight), default=0.0)
 
-    def _wanted(self, words: list[str], collections: Sequence[str], documents: Sequence[str] | None) -> Query:
+    def _wanted(self, words: Iterable[_Term], documents: Sequence[str] | None) -> Query:
         from tantivy import Occur, Query
 
         schema = self._index.schema
-        filters = [Query.term_set_query(schema, "collection", list(collections))]
-        if documents is not None:
-            filters.append(Query.term_set_query(schema, "document", list(documents)))
-        any_word = [(Occur.Should, Query.term_query(schema, "terms", word, index_option="freq")) for word in words]
-        unscored = [(Occur.Must, Query.const_score_query(query, 0.0)) for query in filters]
-        return Query.boolean_query([*unscored, (Occur.Must, Query.boolean_query(any_word))])
+        any_word = [
+            (Occur.Should, Query.boost_query(Query.term_query(schema, "terms", entry, index_option="freq"), boost))
+            for word in words
+            for entry, boost in ((entry, word.rarity / rarity) for entry, rarity in word.entries)
+        ]
+        if documents is None:
+            return Query.boolean_query(any_word)
+        among = Query.const_score_query(Query.term_set_query(schema, "document", list(documents)), 0.0)
+        return Query.boolean_query([(Occur.Must, among), (Occur.Must, Query.boolean_query(any_word))])
 
     def _searcher(self) -> Searcher:
         self._index.reload()  # 26 microseconds where nothing has changed
@@ -169,18 +183,34 @@ def _schema() -> Schema:
     from tantivy import SchemaBuilder
 
     builder = SchemaBuilder().add_integer_field("chunk", indexed=True, fast=True)
-    for key in ("collection", "document", "analyzer"):
+    for key in ("group", "document"):
         builder.add_text_field(key, tokenizer_name="raw", index_option="basic")
     return builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq").build()
 
 
-def _terms(searcher: Searcher, query: str) -> dict[str, list[str]]:
-    """Return the query's terms by each analyzer that some chunk went through."""
+def _within(collection: str, word: str) -> str:
+    return f"{collection}:{word}"
+
+
+def _looked_up(searcher: Searcher, query: str, collections: Sequence[str]) -> dict[str, dict[str, _Term]]:
+    """Return the query's terms by each analyzer that some chunk of the collections went through.
+
+    What counts deleted chunks counts them everywhere, until tantivy merges them away.
+    """
+    everything = searcher.doc_freq("group", ALL)
+    count = sum(searcher.doc_freq("group", one) for one in collections)
     asked_in = analyzer_of(detect(query))
-    used = (name for name in ANALYZERS if searcher.doc_freq("analyzer", name))
-    return {name: query_terms(query, name, asked_in) for name in used}
+
+    def looked_up(term: str) -> _Term:
+        entries = [(entry := _within(one, term), searcher.doc_freq("terms", entry)) for one in collections]
+        held = [(entry, holding) for entry, holding in entries if holding]
+        rarity = _rarity(count, sum(holding for _, holding in held))
+        return _Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
+
+    used = (name for name in ANALYZERS if any(searcher.doc_freq("group", _within(one, name)) for one in collections))
+    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)} for name in used}
 
 
 def _rarity(count: int, holding: int) -> float:
     """Return the inverse document frequency as BM25 has it (Robertson and Spaerck Jones, with Lucene's 1 +)."""
-    return math.log(1 + max(0.5, count - holding + 0.5) / (holding + 0.5))
+    return math.log(1 + (count - holding + 0.5) / (holding + 0.5))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatbot.rag.errors import IndexBroken, IndexLocked
 from chatbot.rag.lexical.tantivy import TantivyIndex
-from chatbot.rag.types import Indexed
+from chatbot.rag.types import Hit, Indexed
 
 ROWS = [
     Indexed(*row)
@@ -98,7 +98,7 @@ def test_removed_and_uncommitted_chunks_are_not_found(index: TantivyIndex) -> No
 def test_no_question_is_syntax(query: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     index = open_once(tmp_path_factory)
     assert all(score > 0 for _, score in index.search(query, ["mine"], 5))
-    assert index.ceiling(query) >= 0
+    assert index.ceiling(query, ["mine"]) >= 0
 
 
 _opened: list[TantivyIndex] = []
@@ -127,9 +127,41 @@ def test_ceiling_is_what_a_chunk_with_each_term_has(tmp_path: Path) -> None:
     index.add(Indexed(n, "c", "d", "en", f"alpha beta{n}") for n in range(10))
     index.commit()
     (_, score), *_ = index.search("what is alpha beta3", ["c"], 1)
-    assert index.ceiling("what is alpha beta3") == pytest.approx(score, rel=0.01)
-    assert index.ceiling("alpha missing") > index.ceiling("alpha beta3")
-    assert index.ceiling("") == 0
+    assert index.ceiling("what is alpha beta3", ["c"]) == pytest.approx(score, rel=0.01)
+    assert index.ceiling("alpha missing", ["c"]) > index.ceiling("alpha beta3", ["c"])
+    assert index.ceiling("", ["c"]) == index.ceiling("alpha", []) == 0
+
+
+def test_scores_do_not_tell_what_words_and_languages_others_have(tmp_path: Path) -> None:
+    mine = [Indexed(n, "mine", f"d{n}", "en", f"fox horse cow dog bird{n}") for n in range(5)]
+    ours = [Indexed(n, "ours", f"d{n}", "en", "a fox has four legs") for n in range(10, 20)]
+
+    def answer(language: str, theirs: str) -> list[tuple[list[Hit], float]]:
+        index = TantivyIndex(tmp_path / theirs)
+        index.add([*mine, *ours, *(Indexed(n, "theirs", f"d{n}", language, theirs) for n in range(30, 130))])
+        index.commit()
+        queries = ("fox zebra", "horse zèbre bird3", "zebra")
+        return [
+            (index.search(query, ["mine", "ours"], 20), index.ceiling(query, ["mine", "ours"])) for query in queries
+        ]
+
+    held = answer("en", "the fox met a zebra")
+    assert [len(hits) for hits, _ in held] == [15, 5, 0]
+    assert held == answer("en", "the ox met a horse") == answer("fr", "le zèbre dort encore là")
+
+
+def test_words_are_as_rare_as_in_all_searched_collections_together(tmp_path: Path) -> None:
+    several, one = TantivyIndex(tmp_path / "several"), TantivyIndex(tmp_path / "one")
+    for index, collections in ((several, 7), (one, 1)):
+        index.add(
+            Indexed(n, f"c{n % collections}", f"d{n}", "en", "fox " * (n % 3) + "dog " * (n % 5 + 1) + f"bird{n % 9}")
+            for n in range(700)
+        )
+        index.commit()
+    among = [f"c{n}" for n in range(7)]
+    found, expected = dict(several.search("fox bird3 cow", among, 700)), dict(one.search("fox bird3 cow", ["c0"], 700))
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert several.ceiling("fox bird3 cow", among) == pytest.approx(one.ceiling("fox bird3 cow", ["c0"]))
 
 
 def test_rare_language_is_scored_as_if_alone(tmp_path: Path) -> None:
@@ -141,7 +173,8 @@ def test_rare_language_is_scored_as_if_alone(tmp_path: Path) -> None:
     index.commit()
     alone.commit()
     shares = [
-        each.search("defensa puntos", ["es"], 1)[0][1] / each.ceiling("defensa puntos") for each in (index, alone)
+        each.search("defensa puntos", ["es"], 1)[0][1] / each.ceiling("defensa puntos", ["es"])
+        for each in (index, alone)
     ]
     assert shares == pytest.approx([1, 1], rel=0.2)
 
@@ -171,7 +204,7 @@ def test_one_process_writes_and_others_read_what_it_commits(tmp_path: Path) -> N
 def test_lock_of_a_killed_writer_is_free(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path; from chatbot.rag.lexical.tantivy import TantivyIndex\n"
-        "from chatbot.rag.types import Indexed\n"
+        "from chatbot.rag.types import Hit, Indexed\n"
         "index = TantivyIndex(Path(sys.argv[1])); index.add([Indexed(1, 'c', 'd', 'en', 'fox')]); index.commit()\n"
         "index.add([Indexed(2, 'c', 'd', 'en', 'fox')]); os.kill(os.getpid(), 9)\n"
     )

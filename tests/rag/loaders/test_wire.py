@@ -16,7 +16,8 @@ from chatbot.rag.loaders.url import Limits, fetch
 from tests.rag.loaders.web import PUBLIC, Endless, Names, answer, catch_all, web
 
 ROOT = Path(__file__).resolve().parents[3]
-LIMITS = Limits(connect=1.0, total=1.0)
+LIMITS = Limits(connect=10.0, total=20.0)  # time for a machine that stands still for a moment
+LATE = 2.0  # seconds after its deadline in which a fetch must have ended: those that it cuts off go on for longer
 # A TLS record that comes byte by byte is one read: each byte begins gevent's timeout anew.
 TRICKLE = """
 import gevent.monkey
@@ -79,19 +80,19 @@ def test_slow_body_over_tls_is_cut_at_the_deadline(pem: Path, monkeypatch: pytes
         with pytest.raises(AddressRefused) as caught:
             fetch("https://docs.test/", allowed_hosts=None, resolve=Names([PUBLIC]), limits=Limits(total=0.4))
     assert isinstance(caught.value.__cause__, TimeoutError)
-    assert 0.4 <= time.monotonic() - started < 0.8
+    assert 0.4 <= time.monotonic() - started < 0.4 + LATE
 
 
 def test_handshake_that_trickles_is_cut_under_gevent() -> None:
     done = subprocess.run(
         [sys.executable, "-c", TRICKLE], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
     )
-    assert 0.3 <= float(done.stdout) < 0.8, done.stderr
+    assert 0.3 <= float(done.stdout) < 0.3 + LATE, done.stderr
 
 
 @pytest.mark.parametrize(
     ("url", "resolve"),
-    [("http://docs.test/", lambda *_, **__: threading.Event().wait(2)), ("https://docs.test/", Names([PUBLIC]))],
+    [("http://docs.test/", lambda *_, **__: threading.Event().wait(20)), ("https://docs.test/", Names([PUBLIC]))],
 )
 @pytest.mark.parametrize("limits", [Limits(connect=0.2), Limits(total=0.2)])
 def test_resolver_and_handshake_have_the_time_to_connect_and_no_more(
@@ -102,7 +103,7 @@ def test_resolver_and_handshake_have_the_time_to_connect_and_no_more(
         catch_all(server, monkeypatch)  # a server that waits for more than a handshake
         with pytest.raises(AddressRefused):
             fetch(url, allowed_hosts=None, resolve=resolve, limits=limits)
-    assert 0.2 <= time.monotonic() - started < 0.8
+    assert 0.2 <= time.monotonic() - started < 0.2 + LATE
 
 
 def test_time_to_connect_is_shared_by_the_first_places_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,12 +122,12 @@ def test_time_to_connect_is_shared_by_the_first_places_of_a_host(monkeypatch: py
         monkeypatch.setattr(socket.socket, "connect", connect)
         got = fetch("http://docs.test/", allowed_hosts=None, resolve=Names([silent, PUBLIC]), limits=LIMITS)
         assert got.data == b"whole"
-        assert timeouts == pytest.approx([0.5, 1.0], abs=0.15)
+        assert timeouts == pytest.approx([5, 10], abs=2)
         del timeouts[:]
         for places in ([silent] * 1_000, []):
             with pytest.raises(AddressRefused):
                 fetch("http://docs.test/", allowed_hosts=None, resolve=Names(places), limits=LIMITS)
-        assert timeouts == pytest.approx([0.25, 0.33, 0.5, 1.0], abs=0.15)
+        assert timeouts == pytest.approx([2.5, 3.33, 5, 10], rel=0.2)
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "no such host"), UnicodeError("label too long")])
