@@ -6,7 +6,7 @@ from flask import current_app, request
 from marshmallow import Schema, ValidationError
 from werkzeug.datastructures import FileStorage
 
-from ..errors import Forbidden, InvalidInput
+from ..errors import Forbidden, InvalidInput, MalformedBody
 from ..rag.loaders import sniffing
 from ..schemas.knowledge import DescriptionSchema, NewDocumentSchema
 from ..services import metadata, storage
@@ -59,7 +59,10 @@ def _from_form() -> tuple[Content, dict[str, Any]]:
         raise InvalidInput({"file": ["Missing data for required field."]})
     given: dict[str, Any] = request.form.to_dict()
     if "metadata" in given:
-        given["metadata"] = body.parse(given["metadata"].encode())
+        try:
+            given["metadata"] = body.parse(given["metadata"].encode())
+        except MalformedBody as error:
+            raise InvalidInput({"metadata": ["Not a strict JSON object."]}) from error
     body.check_texts(given)
     said = _loaded(_form, given)
     pieces = _pieces(file)

@@ -34,12 +34,13 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     with told():
         caller = auth.caller_of(owner) if owner else OPERATOR
         home = collections.ensure_default(caller) if owner else collections.operators(collection)
-        sent, skipped = _sent(caller, home, list(_files(paths)))
+        sent, same, skipped = _sent(caller, home, list(_files(paths)))
         failed = _worked(sent)
     for path, reason in [*skipped, *failed]:
         click.echo(f"{path}: {reason}", err=True)
-    click.echo(f"Took in {len(sent) - len(failed)} documents, {len(failed)} failed, {len(skipped)} skipped.")
-    if failed or not sent:
+    taken, failures = len(sent) - len(failed), len(failed)
+    click.echo(f"Took in {taken} documents, {same} unchanged, {failures} failed, {len(skipped)} skipped.")
+    if failed or not (sent or same):
         sys.exit(1)
 
 
@@ -80,29 +81,35 @@ def reindex() -> None:
     click.echo(f"Embedded {done} passages.")
 
 
-def _sent(caller: Caller, home: UUID, files: list[tuple[str, Path]]) -> tuple[dict[UUID, str], list[tuple[str, str]]]:
+def _sent(
+    caller: Caller, home: UUID, files: list[tuple[str, Path]]
+) -> tuple[dict[UUID, str], int, list[tuple[str, str]]]:
+    """Queue what is new or changed; returns that by id, how many were as they are, and what was skipped and why."""
     sent: dict[UUID, str] = {}
+    same = 0
     skipped: list[tuple[str, str]] = []
     with _bar("Sending", len(files)) as step:
         for name, path in files:
             try:
-                sent[_send(caller, home, name, path.read_bytes())] = name
+                document = _send(caller, home, name, path.read_bytes())
+                if document["status"] == "ready":
+                    same += 1
+                else:
+                    sent[document["id"]] = name
             except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded) as error:
                 skipped.append((name, error.detail))
             except OSError as error:
                 skipped.append((name, error.strerror or type(error).__name__))
             step(1)
-    return sent, skipped
+    return sent, same, skipped
 
 
-def _send(caller: Caller, home: UUID, name: str, data: bytes) -> UUID:
+def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
     content = Content(name[-255:], sniffing.media_type(name, data), storage.cut(data))
     known, _ = documents.page(caller, limit=1, collection_id=home, external_id=name[-255:])
     if known:
-        found: UUID = documents.replace(caller, known[0]["id"], content)["id"]
-        return found
-    made: UUID = documents.create(caller, content, home, external_id=name[-255:])[0]["id"]
-    return made
+        return documents.replace(caller, known[0]["id"], content)
+    return documents.create(caller, content, home, external_id=name[-255:])[0]
 
 
 def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_dump, validates_schema
-from marshmallow.validate import Length, OneOf, Range
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
 from .chat import MOST_COLLECTIONS, CitationSchema
@@ -13,6 +13,7 @@ from .problem import TurnErrorSchema
 LONGEST_TEXT = 1_000_000
 LONGEST_QUERY = 4_000
 STATUSES = ["queued", "processing", "ready", "failed"]
+LANGUAGE_CODE = Regexp(r"[a-z]{2}\Z", error="Not an ISO 639-1 code, such as en.")
 LANGUAGE = {"description": "ISO 639-1; without it each document's is detected."} | NO_NUL
 
 
@@ -38,7 +39,7 @@ class CollectionChangeSchema(Schema):
     name = fields.String(validate=Length(1, 120), metadata=NO_NUL | {"example": "Handbook"})
     description = fields.String(validate=Length(max=4_000), metadata=NO_NUL)
     visibility = fields.String(validate=OneOf(["private", "shared"]))
-    language = fields.String(validate=Length(2, 8), allow_none=True, metadata=LANGUAGE)
+    language = fields.String(validate=LANGUAGE_CODE, allow_none=True, metadata=LANGUAGE)
 
 
 class NewCollectionSchema(CollectionChangeSchema):

@@ -1,7 +1,8 @@
 """Which vectors are searched: those of the active space, until `flask knowledge reindex` goes over to another one."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -70,14 +71,14 @@ def _dimension(space: str, got: int) -> int | None:
     return known
 
 
-def each(embedder: Embedder, texts: Sequence[str]) -> "list[Vector | None]":
+def each(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":
     """Return a vector for each text, None for one that the embedder refuses; raises EmbedderError when it fails.
 
     A few are embedded at a time, so that questions are in between.
     """
     found: list[Vector | None] = []
-    for start in range(0, len(texts), FEW):
-        part = texts[start : start + FEW]
+    coming = iter(texts)
+    while part := list(islice(coming, FEW)):
         try:
             vectors = list(embedder.embed(part))
         except EmbedderError:
@@ -86,7 +87,7 @@ def each(embedder: Embedder, texts: Sequence[str]) -> "list[Vector | None]":
             found.extend(_of_one(embedder, text) for text in part)
         else:
             found.extend(vectors)
-        if not start:
+        if len(found) == len(part):
             ensure(embedder, len(vectors[0]))
     return found
 

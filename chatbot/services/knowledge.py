@@ -4,7 +4,6 @@ The table is the queue. An attempt is counted before the work, so that a documen
 after three; what failed once is claimed alone, so that it takes no other with it.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import accumulate
@@ -139,28 +138,10 @@ def _read(job: Job) -> bool:
 def _cut(job: Job, parsed: Parsed) -> None:
     if parsed.title and job.url is not None and job.title == job.url[:255]:
         job.title = parsed.title[:255]
-    language = job.language or languages.detect(parsed.text)
+    job.language = job.language or languages.detect(parsed.text)
+    job.text = parsed.text
     long = len(parsed.text) > LONG
-    found = aside(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
-    for position, chunk in enumerate(found):
-        text = parsed.text[chunk.start : chunk.end]
-        job.chunks.append(
-            {
-                "collection_id": job.collection_id,
-                "document_id": job.id,
-                "version": job.version,
-                "position": position,
-                "start": chunk.start,
-                "end": chunk.end,
-                "page": chunk.page,
-                "headings": "\n".join(chunk.headings),
-                "language": language,
-                "text": text,
-            }
-        )
-        job.texts.append(chunking.indexed_text(job.title, chunk.headings, text))
-        if position % ROWS == 0:
-            time.sleep(0)
+    job.chunks = aside(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
 
 
 def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
@@ -168,12 +149,11 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
 
     Words alone find them then, until `embedding.mend` has given them vectors.
     """
-    texts = [text for job in jobs for text in job.texts]
-    if not texts:
+    if not any(job.chunks for job in jobs):
         return None, {}
     try:
         embedder = embedding.active()
-        vectors = embedding.each(embedder, texts)
+        vectors = embedding.each(embedder, (text for job in jobs for text in job.indexed()))
     except (EmbedderError, LLMError) as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         wiring.wanting_vectors().set()
@@ -182,7 +162,7 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
         wiring.wanting_vectors().set()
     found, at = {}, 0
     for job in jobs:
-        found[job.id], at = vectors[at : at + len(job.texts)], at + len(job.texts)
+        found[job.id], at = vectors[at : at + len(job.chunks)], at + len(job.chunks)
     return embedder.space, found
 
 

@@ -1,5 +1,6 @@
 """Where a document's text comes from: its stored pieces, or an address that is fetched now."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,24 +25,40 @@ def parsed(job: "Job") -> Parsed | None:
     """Return a document's text, or None when it is gone; raises what is wrong with it (`rag.errors.DocumentError`)."""
     if job.url is not None:
         _fetch(job)
-    data = _stored(job)
-    if data is None:
+    sizes = _stored(job)
+    if not sizes:
         return None
-    if job.media_type in PLAIN and len(data) < LITTLE:
-        found: Parsed = wiring.loader(job.media_type).load(data)
+    pieces, size = _pieces(job, len(sizes)), sum(sizes)
+    if job.media_type in PLAIN and size < LITTLE:
+        found: Parsed = wiring.loader(job.media_type).load(b"".join(pieces))
     else:
-        queue = "small" if len(data) < queues.LARGE else "large"
-        found = wiring.parser(queue).parse(job.media_type, data)
+        queue = "small" if size < queues.LARGE else "large"
+        found = wiring.parser(queue).parse(job.media_type, size, pieces)
     if not found.text.strip():
         raise UnreadableDocument("The document has no text.")
     return found
 
 
-def _stored(job: "Job") -> bytes | None:
-    mine = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
+def _stored(job: "Job") -> list[int]:
+    """Return the sizes (bytes) of the stored pieces."""
+    sizes = sa.select(sa.func.length(DocumentPiece.data)).where(*_of_version(job)).order_by(DocumentPiece.position)
     with read() as connection:
-        pieces = connection.scalars(sa.select(DocumentPiece.data).where(*mine).order_by(DocumentPiece.position)).all()
-    return b"".join(pieces) if pieces else None
+        return list(connection.scalars(sizes))
+
+
+def _pieces(job: "Job", count: int) -> Iterator[bytes]:
+    """Yield the stored pieces, one in memory at a time; raises LeaseLost when they are gone meanwhile."""
+    for position in range(count):
+        piece = sa.select(DocumentPiece.data).where(*_of_version(job), DocumentPiece.position == position)
+        with read() as connection:
+            data = connection.scalar(piece)
+        if data is None:
+            raise LeaseLost("The document was changed meanwhile.")
+        yield data
+
+
+def _of_version(job: "Job") -> tuple[sa.ColumnElement[bool], ...]:
+    return (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
 
 
 def _fetch(job: "Job") -> None:
@@ -55,8 +72,8 @@ def _fetch(job: "Job") -> None:
     same, mine = storage.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched") as connection:
-        stored = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
-        storage.account(connection, job.collection_id, len(fetched.data) - storage.drop(connection, *stored))
+        dropped = storage.drop(connection, *_of_version(job))
+        storage.account(connection, job.collection_id, len(fetched.data) - dropped)
         if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
         storage.store(connection, job.id, job.version, pieces)

@@ -4,8 +4,9 @@ Small documents share one: a transaction of its own for each took more time than
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ import structlog
 
 from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
 from ..models.columns import now
+from ..rag import chunking
+from ..rag import types as rag
 from . import storage
 from .transactions import write
 
@@ -26,7 +29,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Job:
-    """A document that this process works on, the token of its lease, and what was made of it."""
+    """A document that this process works on, the token of its lease, its text and the passages in it.
+
+    What is stored and embedded of a passage is made when it is: for a thick book it is three times the text.
+    """
 
     token: UUID
     id: UUID
@@ -37,8 +43,29 @@ class Job:
     url: str | None
     attempts: int
     language: str | None
-    chunks: list[dict[str, Any]] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
+    text: str = ""
+    chunks: Sequence[rag.Chunk] = ()
+
+    def indexed(self) -> Iterator[str]:
+        """Yield what is embedded of each passage."""
+        for chunk in self.chunks:
+            yield chunking.indexed_text(self.title, chunk.headings, self.text[chunk.start : chunk.end])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what is stored of each passage."""
+        for position, chunk in enumerate(self.chunks):
+            yield {
+                "collection_id": self.collection_id,
+                "document_id": self.id,
+                "version": self.version,
+                "position": position,
+                "start": chunk.start,
+                "end": chunk.end,
+                "page": chunk.page,
+                "headings": "\n".join(chunk.headings),
+                "language": self.language,
+                "text": self.text[chunk.start : chunk.end],
+            }
 
 
 def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
@@ -107,13 +134,12 @@ def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID,
 
 
 def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
-    rows = [(chunk, _vector(vectors, job, at)) for job in jobs for at, chunk in enumerate(job.chunks)]
+    rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _vectors(vectors, job), strict=True))
     statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
-    for start in range(0, len(rows), ROWS):
-        part = rows[start : start + ROWS]
+    while part := list(islice(rows, ROWS)):
         ids = connection.scalars(statement, [chunk for chunk, _ in part]).all()
         values = [
-            {"chunk_id": one, "space": space, "vector": vector}
+            {"chunk_id": one, "space": space, "vector": vector.tobytes()}
             for one, (_, vector) in zip(ids, part, strict=True)
             if vector is not None
         ]
@@ -122,9 +148,9 @@ def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, v
         time.sleep(0)
 
 
-def _vector(vectors: Mapping[UUID, Any], job: Job, at: int) -> bytes | None:
-    found = vectors.get(job.id)
-    return None if found is None or found[at] is None else bytes(found[at].tobytes())
+def _vectors(vectors: Mapping[UUID, Any], job: Job) -> Iterable[Any]:
+    found: Iterable[Any] = vectors.get(job.id) or [None] * len(job.chunks)
+    return found
 
 
 def _tell(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:

@@ -131,6 +131,13 @@ def test_file_that_is_not_what_its_name_says_is_refused(
     assert (response.status_code, response.get_json()["code"]) == (status, code)
 
 
+def test_metadata_of_a_form_that_is_no_json_is_named(ada: Person) -> None:
+    form = {"file": (io.BytesIO(b"text"), "a.txt"), "metadata": "{tag: policy}"}
+    response = ada.client.post("/api/documents/", data=form, headers={"Authorization": f"Bearer {ada.access_token}"})
+    assert (response.status_code, response.get_json()["code"]) == (400, "validation_failed")
+    assert list(response.get_json()["errors"]) == ["metadata"]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -25,11 +25,16 @@ def folder(tmp_path: Path) -> Path:
 def test_folder_is_taken_in_for_everybody_and_again_only_what_changed(app: Flask, ada: Person, folder: Path) -> None:
     runner = app.test_cli_runner()
     first = runner.invoke(args=["knowledge", "ingest", str(folder)])
-    assert (first.exit_code, first.stdout) == (0, "Took in 2 documents, 0 failed, 0 skipped.\n"), first.output
+    assert (first.exit_code, first.stdout) == (0, "Took in 2 documents, 0 unchanged, 0 failed, 0 skipped.\n"), (
+        first.output
+    )
     assert first.stderr == ""
     assert {one["title"] for one in find(ada, "library bees waggle")} == {"handbook/hours.md", "handbook/deep/bees.txt"}
     (folder / "hours.md").write_text("The library moved to the moon.")
-    assert runner.invoke(args=["knowledge", "ingest", str(folder)]).exit_code == 0
+    again = runner.invoke(args=["knowledge", "ingest", str(folder)])
+    assert (again.exit_code, again.stdout) == (0, "Took in 1 documents, 1 unchanged, 0 failed, 0 skipped.\n")
+    last = runner.invoke(args=["knowledge", "ingest", str(folder)])
+    assert (last.exit_code, last.stdout) == (0, "Took in 0 documents, 2 unchanged, 0 failed, 0 skipped.\n")
     found = ada.call("GET", "/api/documents/").get_json()["items"]
     assert {one["external_id"]: one["version"] for one in found} == {
         "handbook/hours.md": 2,
@@ -53,7 +58,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_is_taken_in(app: Flask, ada: P
     (folder / "blank.md").write_text("   ")
     ended = app.test_cli_runner().invoke(args=["knowledge", "ingest", str(folder)])
     assert ended.exit_code == 1
-    assert ended.stdout == "Took in 2 documents, 1 failed, 1 skipped.\n"
+    assert ended.stdout == "Took in 2 documents, 0 unchanged, 1 failed, 1 skipped.\n"
     assert "handbook/blank.md: The document has no text." in ended.stderr
     assert "handbook/lie.pdf: The file's name says PDF" in ended.stderr
     assert find(ada, "library")
@@ -97,6 +102,6 @@ def test_file_that_cannot_be_taken_is_named_and_the_others_are_taken(make_app: M
     Path(os.fsdecode(os.fsencode(folder) + b"/odd-\xff.txt")).write_text("An odd name.")
     result = app.test_cli_runner().invoke(args=["knowledge", "ingest", str(folder)])
     assert result.exit_code == 1
-    assert result.stdout == "Took in 3 documents, 1 failed, 1 skipped.\n"
+    assert result.stdout == "Took in 3 documents, 0 unchanged, 1 failed, 1 skipped.\n"
     assert "big.txt: A document may have 1,000 bytes." in result.stderr
     assert "empty.txt: The document has no text." in result.stderr

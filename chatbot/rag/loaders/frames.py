@@ -3,11 +3,13 @@
 import json
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 LENGTHS = struct.Struct("!II")
 LARGEST_HEAD = 1_000_000  # bytes; the starts of ten thousand pages are a tenth
 LARGEST_BODY = 2**30
+
+Bytes = TypeVar("Bytes", bytes, bytearray)
 
 
 class Garbled(Exception):
@@ -20,7 +22,7 @@ def packed(head: dict[str, Any], body_size: int) -> bytes:
     return LENGTHS.pack(len(told), body_size) + told
 
 
-def read(exactly: Callable[[int], bytes]) -> tuple[dict[str, Any], bytes]:
+def read(exactly: Callable[[int], Bytes]) -> tuple[dict[str, Any], Bytes]:
     """Return the next frame; `exactly` returns so many bytes or raises EOFError. Raises Garbled for anything else."""
     head_size, body_size = LENGTHS.unpack(exactly(LENGTHS.size))
     if head_size > LARGEST_HEAD or body_size > LARGEST_BODY:

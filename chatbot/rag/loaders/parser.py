@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -43,8 +43,8 @@ class Parser:
         self._turn = threading.Lock()
         self._child: _Child | None = None
 
-    def parse(self, media_type: str, data: bytes) -> Parsed:
-        """Return what the loader of a media type makes of a file.
+    def parse(self, media_type: str, size: int, pieces: Iterable[bytes]) -> Parsed:
+        """Return what the loader of a media type makes of a file of so many bytes, which comes in pieces.
 
         Raises UnreadableDocument, ParserCrashed or ParserTimeout, each with a sentence for whoever sent the file;
         UnknownAdapter or MissingLibrary when the media type has no loader or its library is not installed.
@@ -53,7 +53,7 @@ class Parser:
         with self._turn:
             child = self._ready()
             try:
-                outcome, last = child.ask(head, data, self._limits.wall)
+                outcome, last = child.ask(head, size, pieces, self._limits.wall)
             except BaseException:  # a greenlet may be killed here: half a frame must not meet the next document
                 child.kill()
                 self._child = None
@@ -111,14 +111,16 @@ class _Child:
     def ended(self) -> bool:
         return self._process.poll() is not None
 
-    def ask(self, head: dict[str, Any], body: bytes, seconds: float) -> tuple[Parsed | Exception, bool]:
+    def ask(
+        self, head: dict[str, Any], size: int, pieces: Iterable[bytes], seconds: float
+    ) -> tuple[Parsed | Exception, bool]:
         """Send a request; return what came of it and whether the child ends; raises ParserTimeout or ParserCrashed."""
         self._until = time.monotonic() + seconds
         try:
             self._connection.settimeout(seconds)
-            self._connection.sendall(frames.packed(head, len(body)))
-            if body:  # sending nothing fails too, when the child has answered and left
-                self._connection.sendall(body)
+            self._connection.sendall(frames.packed(head, size))
+            for piece in filter(None, pieces):  # sending nothing fails too, when the child has answered and left
+                self._connection.sendall(piece)
             answer, text = frames.read(self._exactly)
             return _outcome(answer, text), bool(answer.get("last"))
         except TimeoutError as error:
@@ -142,18 +144,20 @@ class _Child:
         self._process.kill()
         self._process.wait()
 
-    def _exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
+    def _exactly(self, size: int) -> bytearray:
+        """Return so many bytes; pieces that are put together would take twice as much memory."""
+        whole = bytearray(size)
+        missing = memoryview(whole)
+        while missing:
             left = self._until - time.monotonic()
             if left <= 0:
                 raise TimeoutError
             self._connection.settimeout(left)
-            parts.append(self._connection.recv(min(size, PIECE)))
-            if not parts[-1]:
+            count = self._connection.recv_into(missing, min(len(missing), PIECE))
+            if not count:
                 raise EOFError
-            size -= len(parts[-1])
-        return b"".join(parts)
+            missing = missing[count:]
+        return whole
 
     def _crash(self) -> errors.DocumentError:
         try:
@@ -167,7 +171,7 @@ class _Child:
         return crash
 
 
-def _outcome(answer: dict[str, Any], body: bytes) -> Parsed | Exception:
+def _outcome(answer: dict[str, Any], body: bytes | bytearray) -> Parsed | Exception:
     """Return what the child says; it has read hostile files, so its words are checked. Raises Garbled for nonsense."""
     try:
         if "error" not in answer:

@@ -106,7 +106,7 @@ def test_model_that_was_asked_for_is_asked_first() -> None:
 
 
 def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
-    llm, (model,) = several("one", failures=3)
+    llm, (model,) = several("one", failures=3, seconds=1.0)
     for _ in range(3):
         model.fails(UpstreamUnreachable())
         with pytest.raises(UpstreamUnreachable):
@@ -117,9 +117,9 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
             answer(llm)
         assert down.value.retry_after is not None
         assert down.value.retry_after >= 1
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 1
     assert len(model.prompts) == 3
-    time.sleep(0.25)
+    time.sleep(1.05)
     entered, leave, stream = threading.Event(), threading.Event(), model.stream
 
     def slow(ask):
