@@ -72,7 +72,7 @@ class Config(Schema):
     REDIS_URL = _setting(
         fields.String,
         None,
-        "Shares rate limits between workers and hosts",
+        "Shares running answers and rate limits between workers and hosts",
         Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://."),
     )
     WEB_CONCURRENCY = _setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))

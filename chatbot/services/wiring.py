@@ -43,8 +43,17 @@ def llm() -> FallbackLLM:
 
 
 def turn_log() -> TurnLog:
-    """Return the log of the turns that run."""
-    return _kept("turn_log", MemoryTurnLog)
+    """Return the log of the turns that run: with Redis, of all processes."""
+
+    def make() -> TurnLog:
+        url = current_app.config["REDIS_URL"]
+        if not url:
+            return MemoryTurnLog()
+        from .turn_log.redis import RedisTurnLog
+
+        return RedisTurnLog(url)
+
+    return _kept("turn_log", make)
 
 
 def slots() -> Slots:

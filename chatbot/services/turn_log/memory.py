@@ -1,12 +1,16 @@
 """The turn log of one process, in its memory."""
 
 import threading
+import time
 from bisect import bisect_right
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from .port import TurnText
+from .port import News, TurnText
+
+LOOK_EVERY = 0.5  # seconds between two looks at the row of a turn that another process runs
 
 
 class MemoryText:
@@ -81,3 +85,21 @@ class MemoryTurnLog:
     def close(self, turn_id: UUID) -> None:
         """Forget a turn that ended."""
         self._texts.pop(turn_id, None)
+
+    @contextmanager
+    def elsewhere(self, turn_id: UUID) -> Iterator[News]:
+        """Follow a turn that another process runs, or that has ended: its row has all."""
+        yield NoNews()
+
+
+class NoNews:
+    """Nothing comes but what the row has."""
+
+    def since(self, offset: int) -> str:
+        """Return nothing."""
+        return ""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait a moment, after which the row may have more."""
+        time.sleep(min(seconds, LOOK_EVERY))
+        return True

@@ -1,5 +1,6 @@
 """The port of the turn log."""
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -24,6 +25,16 @@ class TurnText(Protocol):
         """Wait until there is text beyond the offset or the turn ended; False when the time went by before."""
 
 
+class News(Protocol):
+    """What comes of a turn that another process runs, as far as the log reaches there."""
+
+    def since(self, offset: int) -> str:
+        """Return the text from an offset on, as far as it is known."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for more text, at most so long; returns whether to look at the turn's row."""
+
+
 class TurnLog(Protocol):
     """The texts of the turns that run."""
 
@@ -35,3 +46,6 @@ class TurnLog(Protocol):
 
     def close(self, turn_id: UUID) -> None:
         """Forget a turn that ended; who reads it keeps what he holds."""
+
+    def elsewhere(self, turn_id: UUID) -> AbstractContextManager[News]:
+        """Follow a turn that another process runs, or that has ended."""
