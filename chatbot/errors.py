@@ -130,5 +130,9 @@ class LeaseLost(ChatbotError):
     """Another process has taken over this work."""
 
 
-class WrongSchema(ChatbotError):
+class CannotServe(ChatbotError):
+    """What keeps a process from serving; the text says what to do."""
+
+
+class WrongSchema(CannotServe):
     """The database's schema is not the one of this version."""

@@ -86,6 +86,7 @@ _model: "subprocess.Popen[bytes] | None" = None
 def on_starting(server: Any) -> None:
     """Start the embedded model where no other is configured; workers find its address in the environment."""
     global _model
+    server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
     _allow_connections()
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
         return
@@ -115,14 +116,14 @@ def post_worker_init(worker: Any) -> None:
     import gevent
 
     from chatbot.api import docs
-    from chatbot.errors import WrongSchema
+    from chatbot.errors import CannotServe
     from chatbot.jobs import boot, drain
 
     try:
-        model = boot.prepare(worker.wsgi)
-    except WrongSchema as error:
+        model = boot.prepare(worker.wsgi, patient=worker.age > workers)
+    except CannotServe as error:
         worker.log.critical(error.detail)
-        sys.exit(3)  # gunicorn's "worker failed to boot": the arbiter stops instead of trying again
+        sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again
     with worker.wsgi.app_context():
         docs.document()
     drain.prepare(worker)

@@ -1,5 +1,7 @@
 """How migrations run: one at a time, each as a whole or not at all, on SQLite and on PostgreSQL."""
 
+import os
+import sys
 import time
 from typing import Any
 
@@ -18,6 +20,26 @@ def render_item(kind: str, item: Any, _context: Any) -> str | bool:
     if kind == "type" and isinstance(item, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     return False
+
+
+def connected(engine: sa.Engine) -> sa.Connection:
+    """Connect, or end with one line that says why not."""
+    try:
+        return engine.connect()
+    except sa.exc.OperationalError as error:
+        reason = " ".join(str(error.orig).split())
+        print(f"DATABASE_URL: The database cannot be reached: {reason}", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
+
+
+def refuse_foreign_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """End with one line when tables of our names are there that no migration of ours made."""
+    found = set(sa.inspect(connection).get_table_names())
+    taken = sorted(found & set(metadata.tables))
+    if taken and "alembic_version" not in found:
+        tables = ", ".join(taken)
+        print(f"DATABASE_URL: This database has tables of another application: {tables}.", file=sys.stderr)
+        sys.exit(os.EX_CONFIG)
 
 
 def wait_for_others(connection: sa.Connection) -> None:
@@ -53,8 +75,9 @@ def run() -> None:
     database = current_app.extensions["migrate"].db
     engine = database.engine
     # A connection of its own kind: this one begins by hand and takes its settings to the grave.
-    with engine.execution_options(migrates=True).connect() as connection:
+    with connected(engine.execution_options(migrates=True)) as connection:
         wait_for_others(connection)
+        refuse_foreign_tables(connection, database.metadata)
         context.configure(
             connection=connection,
             target_metadata=database.metadata,

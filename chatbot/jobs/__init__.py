@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 
 from ..extensions import scheduler
+from ..services import loops, wiring
 from . import knowledge, purge, upkeep
 
 LATE = {"misfire_grace_time": None, "coalesce": True}  # a worker that was stopped runs what it missed once, late
 FIRST_LOOK = 5  # seconds after the start
+EVERY_MARK = 15.0  # seconds; a fourth of the time in which others may come with other secrets
 EVERY_LOOK = 600  # seconds between two looks whether the purge is due
 
 
@@ -16,6 +18,10 @@ def start(app: Flask) -> None:
     """Schedule all jobs and start; they run in greenlets of this process, each at most once at a time."""
     upkeep.start(app)
     knowledge.start(app)
+    with app.app_context():
+        fleet = wiring.shared()
+    if fleet is not None:
+        loops.every(app, EVERY_MARK, fleet.keep_mark)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing
     scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK, next_run_time=soon, **LATE)
     scheduler.start()

@@ -1,26 +1,30 @@
 """What a worker does before it serves."""
 
 import gc
+import time
 
 import structlog
 from flask import Flask
 
+from ..errors import CannotServe, DatabaseUnavailable
 from ..rag.errors import LLMError
 from ..services import migrations, single_writer, upkeep, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
+AGAIN = 0.5  # seconds until the next look whether the database is back
 
 log = structlog.get_logger(__name__)
 
 
-def prepare(app: Flask) -> str:
+def prepare(app: Flask, *, patient: bool = False) -> str:
     """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
 
-    Raises WrongSchema with the command to run.
+    Raises CannotServe with what to do, at once, or, where `patient`, for what does not mend itself: the worker of a
+    service that runs comes back while its database is away, and waits for it.
     """
     with app.app_context():
-        migrations.require_current()
+        _require(patient)
         if single_writer.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
             single_writer.hold()
@@ -32,6 +36,28 @@ def prepare(app: Flask) -> str:
     gc.set_threshold(*GARBAGE)
     gc.enable()
     return model
+
+
+def _require(patient: bool) -> None:
+    while True:
+        try:
+            migrations.require_current()
+        except DatabaseUnavailable as error:
+            if not patient:
+                raise CannotServe(f"DATABASE_URL: {_reason(error)}") from error
+            log.warning("waiting for the database", detail=_reason(error))
+            time.sleep(AGAIN)
+        else:
+            break
+    fleet = wiring.shared()
+    if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
+        fleet.require()
+
+
+def _reason(error: DatabaseUnavailable) -> str:
+    """Return what the driver said, in one line without its address of a manual."""
+    cause = str(getattr(error.__cause__, "orig", None) or error.detail)
+    return f"The database cannot be reached: {' '.join(cause.split())}"
 
 
 def _warm_up() -> str:

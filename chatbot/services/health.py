@@ -13,7 +13,9 @@ def checks() -> dict[str, str]:
     database = _database()
     knowledge = _knowledge() if database == "ok" else "not looked at"
     turning = "draining" if turns.is_draining() else "ok"
-    return {"database": database, "model": _model(), "knowledge": knowledge, "turns": turning}
+    found = {"database": database, "model": _model(), "knowledge": knowledge, "turns": turning}
+    fleet = wiring.shared()
+    return found if fleet is None else found | {"redis": fleet.state()}
 
 
 def _database() -> str:

@@ -4,14 +4,23 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
-from ..errors import WrongSchema
-from ..extensions import db
+from ..errors import CannotServe, WrongSchema
+from .transactions import read
+
+LEAST_POSTGRESQL = (14,)
 
 
 def require_current() -> None:
-    """Compare the database's revision with the newest migration; raises WrongSchema with what to do."""
+    """Compare the database's revision with the newest migration.
+
+    Raises WrongSchema with what to do, CannotServe for a server that is too old, DatabaseUnavailable.
+    """
     script = ScriptDirectory(current_app.extensions["migrate"].directory)
-    with db.engine.connect() as connection:
+    with read() as connection:
+        version = connection.dialect.server_version_info or ()
+        if connection.dialect.name == "postgresql" and version < LEAST_POSTGRESQL:
+            old = ".".join(map(str, version))
+            raise CannotServe(f"DATABASE_URL: PostgreSQL {old} is too old; this needs {LEAST_POSTGRESQL[0]}.")
         found = MigrationContext.configure(connection).get_current_revision()
     expected = script.get_current_head()
     if found == expected:

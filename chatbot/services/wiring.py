@@ -25,6 +25,7 @@ from .turn_log.port import TurnLog
 if TYPE_CHECKING:
     from ..rag.loaders.parser import Parser
     from .runner import Running
+    from .shared import Shared
 
 T = TypeVar("T")
 KEY = "chatbot.{}"
@@ -46,14 +47,24 @@ def turn_log() -> TurnLog:
     """Return the log of the turns that run: with Redis, of all processes."""
 
     def make() -> TurnLog:
-        url = current_app.config["REDIS_URL"]
-        if not url:
+        fleet = shared()
+        if fleet is None:
             return MemoryTurnLog()
         from .turn_log.redis import RedisTurnLog
 
-        return RedisTurnLog(url)
+        return RedisTurnLog(fleet.redis)
 
     return _kept("turn_log", make)
+
+
+def shared() -> "Shared | None":
+    """Return the Redis of the fleet, or None where none is configured."""
+    config = current_app.config
+    if not config["REDIS_URL"]:
+        return None
+    from .shared import Shared
+
+    return _kept("shared", lambda: Shared(config["REDIS_URL"], (config["SECRET_KEY"], config["JWT_SECRET_KEY"])))
 
 
 def slots() -> Slots:

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chatbot.services.shared import Shared
 from chatbot.services.turn_log.memory import MemoryTurnLog
 from chatbot.services.turn_log.port import News, TurnLog
 from chatbot.services.turn_log.redis import RedisTurnLog
@@ -28,7 +29,7 @@ def server(redis_server: RedisServer) -> RedisServer:
 def log(request: pytest.FixtureRequest) -> TurnLog:
     if request.param == "memory":
         return MemoryTurnLog()
-    return RedisTurnLog(request.getfixturevalue("server").url)
+    return RedisTurnLog(Shared(request.getfixturevalue("server").url, ("", "")).redis)
 
 
 def test_text_is_read_at_any_offset_while_it_grows(log: TurnLog) -> None:
@@ -58,7 +59,7 @@ def test_turn_that_nobody_runs_has_no_news(log: TurnLog) -> None:
 
 @contextmanager
 def followed(server: RedisServer, turn: UUID) -> Iterator[News]:
-    with RedisTurnLog(server.url).elsewhere(turn) as news:
+    with RedisTurnLog(Shared(server.url, ("", "")).redis).elsewhere(turn) as news:
         yield news
 
 
@@ -73,7 +74,7 @@ def read_on(news: News, text: str, seconds: float = 5.0) -> str:
 
 
 def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> None:
-    log, turn = RedisTurnLog(server.url), uuid4()
+    log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news, followed(server, turn) as second:
@@ -94,7 +95,7 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
 
 
 def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
-    log, turn = RedisTurnLog(server.url), uuid4()
+    log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news:
@@ -111,7 +112,7 @@ def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
 def test_redis_that_is_away_for_a_while_harms_no_text(tmp_path: Path, away: str) -> None:
     server = RedisServer(tmp_path)
     try:
-        log, turn = RedisTurnLog(server.url), uuid4()
+        log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
         text = log.open(turn)
         text.append(PIECES[0])
         with followed(server, turn) as news:

@@ -15,16 +15,13 @@ from uuid import UUID
 
 import structlog
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.client import PubSub
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from .memory import MemoryText
 from .port import News, TurnText
 
 COPY_EVERY = 0.1  # seconds; a reader in another process sees the text grow in such steps
-TIMEOUT = 1.0  # seconds that Redis may take
 KEPT = 60  # seconds after its last copy in which a text is gone; a silent model is given up before
 AFTER_TROUBLE = 1.0  # seconds until the next try
 MOST = 200  # texts in one round trip
@@ -62,9 +59,8 @@ class RedisText(MemoryText):
 class RedisTurnLog:
     """The texts of the turns that run in this process, and of those that run in others."""
 
-    def __init__(self, url: str) -> None:
-        timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-        self._redis = Redis.from_url(url, **timeouts, retry=Retry(NoBackoff(), 0))
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
         self._copy = self._redis.register_script(COPY)
         self._texts: dict[UUID, RedisText] = {}
         self._changed: dict[str, RedisText] = {}

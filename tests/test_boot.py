@@ -1,0 +1,98 @@
+"""What keeps a server from starting: one clear line each, exit code 78, and nothing is written."""
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from chatbot.errors import CannotServe
+from chatbot.services import migrations, shared
+from tests.conftest import MakeApp
+from tests.processes import ROOT, Server, free_port
+from tests.redis_server import RedisServer
+
+NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
+
+
+def refused(server: Server, seconds: float = 30) -> list[str]:
+    """Start a server that must not; returns what it said at its worst, without what gunicorn adds."""
+    server.spawn()
+    assert server.process.wait(seconds) == 78
+    return [line["event"] for line in server.lines() if line["level"] == "critical"]
+
+
+def test_database_that_cannot_be_reached(tmp_path: Path) -> None:
+    (line,) = refused(Server(tmp_path, LLM="memory", DATABASE_URL=NOWHERE))
+    assert line.startswith("DATABASE_URL: The database cannot be reached: ")
+    assert "\n" not in line
+
+
+def test_upgrade_of_a_database_that_cannot_be_reached(tmp_path: Path) -> None:
+    ended = Server(tmp_path, DATABASE_URL=NOWHERE).flask("db", "upgrade", check=False)
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines()[-1].startswith("DATABASE_URL: The database cannot be reached: ")
+    assert "Traceback" not in ended.stderr
+
+
+def test_database_of_another_application(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "chatbot.db")) as database:
+        database.execute("CREATE TABLE users (name TEXT)")
+        database.commit()
+    server = Server(tmp_path, LLM="memory")
+    (line,) = refused(server)
+    assert "run `flask db upgrade`" in line
+    ended = server.flask("db", "upgrade", check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (78, False)
+    assert ended.stderr.splitlines()[-1] == "DATABASE_URL: This database has tables of another application: users."
+    with closing(sqlite3.connect(tmp_path / "chatbot.db")) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("users",)]
+
+
+def test_redis_that_cannot_be_reached(tmp_path: Path) -> None:
+    server = Server(tmp_path, LLM="memory", REDIS_URL=f"redis://127.0.0.1:{free_port()}/0").migrate()
+    (line,) = refused(server)
+    assert line.startswith("REDIS_URL: Redis cannot be used: ")
+
+
+def test_redis_that_is_none(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port := free_port())]
+    with subprocess.Popen(command, cwd=ROOT / "docs", stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as other:
+        try:
+            server = Server(tmp_path, LLM="memory", REDIS_URL=f"redis://127.0.0.1:{port}/0").migrate()
+            assert refused(server)[0].startswith("REDIS_URL: Redis cannot be used: ")
+        finally:
+            other.kill()
+
+
+def test_host_with_other_secrets(tmp_path: Path, redis_server: RedisServer) -> None:
+    redis_server.flush()
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:  # each makes its own secrets
+        folder.mkdir()
+    one, other = (Server(folder, LLM="memory", REDIS_URL=redis_server.url).migrate() for folder in folders)
+    one.start()
+    try:
+        (line,) = refused(other)
+        assert line.startswith("SECRET_KEY, JWT_SECRET_KEY: Other processes on this Redis have other secrets.")
+        marks = redis_server.client().get(shared.MARK)
+        one.stop()
+        one.start()  # those that are in use may come again
+        assert redis_server.client().get(shared.MARK) == marks
+    finally:
+        one.stop()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_servers_that_are_too_old(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app()
+    monkeypatch.setattr(migrations, "LEAST_POSTGRESQL", (99,))
+    monkeypatch.setattr(shared, "LEAST", (99, 0))
+    with app.app_context():
+        with pytest.raises(CannotServe, match=r"DATABASE_URL: PostgreSQL [0-9.]+ is too old; this needs 99."):
+            migrations.require_current()
+        fleet = shared.Shared(app.config["REDIS_URL"], ("", ""))
+        with pytest.raises(CannotServe, match=r"REDIS_URL: Redis [0-9.]+ is too old; this needs 99.0."):
+            fleet.require()
