@@ -112,21 +112,25 @@ def named(url: str, name: str) -> str:
     return url.replace("/postgres?", f"/{name}?")
 
 
+@pytest.fixture
+def postgres_url(postgres: str, postgres_template: str, tmp_path: Path) -> Iterator[str]:
+    """Return the address of a fresh, migrated PostgreSQL database."""
+    name = f"t{abs(hash(tmp_path)):x}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+    yield named(postgres, name)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the address of a fresh, migrated database of each kind."""
     if request.param == "sqlite":
-        template = request.getfixturevalue("sqlite_template")
-        shutil.copy(template, tmp_path / "chatbot.db")
-        yield "sqlite:///chatbot.db"
-        return
-    url, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
-    name = f"t{abs(hash(tmp_path)):x}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield named(url, name)
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "chatbot.db")
+        return "sqlite:///chatbot.db"
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture
