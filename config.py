@@ -105,7 +105,7 @@ class Config(Schema):
     EMBEDDER = _setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
     EMBEDDING_MODEL = _setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
     EMBEDDING_SECONDS = _setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
-    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors")
+    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors: faiss or pgvector")
     VECTOR_BYTES = _setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
     RERANKER_URL = _setting(fields.String, None, "A server whose /rerank judges passages anew", HTTP_URL)
     RERANKER_MODEL = _setting(fields.String, "", "The reranker's name at that server")
@@ -140,8 +140,11 @@ class Config(Schema):
         errors = _origin_errors(data["CORS_ORIGINS"])
         errors |= _database_errors(data["DATABASE_URL"])
         errors |= _fallback_errors(data["OPENAI_FALLBACK_MODELS"])
-        if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and data["DATABASE_URL"].startswith("postgres")):
+        postgres = data["DATABASE_URL"].startswith("postgres")
+        if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and postgres):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
+        if data["VECTOR_STORE"] == "pgvector" and not postgres:
+            errors["VECTOR_STORE"] = ["pgvector needs a PostgreSQL DATABASE_URL."]
         if errors:
             raise ValidationError(errors)
 
@@ -195,22 +198,20 @@ def origins(text: str) -> list[str]:
 
 
 def _origin_errors(text: str) -> dict[str, list[str]]:
-    wrong = [item for item in origins(text) if not re.match(ORIGIN_PATTERN, item)]
     hint = "must be an exact origin such as 'https://app.example.org', without a path."
-    return {"CORS_ORIGINS": [f"{item!r} {hint}" for item in wrong]} if wrong else {}
+    wrong = [f"{item!r} {hint}" for item in origins(text) if not re.match(ORIGIN_PATTERN, item)]
+    return {"CORS_ORIGINS": wrong} if wrong else {}
 
 
 def _database_errors(url: str) -> dict[str, list[str]]:
-    if url.startswith("sqlite:///") and len(url) > len("sqlite:///") and ":memory:" not in url:
-        return {}
-    if re.match(r"^postgres(ql)?(\+psycopg)?://.*/.", url):
+    if re.match(r"sqlite:///(?!.*:memory:).|postgres(ql)?(\+psycopg)?://.*/.", url):
         return {}
     return {"DATABASE_URL": ["Must be sqlite:///FILE or postgresql://USER@HOST/NAME."]}
 
 
 def fallbacks(text: str) -> list[dict[str, str | None]]:
     """Split a list of fallback models into `model`, `base_url` and `api_key`; what does not read so is empty."""
-    found = [FALLBACK.fullmatch(item.strip()) for item in text.split(",") if item.strip()]
+    found = (FALLBACK.fullmatch(item.strip()) for item in text.split(",") if item.strip())
     return [match.groupdict() if match else {} for match in found]
 
 
@@ -261,12 +262,11 @@ def _resolve(data: dict[str, Any]) -> None:
     data["INSTANCE_PATH"] = str(folder)
     if data["APP_ENV"] != "production" and not all(data[name] for name in SECRETS):
         data.update({name: data[name] or made for name, made in _own_secrets(folder).items()})
-    url: str = data["DATABASE_URL"]
+    url = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", data["DATABASE_URL"])
     if url.startswith("sqlite:///"):
-        data["DATABASE_URL"] = f"sqlite+pysqlite3:///{folder / url.removeprefix('sqlite:///')}"
+        url = f"sqlite+pysqlite3:///{folder / url.removeprefix('sqlite:///')}"
         folder.mkdir(parents=True, exist_ok=True)
-    else:
-        data["DATABASE_URL"] = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", url)
+    data["DATABASE_URL"] = url
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])

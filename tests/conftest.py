@@ -135,12 +135,12 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest, database_url: str) -> dict[str, str]:
-    """Return the settings of one of the two ways to run: one process, or many with PostgreSQL and Redis."""
+    """Return the settings of one of the two ways to run: one process, or many with PostgreSQL, Redis and pgvector."""
     if database_url.startswith("sqlite"):
         return {"DATABASE_URL": database_url}
     server: RedisServer = request.getfixturevalue("redis_server")
     server.flush()
-    return {"DATABASE_URL": database_url, "REDIS_URL": server.url}
+    return {"DATABASE_URL": database_url, "REDIS_URL": server.url, "VECTOR_STORE": "pgvector"}
 
 
 @pytest.fixture
@@ -166,6 +166,9 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
         with app.app_context():
             turns.drain(TO_END)
             db.engine.dispose()
+        dense = app.extensions.get(wiring.KEY.format("dense"))
+        if dense is not None and dense._store.durable:
+            dense._store.close()
         for queue in QUEUES:
             parser = app.extensions.get(wiring.KEY.format(f"parser.{queue}"))
             if parser is not None:

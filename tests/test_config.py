@@ -58,6 +58,7 @@ def test_unknown_name_in_dotenv_warns_with_the_nearest(tmp_path: Path, capsys: p
         ("REDIS_URL", "localhost:6379"),
         ("WEB_CONCURRENCY", "0"),
         ("WEB_CONCURRENCY", "2"),
+        ("VECTOR_STORE", "pgvector"),
         ("OPENAI_BASE_URL", "ftp://x"),
         ("OPENAI_MAX_TOKENS", "many"),
         ("OPENAI_TEMPERATURE", "3"),

@@ -33,7 +33,7 @@ def hosts(
     tmp_path_factory: pytest.TempPathFactory, database: str, redis_server: RedisServer, upstream: Upstream
 ) -> Iterator[Fleet]:
     redis_server.flush()
-    stack = {"DATABASE_URL": database, "REDIS_URL": redis_server.url}
+    stack = {"DATABASE_URL": database, "REDIS_URL": redis_server.url, "VECTOR_STORE": "pgvector"}
     settings = {"OPENAI_BASE_URL": upstream.url, "RETENTION_DAYS": "1", "EMBEDDER": "memory", **UNMEASURED}
     with fleet.running(tmp_path_factory.mktemp("fleet"), **stack, **settings) as hosts:
         yield hosts

@@ -13,6 +13,7 @@ from .knowledge import (
     EmbeddingSpace,
     KnowledgeChange,
     TurnTrace,
+    VectorCopy,
 )
 from .lease import Lease
 
@@ -35,4 +36,5 @@ __all__ = [
     "TurnLogPiece",
     "TurnTrace",
     "User",
+    "VectorCopy",
 ]

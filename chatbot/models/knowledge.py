@@ -171,6 +171,23 @@ class KnowledgeChange(Model):
     created_at: Mapped[Time] = mapped_column(default=now)
 
 
+class VectorCopy(Model):
+    """How far the copy of a collection in a store that all processes share has followed it, and who changes it now.
+
+    `token` rises with each holder of the lease and fences off old ones.
+    """
+
+    __tablename__ = "vector_copies"
+
+    collection_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Collection.id, ondelete="CASCADE"), primary_key=True)
+    store: Mapped[str] = mapped_column(sa.String(60), primary_key=True)
+    space: Mapped[str | None] = mapped_column(sa.String(120))
+    change: Mapped[int] = mapped_column(BIG, default=0)
+    followed_at: Mapped[float]
+    token: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    expires_at: Mapped[Time | None]
+
+
 class EmbeddingSpace(Model):
     """A model and dimension of vectors, and the adapter that makes them; the active one is searched."""
 

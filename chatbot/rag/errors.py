@@ -74,6 +74,14 @@ class RerankerError(LLMError):
     """The reranker did not judge."""
 
 
+class StoreFailed(LLMError):
+    """The vector store did not answer."""
+
+
+class StoreForgot(StoreFailed):
+    """The vector store does not know (any more) a collection that it was told of."""
+
+
 class DocumentError(Exception):
     """A document that cannot be taken in; the text is for its owner."""
 

@@ -3,10 +3,10 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from .types import Ask, Finish, Hit, Indexed, Parsed
+from .types import Ask, Finish, Hit, Indexed, Parsed, Stored
 
 if TYPE_CHECKING:
-    from .types import Ids, Vectors
+    from .types import Vectors
 
 
 class LLM(Protocol):
@@ -31,20 +31,25 @@ class Embedder(Protocol):
 class VectorStore(Protocol):
     """The nearest vectors of a collection. What it holds is a copy: the tables are the truth."""
 
+    durable: bool  # whether it outlives its process and is one for all; asked over a socket then, and not computed here
+
     def count(self, collection: str) -> int | None:
         """Return how many vectors of a collection it holds, or None when it does not know (any more) the collection."""
 
-    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
-        """Hold nothing of a collection (any more), and be ready for about so many vectors of it.
+    def collections(self) -> list[str]:
+        """Return the collections that it knows."""
+
+    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+        """Hold nothing of a collection (any more), and be ready for about so many vectors of it in this space.
 
         Collections in use are not let go to make room.
         """
 
-    def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
-        """Let some vectors of a collection go, and hold others besides."""
+    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+        """Let all vectors of some documents go, and hold others besides; once more is the same."""
 
-    def search(self, collection: str, vector: "Vectors", k: int, among: "Ids | None" = None) -> list[Hit]:
-        """Return the up to k nearest chunks by cosine, the nearest first; only of `among` where that is given."""
+    def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
+        """Return the up to k nearest chunks by cosine, the nearest first; only of `documents` where those are given."""
 
     def forget(self, collection: str) -> None:
         """Let a collection go."""

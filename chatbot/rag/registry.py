@@ -23,6 +23,7 @@ ADAPTERS: dict[str, dict[str, str]] = {
     },
     "stores": {
         "faiss": "chatbot.rag.stores.faiss:FaissStore",
+        "pgvector": "chatbot.rag.stores.pgvector:PgvectorStore",
         "memory": "chatbot.rag.stores.memory:MemoryStore",
     },
     "lexical": {

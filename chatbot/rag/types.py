@@ -226,11 +226,24 @@ class EmbedderOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """Vectors of length 1, row by row, and the ids of their chunks and documents."""
+
+    ids: "Ids"
+    documents: Sequence[str]
+    vectors: "Vectors"
+
+
+@dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """What an adapter of a vector store is made from: bytes searched exactly, and bytes kept in memory in all."""
+    """What an adapter of a vector store is made from.
+
+    Bytes searched exactly, and bytes kept in memory in all; the address of the server that keeps them.
+    """
 
     exact_bytes: int = 500 << 20
     most_bytes: int = 1 << 30
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,120 +1,167 @@
-"""Search by vectors: the copies that this process has; each follows its collection's changes in the tables.
+"""Search by vectors: the copies that a store has of them; each follows its collection's changes in the tables.
 
-What is read comes in small batches, so that others run in between; what is computed leaves the hub.
+What is read comes in small batches, so that others run in between; what is computed leaves the hub, and a store that
+all processes share is asked over its socket.
 """
 
 import threading
 import time
-from array import array
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterator, Sequence
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from ..models import Chunk, ChunkVector
+from ..rag.errors import StoreForgot
 from ..rag.offload import apart, give_back
 from ..rag.ports import VectorStore
-from ..rag.types import Hit
+from ..rag.types import Hit, Stored
 from .feed import FRESH, Searched, changed
+from .positions import Hold, Positions, Reached
 from .transactions import read
 
 if TYPE_CHECKING:
-    from ..rag.types import Ids, Vectors
+    from ..rag.types import Vectors
 
 ROWS = 500  # vectors in one reading: 2 ms
 MANY = 10_000  # chunks whose loading leaves memory behind
+PATIENCE = 0.5  # seconds in which the process that follows may catch up
+LOOK_EVERY = 0.05
+STILL_FRESH = FRESH / 24  # seconds after which it is said again that a copy is the newest
+BETWEEN_CLEANINGS = 600.0  # seconds, of a store that all share
 
 Row = tuple[int, UUID, bytes]
-
-
-@dataclass(slots=True)
-class _Followed:
-    """How far a collection was followed, in which space, when, and the chunks of each document."""
-
-    space: str
-    change: int
-    at: float
-    chunks: dict[UUID, "array[int]"]
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class DenseSearch:
     """A vector store and how far it has followed the tables."""
 
-    def __init__(self, store: VectorStore) -> None:
-        self._store = store
-        self._followed: dict[UUID, _Followed] = {}
+    def __init__(self, store: VectorStore, positions: Positions) -> None:
+        self._store, self._positions = store, positions
         self._used: Counter[str] = Counter()
         self._locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
+        self._cleaned_at = time.monotonic()
 
     def search(
         self, searched: Searched, space: str, vector: "Vectors", k: int, documents: Sequence[UUID] | None
     ) -> list[Hit]:
-        """Return the nearest chunks of a collection as it was at least after its last change."""
-        collection = searched.id
-        name = str(collection)
-        with self._locks[collection]:
+        """Return the nearest chunks of a collection as it was at least after its last change.
+
+        Where another process follows for all and is slow, they may be as they were a moment before, or none. Raises
+        `rag.errors.StoreFailed`.
+        """
+        name = str(searched.id)
+        among = None if documents is None else [str(one) for one in documents]
+        if self._store.durable:
+            return self._search_shared(searched, space, vector, k, among)
+        with self._locks[searched.id]:
             self._used[name] += 1  # nobody lets it go to make room while it is loaded and searched
             try:
                 self._follow(searched, space, vector.shape[-1])
-                followed = self._followed[collection]
-                among = None if documents is None else _ids(_chunks_of(followed, documents))
                 return apart(self._store.search, name, vector, k, among)
             except BaseException:
                 # Half of a collection must not pass for the whole of it.
-                self._followed.pop(collection, None)
+                self._positions.drop(searched.id)
                 apart(self._store.forget, name)
                 raise
             finally:
                 self._used[name] -= 1
 
+    def _search_shared(
+        self, searched: Searched, space: str, vector: "Vectors", k: int, among: list[str] | None
+    ) -> list[Hit]:
+        self._follow(searched, space, vector.shape[-1])
+        try:
+            return self._store.search(str(searched.id), vector, k, among)
+        except StoreForgot:  # somebody emptied it, or another process follows for the first time
+            if self._reached(searched.id, space) is not None:
+                self._positions.drop(searched.id)
+            self._follow(searched, space, vector.shape[-1])
+            return self._store.search(str(searched.id), vector, k, among)
+
     def forget_others(self, known: Container[UUID]) -> None:
         """Let the collections go that are no longer there."""
-        for gone in [one for one in self._followed if one not in known]:
+        if self._store.durable:
+            if time.monotonic() - self._cleaned_at < BETWEEN_CLEANINGS:
+                return
+            self._cleaned_at = time.monotonic()
+        for gone in [one for name in self._store.collections() if (one := UUID(name)) not in known]:
             with self._locks[gone]:
-                self._followed.pop(gone, None)
-                apart(self._store.forget, str(gone))
+                self._positions.drop(gone)
+                self._do(self._store.forget, str(gone))
             self._locks.pop(gone, None)
 
     def _follow(self, searched: Searched, space: str, dimension: int) -> None:
-        followed, held = self._followed.get(searched.id), self._store.count(str(searched.id)) is not None
-        now = time.monotonic()
-        if followed is None or not held or followed.space != space or now - followed.at > FRESH:
-            self._load(searched, space, dimension)
-        elif followed.change < searched.last_change:
-            self._catch_up(searched, followed, dimension)
-        else:
-            followed.at = now
+        deadline = time.monotonic() + PATIENCE
+        while not self._is_current(searched, space):
+            with self._positions.hold(searched.id) as held:
+                if held is not None:
+                    self._bring_up(held, searched, space, dimension)
+                    return
+            if time.monotonic() > deadline:
+                return
+            time.sleep(LOOK_EVERY)
 
-    def _load(self, searched: Searched, space: str, dimension: int) -> None:
+    def _is_current(self, searched: Searched, space: str) -> bool:
+        reached = self._reached(searched.id, space)
+        return reached is not None and reached.change >= searched.last_change and _age(reached) < STILL_FRESH
+
+    def _reached(self, collection: UUID, space: str) -> Reached | None:
+        """Return how far the copy in a space is, None when it is to be made (anew)."""
+        reached = self._positions.get(collection)
+        if reached is None or reached.space != space or not 0 <= _age(reached) < FRESH:
+            return None
+        forgotten = not self._store.durable and self._store.count(str(collection)) is None
+        return None if forgotten else reached
+
+    def _bring_up(self, held: Hold, searched: Searched, space: str, dimension: int) -> None:
+        reached = self._reached(searched.id, space)
+        if reached is None:
+            self._load(held, searched, space, dimension)
+            return
+        change = max(reached.change, searched.last_change)
+        if reached.change < searched.last_change:
+            change = self._catch_up(held, searched, reached)
+        if not self._store.durable and self._store.count(str(searched.id)) is None:
+            self._load(held, searched, space, dimension)  # it outgrew the way in which it was held
+        else:
+            held.reach(Reached(space, change, time.time()))
+
+    def _load(self, held: Hold, searched: Searched, space: str, dimension: int) -> None:
         name = str(searched.id)
-        apart(self._store.open, name, searched.chunks, dimension, {one for one, count in self._used.items() if count})
-        followed = _Followed(space, searched.last_change, time.monotonic(), {})
+        used = {one for one, count in self._used.items() if count}
+        self._do(self._store.open, name, space, searched.chunks, dimension, used)
         for rows in _rows(space, Chunk.collection_id == searched.id):
-            self._change(name, followed, [], rows)
+            self._change(held, name, [], rows)
         if searched.chunks > MANY:
             apart(give_back)
-        self._followed[searched.id] = followed
+        held.reach(Reached(space, searched.last_change, time.time()))
 
-    def _catch_up(self, searched: Searched, followed: _Followed, dimension: int) -> None:
-        touched, change = changed(searched, followed.change)
-        gone = [one for document in touched for one in followed.chunks.pop(document, [])]
-        self._change(str(searched.id), followed, gone, [])
+    def _catch_up(self, held: Hold, searched: Searched, reached: Reached) -> int:
+        touched, change = changed(searched, reached.change)
+        name = str(searched.id)
+        self._change(held, name, [str(one) for one in touched], [])
         for start in range(0, len(touched), ROWS):
-            for rows in _rows(followed.space, Chunk.document_id.in_(touched[start : start + ROWS])):
-                self._change(str(searched.id), followed, [], rows)
-        followed.change = change
-        followed.at = time.monotonic()
-        if self._store.count(str(searched.id)) is None:  # it outgrew the way in which it was held
-            self._load(searched, followed.space, dimension)
+            for rows in _rows(reached.space, Chunk.document_id.in_(touched[start : start + ROWS])):
+                self._change(held, name, [], rows)
+        return change
 
-    def _change(self, name: str, followed: _Followed, gone: list[int], rows: Sequence[Row]) -> None:
-        if (gone or rows) and self._store.count(name) is not None:
-            apart(self._store.change, name, _ids(gone), *_arrays(rows))
-        for row in rows:
-            followed.chunks.setdefault(row[1], array("q")).append(row[0])
+    def _change(self, held: Hold, name: str, gone: list[str], rows: Sequence[Row]) -> None:
+        if self._store.durable:
+            held.keep()
+        if (gone or rows) and (self._store.durable or self._store.count(name) is not None):
+            self._do(self._store.change, name, gone, _stored(rows))
+
+    def _do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        return function(*args, **kwargs) if self._store.durable else apart(function, *args, **kwargs)
+
+
+def _age(reached: Reached) -> float:
+    return time.time() - reached.at
 
 
 def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Row]]:
@@ -135,19 +182,10 @@ def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Ro
         time.sleep(0)
 
 
-def _arrays(rows: Sequence[Row]) -> "tuple[Ids, Vectors]":
+def _stored(rows: Sequence[Row]) -> Stored:
     import numpy as np
 
     vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4")
     shape = (len(rows), -1) if rows else (0, 1)
-    return _ids([row[0] for row in rows]), vectors.reshape(shape)
-
-
-def _ids(ids: Sequence[int]) -> "Ids":
-    import numpy as np
-
-    return np.array(ids, dtype=np.int64)
-
-
-def _chunks_of(followed: _Followed, documents: Sequence[UUID]) -> list[int]:
-    return [one for document in documents for one in followed.chunks.get(document, ())]
+    ids = np.array([row[0] for row in rows], dtype=np.int64)
+    return Stored(ids, [str(row[1]) for row in rows], vectors.reshape(shape))

@@ -12,7 +12,7 @@ import structlog
 from ..errors import NotFound
 from ..models import Chunk, Collection, Document
 from ..rag import fusion
-from ..rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError
+from ..rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError, StoreFailed
 from ..rag.types import Hit, Passage
 from . import embedding, metadata, wiring
 from .feed import Searched
@@ -140,7 +140,8 @@ def _both_sides(
         sides.dense, sides.weight = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES], embedder.weight
     except (EmbedderError, LLMError) as error:
         log.warning("searched by words alone", error=type(error).__name__, detail=error.detail)
-        retrieved.notes.append("The embedder failed: searched by words alone.")
+        failed = "vector store" if isinstance(error, StoreFailed) else "embedder"
+        retrieved.notes.append(f"The {failed} failed: searched by words alone.")
     return sides
 
 

@@ -13,11 +13,12 @@ from flask import current_app
 from ..rag import registry, tokens
 from ..rag.errors import ModelUnavailable
 from ..rag.llms.fallback import FallbackLLM
-from ..rag.ports import Embedder, Loader, Reranker
+from ..rag.ports import Embedder, Loader, Reranker, VectorStore
 from ..rag.tokens import Counter
 from ..rag.types import Deadlines, EmbedderOptions, LLMOptions, StoreOptions
 from .dense import DenseSearch
 from .lexical import LexicalSearch
+from .positions import MemoryPositions, TablePositions
 from .slots import Slots
 from .turn_log.memory import MemoryTurnLog
 from .turn_log.port import TurnLog
@@ -120,8 +121,9 @@ def dense() -> DenseSearch:
     config = current_app.config
 
     def make() -> DenseSearch:
-        store = registry.load("stores", config["VECTOR_STORE"])
-        return DenseSearch(store(StoreOptions(most_bytes=config["VECTOR_BYTES"])))
+        options = StoreOptions(most_bytes=config["VECTOR_BYTES"], url=config["DATABASE_URL"])
+        store: VectorStore = registry.load("stores", config["VECTOR_STORE"])(options)
+        return DenseSearch(store, TablePositions(config["VECTOR_STORE"]) if store.durable else MemoryPositions())
 
     return _kept("dense", make)
 

@@ -1,19 +1,23 @@
 """What every vector store must do; the adapters come from the registry."""
 
 import threading
+import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.rag import registry
+from chatbot.rag.errors import StoreFailed, StoreForgot
 from chatbot.rag.ports import VectorStore
+from chatbot.rag.stores import pgvector
 from chatbot.rag.stores.faiss import FaissStore
-from chatbot.rag.types import StoreOptions
+from chatbot.rag.types import Stored, StoreOptions
 
 DIMENSION = 8
-NONE = np.array([], dtype=np.int64), np.empty((0, DIMENSION), dtype=np.float32)
 
 
 def vectors(count: int, seed: int = 0) -> np.ndarray:
@@ -21,65 +25,93 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
     return made / np.linalg.norm(made, axis=1, keepdims=True)
 
 
-def ids(*numbers: int) -> np.ndarray:
-    return np.array(numbers, dtype=np.int64)
+def rows(numbers: Iterable[int], made: np.ndarray, documents: Iterable[str] | None = None) -> Stored:
+    """Chunks by their numbers, each in a document of its own unless others are named."""
+    ids = np.array(list(numbers), dtype=np.int64)
+    return Stored(ids, list(documents or (f"d{number}" for number in ids)), made)
+
+
+NONE = rows([], np.empty((0, DIMENSION), dtype=np.float32))
 
 
 def filled(store: VectorStore, count: int, name: str = "c", seed: int = 0) -> np.ndarray:
     made = vectors(count, seed)
-    store.open(name, count, DIMENSION)
-    store.change(name, NONE[0], np.arange(1, count + 1), made)
+    store.open(name, "s", count, DIMENSION)
+    store.change(name, [], rows(range(1, count + 1), made))
     return made
 
 
 @pytest.fixture(params=registry.names("stores"))
-def store(request: pytest.FixtureRequest) -> VectorStore:
-    made: VectorStore = registry.load("stores", request.param)(StoreOptions())
-    return made
+def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    options = StoreOptions()
+    if request.param == "pgvector":
+        options = StoreOptions(url=request.getfixturevalue("postgres_url"))
+    made: VectorStore = registry.load("stores", request.param)(options)
+    yield made
+    if request.param == "pgvector":
+        made.close()  # type: ignore[attr-defined]  # its database is dropped
+
+
+def found(store: VectorStore, vector: np.ndarray, k: int, documents: list[str] | None = None) -> list[int]:
+    return [one for one, _ in store.search("c", vector, k, documents)]
 
 
 def test_nearest_come_first_with_their_cosine(store: VectorStore) -> None:
     made = filled(store, 50)
-    found = store.search("c", made[7], 5)
-    assert found[0] == (8, pytest.approx(1.0, abs=1e-5))
+    hits = store.search("c", made[7], 5)
+    assert hits[0] == (8, pytest.approx(1.0, abs=1e-5))
     exact = np.sort(made @ made[7])[::-1][:5]
-    assert [score for _, score in found] == pytest.approx(list(exact), abs=1e-5)
+    assert [score for _, score in hits] == pytest.approx(list(exact), abs=1e-5)
 
 
-def test_only_among_the_given_ones(store: VectorStore) -> None:
+def test_only_of_the_given_documents(store: VectorStore) -> None:
     made = filled(store, 50)
-    assert [one for one, _ in store.search("c", made[7], 5, ids(3, 4))] == sorted(
-        (3, 4), key=lambda one: -float(made[one - 1] @ made[7])
-    )
-    assert store.search("c", made[7], 5, ids()) == []
+    assert found(store, made[7], 5, ["d3", "d4"]) == sorted((3, 4), key=lambda one: -float(made[one - 1] @ made[7]))
+    assert found(store, made[7], 5, ["never", "d8"]) == [8]
+    assert found(store, made[7], 5, []) == []
 
 
 def test_what_went_is_not_found_and_what_came_is(store: VectorStore) -> None:
     made, more = filled(store, 20), vectors(2, seed=1)
-    store.change("c", ids(8, 9), ids(100, 101), more)
+    store.change("c", ["d8", "d9", "never"], rows([100, 101], more, ["d8", "d8"]))
     assert store.count("c") == 20
-    assert 8 not in {one for one, _ in store.search("c", made[7], 20)}
-    assert store.search("c", more[1], 1)[0][0] == 101
+    assert 8 not in found(store, made[7], 20)
+    assert found(store, more[1], 1) == [101]
+    assert set(found(store, more[1], 5, ["d8"])) == {100, 101}
+    store.change("c", ["d8"], NONE)
+    assert store.count("c") == 18
+
+
+def test_what_is_changed_twice_is_as_once(store: VectorStore) -> None:
+    made = filled(store, 20)
+    for _ in range(2):
+        store.change("c", ["d3"], rows([3, 33], made[:2], ["d3", "d3"]))
+    assert store.count("c") == 21
+    assert sorted(found(store, made[0], 50)) == [*range(1, 21), 33]
 
 
 def test_collections_do_not_know_one_another(store: VectorStore) -> None:
     filled(store, 5)
     other = filled(store, 3, "d", seed=2)
     assert {one for one, _ in store.search("d", other[0], 50)} == {1, 2, 3}
+    assert sorted(store.collections()) == ["c", "d"]
+    store.change("d", ["d1"], NONE)
+    assert (store.count("c"), store.count("d")) == (5, 2)
     store.forget("c")
-    assert (store.count("c"), store.count("d")) == (None, 3)
+    assert (store.count("c"), store.count("d")) == (None, 2)
     assert store.count("never") is None
+    assert store.collections() == ["d"]
 
 
 def test_empty_collection_finds_nothing(store: VectorStore) -> None:
-    store.open("c", 0, DIMENSION)
-    assert store.search("c", vectors(1)[0], 5) == []
+    store.open("c", "s", 0, DIMENSION)
+    assert (store.count("c"), found(store, vectors(1)[0], 5)) == (0, [])
 
 
 def test_opened_again_it_holds_nothing(store: VectorStore) -> None:
     made = filled(store, 5)
-    store.open("c", 5, DIMENSION)
-    assert (store.count("c"), store.search("c", made[0], 5)) == (0, [])
+    store.open("c", "s", 5, DIMENSION)
+    assert (store.count("c"), found(store, made[0], 5)) == (0, [])
 
 
 @settings(deadline=None, max_examples=30)
@@ -88,15 +120,15 @@ def test_any_changes_leave_what_a_plain_search_finds(changes: list[tuple[bool, i
     stores = [registry.load("stores", name)(StoreOptions()) for name in ("faiss", "memory")]
     made, alive = vectors(30), set()
     for one in stores:
-        one.open("c", 10, DIMENSION)
-    for comes, number in changes:
-        gone, came = (ids(), ids(number)) if comes and number not in alive else (ids(number), ids())
-        alive = alive | {number} if len(came) else alive - {number}
+        one.open("c", "s", 10, DIMENSION)
+    for wanted, number in changes:
+        comes = wanted and number not in alive
+        alive = alive | {number} if comes else alive - {number}
         for one in stores:
-            one.change("c", gone, came, made[came - 1])
-    found = [[(one, round(score, 4)) for one, score in each.search("c", made[0], 30)] for each in stores]
-    assert sorted(found[0]) == sorted(found[1])
-    assert {one for one, _ in found[0]} == alive
+            one.change("c", [] if comes else [f"d{number}"], rows([number], made[[number - 1]]) if comes else NONE)
+    hits = [[(one, round(score, 4)) for one, score in each.search("c", made[0], 30)] for each in stores]
+    assert sorted(hits[0]) == sorted(hits[1])
+    assert {one for one, _ in hits[0]} == alive
 
 
 @pytest.mark.parametrize(("exact", "way"), [(1 << 20, "exact"), (6_000, "half"), (1_000, "graph")])
@@ -104,17 +136,17 @@ def test_faiss_changes_its_way_with_the_size(exact: int, way: str) -> None:
     store = FaissStore(StoreOptions(exact_bytes=exact))
     made = filled(store, 400)
     assert store._held["c"].way == way
-    hits = [store.search("c", made[n], 1)[0][0] for n in range(400)]
+    hits = [found(store, made[n], 1)[0] for n in range(400)]
     assert sum(hit == n + 1 for n, hit in enumerate(hits)) >= 396
-    store.change("c", ids(8), *NONE)
-    assert 8 not in {one for one, _ in store.search("c", made[7], 50)}
-    assert [one for one, _ in store.search("c", made[7], 3, ids(5, 8))] == [5]
+    store.change("c", ["d8"], NONE)
+    assert 8 not in found(store, made[7], 50)
+    assert found(store, made[7], 3, ["d5", "d8"]) == [5]
 
 
 def test_faiss_asks_to_be_opened_again_when_it_outgrew_its_way() -> None:
     store = FaissStore(StoreOptions(exact_bytes=1_000))
-    store.open("c", 10, DIMENSION)
-    store.change("c", NONE[0], np.arange(400), vectors(400))
+    store.open("c", "s", 10, DIMENSION)
+    store.change("c", [], rows(range(400), vectors(400)))
     assert store.count("c") is None
 
 
@@ -142,3 +174,61 @@ def test_faiss_takes_one_core_in_whatever_thread_it_searches() -> None:
     thread.start()
     thread.join()
     assert seen == [1]
+
+
+def test_pgvector_searches_large_collections_in_a_graph(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pgvector, "EXACT", 1_000)
+    store = pgvector.PgvectorStore(StoreOptions(url=postgres_url))
+    made = filled(store, 5_000)
+    filled(store, 20, "small", seed=3)
+    exact = [found(store, made[n], 10) for n in range(0, 5_000, 100)]  # until the graph is there, all are compared
+    deadline = time.monotonic() + 30
+    while not store._has_graph("s", DIMENSION):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    near = [found(store, made[n], 10) for n in range(0, 5_000, 100)]
+    shared = sum(len(set(one) & set(other)) for one, other in zip(exact, near, strict=True))
+    assert shared >= 0.98 * 10 * len(exact)
+    assert len(found(store, made[0], 300)) == 300
+    with psycopg.connect(postgres_url) as connection:
+        uses = connection.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [
+            pgvector._graph_name("s")
+        ])  # fmt: skip
+        assert uses.fetchone() is not None
+    assert found(store, made[7], 3, ["d8"]) == [8]
+    assert {one for one, _ in store.search("small", made[0], 50)} == set(range(1, 21))
+    store.close()
+
+
+@pytest.mark.parametrize("dimension", [2_100, 4_100])
+def test_pgvector_takes_vectors_of_many_dimensions(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, dimension: int
+) -> None:
+    monkeypatch.setattr(pgvector, "EXACT", 5)
+    store = pgvector.PgvectorStore(StoreOptions(url=postgres_url))
+    made = np.random.default_rng(0).normal(size=(30, dimension)).astype(np.float32)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    store.open("c", "wide", 30, dimension)
+    store.change("c", [], rows(range(1, 31), made))
+    assert found(store, made[4], 1) == [5]
+    deadline = time.monotonic() + 10
+    while dimension < 4_000 and not store._has_graph("wide", dimension):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert found(store, made[4], 1) == [5]
+    store.close()
+
+
+def test_pgvector_that_cannot_be_reached_says_so() -> None:
+    store = pgvector.PgvectorStore(StoreOptions(url="postgresql+psycopg://nobody@127.0.0.1:9/none"))
+    with pytest.raises(StoreFailed, match="pgvector: "):
+        store.search("c", vectors(1)[0], 5)
+
+
+@pytest.mark.parametrize("name", ["pgvector"])
+def test_durable_stores_say_when_they_do_not_know_a_collection(name: str, postgres_url: str) -> None:
+    store = registry.load("stores", name)(StoreOptions(url=postgres_url))
+    for do in (lambda: store.search("c", vectors(1)[0], 5), lambda: store.change("c", [], NONE)):
+        with pytest.raises(StoreForgot):
+            do()
+    store.close()

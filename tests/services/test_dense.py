@@ -3,17 +3,26 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import numpy as np
+import psycopg
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.errors import DatabaseBusy
+from chatbot.errors import DatabaseBusy, LeaseLost
 from chatbot.jobs import knowledge as job
+from chatbot.models import Collection, VectorCopy
+from chatbot.models.columns import now, uuid7
+from chatbot.rag.errors import StoreFailed
 from chatbot.services import dense, loops, retrieval, wiring
 from chatbot.services.identity import Caller
+from chatbot.services.positions import Reached, TablePositions
+from chatbot.services.transactions import read, write
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -28,15 +37,17 @@ def dense_hits(who: Person, **said: Any) -> int:
     return sum(one["dense_rank"] is not None for one in find(who, "library", limit=100, per_document=100, **said))
 
 
-def test_load_that_breaks_off_is_begun_again(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_that_breaks_off_is_begun_again(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(VECTOR_STORE="faiss")
+    ada = join(app.test_client(), "ada")
     for number in range(12):
         send(ada, f"{number}", f"{HOURS} {number}")
     work(app)
     assert dense_hits(ada) == 12
     with app.app_context():
         held = wiring.dense()
-    for collection in list(held._followed):
-        held._store.forget(str(collection))  # as another collection does that needs the room
+    for collection in held._store.collections():
+        held._store.forget(collection)  # as another collection does that needs the room
     monkeypatch.setattr(dense, "ROWS", 5)
     real, calls = dense.read, []
 
@@ -73,7 +84,8 @@ def test_collections_that_make_room_for_each_other_are_all_searched(make_app: Ma
         assert set(pool.map(search, range(60))) == {4}
 
 
-def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person) -> None:
+def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "BETWEEN_CLEANINGS", 0.0)
     for number in range(5):
         home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
         send(ada, f"{number}", HOURS, collection_id=home)
@@ -83,7 +95,7 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person) -> Non
     loops.run(app, job.follow)
     with app.app_context():
         held = wiring.dense()
-    assert (len(held._followed), len(held._locks)) == (0, 0)
+    assert (held._store.collections(), len(held._locks)) == ([], 0)
 
 
 def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +111,102 @@ def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkey
         monkeypatch.setattr(wiring.dense(), "search", lambda *_: everything)
     assert {one["document_id"] for one in find(ada, "library", collection_ids=[home])} == {here}
     assert {one["document_id"] for one in find(ada, "library", filter={"year": 2026})} == {here}
+
+
+@pytest.fixture
+def two(make_app: MakeApp, tmp_path: Path) -> list[Flask]:
+    """Two processes, as far as they can be had in one, on one database and one store."""
+    return [make_app(INSTANCE_PATH=str(tmp_path / name)) for name in ("one", "other")]
+
+
+on_pgvector = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+def as_seen_by(app: Flask, who: Person) -> Person:
+    return Person(app.test_client(), who.name, who.id, who.access_token, "")
+
+
+@on_pgvector
+def test_shared_copy_is_followed_by_whoever_searches_first(two: list[Flask]) -> None:
+    ada = join(two[0].test_client(), "ada")
+    other = as_seen_by(two[1], ada)
+    for number in range(6):
+        send(ada, f"{number}", f"{HOURS} {number}")
+    work(two[0])
+    assert (dense_hits(other), dense_hits(ada)) == (6, 6)
+    document = send(ada, "more", f"{HOURS} more")["id"]
+    work(two[1])
+    assert (dense_hits(ada), dense_hits(other)) == (7, 7)
+    ada.call("DELETE", f"/api/documents/{document}/")
+    assert (dense_hits(other), dense_hits(ada)) == (6, 6)
+    with two[0].app_context(), read() as connection:
+        store = wiring.dense()._store
+        assert [store.count(name) for name in store.collections()] == [6]
+        assert connection.scalar(sa.select(VectorCopy.expires_at)) is None
+
+
+@on_pgvector
+def test_searches_at_once_make_one_copy(two: list[Flask]) -> None:
+    ada = join(two[0].test_client(), "ada")
+    for number in range(20):
+        send(ada, f"{number}", f"{HOURS} {number}")
+    work(two[0])
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda number: dense_hits(as_seen_by(two[number % 2], ada)), range(24)))
+    assert found[-1] == 20
+    with two[0].app_context():
+        store = wiring.dense()._store
+        assert [store.count(name) for name in store.collections()] == [20]
+
+
+@on_pgvector
+def test_store_that_lost_all_is_filled_again(two: list[Flask], database_url: str) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    with psycopg.connect(database_url) as connection:
+        connection.execute("TRUNCATE pgvector_items, pgvector_collections")
+    assert dense_hits(as_seen_by(two[1], ada)) == 1
+
+
+@on_pgvector
+def test_store_that_fails_leaves_the_words(two: list[Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    with two[0].app_context():
+        store = wiring.dense()._store
+
+    def fails(*_: Any) -> Any:
+        raise StoreFailed("pgvector: gone")
+
+    monkeypatch.setattr(store, "search", fails)
+    response = ada.call("POST", "/api/search/", {"query": "library"})
+    assert response.status_code == 200
+    assert [item["dense_rank"] for item in response.get_json()["items"]] == [None]
+
+
+@on_pgvector
+def test_process_that_slept_changes_no_copy_of_another(context: Flask) -> None:
+    with write("make") as connection:
+        home = uuid7()
+        values = {"id": home, "name": "c", "description": "", "visibility": "private"}
+        connection.execute(sa.insert(Collection).values(values))
+    sleeper, other = TablePositions("pgvector"), TablePositions("pgvector")
+    with sleeper.hold(home) as slept:
+        assert slept is not None
+        with other.hold(home) as second:
+            assert second is None
+        with write("run_out") as connection:
+            connection.execute(sa.update(VectorCopy).values(expires_at=now() - timedelta(seconds=1)))
+        with other.hold(home) as second:
+            assert second is not None
+            second.reach(Reached("s", 7, 1.0))
+            for late in (slept.keep, lambda: slept.reach(Reached("s", 3, 1.0))):
+                with pytest.raises(LeaseLost):
+                    late()
+    assert other.get(home) == Reached("s", 7, 1.0)
+    assert other.get(uuid7()) is None
+    with other.hold(uuid7()) as nothing:  # a collection that is gone by now
+        assert nothing is None

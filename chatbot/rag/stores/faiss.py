@@ -1,11 +1,12 @@
 """FAISS: one index in memory for each collection, exact while that is small enough."""
 
+from array import array
 from collections import OrderedDict
-from collections.abc import Container
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..types import Hit, StoreOptions
+from ..types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
     from ..types import Ids, Vectors
@@ -24,6 +25,13 @@ class _Held:
     way: Way
     expected: int  # vectors that it was made for
     dead: set[int]  # what a graph cannot let go
+    chunks: dict[str, "array[int]"] = field(default_factory=dict)  # of each document
+
+    def of(self, documents: Iterable[str]) -> "Ids":
+        """Return the chunks of some documents."""
+        import numpy as np
+
+        return np.array([one for document in documents for one in self.chunks.get(document, ())], dtype=np.int64)
 
 
 class FaissStore:
@@ -32,6 +40,8 @@ class FaissStore:
     Up to `exact_bytes` of 32-bit floats a collection is searched exactly, up to four times that exactly in 16-bit
     floats, and beyond in a graph (HNSW). The collections that were searched last are kept, up to `most_bytes`.
     """
+
+    durable = False
 
     def __init__(self, options: StoreOptions) -> None:
         import faiss
@@ -44,7 +54,11 @@ class FaissStore:
         held = self._held.get(collection)
         return None if held is None else _alive(held)
 
-    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+    def collections(self) -> list[str]:
+        """Return the collections that are held."""
+        return list(self._held)
+
+    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
         """Hold nothing of a collection (any more), and be ready for so many vectors; lets others go to make room.
 
         Those that are in use stay, even where there is no room for them.
@@ -56,29 +70,26 @@ class FaissStore:
         while sum(map(_size, self._held.values())) > self._options.most_bytes and (one := next(free, None)):
             del self._held[one]
 
-    def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
-        """Let some vectors of a collection go, and hold others besides.
+    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+        """Let all vectors of some documents go, and hold others besides.
 
         A collection that outgrows its way is forgotten, and so is a graph of which too much is dead.
         """
         held = self._held[collection]
-        if len(gone) and held.way == "graph":
-            held.dead.update(int(one) for one in gone)
-        elif len(gone):
-            held.index.remove_ids(self._faiss.IDSelectorBatch(gone))
-        if len(ids):
-            if not held.index.is_trained:
-                held.index.train(vectors)
-            held.index.add_with_ids(vectors, ids)
+        if gone:
+            self._remove(held, gone)
+        if len(stored.ids):
+            _add(held, stored)
         total = held.index.ntotal
         outgrown = total > held.expected and self._way(total, held.index.d) != held.way
         if outgrown or len(held.dead) > MOST_DEAD * total:
             self.forget(collection)
 
-    def search(self, collection: str, vector: "Vectors", k: int, among: "Ids | None" = None) -> list[Hit]:
-        """Return the up to k nearest chunks by cosine, the nearest first; only of `among` where that is given."""
+    def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
+        """Return the up to k nearest chunks by cosine, the nearest first; only of `documents` where those are given."""
         held = self._held[collection]
         self._held.move_to_end(collection)
+        among = None if documents is None else held.of(documents)
         k = min(k, _alive(held) if among is None else len(among))
         if k <= 0:
             return []
@@ -89,6 +100,15 @@ class FaissStore:
     def forget(self, collection: str) -> None:
         """Let a collection go."""
         self._held.pop(collection, None)
+
+    def _remove(self, held: _Held, documents: Sequence[str]) -> None:
+        left = held.of(documents)
+        for document in documents:
+            held.chunks.pop(document, None)
+        if len(left) and held.way == "graph":
+            held.dead.update(int(one) for one in left)
+        elif len(left):
+            held.index.remove_ids(self._faiss.IDSelectorBatch(left))
 
     def _way(self, count: int, dimension: int) -> Way:
         size = count * dimension * 4
@@ -117,6 +137,14 @@ class FaissStore:
         if held.way == "graph":
             return faiss.SearchParametersHNSW(sel=selector, efSearch=BREADTH)
         return faiss.SearchParameters(sel=selector) if selector is not None else None
+
+
+def _add(held: _Held, stored: Stored) -> None:
+    if not held.index.is_trained:
+        held.index.train(stored.vectors)
+    held.index.add_with_ids(stored.vectors, stored.ids)
+    for one, document in zip(stored.ids, stored.documents, strict=True):
+        held.chunks.setdefault(document, array("q")).append(int(one))
 
 
 def _alive(held: _Held) -> int:

@@ -1,51 +1,64 @@
 """Vectors in plain arrays: the quiet twin of the real stores, for tests and small collections."""
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
-from ..types import Hit, StoreOptions
+from ..types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
-    from ..types import Ids, Vectors
+    from ..types import Vectors
 
 
 class MemoryStore:
     """Exact cosine over all vectors of a collection."""
 
+    durable = False
+
     def __init__(self, _: StoreOptions | None = None) -> None:
-        self._held: dict[str, tuple[Ids, Vectors]] = {}
+        self._held: dict[str, Stored] = {}
 
     def count(self, collection: str) -> int | None:
         """Return how many vectors of a collection are held, or None when it is not known."""
         held = self._held.get(collection)
-        return None if held is None else len(held[0])
+        return None if held is None else len(held.ids)
 
-    def open(self, collection: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+    def collections(self) -> list[str]:
+        """Return the collections that are held."""
+        return list(self._held)
+
+    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
         """Hold nothing of a collection (any more)."""
         import numpy as np
 
-        self._held[collection] = np.empty(0, dtype=np.int64), np.empty((0, dimension), dtype=np.float32)
+        none = np.empty(0, dtype=np.int64)
+        self._held[collection] = Stored(none, [], np.empty((0, dimension), dtype=np.float32))
 
-    def change(self, collection: str, gone: "Ids", ids: "Ids", vectors: "Vectors") -> None:
-        """Let some vectors of a collection go, and hold others besides."""
+    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+        """Let all vectors of some documents go, and hold others besides."""
         import numpy as np
 
-        old, held = self._held[collection]
-        kept = ~np.isin(old, gone)
-        self._held[collection] = np.concatenate([old[kept], ids]), np.concatenate([held[kept], vectors])
+        old, left, came = self._held[collection], set(gone), set(map(int, stored.ids))
+        kept = [
+            row for row, document in enumerate(old.documents) if document not in left and int(old.ids[row]) not in came
+        ]
+        documents = [*(old.documents[row] for row in kept), *stored.documents]
+        ids = np.concatenate([old.ids[kept], stored.ids])
+        vectors = np.concatenate([old.vectors[kept], stored.vectors.reshape(len(stored.ids), old.vectors.shape[1])])
+        self._held[collection] = Stored(ids, documents, vectors)
 
-    def search(self, collection: str, vector: "Vectors", k: int, among: "Ids | None" = None) -> list[Hit]:
-        """Return the up to k nearest chunks by cosine, the nearest first; only of `among` where that is given."""
+    def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
+        """Return the up to k nearest chunks by cosine, the nearest first; only of `documents` where those are given."""
         import numpy as np
 
-        ids, vectors = self._held[collection]
-        if not len(ids):
+        held = self._held[collection]
+        if not len(held.ids):
             return []
-        scores = vectors @ vector.reshape(-1)
-        if among is not None:
-            scores = np.where(np.isin(ids, among), scores, -np.inf)
+        scores = held.vectors @ vector.reshape(-1)
+        if documents is not None:
+            among = set(documents)
+            scores = np.where([one in among for one in held.documents], scores, -np.inf)
         best = [row for row in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[row])]
-        return [(int(ids[row]), float(scores[row])) for row in best]
+        return [(int(held.ids[row]), float(scores[row])) for row in best]
 
     def forget(self, collection: str) -> None:
         """Let a collection go."""
