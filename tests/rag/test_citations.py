@@ -1,6 +1,6 @@
 """What an answer is found to rest on."""
 
-from time import perf_counter
+from time import thread_time
 
 import numpy as np
 import pytest
@@ -163,9 +163,9 @@ def test_ten_sentences_against_eight_passages_take_little_time() -> None:
     answer = " ".join(lines[5:105:10])
 
     def cost() -> float:
-        began = perf_counter()
+        began = thread_time()
         cite(answer, passages)
-        return perf_counter() - began
+        return thread_time() - began
 
     assert min(cost() for _ in range(5)) < 0.05  # 6 to 10 ms on two cores that others use too
 

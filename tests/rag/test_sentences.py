@@ -1,6 +1,6 @@
 """Where sentences begin and end."""
 
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import given
@@ -48,8 +48,8 @@ def test_spans_are_in_order_and_leave_out_nothing_but_white_space(text: str) -> 
 def test_time_is_linear(piece: str) -> None:
     def cost(length: int) -> float:
         text = piece * (length // len(piece))
-        began = perf_counter()
+        began = thread_time()
         sentences(text)
-        return perf_counter() - began
+        return thread_time() - began
 
     assert min(cost(80_000) for _ in range(3)) < 0.02 + 10 * min(cost(20_000) for _ in range(3))

@@ -3,8 +3,9 @@
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import httpx2
 import pytest
@@ -14,6 +15,7 @@ from chatbot.rag.llms.transport import Pool
 from tests.processes import free_port
 
 TIMEOUT = {"timeout": {"connect": 1.0, "read": 0.5, "write": 1.0, "pool": 1.0}}
+PATIENT = {"timeout": {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}}  # for 64 threads on two cores
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwhole"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nchu\r\n3\r\nnks\r\n0\r\n\r\n"
 
@@ -59,8 +61,8 @@ def peer(*answers: bytes) -> Iterator[Peer]:
     listener.close()
 
 
-def ask(pool: Pool, url: str, read: bool = True) -> httpx2.Response:
-    response = pool.handle_request(httpx2.Request("POST", url, content=b"{}", extensions=TIMEOUT))
+def ask(pool: Pool, url: str, read: bool = True, extensions: Mapping[str, Any] = TIMEOUT) -> httpx2.Response:
+    response = pool.handle_request(httpx2.Request("POST", url, content=b"{}", extensions=dict(extensions)))
     if read:
         response.read()
     response.close()
@@ -122,7 +124,7 @@ def test_64_threads_get_each_their_own_answer(pool: Pool) -> None:
     found: list[bytes] = []
 
     def work() -> None:
-        found.extend(ask(pool, server.url).content for _ in range(5))
+        found.extend(ask(pool, server.url, extensions=PATIENT).content for _ in range(5))
 
     with peer(*answers) as server:
         threads = [threading.Thread(target=work) for _ in range(64)]
