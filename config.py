@@ -113,14 +113,13 @@ class Config(Schema):
     KNOWLEDGE_BYTES = _setting(fields.Integer, 1 << 30, "All documents of one user, in bytes", Range(1, 1 << 50))
     INGEST_HOSTS = _setting(fields.String, "", "Hosts to fetch documents from; none: any, in production none at all")
     TURN_SLOTS = _setting(fields.Integer, 2048, "Answers that one process works on at a time", Range(1, 100_000))
-    TURN_FLUSH_SECONDS = _setting(
-        fields.Float, 1.0, "How often running answers are saved; 0 is never, a crash loses the text", Range(0, 60)
-    )
+    TURN_FLUSH_SECONDS = _setting(fields.Float, 1.0, "How often running answers are saved; 0 is never", Range(0, 60))
     RETENTION_DAYS = _setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
     BCRYPT_ROUNDS = _setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
     LOG_LEVEL = _setting(
         fields.String, "info", "debug, info, warning or error", OneOf(["debug", "info", "warning", "error"])
     )
+    METRICS_TOKEN = _setting(fields.String, None, "Opens /metrics to others than this machine", PRINTABLE)
     CORS_ORIGINS = _setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
     RATELIMIT_ENABLED = _setting(fields.Boolean, True, "Off only for load tests")
     RATE_LOGIN_ACCOUNT = _setting(fields.String, "10 per minute; 60 per hour", "Logins on one account", RATE)

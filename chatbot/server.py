@@ -9,6 +9,7 @@ import logging.config
 import os
 import resource
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from config import listen_address, load  # noqa: E402 - found through the line a
 LOGS = HERE / "logs.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
+METRICS = "PROMETHEUS_MULTIPROC_DIR"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 
 ADAPTERS = {"LLM": "llms", "EMBEDDER": "embedders", "VECTOR_STORE": "stores"}
@@ -88,6 +90,7 @@ def on_starting(server: Any) -> None:
     global _model
     server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
     _allow_connections()
+    _make_room_for_metrics()
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
         return
     missing = _by_path(EMBEDDED).missing()
@@ -102,6 +105,12 @@ def on_starting(server: Any) -> None:
     # A session of its own: Ctrl-C reaches the arbiter alone, which closes the pipe when it is done.
     command = [sys.executable, "-P", str(EMBEDDED), "supervise", "--port", str(model_port), "--name", EMBEDDED_NAME]
     _model = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """Let the gauges of a worker go that is gone; what it counted stays."""
+    for path in Path(os.environ[METRICS]).glob(f"gauge_live*_{worker.pid}.db"):
+        path.unlink(missing_ok=True)
 
 
 def post_fork(server: Any, worker: Any) -> None:
@@ -133,12 +142,21 @@ def post_worker_init(worker: Any) -> None:
 
 def on_exit(server: Any) -> None:
     """Close the pipe, so that the model's supervisor ends, and wait for it."""
+    shutil.rmtree(os.environ.get(METRICS, ""), ignore_errors=True)
     if _model is not None and _model.stdin is not None:
         _model.stdin.close()
         try:
             _model.wait(10)
         except subprocess.TimeoutExpired:
             _model.kill()
+
+
+def _make_room_for_metrics() -> None:
+    """Give the workers an empty folder in which they count together (prometheus_client's multiprocess mode)."""
+    folder = Path(settings["INSTANCE_PATH"]) / f"metrics-{port}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ[METRICS] = str(folder)
 
 
 def _allow_connections() -> None:

@@ -136,6 +136,22 @@ def test_document_that_one_host_took_is_found_through_the_other(hosts: Fleet) ->
     assert quotes() == [set()] * 4
 
 
+def test_metrics_of_a_host_are_those_of_all_its_workers(hosts: Fleet) -> None:
+    token = hosts.sign_in("counted")
+    name = 'chatbot_turns_total{status="completed"} '
+
+    def ended(host: Server) -> float:
+        lines = host.call("GET", "/metrics")[2].decode().splitlines()
+        return float(next((line.removeprefix(name) for line in lines if line.startswith(name)), "0"))
+
+    before = [ended(host) for host in hosts.hosts]
+    for number in range(10):
+        assert hosts.call("POST", "/api/chat/", {"message": f"number {number}"}, token)[0] == 200
+    for host, count in zip(hosts.hosts, before, strict=True):
+        assert [ended(host) - count for _ in range(4)] == [5] * 4  # whichever worker answers
+        wait_for(lambda host=host: b'chatbot_turn_slots{state="all"} 4096.0' in host.call("GET", "/metrics")[2], 10)
+
+
 def test_purge_runs_once_among_all_workers(hosts: Fleet) -> None:
     wait_for(lambda: any(line["event"] == "purged" for line in hosts.lines()), 20)
     time.sleep(2)

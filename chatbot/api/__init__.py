@@ -15,6 +15,7 @@ from . import (
     health,
     history,
     limits,
+    metrics,
     models,
     problems,
     search,
@@ -31,6 +32,7 @@ BLUEPRINTS = (
     models.blueprint,
     embeddings.blueprint,
     health.blueprint,
+    metrics.blueprint,
 )
 
 

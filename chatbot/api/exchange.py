@@ -7,8 +7,11 @@ import uuid
 import structlog
 from flask import Flask, Response, g, request
 
+from .. import metrics
+
 SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
-QUIET = {"/healthz", "/readyz"}
+QUIET = {"/healthz", "/readyz", "/metrics"}
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +34,12 @@ def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")
+    seconds = time.monotonic() - g.started
+    route = request.url_rule.rule if request.url_rule else "none"
+    method = request.method if request.method in METHODS else "other"  # whatever a caller likes to write
+    metrics.REQUESTS.labels(method, route, response.status_code).inc()
+    metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     if request.path not in QUIET:
         facts = {"method": request.method, "path": request.path, "status": response.status_code}
-        log.info("request", **facts, milliseconds=round((time.monotonic() - g.started) * 1000, 1))
+        log.info("request", **facts, milliseconds=round(seconds * 1000, 1))
     return response

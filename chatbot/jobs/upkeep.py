@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from ..services import loops, upkeep
+from ..services import gauges, loops, upkeep
 
 EVERY_LEASE = 5.0  # seconds; a third of a turn's lease
+EVERY_GAUGE = 5.0  # seconds between two looks for the metrics
 EVERY_LOOK = 1.0  # seconds between two looks for turns that were cancelled through another process
 
 
@@ -18,6 +19,7 @@ def start(app: Flask) -> None:
     work: list[tuple[float, Callable[[], object]]] = [
         (EVERY_LEASE, upkeep.keep_leases),
         (EVERY_LOOK, upkeep.obey_cancels),
+        (EVERY_GAUGE, gauges.look),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
         work.append((app.config["TURN_FLUSH_SECONDS"], upkeep.save_texts))

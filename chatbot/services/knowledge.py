@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
+from .. import metrics
 from ..errors import ChatbotError, GaveUp, LeaseLost
 from ..models import Collection, Document
 from ..models.columns import now, uuid7
@@ -177,6 +178,7 @@ def _give_back(jobs: list[Job]) -> None:
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
     facts = {"error": type(error).__name__, "detail": error.detail, "cause": repr(error.__cause__)}
+    metrics.DOCUMENTS.labels("failed").inc()
     log.info("document failed", document=str(job.id), **facts)
     mine = (Document.id == job.id, Document.lease_token == job.token)
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 import structlog
 
+from .. import metrics
 from ..errors import Busy, SuspiciousClock
 from ..models import (
     ChatMessage,
@@ -93,6 +94,8 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | N
         completed = True
     finally:
         leases.release(held, completed=completed)
+    for what in ("turns", "conversations", "sessions"):
+        metrics.PURGED.labels(what).inc(getattr(purged, what))
     log.info("purged", turns=purged.turns, conversations=purged.conversations, sessions=purged.sessions)
     return purged
 

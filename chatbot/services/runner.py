@@ -10,6 +10,7 @@ from typing import Any, Literal
 import structlog
 from flask import Flask
 
+from .. import metrics
 from ..errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from ..rag import pipeline, prompt
 from ..rag.errors import LLMError, ModelUnavailable, UpstreamIncomplete
@@ -50,6 +51,7 @@ class Running:
         self.tries: list[Try] = []
         self.prompted = Prompted()
         self.abort = Abort()
+        self.opened = time.monotonic()
         self.began: float | None = None  # when its first text came, in seconds of steady time
         self.saved = 0  # code points of the text that are in `turn_logs`
         self.logged = False  # whether anything may be there
@@ -72,6 +74,7 @@ def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
             log.error("turn without an end", turn=str(turn.id), exc_info=error)
             ended = _interrupted(running)
         finally:
+            _count(running, ended)
             wiring.running().pop(turn.id, None)
             wiring.turn_log().close(turn.id)
             running.text.end(ended)
@@ -177,7 +180,17 @@ def _interrupted(running: Running) -> dict[str, Any]:
     return running.turn.shown() | {"status": "interrupted", "bot_response": running.text.since(0), "retry_after": None}
 
 
+def _count(running: Running, ended: Mapping[str, Any]) -> None:
+    metrics.TURNS.labels(ended["status"]).inc()
+    metrics.TURN_SECONDS.observe(time.monotonic() - running.opened)
+    if running.began is not None:
+        metrics.FIRST_TEXT_SECONDS.observe(running.began - running.opened)
+    for kind in ("prompt", "completion"):
+        metrics.TOKENS.labels(kind).inc(ended.get(f"{kind}_tokens") or 0)
+
+
 def _log_failure(running: Running, error: Exception, started: float) -> None:
+    metrics.UPSTREAM_ERRORS.labels(type(error).__name__).inc()
     facts = {"turn": str(running.turn.id), "error": type(error).__name__}
     if not isinstance(error, ChatbotError | LLMError):
         log.error("unforeseen error", **facts, exc_info=error)

@@ -9,6 +9,7 @@ class Slots:
     """A bounded number of slots."""
 
     def __init__(self, number: int) -> None:
+        self.number, self.used = number, 0
         self._free = threading.BoundedSemaphore(number)
         self._closed = False
 
@@ -23,10 +24,12 @@ class Slots:
             raise Busy("The server restarts; try again in a moment.", retry_after=2)
         if not self._free.acquire(blocking=False):
             raise Busy("Too many answers are being written; try again soon.", retry_after=2)
+        self.used += 1
 
     def release(self) -> None:
         """Give a slot back."""
         self._free.release()
+        self.used -= 1
 
     def close(self) -> None:
         """Give out no more slots."""

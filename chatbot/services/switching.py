@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
+from .. import metrics
 from ..models import Chunk, ChunkVector, Collection, Document, DocumentPiece
 from ..models.columns import now
 from ..rag import chunking
@@ -81,6 +82,7 @@ def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) 
                 _settle(connection, mine, held)
                 _insert(connection, mine, space, vectors)
                 _tell(connection, mine, held)
+        metrics.DOCUMENTS.labels("ready").inc(len(mine))
         for job in group:
             if job.id not in held:
                 log.info("document changed meanwhile", document=str(job.id))

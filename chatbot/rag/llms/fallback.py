@@ -27,6 +27,10 @@ class FallbackLLM:
         breakers = SyncCircuitBreakerFactory(breaker_failures, breaker_seconds)
         self._guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate(models)]
 
+    def breakers(self) -> dict[str, bool]:
+        """Tell by model whether it is left alone for now."""
+        return {guarded.name: guarded.is_open for guarded in self._guarded}
+
     def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
         failures: list[LLMError] = []
@@ -75,6 +79,11 @@ class _Guarded:
         self._breaker = breakers.get_breaker(name, exclude=[(LLMError, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
         self._probe = threading.Lock()  # half open, the library lets everybody through
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is asked for now."""
+        return bool(self._breaker.context.state == "opened")
 
     def begin(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return the first piece and the rest; raises UpstreamDown while the breaker is open."""

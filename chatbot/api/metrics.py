@@ -1,0 +1,38 @@
+"""The door for Prometheus: whoever asks from this machine, or with the token."""
+
+import hmac
+import ipaddress
+
+from flask import Response, current_app, request
+
+from .. import metrics
+from ..errors import Unauthenticated
+from . import caller, problems
+from .blueprint import Blueprint
+
+blueprint = Blueprint("metrics", __name__, description="Numbers for Prometheus")
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@blueprint.route("/metrics", methods=["GET"])
+@problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}})
+def get_metrics() -> Response:
+    """Return what was counted, in Prometheus' text format.
+
+    From this machine without a credential; from elsewhere with `METRICS_TOKEN` as bearer token.
+    """
+    if not _is_local():
+        token = current_app.config["METRICS_TOKEN"]
+        if not token or not hmac.compare_digest(caller.credential().encode(), token.encode()):
+            raise Unauthenticated("Send `Authorization: Bearer <METRICS_TOKEN>`.")
+    return Response(metrics.text(), content_type=CONTENT_TYPE)
+
+
+def _is_local() -> bool:
+    """Tell whether this request comes from this machine and not through a proxy on it."""
+    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+        return False
+    try:
+        return ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:  # a Unix socket has no address
+        return False
