@@ -1,0 +1,46 @@
+"""PostgreSQL databases that are used again by the next test: emptied, unless a test has changed more than rows."""
+
+from functools import cache
+
+import psycopg
+
+STORES = ("pgvector_items", "pgvector_collections")
+SCHEMA = """
+    SELECT md5(concat(
+        (SELECT string_agg(concat(table_name, column_name, data_type, is_nullable), ',' ORDER BY table_name, column_name)
+            FROM information_schema.columns WHERE table_schema = 'public'),
+        (SELECT string_agg(indexdef, ',' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'public'),
+        (SELECT string_agg(version_num, ',') FROM alembic_version),
+        (SELECT count(*) FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase
+            WHERE datname = current_database())
+    ))
+"""
+
+
+def cleaned(maintenance: str, url: str, template: str) -> bool:
+    """Empty a database for the next test; returns whether it is as its template now."""
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    try:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP TABLE IF EXISTS {', '.join(STORES)}")
+            rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            tables = [row[0] for row in rows if row[0] != "alembic_version"]
+            deletes = "".join(f"DELETE FROM {table};" for table in tables)
+            connection.execute(f"SET session_replication_role = replica; {deletes}")  # without foreign keys
+            return schema(connection) == template_schema(template)
+    except psycopg.Error:  # a test made it read-only, or worse
+        return False
+
+
+def schema(connection: psycopg.Connection) -> str:
+    found = connection.execute(SCHEMA).fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+@cache
+def template_schema(url: str) -> str:
+    with psycopg.connect(url) as connection:
+        return schema(connection)
