@@ -8,7 +8,7 @@ NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-retrieval bench-streams chaos docs lock audit clean
+.PHONY: help run test check bench bench-grown bench-retrieval bench-streams chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,6 +39,9 @@ bench-streams: $(VENV)/dev ## Many streams at once: what is added to the first t
 
 bench-retrieval: $(VENV)/dev ## DATA=folder: how well and how fast documents are found, on public test collections
 	@$(BIN)/python -m bench.retrieval $(or $(DATA),../shared/data)
+
+bench-grown: $(VENV)/dev ## Long histories and the purge on two million made-up turns, on both databases
+	@$(BIN)/python -m bench.grown
 
 chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost
 	@$(BIN)/python -m tests.chaos --kills $(or $(N),200)

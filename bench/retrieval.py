@@ -5,7 +5,6 @@ BM25 (tantivy over whole documents) and the raw library calls. The collections a
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -18,42 +17,14 @@ from pathlib import Path
 from bench.grounding import citations, grounded, strict
 from bench.judged import Judged, covered, judged, ndcg, recall, spans
 from bench.knowledge import Knowledge
-from bench.plot import Row, draw
 from bench.raw import bm25, embedding_rate
+from bench.report import Report
 from bench.scale import prepared, scale
-from tests.processes import ROOT, Upstream, running
+from tests.processes import Upstream, running
 
-RESULTS = ROOT / "bench" / "results"
 SENDERS = 4  # clients that send documents at a time
 # Collection, and the least nDCG@10.
 MUST = {"scifact": 0.66, "cranfield": 0.41, "squad2-half": 0.87, "xquad-en": 0.95, "xquad-es": 0.92, "xquad-zh": 0.90}
-
-
-class Report:
-    """The rows that were measured; each is told at once."""
-
-    def __init__(self) -> None:
-        self.rows: list[Row] = []
-
-    def tell(self, what: str, value: float, unit: str = "", bound: float | None = None, *, more: bool = True) -> None:
-        """Add a row and print it; `bound` is the least value, or the greatest where less is better."""
-        self.rows.append((what, value, unit, bound, more))
-        missed = bound is not None and (value < bound if more else value > bound)
-        limit = "" if bound is None else f"  (must: {'at least' if more else 'at most'} {bound:g})"
-        verdict = "" if bound is None else "MISSED" if missed else "ok"
-        print(f"{verdict:6} {what:58} {value:9.3f} {unit}{limit}", flush=True)
-
-    def missed(self) -> int:
-        """Return how many bounds were missed."""
-        return sum(
-            bound is not None and (value < bound if more else value > bound) for _, value, _, bound, more in self.rows
-        )
-
-    def write(self) -> None:
-        """Keep the rows as JSON and as a plot."""
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "retrieval.json").write_text(json.dumps(self.rows, indent=1))
-        draw(self.rows, RESULTS / "retrieval.svg")
 
 
 @contextmanager
@@ -135,7 +106,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--only", action="append", help="one of the parts; default: all")
-    options, report = parser.parse_args(), Report()
+    options, report = parser.parse_args(), Report("retrieval")
     sets = [path for path in sorted(options.data.iterdir()) if path.name in MUST]
     wanted = options.only or [*(path.name for path in sets), "chunking", "strict", "citations", "grounded", "scale"]
     with knowledge() as base:

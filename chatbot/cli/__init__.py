@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import history, knowledge, users
+from . import history, knowledge, seed, users
 
 
 def init_app(app: Flask) -> None:
@@ -10,3 +10,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(users.group)
     app.cli.add_command(history.group)
     app.cli.add_command(knowledge.group)
+    app.cli.add_command(seed.group)

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from ..rag.loaders import sniffing
 from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, queues, storage
 from ..services.identity import OPERATOR, Caller
 from ..services.storage import Content
-from .outcome import told, watched
+from .outcome import bar, told
 
 LOOK_EVERY = 0.2  # seconds between two looks at documents that another process works on
 
@@ -61,7 +61,7 @@ def list_all() -> None:
 @group.command("verify")
 def verify() -> None:
     """Check that every document can be searched as it should: versions, passages, vectors, counts."""
-    with told(), _bar("Verifying", inspection.count()) as step:
+    with told(), bar("Verifying", inspection.count()) as step:
         faults = list(inspection.verify(step))
     for fault in faults:
         click.echo(fault)
@@ -73,7 +73,7 @@ def verify() -> None:
 @group.command("reindex")
 def reindex() -> None:
     """Embed all passages with the configured embedder, then search those vectors; until then the old ones answer."""
-    with told(), _bar("Embedding", embedding.missing()) as step:
+    with told(), bar("Embedding", embedding.missing()) as step:
         try:
             done = embedding.reindex(step)
         except LLMError as error:
@@ -88,7 +88,7 @@ def _sent(
     sent: dict[UUID, str] = {}
     same = 0
     skipped: list[tuple[str, str]] = []
-    with _bar("Sending", len(files)) as step:
+    with bar("Sending", len(files)) as step:
         for name, path in files:
             try:
                 document = _send(caller, home, name, path.read_bytes())
@@ -117,7 +117,7 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
     loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
     waiting, failed = dict(sent), []
-    with _bar("Reading", len(sent)) as step:
+    with bar("Reading", len(sent)) as step:
         while waiting:
             if not any(knowledge.work(queue) for queue in queues.QUEUES):
                 time.sleep(LOOK_EVERY)
@@ -144,20 +144,3 @@ def _named(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
             hidden = any(part.startswith(".") for part in below.relative_to(path).parts)
             if below.is_file() and not hidden and below.suffix[1:].lower() in sniffing.TYPES:
                 yield f"{path.resolve().name}/{below.relative_to(path)}", below
-
-
-def _bar(label: str, length: int) -> Any:
-    """Return a progress bar as a context whose value is a function that takes steps; silent unless somebody looks."""
-    return _Steps(click.progressbar(length=length, label=label, hidden=not watched(), file=sys.stderr))
-
-
-class _Steps:
-    def __init__(self, bar: Any) -> None:
-        self._bar = bar
-
-    def __enter__(self) -> Callable[[int], None]:
-        step: Callable[[int], None] = self._bar.__enter__().update
-        return step
-
-    def __exit__(self, *error: Any) -> None:
-        self._bar.__exit__(*error)

@@ -1,8 +1,9 @@
 """How a command ends: with one line, and with exit code 0 only when all was done."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -26,3 +27,20 @@ def told() -> Iterator[None]:
         raise click.ClickException("; ".join(reasons)) from error
     except ChatbotError as error:
         raise click.ClickException(error.detail) from error
+
+
+def bar(label: str, length: int) -> Any:
+    """Return a progress bar as a context whose value is a function that takes steps; silent unless somebody looks."""
+    return _Steps(click.progressbar(length=length, label=label, hidden=not watched(), file=sys.stderr))
+
+
+class _Steps:
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __enter__(self) -> Callable[[int], None]:
+        step: Callable[[int], None] = self._bar.__enter__().update
+        return step
+
+    def __exit__(self, *error: Any) -> None:
+        self._bar.__exit__(*error)
