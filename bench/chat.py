@@ -18,10 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Result, Target, load
+from tests.chaos import stack
 from tests.processes import ROOT, Server, Upstream, call, free_port, running
 
-CLIENTS = 64
+FEW, MANY = 64, 256  # clients
 MOST_ADDED = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms
+LEAST_RATE = {"chatbot": 300, "on PostgreSQL": 250}  # requests/s, 64 clients and an upstream of 0 ms
+LEAST_SHARE = 0.6  # of the upstream's own requests/s, 256 clients and an upstream of 500 ms
 Rounds = dict[str, list[Result]]
 
 
@@ -35,7 +38,7 @@ def plain(folder: Path, upstream: Upstream) -> Iterator[int]:
         "OPENAI_API_KEY": "none",
         "PLAIN_DATABASE": str(folder / "plain.db"),
     }
-    options = f"--bind 127.0.0.1:{port} --workers 2 --threads {CLIENTS // 2} --no-control-socket --keep-alive 15"
+    options = f"--bind 127.0.0.1:{port} --workers 2 --threads {FEW // 2} --no-control-socket --keep-alive 15"
     command = [sys.executable, "-m", "gunicorn", *options.split(), "bench.plain:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(folder / "plain.log").open("w"))
     try:
@@ -57,9 +60,8 @@ def direct_text(body: bytes) -> str:
     return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
 
 
-def targets(server: Server, upstream: Upstream, plain_port: int) -> list[Target]:
-    """Return the three that are compared."""
-    token = server.sign_in()
+def targets(server: Server, fleet: Server, upstream: Upstream, plain_port: int) -> list[Target]:
+    """Return what is compared: one worker on SQLite, two on PostgreSQL and Redis, the plain view and the upstream."""
 
     def completion(question: str) -> dict[str, Any]:
         return {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
@@ -70,31 +72,35 @@ def targets(server: Server, upstream: Upstream, plain_port: int) -> list[Target]
     def message(question: str) -> dict[str, object]:
         return {"message": question}
 
+    def chatbot(name: str, one: Server) -> Target:
+        return Target(name, one.port, "/api/chat/", message, answer, {"Authorization": f"Bearer {one.sign_in()}"})
+
     return [
         Target("upstream", upstream.port, "/v1/chat/completions", completion, direct_text),
         Target("plain view", plain_port, "/api/chat/", message, answer),
-        Target("chatbot", server.port, "/api/chat/", message, answer, {"Authorization": f"Bearer {token}"}),
+        chatbot("chatbot", server),
+        chatbot("on PostgreSQL", fleet),
     ]
 
 
-def compare(first: float, seconds: float, rounds: int) -> Rounds:
-    """Load the three in turns with an upstream of so many seconds."""
+def compare(first: float, seconds: float, rounds: int, clients: int) -> Rounds:
+    """Load all in turns with an upstream of so many seconds."""
     found: Rounds = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder, upstream = Path(name), Upstream("--first", str(first))
-        try:
-            with (
-                running(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning") as server,
-                plain(folder, upstream) as port,
-            ):
-                compared = targets(server, upstream, port)
-                for target in compared:
-                    load(target, CLIENTS, 1.0)  # warm
-                for number in range(rounds):
-                    for target in compared[number % 3 :] + compared[: number % 3]:
-                        found.setdefault(target.name, []).append(load(target, CLIENTS, seconds, first))
-        finally:
-            upstream.stop()
+    with contextlib.ExitStack() as held:
+        folders = [Path(held.enter_context(tempfile.TemporaryDirectory())) for _ in range(2)]
+        upstream = Upstream("--first", str(first))
+        held.callback(upstream.stop)
+        settings = {"OPENAI_BASE_URL": upstream.url, "LOG_LEVEL": "warning"}
+        server = held.enter_context(running(folders[0], **settings))
+        many = held.enter_context(stack("hosts", folders[1])) | {"WEB_CONCURRENCY": "2"}
+        fleet = held.enter_context(running(folders[1], **settings, **many))
+        compared = targets(server, fleet, upstream, held.enter_context(plain(folders[0], upstream)))
+        for target in compared:
+            load(target, clients, 1.0)  # warm
+        for number in range(rounds):
+            turned = number % len(compared)
+            for target in compared[turned:] + compared[:turned]:
+                found.setdefault(target.name, []).append(load(target, clients, seconds, first))
     return found
 
 
@@ -103,15 +109,15 @@ def median(results: list[Result], figure: str) -> float:
     return statistics.median(getattr(result, figure) for result in results)
 
 
-def tell(title: str, found: Rounds) -> None:
+def tell(title: str, clients: int, found: Rounds) -> None:
     """Print one table."""
     rounds = f"{os.cpu_count()} cores, median of {len(found['chatbot'])} rounds"
-    print(f"\n{title}, {CLIENTS} clients that begin one after another within that time, {rounds}")
-    print(f"{'':12}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'of upstream':>13}{'added p50':>11}")
+    print(f"\n{title}, {clients} clients that begin one after another within that time, {rounds}")
+    print(f"{'':14}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'of upstream':>13}{'added p50':>11}")
     base, wait = median(found["upstream"], "rate"), median(found["upstream"], "p50")
     for name, results in found.items():
         rate, p50, p99 = (median(results, figure) for figure in ("rate", "p50", "p99"))
-        print(f"{name:12}{rate:12.0f}{p50:10.1f}{p99:10.1f}{rate / base:13.2f}{p50 - wait:11.1f}")
+        print(f"{name:14}{rate:12.0f}{p50:10.1f}{p99:10.1f}{rate / base:13.2f}{p50 - wait:11.1f}")
 
 
 def boot(rounds: int) -> float:
@@ -150,10 +156,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    fast = compare(0.0, options.seconds, options.rounds)
-    tell("Upstream of 0 ms", fast)
-    slow = compare(0.5, options.seconds, options.rounds)
-    tell("Upstream of 500 ms", slow)
+    fast = compare(0.0, options.seconds, options.rounds, FEW)
+    tell("Upstream of 0 ms", FEW, fast)
+    slow = compare(0.5, options.seconds, options.rounds, FEW)
+    tell("Upstream of 500 ms", FEW, slow)
+    many = compare(0.5, options.seconds, options.rounds, MANY)
+    tell("Upstream of 500 ms", MANY, many)
     ahead = median(fast["chatbot"], "rate") / median(fast["plain view"], "rate")
     added = median(slow["chatbot"], "p50") - median(slow["upstream"], "p50")
     start, rate = boot(options.rounds), generation()
@@ -163,6 +171,19 @@ def main() -> int:
             f"{added:.1f} ms added at the median, upstream of 500 ms (must: at most {MOST_ADDED:.0f})",
             added <= MOST_ADDED,
         ),
+        *[
+            (f"{got:.0f} requests/s, {name}, upstream of 0 ms (must: at least {least})", got >= least)
+            for name, least in LEAST_RATE.items()
+            for got in [median(fast[name], "rate")]
+        ],
+        *[
+            (
+                f"{share:.2f} of the upstream's requests/s, {name}, {MANY} clients (must: at least {LEAST_SHARE})",
+                share >= LEAST_SHARE,
+            )
+            for name in LEAST_RATE
+            for share in [median(many[name], "rate") / median(many["upstream"], "rate")]
+        ],
         (f"{start:.2f} s from start to the first 200, without the model (must: at most 3)", start <= 3),
         (f"{rate:.0f} tokens/s of the embedded model (must: more than 20)", rate > 20),
     ]

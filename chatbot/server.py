@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from importlib import import_module, util
 from pathlib import Path
@@ -29,6 +30,7 @@ from config import listen_address, load  # noqa: E402 - found through the line a
 LOGS = HERE / "logs.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
 
@@ -153,10 +155,9 @@ def on_exit(server: Any) -> None:
 
 def _make_room_for_metrics() -> None:
     """Give the workers an empty folder in which they count together (prometheus_client's multiprocess mode)."""
-    folder = Path(settings["INSTANCE_PATH"]) / f"metrics-{port}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ[METRICS] = str(folder)
+    # In memory where there is such a folder: the files are mapped, and a full disk would be a SIGBUS.
+    home = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    os.environ[METRICS] = tempfile.mkdtemp(prefix="chatbot-metrics-", dir=home)
 
 
 def _allow_connections() -> None:

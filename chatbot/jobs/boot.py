@@ -6,7 +6,7 @@ import time
 import structlog
 from flask import Flask
 
-from ..errors import CannotServe, DatabaseUnavailable
+from ..errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseUnavailable, StorageFull
 from ..rag.errors import LLMError
 from ..services import migrations, single_writer, upkeep, wiring
 from . import start
@@ -28,7 +28,7 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
         if single_writer.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
             single_writer.hold()
-        upkeep.close_abandoned()
+        _close_abandoned()
         model = _warm_up()
     start(app)
     gc.collect()
@@ -42,22 +42,33 @@ def _require(patient: bool) -> None:
     while True:
         try:
             migrations.require_current()
-        except DatabaseUnavailable as error:
+            break
+        except CannotServe as error:  # a newer version migrates already, and its workers come soon
+            if not patient:
+                raise
+            log.warning("waiting for the schema", detail=error.detail)
+        except (DatabaseUnavailable, DatabaseBusy, StorageFull) as error:
             if not patient:
                 raise CannotServe(f"DATABASE_URL: {_reason(error)}") from error
             log.warning("waiting for the database", detail=_reason(error))
-            time.sleep(AGAIN)
-        else:
-            break
+        time.sleep(AGAIN)
     fleet = wiring.shared()
     if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
         fleet.require()
 
 
-def _reason(error: DatabaseUnavailable) -> str:
+def _close_abandoned() -> None:
+    try:
+        upkeep.close_abandoned()
+    except ChatbotError as error:  # the loop that does it every few seconds will, when the database takes it
+        log.warning("turns not closed yet", detail=error.detail)
+
+
+def _reason(error: ChatbotError) -> str:
     """Return what the driver said, in one line without its address of a manual."""
     cause = str(getattr(error.__cause__, "orig", None) or error.detail)
-    return f"The database cannot be reached: {' '.join(cause.split())}"
+    what = "The database cannot be reached" if isinstance(error, DatabaseUnavailable) else "The database cannot be used"
+    return f"{what}: {' '.join(cause.split())}"
 
 
 def _warm_up() -> str:

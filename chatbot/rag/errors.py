@@ -78,6 +78,10 @@ class StoreFailed(LLMError):
     """The vector store did not answer."""
 
 
+class StoreFenced(StoreFailed):
+    """Another process changes this collection by now; what is sent late is refused."""
+
+
 class StoreForgot(StoreFailed):
     """The vector store does not know (any more) a collection that it was told of."""
 

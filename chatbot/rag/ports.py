@@ -39,13 +39,16 @@ class VectorStore(Protocol):
     def collections(self) -> list[str]:
         """Return the collections that it knows."""
 
-    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+    def open(
+        self, collection: str, space: str, count: int, dimension: int, used: Container[str] = (), fence: int = 0
+    ) -> None:
         """Hold nothing of a collection (any more), and be ready for about so many vectors of it in this space.
 
-        Collections in use are not let go to make room.
+        Collections in use are not let go to make room. A durable store raises `errors.StoreFenced` for a lower `fence`
+        than it has seen, here and in `change`.
         """
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides; once more is the same."""
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:

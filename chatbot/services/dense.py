@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from uuid import UUID
 
 import sqlalchemy as sa
+import structlog
 
+from ..errors import DatabaseBusy, LeaseLost, StorageFull
 from ..models import Chunk, ChunkVector
-from ..rag.errors import StoreForgot
+from ..rag.errors import StoreFenced, StoreForgot
 from ..rag.offload import apart, give_back
 from ..rag.ports import VectorStore
 from ..rag.types import Hit, Stored
@@ -33,6 +35,8 @@ STILL_FRESH = FRESH / 24  # seconds after which it is said again that a copy is 
 BETWEEN_CLEANINGS = 600.0  # seconds, of a store that all share
 
 Row = tuple[int, UUID, bytes]
+
+log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -74,14 +78,18 @@ class DenseSearch:
     def _search_shared(
         self, searched: Searched, space: str, vector: "Vectors", k: int, among: list[str] | None
     ) -> list[Hit]:
-        self._follow(searched, space, vector.shape[-1])
-        try:
-            return self._store.search(str(searched.id), vector, k, among)
-        except StoreForgot:  # somebody emptied it, or another process follows for the first time
-            if self._reached(searched.id, space) is not None:
+        for _ in range(2):
+            try:
+                self._follow(searched, space, vector.shape[-1])
+            except (DatabaseBusy, LeaseLost, StorageFull, StoreFenced) as error:
+                log.info("vectors not followed", collection=str(searched.id), reason=type(error).__name__)
+            if self._reached(searched.id, space) is None:  # another process fills it: half of it is not the whole
+                return []
+            try:
+                return self._store.search(str(searched.id), vector, k, among)
+            except StoreForgot:  # somebody emptied the store
                 self._positions.drop(searched.id)
-            self._follow(searched, space, vector.shape[-1])
-            return self._store.search(str(searched.id), vector, k, among)
+        return []
 
     def forget_others(self, known: Container[UUID]) -> None:
         """Let the collections go that are no longer there."""
@@ -113,7 +121,7 @@ class DenseSearch:
     def _reached(self, collection: UUID, space: str) -> Reached | None:
         """Return how far the copy in a space is, None when it is to be made (anew)."""
         reached = self._positions.get(collection)
-        if reached is None or reached.space != space or not 0 <= _age(reached) < FRESH:
+        if reached is None or reached.space != space or abs(_age(reached)) >= FRESH:  # clocks of hosts differ
             return None
         forgotten = not self._store.durable and self._store.count(str(collection)) is None
         return None if forgotten else reached
@@ -134,7 +142,8 @@ class DenseSearch:
     def _load(self, held: Hold, searched: Searched, space: str, dimension: int) -> None:
         name = str(searched.id)
         used = {one for one, count in self._used.items() if count}
-        self._do(self._store.open, name, space, searched.chunks, dimension, used)
+        held.begin()
+        self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(held, name, [], rows)
         if searched.chunks > MANY:
@@ -154,7 +163,7 @@ class DenseSearch:
         if self._store.durable:
             held.keep()
         if (gone or rows) and (self._store.durable or self._store.count(name) is not None):
-            self._do(self._store.change, name, gone, _stored(rows))
+            self._do(self._store.change, name, gone, _stored(rows), held.token)
 
     def _do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return function(*args, **kwargs) if self._store.durable else apart(function, *args, **kwargs)

@@ -30,7 +30,12 @@ class Reached:
 
 
 class Hold(Protocol):
-    """The right to change a copy."""
+    """The right to change a copy; `token` is higher than that of whoever had it before."""
+
+    token: int
+
+    def begin(self) -> None:
+        """Say that the copy is not whole until it is reached again; raises LeaseLost."""
 
     def keep(self) -> None:
         """Go on for another while; raises LeaseLost when another process has taken over."""
@@ -73,8 +78,14 @@ class MemoryPositions:
 
 
 class _Mine:
+    token = 0
+
     def __init__(self, reached: dict[UUID, Reached], collection: UUID) -> None:
         self._reached, self._collection = reached, collection
+
+    def begin(self) -> None:
+        """Forget how far the copy was."""
+        self._reached.pop(self._collection, None)
 
     def keep(self) -> None:
         """Nobody takes it."""
@@ -104,16 +115,16 @@ class TablePositions:
         if token is None:
             yield None
             return
-        held = _Leased((*self._of(collection), VectorCopy.token == token))
+        held = _Leased(token, (*self._of(collection), VectorCopy.token == token))
         try:
             yield held
         finally:
             held.release()
 
     def drop(self, collection: UUID) -> None:
-        """Forget a collection; its row goes with it."""
+        """Forget how far a collection is; its row goes with it, and until then the token rises."""
         with write("drop_copy") as connection:
-            connection.execute(sa.delete(VectorCopy).where(*self._of(collection)))
+            connection.execute(sa.update(VectorCopy).where(*self._of(collection)).values(space=None))
 
     def _of(self, collection: UUID) -> tuple[sa.ColumnElement[bool], ...]:
         return (VectorCopy.collection_id == collection, VectorCopy.store == self._store)
@@ -133,8 +144,12 @@ class TablePositions:
 
 
 class _Leased:
-    def __init__(self, mine: tuple[sa.ColumnElement[bool], ...]) -> None:
-        self._mine = mine
+    def __init__(self, token: int, mine: tuple[sa.ColumnElement[bool], ...]) -> None:
+        self.token, self._mine = token, mine
+
+    def begin(self) -> None:
+        """Say that the copy is not whole; raises LeaseLost."""
+        self._set(expires_at=now() + LEASE, space=None)
 
     def keep(self) -> None:
         """Renew the lease; raises LeaseLost."""

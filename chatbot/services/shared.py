@@ -4,7 +4,7 @@ import hmac
 from typing import Any
 
 import structlog
-from redis import Redis
+from redis import BlockingConnectionPool, ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -12,6 +12,8 @@ from redis.retry import Retry
 from ..errors import CannotServe
 
 TIMEOUT = 1.0  # seconds that Redis may take
+CONNECTIONS = 32  # that wait for one another
+MOST_FOLLOWERS = 4096  # of turns that other processes run; further ones look at the rows
 LEAST = (6, 2)  # version
 MARK = "chatbot:secrets"
 KEPT = 60  # seconds without a process, after which others may come with other secrets
@@ -24,8 +26,12 @@ class Shared:
     """The Redis of a fleet; nothing that uses it may depend on it."""
 
     def __init__(self, url: str, secrets: tuple[str, str]) -> None:
-        timeouts = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
-        self.redis = Redis.from_url(url, **timeouts, retry=Retry(NoBackoff(), 0))
+        once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
+        once |= {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **once)
+        self.redis = Redis(connection_pool=pool)
+        # Who follows a turn holds a connection: those must not be missing elsewhere.
+        self.channels = ConnectionPool.from_url(url, max_connections=MOST_FOLLOWERS, **once)
         # Tells secrets apart, and nothing else of them.
         self._mark = hmac.digest("\n".join(secrets).encode(), b"chatbot secrets in use", "sha256").hex().encode()
 

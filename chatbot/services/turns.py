@@ -203,7 +203,8 @@ def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Itera
                 with app.app_context():
                     turn = history.get_turn(caller, turn_id)
             ended = turn is not None and turn["status"] not in RUNNING
-            piece = (turn["bot_response"][offset:] if turn is not None else "") or ("" if ended else news.since(offset))
+            saved = turn["bot_response"][offset:] if turn is not None else ""
+            piece = saved if ended else max(saved, news.since(offset), key=len)
             if piece:
                 offset += len(piece)
                 silent_since = time.monotonic()

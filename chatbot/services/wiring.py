@@ -53,7 +53,7 @@ def turn_log() -> TurnLog:
             return MemoryTurnLog()
         from .turn_log.redis import RedisTurnLog
 
-        return RedisTurnLog(fleet.redis)
+        return RedisTurnLog(fleet.redis, fleet.channels)
 
     return _kept("turn_log", make)
 

@@ -9,14 +9,14 @@ import pytest
 from flask import Flask
 
 from chatbot import jobs
-from chatbot.errors import DatabaseBusy, WrongSchema
+from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseUnavailable, StorageFull, WrongSchema
 from chatbot.extensions import db, scheduler
 from chatbot.jobs import boot, purge
 from chatbot.jobs import knowledge as knowledge_loop
 from chatbot.jobs import upkeep as upkeep_loop
 from chatbot.models import ChatMessage
 from chatbot.models.columns import now
-from chatbot.services import loops, retention, single_writer, upkeep
+from chatbot.services import loops, migrations, retention, single_writer, upkeep
 from chatbot.services.transactions import write
 from tests.conftest import MakeApp, Person
 
@@ -60,6 +60,40 @@ def test_boot_refuses_a_newer_schema(app: Flask, started: list[Flask]) -> None:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(WrongSchema, match="run a newer version"):
         boot.prepare(app)
+
+
+def test_worker_that_comes_back_waits_for_its_database_and_schema(
+    app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles = [DatabaseUnavailable("away"), DatabaseBusy("busy"), StorageFull("full"), WrongSchema("newer")]
+    real = migrations.require_current
+
+    def require() -> None:
+        if troubles:
+            raise troubles.pop(0)
+        real()
+
+    def full() -> int:
+        raise StorageFull("full", retry_after=1)
+
+    monkeypatch.setattr(boot, "AGAIN", 0.0)
+    monkeypatch.setattr(migrations, "require_current", require)
+    monkeypatch.setattr(upkeep, "close_abandoned", full)
+    boot.prepare(app, patient=True)
+    assert (troubles, started) == ([], [app])
+
+
+@pytest.mark.parametrize("trouble", [DatabaseUnavailable("away"), DatabaseBusy("busy"), StorageFull("full")])
+def test_first_worker_says_what_keeps_it_from_serving(
+    app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch, trouble: ChatbotError
+) -> None:
+    def require() -> None:
+        raise trouble
+
+    monkeypatch.setattr(migrations, "require_current", require)
+    with pytest.raises(CannotServe, match="DATABASE_URL: The database cannot be"):
+        boot.prepare(app)
+    assert started == []
 
 
 def test_boot_goes_on_without_a_model_and_says_so(

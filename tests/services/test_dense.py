@@ -14,12 +14,12 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.errors import DatabaseBusy, LeaseLost
+from chatbot.errors import DatabaseBusy, LeaseLost, StorageFull
 from chatbot.jobs import knowledge as job
 from chatbot.models import Collection, VectorCopy
 from chatbot.models.columns import now, uuid7
-from chatbot.rag.errors import StoreFailed
-from chatbot.services import dense, loops, retrieval, wiring
+from chatbot.rag.errors import StoreFailed, StoreFenced
+from chatbot.services import dense, loops, positions, retrieval, wiring
 from chatbot.services.identity import Caller
 from chatbot.services.positions import Reached, TablePositions
 from chatbot.services.transactions import read, write
@@ -188,6 +188,69 @@ def test_store_that_fails_leaves_the_words(two: list[Flask], monkeypatch: pytest
 
 
 @on_pgvector
+def test_half_a_copy_is_not_the_whole(two: list[Flask]) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    with two[1].app_context():
+        (home,) = [UUID(name) for name in wiring.dense()._store.collections()]
+        with wiring.dense()._positions.hold(home) as held:
+            assert held is not None
+            held.begin()  # as a process does that is about to fill it
+            assert dense_hits(ada) == 0
+            assert len(find(ada, "library")) == 1
+    assert dense_hits(ada) == 1
+
+
+@on_pgvector
+def test_holder_that_slept_cannot_empty_the_copy_of_another(two: list[Flask]) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    with two[0].app_context():
+        dense_search = wiring.dense()
+        (name,) = dense_search._store.collections()
+        with pytest.raises(StoreFenced):
+            dense_search._store.open(name, "memory-64", 1, 64, fence=0)
+        with pytest.raises(StoreFenced):
+            dense_search._store.change(name, [], dense._stored([]), fence=0)
+    assert dense_hits(ada) == 1
+
+
+@on_pgvector
+def test_database_that_takes_nothing_leaves_what_was_copied(two: list[Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    send(ada, "More", f"{HOURS} More.")
+    work(two[0])
+
+    @contextmanager
+    def full(_: str) -> Iterator[Any]:
+        raise StorageFull("full", retry_after=1)
+        yield
+
+    monkeypatch.setattr(positions, "write", full)
+    assert len(find(ada, "library")) == 2
+    assert dense_hits(ada) == 1
+
+
+@on_pgvector
+def test_clock_of_another_host_costs_no_loading(two: list[Flask], monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    with two[1].app_context():
+        monkeypatch.setattr(wiring.dense(), "_load", None)
+    monkeypatch.setattr(dense.time, "time", lambda: now().timestamp() - 60)
+    assert dense_hits(as_seen_by(two[1], ada)) == 1
+
+
+@on_pgvector
 def test_process_that_slept_changes_no_copy_of_another(context: Flask) -> None:
     with write("make") as connection:
         home = uuid7()
@@ -203,7 +266,7 @@ def test_process_that_slept_changes_no_copy_of_another(context: Flask) -> None:
         with other.hold(home) as second:
             assert second is not None
             second.reach(Reached("s", 7, 1.0))
-            for late in (slept.keep, lambda: slept.reach(Reached("s", 3, 1.0))):
+            for late in (slept.begin, slept.keep, lambda: slept.reach(Reached("s", 3, 1.0))):
                 with pytest.raises(LeaseLost):
                     late()
     assert other.get(home) == Reached("s", 7, 1.0)

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -25,11 +25,16 @@ def server(redis_server: RedisServer) -> RedisServer:
     return redis_server
 
 
+def redis_log(server: RedisServer) -> RedisTurnLog:
+    shared = Shared(server.url, ("", ""))
+    return RedisTurnLog(shared.redis, shared.channels)
+
+
 @pytest.fixture(params=["memory", "redis"])
 def log(request: pytest.FixtureRequest) -> TurnLog:
     if request.param == "memory":
         return MemoryTurnLog()
-    return RedisTurnLog(Shared(request.getfixturevalue("server").url, ("", "")).redis)
+    return redis_log(request.getfixturevalue("server"))
 
 
 def test_text_is_read_at_any_offset_while_it_grows(log: TurnLog) -> None:
@@ -59,7 +64,7 @@ def test_turn_that_nobody_runs_has_no_news(log: TurnLog) -> None:
 
 @contextmanager
 def followed(server: RedisServer, turn: UUID) -> Iterator[News]:
-    with RedisTurnLog(Shared(server.url, ("", "")).redis).elsewhere(turn) as news:
+    with redis_log(server).elsewhere(turn) as news:
         yield news
 
 
@@ -74,7 +79,7 @@ def read_on(news: News, text: str, seconds: float = 5.0) -> str:
 
 
 def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> None:
-    log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
+    log, turn = redis_log(server), uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news, followed(server, turn) as second:
@@ -94,8 +99,21 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
     wait_until(lambda: server.client().keys("chatbot:*") == [])
 
 
+def test_many_followers_leave_connections_for_the_rest(server: RedisServer) -> None:
+    log, turn = redis_log(server), uuid4()
+    text, elsewhere = log.open(turn), redis_log(server)
+    text.append(PIECES[0])
+    with ExitStack() as held:
+        followers = [held.enter_context(elsewhere.elsewhere(turn)) for _ in range(150)]
+        assert {read_on(news, PIECES[0]) for news in followers} == {PIECES[0]}
+        text.append("".join(PIECES[1:]))
+        assert {read_on(news, WHOLE) for news in followers} == {WHOLE}
+        assert elsewhere._redis.ping()
+    log.close(turn)
+
+
 def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
-    log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
+    log, turn = redis_log(server), uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news:
@@ -112,7 +130,7 @@ def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
 def test_redis_that_is_away_for_a_while_harms_no_text(tmp_path: Path, away: str) -> None:
     server = RedisServer(tmp_path)
     try:
-        log, turn = RedisTurnLog(Shared(server.url, ("", "")).redis), uuid4()
+        log, turn = redis_log(server), uuid4()
         text = log.open(turn)
         text.append(PIECES[0])
         with followed(server, turn) as news:

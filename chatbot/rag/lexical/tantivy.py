@@ -108,7 +108,7 @@ class TantivyIndex:
         with _reading():
             searcher = self._searcher()
             found = _looked_up(searcher, query, collections)
-            entries = {term: each for words in found.values() for term, each in list(words.items())[:MOST_TERMS]}
+            entries = {term: each for words in found.values() for term, each in words.items()}
             if k < 1 or not any(each.entries for each in entries.values()):
                 return []
             hits = searcher.search(self._wanted(entries.values(), documents), k, count=False).hits
@@ -208,7 +208,7 @@ def _looked_up(searcher: Searcher, query: str, collections: Sequence[str]) -> di
         return _Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
 
     used = (name for name in ANALYZERS if any(searcher.doc_freq("group", _within(one, name)) for one in collections))
-    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)} for name in used}
+    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)[:MOST_TERMS]} for name in used}
 
 
 def _rarity(count: int, holding: int) -> float:

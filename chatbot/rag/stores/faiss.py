@@ -58,7 +58,9 @@ class FaissStore:
         """Return the collections that are held."""
         return list(self._held)
 
-    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+    def open(
+        self, collection: str, space: str, count: int, dimension: int, used: Container[str] = (), fence: int = 0
+    ) -> None:
         """Hold nothing of a collection (any more), and be ready for so many vectors; lets others go to make room.
 
         Those that are in use stay, even where there is no room for them.
@@ -70,7 +72,7 @@ class FaissStore:
         while sum(map(_size, self._held.values())) > self._options.most_bytes and (one := next(free, None)):
             del self._held[one]
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides.
 
         A collection that outgrows its way is forgotten, and so is a graph of which too much is dead.
@@ -80,6 +82,9 @@ class FaissStore:
             self._remove(held, gone)
         if len(stored.ids):
             _add(held, stored)
+        if held.dead.intersection(map(int, stored.ids)):  # a graph cannot show again what it has let go
+            self.forget(collection)
+            return
         total = held.index.ntotal
         outgrown = total > held.expected and self._way(total, held.index.d) != held.way
         if outgrown or len(held.dead) > MOST_DEAD * total:

@@ -26,14 +26,16 @@ class MemoryStore:
         """Return the collections that are held."""
         return list(self._held)
 
-    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
+    def open(
+        self, collection: str, space: str, count: int, dimension: int, used: Container[str] = (), fence: int = 0
+    ) -> None:
         """Hold nothing of a collection (any more)."""
         import numpy as np
 
         none = np.empty(0, dtype=np.int64)
         self._held[collection] = Stored(none, [], np.empty((0, dimension), dtype=np.float32))
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides."""
         import numpy as np
 

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreFailed, StoreForgot
+from ..errors import StoreFailed, StoreFenced, StoreForgot
 from ..types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ SECONDS = 5.0  # to connect, or to wait for a connection
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pgvector_collections (
-    name text PRIMARY KEY, space text NOT NULL, dimension integer NOT NULL, count bigint NOT NULL
+    name text PRIMARY KEY, space text NOT NULL, dimension integer NOT NULL, count bigint NOT NULL, fence bigint NOT NULL
 );
 CREATE TABLE IF NOT EXISTS pgvector_items (
     collection text, chunk bigint, document text NOT NULL, space text NOT NULL, embedding vector NOT NULL,
@@ -70,23 +70,30 @@ class PgvectorStore:
         with self._connection() as connection:
             return [str(row[0]) for row in connection.execute("SELECT name FROM pgvector_collections ORDER BY name")]
 
-    def open(self, collection: str, space: str, count: int, dimension: int, used: Container[str] = ()) -> None:
-        """Hold nothing of a collection (any more)."""
+    def open(
+        self, collection: str, space: str, count: int, dimension: int, used: Container[str] = (), fence: int = 0
+    ) -> None:
+        """Hold nothing of a collection (any more); raises StoreFenced."""
         with self._connection() as connection, connection.transaction():
-            connection.execute("DELETE FROM pgvector_items WHERE collection = %s", [collection])
-            connection.execute(
-                "INSERT INTO pgvector_collections VALUES (%s, %s, %s, 0) ON CONFLICT (name) DO UPDATE "
-                "SET space = EXCLUDED.space, dimension = EXCLUDED.dimension, count = 0",
-                [collection, space, dimension],
+            opened = connection.execute(
+                "INSERT INTO pgvector_collections AS old VALUES (%s, %s, %s, 0, %s) ON CONFLICT (name) DO UPDATE "
+                "SET space = EXCLUDED.space, dimension = EXCLUDED.dimension, count = 0, fence = EXCLUDED.fence "
+                "WHERE old.fence <= EXCLUDED.fence",
+                [collection, space, dimension, fence],
             )
+            if opened.rowcount != 1:
+                raise StoreFenced(collection)
+            connection.execute("DELETE FROM pgvector_items WHERE collection = %s", [collection])
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored) -> None:
-        """Let all vectors of some documents go, and hold others besides."""
+    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+        """Let all vectors of some documents go, and hold others besides; raises StoreForgot, StoreFenced."""
         with self._connection() as connection, connection.transaction():
-            query = "SELECT space FROM pgvector_collections WHERE name = %s FOR UPDATE"
+            query = "SELECT space, fence FROM pgvector_collections WHERE name = %s FOR UPDATE"
             row = connection.execute(query, [collection]).fetchone()
             if row is None:
                 raise StoreForgot(collection)
+            if row[1] > fence:
+                raise StoreFenced(collection)
             deleted = connection.execute(
                 "DELETE FROM pgvector_items WHERE collection = %s AND (document = ANY(%s) OR chunk = ANY(%s))",
                 [collection, list(gone), [int(one) for one in stored.ids]],
@@ -96,8 +103,8 @@ class PgvectorStore:
                 for one, document, vector in zip(stored.ids, stored.documents, stored.vectors, strict=False):
                     copy.write_row((collection, int(one), document, row[0], vector))
             connection.execute(
-                "UPDATE pgvector_collections SET count = count + %s WHERE name = %s",
-                [len(stored.ids) - deleted, collection],
+                "UPDATE pgvector_collections SET count = count + %s, fence = %s WHERE name = %s",
+                [len(stored.ids) - deleted, fence, collection],
             )
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
@@ -113,7 +120,7 @@ class PgvectorStore:
             if row is None:
                 raise StoreForgot(collection)
             space, dimension, count = row
-            if documents is None and count > EXACT and self._has_graph(space, dimension):
+            if documents is None and count > EXACT and self._has_graph(connection, space, dimension):
                 return _near(connection, collection, space, dimension, vector, k)
             query = (
                 "SELECT chunk, -(embedding <#> %(vector)s) FROM pgvector_items WHERE collection = %(collection)s "
@@ -161,25 +168,23 @@ class PgvectorStore:
             self._pool.open()
             self._is_open = True
 
-    def _has_graph(self, space: str, dimension: int) -> bool:
+    def _has_graph(self, connection: "Connection[Any]", space: str, dimension: int) -> bool:
         """Tell whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
         if space in self._graphs:
             return True
         if dimension > MOST_HALF:
             return False
-        with self._connection() as connection:
-            query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
-            row = connection.execute(query, [_graph_name(space)]).fetchone()
-        if row is not None and row[0]:
+        if _is_whole(connection, space):
             self._graphs.add(space)
             return True
-        if row is None and space not in self._building:
+        if space not in self._building:
             self._building.add(space)
             threading.Thread(target=self._build, args=[space, dimension], name="pgvector graph", daemon=True).start()
         return False
 
     def _build(self, space: str, dimension: int) -> None:
-        """Make the graph of a space beside the searches; one that broke off is made again later."""
+        """Make the graph of a space beside the searches, unless another process does; what is left of one goes."""
+        import psycopg
         from psycopg import sql
 
         of, operators = _cast(dimension)
@@ -187,13 +192,15 @@ class PgvectorStore:
         make = sql.SQL(
             "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON pgvector_items USING hnsw ({} {}) WHERE space = {}"
         ).format(name, of, sql.SQL(operators), sql.Literal(space))
+        mine = int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
         try:
-            with self._connection() as connection:
-                try:
-                    connection.execute(make)
-                except BaseException:
+            with psycopg.connect(self._url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [mine]).fetchone()
+                if row is not None and row[0] and not _is_whole(connection, space):
                     connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
-                    raise
+                    connection.execute(make)
+        except psycopg.Error:  # all is compared until the next search begins it again
+            pass
         finally:
             self._building.discard(space)
 
@@ -217,6 +224,12 @@ def _near(
         connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
         rows = connection.execute(query, {"vector": vector.reshape(-1), "collection": collection, "k": k})
         return [(int(one), float(score)) for one, score in rows]
+
+
+def _is_whole(connection: "Connection[Any]", space: str) -> bool:
+    query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
+    row = connection.execute(query, [_graph_name(space)]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _cast(dimension: int) -> "tuple[sql.Composed, str]":

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from redis import Redis
+from redis import ConnectionPool, Redis
 from redis.client import PubSub
 from redis.exceptions import RedisError
 
@@ -59,8 +59,8 @@ class RedisText(MemoryText):
 class RedisTurnLog:
     """The texts of the turns that run in this process, and of those that run in others."""
 
-    def __init__(self, redis: "Redis") -> None:
-        self._redis = redis
+    def __init__(self, redis: "Redis", channels: ConnectionPool) -> None:
+        self._redis, self._channels = redis, channels
         self._copy = self._redis.register_script(COPY)
         self._texts: dict[UUID, RedisText] = {}
         self._changed: dict[str, RedisText] = {}
@@ -92,7 +92,7 @@ class RedisTurnLog:
     @contextmanager
     def elsewhere(self, turn_id: UUID) -> Iterator[News]:
         """Follow a turn that another process runs."""
-        with PubSub(self._redis.connection_pool, ignore_subscribe_messages=True) as channel:
+        with PubSub(self._channels, ignore_subscribe_messages=True) as channel:
             yield RedisNews(self._redis, channel, _name(turn_id))
 
     def _copy_on(self) -> None:
@@ -105,7 +105,7 @@ class RedisTurnLog:
             time.sleep(COPY_EVERY)
             try:
                 self._copy_all()
-            except RedisError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next text is to be copied
                 self._ended.clear()  # who follows them looks at their rows; what Redis has of them runs out
                 log.warning("turn log not copied", error=type(error).__name__, detail=str(error))
                 time.sleep(AFTER_TROUBLE)
