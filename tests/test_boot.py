@@ -17,7 +17,7 @@ from tests.redis_server import RedisServer
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
 
 
-def refused(server: Server, seconds: float = 30) -> list[str]:
+def refused(server: Server, seconds: float = 90) -> list[str]:
     """Start a server that must not; returns what it said at its worst, without what gunicorn adds."""
     server.spawn()
     assert server.process.wait(seconds) == 78
