@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 import config
 from chatbot import create_app
-from chatbot.extensions import db
+from chatbot.extensions import db, limiter
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import turns, wiring
 from chatbot.services.queues import QUEUES
@@ -108,6 +108,14 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
     server.stop()
 
 
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis for this test alone: to be stopped, or to hold marks that no other process writes."""
+    server = RedisServer(tmp_path_factory.mktemp("own-redis"))
+    yield server
+    server.stop()
+
+
 def named(url: str, name: str) -> str:
     """Return the address of another database of the same server."""
     return url.replace("/postgres?", f"/{name}?")
@@ -169,6 +177,7 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
             "LOG_LEVEL": "warning",
         }
         app = create_app(config.load(environment(tmp_path, **{**given, **settings}), env_file=tmp_path / ".env"))
+        limiter._storage_dead = False  # one object serves all applications of a process, and a test's Redis was away
         made.append(app)
         return app
 

@@ -29,6 +29,10 @@ def cleaned(maintenance: str, url: str, template: str) -> bool:
             tables = [row[0] for row in rows if row[0] != "alembic_version"]
             deletes = "".join(f"DELETE FROM {table};" for table in tables)
             connection.execute(f"SET session_replication_role = replica; {deletes}")  # without foreign keys
+            sequences = connection.execute(
+                "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
+            ).fetchall()
+            connection.execute("".join(f"ALTER SEQUENCE {row[0]} RESTART;" for row in sequences))
             return schema(connection) == template_schema(template)
     except psycopg.Error:  # a test made it read-only, or worse
         return False

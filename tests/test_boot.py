@@ -67,20 +67,19 @@ def test_redis_that_is_none(tmp_path: Path) -> None:
             other.kill()
 
 
-def test_host_with_other_secrets(tmp_path: Path, redis_server: RedisServer) -> None:
-    redis_server.flush()
+def test_host_with_other_secrets(tmp_path: Path, own_redis: RedisServer) -> None:
     folders = [tmp_path / name for name in ("one", "other")]
     for folder in folders:  # each makes its own secrets
         folder.mkdir()
-    one, other = (Server(folder, LLM="memory", REDIS_URL=redis_server.url).migrate() for folder in folders)
+    one, other = (Server(folder, LLM="memory", REDIS_URL=own_redis.url).migrate() for folder in folders)
     one.start()
     try:
         (line,) = refused(other)
         assert line.startswith("SECRET_KEY, JWT_SECRET_KEY: Other processes on this Redis have other secrets.")
-        marks = redis_server.client().get(shared.MARK)
+        marks = own_redis.client().get(shared.MARK)
         one.stop()
         one.start()  # those that are in use may come again
-        assert redis_server.client().get(shared.MARK) == marks
+        assert own_redis.client().get(shared.MARK) == marks
     finally:
         one.stop()
 

@@ -25,15 +25,6 @@ SPEAKERS = 8
 BACK = 5.0  # seconds in which all is well again
 
 
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[RedisServer]:
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    server = RedisServer(folder)
-    yield server
-    server.stop()
-
-
 def readiness(server: Server) -> tuple[int, str, dict[str, str]]:
     status, _, found = server.call("GET", "/readyz")
     return status, found["status"], found["checks"]
@@ -41,15 +32,15 @@ def readiness(server: Server) -> tuple[int, str, dict[str, str]]:
 
 @pytest.mark.parametrize("away", ["stopped", "paused"])
 def test_redis_away_degrades_and_nothing_fails_open(
-    tmp_path: Path, postgres_url: str, redis: RedisServer, upstream: Upstream, away: str
+    tmp_path: Path, postgres_url: str, own_redis: RedisServer, upstream: Upstream, away: str
 ) -> None:
-    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": redis.url, **LIMITED, **UNMEASURED}
+    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED, **UNMEASURED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token, gone = server.sign_in(), server.sign_in("gone")
         assert readiness(server)[2]["redis"] == "ok"
         assert server.call("POST", "/api/users/logout/", {}, gone)[0] == 204
         stream = Stream(server, token, "[[slow 4]] hello")
-        redis.stop() if away == "stopped" else redis.pause()
+        own_redis.stop() if away == "stopped" else own_redis.pause()
         status, state, checks = readiness(server)
         assert (status, state) == (200, "degraded")
         assert checks["redis"].startswith("Redis does not answer")
@@ -62,7 +53,7 @@ def test_redis_away_degrades_and_nothing_fails_open(
         assert [event for _, event, _ in Stream(server, token, "", 0, turn["id"]).rest()] == ["delta", "done"]
         assert server.call("GET", "/api/chat-history/", token=gone)[0] == 401
         assert 429 in logins(server, 12)
-        redis.start() if away == "stopped" else redis.resume()
+        own_redis.start() if away == "stopped" else own_redis.resume()
         wait_for(lambda: readiness(server)[:2] == (200, "ok"), BACK)
         assert server.call("POST", "/api/chat/", {"message": "after"}, token)[0] == 200
         assert len(history(server, token)) == 5
@@ -70,14 +61,14 @@ def test_redis_away_degrades_and_nothing_fails_open(
 
 
 def test_flushed_redis_costs_no_answer(
-    tmp_path: Path, postgres_url: str, redis: RedisServer, upstream: Upstream
+    tmp_path: Path, postgres_url: str, own_redis: RedisServer, upstream: Upstream
 ) -> None:
-    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": redis.url, **LIMITED, **UNMEASURED}
+    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED, **UNMEASURED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token = server.sign_in()
         stream = Stream(server, token, "[[slow 3]] hello")
         assert stream.event() is not None
-        redis.flush()
+        own_redis.flush()
         *_, (_, name, turn) = stream.rest()
         assert (name, turn["bot_response"]) == ("done", "Half an answer at last")
         assert 429 in logins(server, 12)
@@ -119,9 +110,9 @@ def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
 
 
 def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
-    tmp_path: Path, own_postgres: Postgres, redis: RedisServer, upstream: Upstream
+    tmp_path: Path, own_postgres: Postgres, own_redis: RedisServer, upstream: Upstream
 ) -> None:
-    stack = {"DATABASE_URL": own_postgres.url, "REDIS_URL": redis.url, "LOG_LEVEL": "warning", **UNMEASURED}
+    stack = {"DATABASE_URL": own_postgres.url, "REDIS_URL": own_redis.url, "LOG_LEVEL": "warning", **UNMEASURED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         tokens = [server.sign_in(f"speaker-{number}") for number in range(SPEAKERS)]
         stop, statuses = threading.Event(), Counter[int]()

@@ -29,14 +29,13 @@ def database(postgres: str, postgres_template: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def hosts(
-    tmp_path_factory: pytest.TempPathFactory, database: str, redis_server: RedisServer, upstream: Upstream
-) -> Iterator[Fleet]:
-    redis_server.flush()
-    stack = {"DATABASE_URL": database, "REDIS_URL": redis_server.url, "VECTOR_STORE": "pgvector"}
+def hosts(tmp_path_factory: pytest.TempPathFactory, database: str, upstream: Upstream) -> Iterator[Fleet]:
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    stack = {"DATABASE_URL": database, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector"}
     settings = {"OPENAI_BASE_URL": upstream.url, "RETENTION_DAYS": "1", "EMBEDDER": "memory", **UNMEASURED}
     with fleet.running(tmp_path_factory.mktemp("fleet"), **stack, **settings) as hosts:
         yield hosts
+    redis.stop()
 
 
 def test_any_host_answers_for_all(hosts: Fleet) -> None:
