@@ -128,8 +128,11 @@ def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(type(scheduler), "start", lambda self: None)
     for loop in (upkeep_loop, knowledge_loop):
         monkeypatch.setattr(loop, "start", lambda app: None)
+    looped: list[str] = []
+    monkeypatch.setattr(loops, "every", lambda _app, _seconds, do: looped.append(do.__name__))
     try:
         jobs.start(app)
+        assert looped == (["keep_mark"] if app.config["REDIS_URL"] else [])
         assert {job.id: job.trigger.interval for job in scheduler.get_jobs()} == {
             "purge": timedelta(minutes=10),
         }
