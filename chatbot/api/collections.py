@@ -32,7 +32,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/", methods=["POST"])
 @caller.required
-@problems.document(400, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
 def create_collection(values: dict[str, Any]) -> dict[str, Any]:

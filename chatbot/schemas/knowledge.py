@@ -13,8 +13,10 @@ from .problem import TurnErrorSchema
 LONGEST_TEXT = 1_000_000
 LONGEST_QUERY = 4_000
 STATUSES = ["queued", "processing", "ready", "failed"]
-LANGUAGE_CODE = Regexp(r"[a-z]{2}\Z", error="Not an ISO 639-1 code, such as en.")
-LANGUAGE = {"description": "ISO 639-1; without it each document's is detected."} | NO_NUL
+CODE_ERROR = "Not an ISO 639-1 code, such as en."
+# The length too: `$` also matches before a newline, and JSON's patterns know no other end.
+LANGUAGE_CODE = [Length(equal=2, error=CODE_ERROR), Regexp("^[a-z]{2}$", error=CODE_ERROR)]
+LANGUAGE = {"description": "ISO 639-1; without it each document's is detected."}
 
 
 class CollectionSchema(Schema):

@@ -197,6 +197,8 @@ def test_member_that_is_let_in_many_times_at_once_is_one(ada: Person, eve: Perso
         assert set(pool.map(put, range(60))) == {204}
 
 
-@pytest.mark.parametrize(("language", "status"), [("en", 201), (None, 201), ("klingon", 400), ("EN", 400), ("e", 400)])
+@pytest.mark.parametrize(
+    ("language", "status"), [("en", 201), (None, 201), ("klingon", 400), ("EN", 400), ("", 400), ("en\n", 400)]
+)
 def test_language_of_a_collection_is_a_code(ada: Person, language: str | None, status: int) -> None:
     assert ada.call("POST", "/api/collections/", {"name": "Texts", "language": language}).status_code == status
