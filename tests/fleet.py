@@ -97,9 +97,10 @@ class Fleet:
 
     def stop(self) -> None:
         """End all hosts."""
-        for host in self.hosts:
+        started = [host for host in self.hosts if hasattr(host, "process")]
+        for host in started:
             host.process.send_signal(signal.SIGINT)
-        for host in self.hosts:
+        for host in started:
             host.stop()
         self.balancer.close()
 
@@ -131,8 +132,8 @@ class Fleet:
 @contextlib.contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Fleet]:
     """Migrate and run two hosts for the time of a block."""
-    fleet = Fleet(folder, **settings).migrate().start()
+    fleet = Fleet(folder, **settings).migrate()
     try:
-        yield fleet
+        yield fleet.start()
     finally:
         fleet.stop()
