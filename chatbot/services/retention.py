@@ -67,18 +67,23 @@ def purge(older_than: timedelta, *, force: bool = False, on_batch: Callable[[int
 
 def purge_if_due(older_than: timedelta, watch: clock.Watch) -> Purged | None:
     """Purge when a day has passed since the last time and the clock can be believed; else return None."""
-    if clock.heartbeat(NAME, watch) is not None:
+    if clock.heartbeat(NAME, watch) is not None or not _is_due():
         return None
+    return _purge(older_than, lambda _: None, only_if_due=True)
+
+
+def _is_due() -> bool:
     with read() as connection:
         last = connection.scalar(sa.select(Lease.last_run_at).where(Lease.name == NAME))
-    if last is not None and now() - last < PERIOD:
-        return None
-    return _purge(older_than, lambda _: None)
+    return last is None or now() - last >= PERIOD
 
 
-def _purge(older_than: timedelta, on_batch: Callable[[int], None]) -> Purged | None:
+def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_due: bool = False) -> Purged | None:
     held = leases.acquire(NAME, LENGTH)
     if held is None:
+        return None
+    if only_if_due and not _is_due():  # another process has done it since we looked
+        leases.release(held, completed=False)
         return None
     cutoff, purged, completed = now() - older_than, Purged(), False
     try:

@@ -241,3 +241,20 @@ def test_lease_row_is_made_once(context: Flask, monkeypatch: pytest.MonkeyPatch)
 def test_moment_without_zone_is_refused(context: Flask) -> None:
     with pytest.raises(Exception, match="zone"), write("test") as connection:
         connection.execute(db.update(Lease).values(expires_at=datetime(2026, 1, 1)))
+
+
+def test_purge_that_another_process_did_meanwhile_is_not_done_again(
+    context: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each looks before it has the lease: whoever gets it second looks again."""
+    acquire, done = leases.acquire, []
+
+    def late(name: str, length: timedelta) -> leases.Held | None:
+        if not done:
+            done.append(1)
+            assert retention.purge_if_due(timedelta(days=30), clock.Watch()) is not None  # by the other one
+        return acquire(name, length)
+
+    monkeypatch.setattr(leases, "acquire", late)
+    assert retention.purge_if_due(timedelta(days=30), clock.Watch()) is None
+    assert acquire("purge", timedelta(seconds=1)) is not None  # and is free for the next one
