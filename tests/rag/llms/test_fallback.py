@@ -111,13 +111,16 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
         model.fails(UpstreamUnreachable())
         with pytest.raises(UpstreamUnreachable):
             answer(llm)
-    started = time.monotonic()
-    for _ in range(20):
-        with pytest.raises(UpstreamDown) as down:
-            answer(llm)
-        assert down.value.retry_after is not None
-        assert down.value.retry_after >= 1
-    assert time.monotonic() - started < 1
+    rounds = []
+    for _ in range(3):  # in one of them the machine may stand still
+        started = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(UpstreamDown) as down:
+                answer(llm)
+            assert down.value.retry_after is not None
+            assert down.value.retry_after >= 1
+        rounds.append(time.monotonic() - started)
+    assert min(rounds) < 0.2
     assert len(model.prompts) == 3
     time.sleep(1.05)
     entered, leave, stream = threading.Event(), threading.Event(), model.stream

@@ -260,21 +260,18 @@ PATCHED = """
         assert parser.parse("text/plain", 5, [b"after"]).text == "after"
     stop = True
     ticking.join()
-    print(*failed, len(jobs), worst < 1)  # waiting without gevent takes a child's second at least
+    print(*failed, len(jobs), worst < 0.25)
 """
 
 
 def test_waiting_for_the_child_stops_no_greenlet(tmp_path: Path) -> None:
     (tmp_path / "patched.py").write_text(textwrap.dedent(PATCHED))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{Path(__file__).parent}"}
-    done = subprocess.run(
-        [sys.executable, tmp_path / "patched.py"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, tmp_path / "patched.py"]
+    for _ in range(3):  # in one of them the machine may stand still
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        if done.stdout.endswith("True\n"):
+            break
     assert (done.stdout, done.stderr) == ("ParserTimeout ParserCrashed ParserTimeout 10 True\n", "")
 
 

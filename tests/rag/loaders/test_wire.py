@@ -5,7 +5,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import pytest
 
 from chatbot.rag.errors import AddressRefused
 from chatbot.rag.loaders.url import Limits, fetch
-from tests.rag.loaders.web import PUBLIC, Endless, Names, answer, catch_all, web
+from tests.rag.loaders.web import PUBLIC, Endless, Names, answer, catch_all, quickest, web
 
 ROOT = Path(__file__).resolve().parents[3]
 LIMITS = Limits(connect=10.0, total=20.0)  # time for a machine that stands still for a moment
-LATE = 2.0  # seconds after its deadline in which a fetch must have ended: those that it cuts off go on for longer
+SOON = 0.8  # seconds in which what has a deadline of 0.2 to 0.5 must have ended, the machine's standing still aside
 # A TLS record that comes byte by byte is one read: each byte begins gevent's timeout anew.
 TRICKLE = """
 import gevent.monkey
@@ -73,21 +72,25 @@ def test_tls_asks_for_the_name_and_checks_its_certificate(pem: Path, monkeypatch
 
 def test_slow_body_over_tls_is_cut_at_the_deadline(pem: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(pem))
-    slow = Endless(b"HTTP/1.1 200 OK\r\n\r\n", b"a", pause=0.02)
-    started = time.monotonic()
-    with web(slow, context=server_context(pem)) as server:
-        catch_all(server, monkeypatch)
-        with pytest.raises(AddressRefused) as caught:
-            fetch("https://docs.test/", allowed_hosts=None, resolve=Names([PUBLIC]), limits=Limits(total=0.4))
-    assert isinstance(caught.value.__cause__, TimeoutError)
-    assert 0.4 <= time.monotonic() - started < 0.4 + LATE
+
+    def cut() -> None:
+        slow = Endless(b"HTTP/1.1 200 OK\r\n\r\n", b"a", pause=0.02)
+        with web(slow, context=server_context(pem)) as server:
+            catch_all(server, monkeypatch)
+            with pytest.raises(AddressRefused) as caught:
+                fetch("https://docs.test/", allowed_hosts=None, resolve=Names([PUBLIC]), limits=Limits(total=0.4))
+        assert isinstance(caught.value.__cause__, TimeoutError)
+
+    assert 0.4 <= quickest(cut, SOON) < SOON
 
 
 def test_handshake_that_trickles_is_cut_under_gevent() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", TRICKLE], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
-    )
-    assert 0.3 <= float(done.stdout) < 0.3 + LATE, done.stderr
+    command = [sys.executable, "-c", TRICKLE]
+    seconds = []
+    while len(seconds) < 3 and min(seconds, default=SOON) >= SOON:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
+        seconds.append(float(done.stdout))
+    assert 0.3 <= min(seconds) < SOON
 
 
 @pytest.mark.parametrize(
@@ -98,12 +101,13 @@ def test_handshake_that_trickles_is_cut_under_gevent() -> None:
 def test_resolver_and_handshake_have_the_time_to_connect_and_no_more(
     url: str, resolve: Any, limits: Limits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started = time.monotonic()
-    with web(answer()) as server:
-        catch_all(server, monkeypatch)  # a server that waits for more than a handshake
-        with pytest.raises(AddressRefused):
-            fetch(url, allowed_hosts=None, resolve=resolve, limits=limits)
-    assert 0.2 <= time.monotonic() - started < 0.2 + LATE
+    def cut() -> None:
+        with web(answer()) as server:
+            catch_all(server, monkeypatch)  # a server that waits for more than a handshake
+            with pytest.raises(AddressRefused):
+                fetch(url, allowed_hosts=None, resolve=resolve, limits=limits)
+
+    assert 0.2 <= quickest(cut, SOON) < SOON
 
 
 def test_time_to_connect_is_shared_by_the_first_places_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,12 +126,12 @@ def test_time_to_connect_is_shared_by_the_first_places_of_a_host(monkeypatch: py
         monkeypatch.setattr(socket.socket, "connect", connect)
         got = fetch("http://docs.test/", allowed_hosts=None, resolve=Names([silent, PUBLIC]), limits=LIMITS)
         assert got.data == b"whole"
-        assert timeouts == pytest.approx([5, 10], abs=2)
+        assert timeouts == pytest.approx([5, 10], abs=1.5)
         del timeouts[:]
         for places in ([silent] * 1_000, []):
             with pytest.raises(AddressRefused):
                 fetch("http://docs.test/", allowed_hosts=None, resolve=Names(places), limits=LIMITS)
-        assert timeouts == pytest.approx([2.5, 3.33, 5, 10], rel=0.2)
+        assert timeouts == pytest.approx([2.5, 3.33, 5, 10], abs=1.5)
 
 
 @pytest.mark.parametrize("error", [socket.gaierror(socket.EAI_NONAME, "no such host"), UnicodeError("label too long")])
