@@ -32,8 +32,7 @@ DENIED_URLS = [
     "http://[::ffff:7f00:1]/", "http://[::127.0.0.1]/", "http://[64:ff9b::127.0.0.1]/", "http://[64:ff9b::7f00:1]/",
     "http://[64:ff9b:1::7f00:1]/", "http://[2002:7f00:1::]/", "http://[2001:0:7f00:1::]/",
 ]  # fmt: skip
-# Refused before anything is resolved.
-MALFORMED = [
+MALFORMED = [  # refused before anything is resolved
     # Numbers and names that a resolver takes for loopback or metadata.
     "http://127.1/", "http://127.0.1/",
     "http://2130706433/", "http://0x7f000001/", "http://0x7f.1/", "http://0x7F.0.0.1/", "http://017700000001/", "http://0177.0.0.1/",
