@@ -41,12 +41,15 @@ def _begin_and_keep(thread: threading.Thread) -> None:
     Where it is freed with its thread, greenlet does that in a pending call of the interpreter, and coverage hears of it
     by a weak reference: Python code, traced, in a pending call. When another thread's is pending at that moment, the
     loop of CPython 3.11 handles it before each traced instruction, is told that one is being handled, and never ends.
+    What else greenlet does in that call for a greenlet that somebody keeps, a walk over all objects, is switched off
+    below: it imports a module in the midst of any frame, and fails in those that have no builtins (namedtuple's).
     """
     _greenlets.append(greenlet.getcurrent())
     _begin(thread)
 
 
 threading.Thread._bootstrap_inner = _begin_and_keep  # type: ignore[attr-defined]  # as above
+greenlet._greenlet.enable_optional_cleanup(False)
 
 
 @pytest.fixture(autouse=True)
