@@ -3,7 +3,6 @@
 Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,11 +13,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from .. import failpoints
 from ..errors import DatabaseBusy, DatabaseUnavailable, StorageFull
 from ..extensions import LOCK_PATIENCE, SQLiteLocked, db
+from .turnstile import Turnstile
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
-_turnstile = threading.Lock()
+_turnstile = Turnstile()
 
 
 @contextmanager

@@ -1,0 +1,81 @@
+"""The queue of SQLite's writers: nobody overtakes, nobody is forgotten."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from chatbot.services.turnstile import Turnstile
+
+
+def queue_up(turnstile: Turnstile, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
+    """Let threads ask one after the other; each notes its place when it is its turn."""
+
+    def ask(place: int) -> None:
+        if turnstile.acquire(timeout):
+            came.append(place)
+            turnstile.release()
+
+    threads = []
+    for place in range(places):
+        threads.append(threading.Thread(target=ask, args=[place]))
+        threads[-1].start()
+        while len(turnstile._waiting) <= place and threads[-1].is_alive():
+            time.sleep(0.001)
+    return threads
+
+
+def test_first_come_first_served() -> None:
+    turnstile, came = Turnstile(), list[int]()
+    assert turnstile.acquire(0)
+    threads = queue_up(turnstile, 20, 30, came)
+    turnstile.release()
+    assert turnstile.acquire(30)  # whoever has just left queues behind all others
+    assert came == list(range(20))
+    turnstile.release()
+    for thread in threads:
+        thread.join()
+
+
+def test_those_who_went_away_are_not_waited_for() -> None:
+    turnstile, came = Turnstile(), list[int]()
+    assert turnstile.acquire(0)
+    for thread in queue_up(turnstile, 3, 0.05, came):
+        thread.join()
+    assert came == []
+    assert not turnstile.acquire(0)
+    turnstile.release()
+    assert turnstile.acquire(0)
+
+
+def test_those_who_are_killed_in_the_queue_are_not_waited_for() -> None:
+    turnstile = Turnstile()
+    assert turnstile.acquire(0)
+    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        turnstile.acquire(30)
+    turnstile.release()
+    assert turnstile.acquire(0)
+
+
+def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
+    turnstile, inside, most = Turnstile(), [0], [0]
+
+    def work() -> None:
+        for _ in range(200):
+            if turnstile.acquire(0.0002):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                time.sleep(0.0001)
+                inside[0] -= 1
+                turnstile.release()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+    assert turnstile.acquire(0)
