@@ -16,11 +16,12 @@ from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
-from flask_smorest import Api
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.orm import DeclarativeBase
+
+from .lazy_api import LazyApi
 
 try:
     from pysqlite3 import dbapi2 as sqlite
@@ -52,7 +53,7 @@ migrate = Migrate()
 jwt = JWTManager()
 limiter = Limiter(key_func=get_remote_address)
 cors = CORS()
-api = Api()
+api = LazyApi()
 api.DEFAULT_ERROR_RESPONSE_NAME = None  # each door names its problems itself
 scheduler = APScheduler(GeventScheduler())
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+SCHEME = "bearer"  # in which callers authenticate
 ISSUER = "chatbot-api"  # of access tokens, and their audience
 MAX_BODY = 1 << 20  # bytes
 REDIS_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}  # seconds; each counted request waits for it
@@ -23,6 +24,9 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "API_TITLE": "Chatbot API",
         "API_VERSION": "1",
         "OPENAPI_VERSION": "3.1.0",
+        "API_SPEC_OPTIONS": {
+            "components": {"securitySchemes": {SCHEME: {"type": "http", "scheme": SCHEME, "bearerFormat": "JWT"}}}
+        },
         "SQLALCHEMY_DATABASE_URI": ours["DATABASE_URL"],
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": 20,

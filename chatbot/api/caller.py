@@ -7,11 +7,10 @@ from typing import Any
 from flask import g, request
 
 from ..errors import Unauthenticated
+from ..libraries import SCHEME
 from ..services import identity
 from ..services.identity import Caller
 from . import problems
-
-SCHEME = "bearer"
 
 
 def credential() -> str:
