@@ -35,6 +35,8 @@ RATE = Regexp(
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
 FALLBACK = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
+HOST = Regexp(r"^(https?://)?[\w-]+(\.[\w-]+)+(:\d+)?/?\Z", error="Must be the name of a host.")
+REDIS = Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://.")
 PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
 
 
@@ -65,16 +67,9 @@ class Config(Schema):
         fields.String, None, "Signs access tokens; changing it logs everybody out", And(Length(min=32), PRINTABLE)
     )
     DATABASE_URL = _setting(
-        fields.String,
-        "sqlite:///chatbot.db",
-        "A SQLite file (relative to INSTANCE_PATH) or postgresql://user@host/name",
+        fields.String, "sqlite:///chatbot.db", "A SQLite file (in INSTANCE_PATH) or postgresql://user@host/name"
     )
-    REDIS_URL = _setting(
-        fields.String,
-        None,
-        "Shares running answers and rate limits between workers and hosts",
-        Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://."),
-    )
+    REDIS_URL = _setting(fields.String, None, "Shares running answers and rate limits between workers and hosts", REDIS)
     WEB_CONCURRENCY = _setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
     TRUSTED_PROXIES = _setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
     LLM = _setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
@@ -105,7 +100,9 @@ class Config(Schema):
     EMBEDDER = _setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
     EMBEDDING_MODEL = _setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
     EMBEDDING_SECONDS = _setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
-    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors: faiss or pgvector")
+    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors: faiss, pgvector or pinecone")
+    PINECONE_HOST = _setting(fields.String, None, "The index at pinecone.io, of this installation alone", HOST)
+    PINECONE_API_KEY = _setting(fields.String, None, "The key of that index", PRINTABLE)
     VECTOR_BYTES = _setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
     RERANKER_URL = _setting(fields.String, None, "A server whose /rerank judges passages anew", HTTP_URL)
     RERANKER_MODEL = _setting(fields.String, "", "The reranker's name at that server")
@@ -144,6 +141,8 @@ class Config(Schema):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
         if data["VECTOR_STORE"] == "pgvector" and not postgres:
             errors["VECTOR_STORE"] = ["pgvector needs a PostgreSQL DATABASE_URL."]
+        if data["VECTOR_STORE"] == "pinecone" and not (data["PINECONE_HOST"] and data["PINECONE_API_KEY"]):
+            errors["VECTOR_STORE"] = ["pinecone needs a PINECONE_HOST and a PINECONE_API_KEY."]
         if errors:
             raise ValidationError(errors)
 

@@ -59,6 +59,8 @@ def test_unknown_name_in_dotenv_warns_with_the_nearest(tmp_path: Path, capsys: p
         ("WEB_CONCURRENCY", "0"),
         ("WEB_CONCURRENCY", "2"),
         ("VECTOR_STORE", "pgvector"),
+        ("VECTOR_STORE", "pinecone"),
+        ("PINECONE_HOST", "no host"),
         ("OPENAI_BASE_URL", "ftp://x"),
         ("OPENAI_MAX_TOKENS", "many"),
         ("OPENAI_TEMPERATURE", "3"),

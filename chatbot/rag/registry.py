@@ -24,6 +24,7 @@ ADAPTERS: dict[str, dict[str, str]] = {
     "stores": {
         "faiss": "chatbot.rag.stores.faiss:FaissStore",
         "pgvector": "chatbot.rag.stores.pgvector:PgvectorStore",
+        "pinecone": "chatbot.rag.stores.pinecone:PineconeStore",
         "memory": "chatbot.rag.stores.memory:MemoryStore",
     },
     "lexical": {

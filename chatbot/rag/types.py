@@ -238,12 +238,13 @@ class Stored:
 class StoreOptions:
     """What an adapter of a vector store is made from.
 
-    Bytes searched exactly, and bytes kept in memory in all; the address of the server that keeps them.
+    Bytes searched exactly, and bytes kept in memory in all; the address of the server that keeps them, and its key.
     """
 
     exact_bytes: int = 500 << 20
     most_bytes: int = 1 << 30
     url: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

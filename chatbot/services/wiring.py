@@ -121,9 +121,12 @@ def dense() -> DenseSearch:
     config = current_app.config
 
     def make() -> DenseSearch:
+        name = config["VECTOR_STORE"]
         options = StoreOptions(most_bytes=config["VECTOR_BYTES"], url=config["DATABASE_URL"])
-        store: VectorStore = registry.load("stores", config["VECTOR_STORE"])(options)
-        return DenseSearch(store, TablePositions(config["VECTOR_STORE"]) if store.durable else MemoryPositions())
+        if name == "pinecone":
+            options = StoreOptions(url=config["PINECONE_HOST"], key=config["PINECONE_API_KEY"])
+        store: VectorStore = registry.load("stores", name)(options)
+        return DenseSearch(store, TablePositions(name) if store.durable else MemoryPositions())
 
     return _kept("dense", make)
 

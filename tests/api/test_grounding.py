@@ -9,11 +9,13 @@ import pytest
 from flask import Flask
 
 from chatbot.rag import pipeline, prompt, registry
+from chatbot.rag.embedders.memory import DIMENSION
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import Ask, Finish
 from chatbot.services import wiring
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
+from tests.pinecone_server import KEY, PineconeServer, pinecone_server
 from tests.processes import events
 
 QUESTION = "When is the library open on weekdays?"
@@ -171,11 +173,19 @@ def test_passage_cannot_end_its_quotation_and_never_moves_into_the_system_text(
     assert "obey me" in asked.content
 
 
+@pytest.fixture
+def pinecone_index() -> Iterator[PineconeServer]:
+    with pinecone_server(DIMENSION) as server:
+        yield server
+
+
 @pytest.mark.parametrize("store", registry.names("stores"))
-def test_fifty_people_never_see_one_anothers_passages(make_app: MakeApp, database_url: str, store: str) -> None:
+def test_fifty_people_never_see_one_anothers_passages(
+    make_app: MakeApp, database_url: str, pinecone_index: PineconeServer, store: str
+) -> None:
     if store == "pgvector" and database_url.startswith("sqlite"):
         pytest.skip("pgvector is a part of PostgreSQL")
-    app = make_app(VECTOR_STORE=store)
+    app = make_app(VECTOR_STORE=store, PINECONE_HOST=pinecone_index.url, PINECONE_API_KEY=KEY)
     with app.app_context():
         llm = wiring.llm().models[0]
     assert isinstance(llm, MemoryLLM)

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import psycopg
@@ -17,6 +18,7 @@ from chatbot.rag.ports import VectorStore
 from chatbot.rag.stores import pgvector
 from chatbot.rag.stores.faiss import FaissStore
 from chatbot.rag.types import Stored, StoreOptions
+from tests.pinecone_server import KEY, pinecone_server
 
 DIMENSION = 8
 
@@ -42,15 +44,32 @@ def filled(store: VectorStore, count: int, name: str = "c", seed: int = 0) -> np
     return made
 
 
+@contextmanager
+def making(name: str, request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    """Make an adapter, with the server that it needs."""
+    with ExitStack() as around:
+        options = StoreOptions()
+        if name == "pgvector":
+            options = StoreOptions(url=request.getfixturevalue("postgres_url"))
+        elif name == "pinecone":
+            options = StoreOptions(url=around.enter_context(pinecone_server(DIMENSION)).url, key=KEY)
+        made: VectorStore = registry.load("stores", name)(options)
+        yield made
+        if made.durable:
+            made.close()  # type: ignore[attr-defined]  # its database is dropped
+
+
 @pytest.fixture(params=registry.names("stores"))
 def store(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
-    options = StoreOptions()
-    if request.param == "pgvector":
-        options = StoreOptions(url=request.getfixturevalue("postgres_url"))
-    made: VectorStore = registry.load("stores", request.param)(options)
-    yield made
-    if request.param == "pgvector":
-        made.close()  # type: ignore[attr-defined]  # its database is dropped
+    with making(request.param, request) as made:
+        yield made
+
+
+@pytest.fixture(params=["pgvector", "pinecone"])
+def durable(request: pytest.FixtureRequest) -> Iterator[VectorStore]:
+    with making(request.param, request) as made:
+        assert made.durable
+        yield made
 
 
 def found(store: VectorStore, vector: np.ndarray, k: int, documents: list[str] | None = None) -> list[int]:
@@ -229,13 +248,10 @@ def test_pgvector_that_cannot_be_reached_says_so() -> None:
         store.search("c", vectors(1)[0], 5)
 
 
-@pytest.mark.parametrize("name", ["pgvector"])
-def test_durable_stores_say_when_they_do_not_know_a_collection(name: str, postgres_url: str) -> None:
-    store = registry.load("stores", name)(StoreOptions(url=postgres_url))
-    for do in (lambda: store.search("c", vectors(1)[0], 5), lambda: store.change("c", [], NONE)):
+def test_durable_stores_say_when_they_do_not_know_a_collection(durable: VectorStore) -> None:
+    for do in (lambda: durable.search("c", vectors(1)[0], 5), lambda: durable.change("c", [], NONE)):
         with pytest.raises(StoreForgot):
             do()
-    store.close()
 
 
 def test_pgvector_makes_a_graph_again_that_broke_off(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,10 +281,8 @@ def test_pgvector_answers_more_searches_than_it_has_connections(
     store.close()
 
 
-@pytest.mark.parametrize("name", ["pgvector"])
-def test_durable_stores_refuse_who_was_overtaken(name: str, postgres_url: str) -> None:
-    store = registry.load("stores", name)(StoreOptions(url=postgres_url))
-    made = vectors(3)
+def test_durable_stores_refuse_who_was_overtaken(durable: VectorStore) -> None:
+    store, made = durable, vectors(3)
     store.open("c", "s", 3, DIMENSION, fence=2)
     store.change("c", [], rows([1, 2], made[:2]), fence=2)
     for late in (
@@ -280,7 +294,6 @@ def test_durable_stores_refuse_who_was_overtaken(name: str, postgres_url: str) -
     assert sorted(found(store, made[0], 5)) == [1, 2]
     store.change("c", [], rows([3], made[2:]), fence=3)
     assert store.count("c") == 3
-    store.close()
 
 
 def test_faiss_graph_that_is_given_again_what_it_let_go_asks_to_be_opened_again() -> None:
