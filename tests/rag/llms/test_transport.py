@@ -43,7 +43,10 @@ class Peer:
         with connection:
             while data := connection.recv(65_536):
                 while not data.endswith(b"{}"):
-                    data += connection.recv(65_536)
+                    more = connection.recv(65_536)
+                    if not more:  # the client has left in the middle
+                        return
+                    data += more
                 self.requests.append(data)
                 reply = next(self._answers)
                 connection.sendall(reply.removesuffix(b"[cut]"))

@@ -49,7 +49,10 @@ class Web:
             with connection:
                 request = b""
                 while not request.endswith(b"\r\n\r\n"):
-                    request += connection.recv(65_536)
+                    more = connection.recv(65_536)
+                    if not more:  # the client has left in the middle
+                        return
+                    request += more
                 self.requests.append(request)
                 for piece in answer:
                     connection.sendall(piece)
