@@ -13,6 +13,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings
 from werkzeug.test import TestResponse
 
 import config
@@ -25,6 +26,9 @@ from tests import databases
 from tests.processes import Server, Upstream, environment, running
 from tests.redis_server import RedisServer
 
+# Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
+settings.register_profile("chatbot", deadline=None)
+settings.load_profile("chatbot")
 DATABASES = ("sqlite", "postgresql")
 TO_END = 5.0  # seconds in which what a test left running may end
 PASSWORD = "a sound passphrase"

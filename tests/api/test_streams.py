@@ -200,7 +200,7 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
         assert connection.execute(db.select(TurnLogPiece.__table__)).all() == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)),
     data=st.data(),

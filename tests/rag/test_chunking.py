@@ -21,7 +21,7 @@ pieces = st.sampled_from(
 texts = st.one_of(st.text(max_size=400), st.lists(pieces, max_size=40).map("".join))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_chunks_cover_all_that_is_not_blank_in_order(text: str) -> None:
     chunks = split(text)
@@ -32,7 +32,7 @@ def test_chunks_cover_all_that_is_not_blank_in_order(text: str) -> None:
     assert not any(char.strip() for offset, char in enumerate(text) if offset not in covered)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts)
 def test_no_chunk_is_longer_and_no_overlap_wider_than_allowed(text: str) -> None:
     chunks = split(text)
@@ -40,7 +40,7 @@ def test_no_chunk_is_longer_and_no_overlap_wider_than_allowed(text: str) -> None
     assert all(one.end - other.start <= MOST_OVERLAP for one, other in pairwise(chunks))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.sampled_from([SENTENCE, SENTENCE[:20] + "\n\n", "word ", "第一句话。" * 3]), min_size=30, max_size=200)
 )
@@ -51,7 +51,7 @@ def test_prose_has_chunks_and_overlaps_of_the_usual_size(parts: list[str]) -> No
     assert all(one.end - other.start >= LEAST_OVERLAP - 6 for one, other in pairwise(chunks))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.sampled_from([SENTENCE, SENTENCE * 5, "\n\n", "plain line\n"]), max_size=30),
     st.integers(1, 60),

@@ -134,7 +134,7 @@ def test_opened_again_it_holds_nothing(store: VectorStore) -> None:
     assert (store.count("c"), found(store, made[0], 5)) == (0, [])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 30)), max_size=40))
 def test_any_changes_leave_what_a_plain_search_finds(changes: list[tuple[bool, int]]) -> None:
     stores = [registry.load("stores", name)(StoreOptions()) for name in ("faiss", "memory")]

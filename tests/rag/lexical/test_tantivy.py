@@ -93,7 +93,7 @@ def test_removed_and_uncommitted_chunks_are_not_found(index: TantivyIndex) -> No
     assert set(ids(index.search("panthers", ["mine"], 10))) == {4, 10}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(query=st.text(max_size=60) | st.text("\"'()[]{}:^~*?+-!\\/&|<>= aAND OR NOT\n\t\0", max_size=60))
 def test_no_question_is_syntax(query: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     index = open_once(tmp_path_factory)
