@@ -134,5 +134,9 @@ class CannotServe(ChatbotError):
     """What keeps a process from serving; the text says what to do."""
 
 
+class BackupRefused(ChatbotError):
+    """A file that is no whole backup, or cannot become one, or does not belong into this database."""
+
+
 class WrongSchema(CannotServe):
     """The database's schema is not the one of this version."""

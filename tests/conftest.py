@@ -23,6 +23,7 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import turns, wiring
 from chatbot.services.queues import QUEUES
 from tests import databases
+from tests.databases import named
 from tests.processes import Server, Upstream, environment, running
 from tests.redis_server import RedisServer
 
@@ -121,11 +122,6 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]
     server = RedisServer(tmp_path_factory.mktemp("own-redis"))
     yield server
     server.stop()
-
-
-def named(url: str, name: str) -> str:
-    """Return the address of another database of the same server."""
-    return url.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")

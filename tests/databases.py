@@ -17,6 +17,11 @@ SCHEMA = """
 """
 
 
+def named(url: str, name: str) -> str:
+    """Return the address of another database of the same server."""
+    return url.replace("/postgres?", f"/{name}?")
+
+
 def cleaned(maintenance: str, url: str, template: str) -> bool:
     """Empty a database for the next test; returns whether it is as its template now."""
     with psycopg.connect(maintenance, autocommit=True) as connection:

@@ -74,6 +74,7 @@ def test_every_route_and_command_is_in_the_readme(app: Flask) -> None:
     for group in ("users", "history", "knowledge"):
         for command in app.cli.commands[group].commands:
             assert f"flask {group} {command}" in README
+    assert {"backup", "restore"} <= app.cli.commands.keys()
 
 
 def test_every_adapter_and_target_is_in_the_readme_or_help() -> None:

@@ -15,7 +15,8 @@ from flask import Flask
 from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from chatbot.models.columns import UtcDateTime
-from tests.conftest import Person, named
+from tests.conftest import Person
+from tests.databases import named
 from tests.processes import ROOT, Server
 
 

@@ -95,6 +95,23 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
             assert server.flask(*line.removeprefix(".venv/bin/flask ").split()).returncode == 0, line
 
 
+def test_backup_commands_work_as_printed(tmp_path: Path) -> None:
+    (commands,) = blocks("Backup and restore")
+    with running(tmp_path, LLM="memory", EMBEDDER="memory") as server:
+        token = server.sign_in()
+        for text in ("one", "two"):
+            server.call("POST", "/api/chat/", {"message": text}, token)
+        bin_ = f"{sys.prefix}/bin/"
+        script = commands.replace(".venv/bin/", bin_).replace("everything.backup", f"{tmp_path}/everything.backup")
+        subprocess.run(["bash", "-euc", script], cwd=ROOT, env=server.environment, check=True, capture_output=True)
+    restored = Server(tmp_path, LLM="memory", EMBEDDER="memory", DATABASE_URL="sqlite:///restored.db").start()
+    try:
+        turns = restored.call("GET", "/api/chat-history/", token=token)[2]["items"]
+        assert [turn["user_message"] for turn in turns] == ["one", "two"]
+    finally:
+        restored.stop()
+
+
 def test_commands_work_as_printed(tmp_path: Path) -> None:
     (commands,) = blocks("Commands")
     server = Server(tmp_path).migrate()

@@ -3,11 +3,17 @@
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
+from sqlalchemy import Connection
 
 from ..errors import CannotServe, WrongSchema
 from .transactions import read
 
 LEAST_POSTGRESQL = (14,)
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the revision that a database is at, None before the first."""
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def require_current() -> None:
@@ -21,7 +27,7 @@ def require_current() -> None:
         if connection.dialect.name == "postgresql" and version < LEAST_POSTGRESQL:
             old = ".".join(map(str, version))
             raise CannotServe(f"DATABASE_URL: PostgreSQL {old} is too old; this needs {LEAST_POSTGRESQL[0]}.")
-        found = MigrationContext.configure(connection).get_current_revision()
+        found = revision(connection)
     expected = script.get_current_head()
     if found == expected:
         return

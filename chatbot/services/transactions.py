@@ -22,13 +22,15 @@ _turnstile = Turnstile()
 
 
 @contextmanager
-def read() -> Iterator[Connection]:
-    """Yield a connection for queries; it sees one snapshot and changes nothing.
+def read(*, steady: bool = False) -> Iterator[Connection]:
+    """Yield a connection for queries, which changes nothing; with `steady` all of them see one snapshot.
 
     Raises DatabaseBusy, DatabaseUnavailable.
     """
     try:
         with db.engine.connect() as connection:
+            if steady and connection.dialect.name == "postgresql":  # SQLite's always do
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
     except OURS as error:
         if _is_the_statements_own(error):
