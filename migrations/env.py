@@ -1,10 +1,13 @@
 """How migrations run: one at a time, each as a whole or not at all, on SQLite and on PostgreSQL."""
 
+import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from alembic import context
 from flask import current_app
@@ -13,6 +16,8 @@ from chatbot.models.columns import UtcDateTime
 
 LOCK = 4_021_760_177  # any number; PostgreSQL's advisory lock of this application's migrations
 PATIENCE = 60.0  # seconds in which another instance may be migrating
+# For a table in use on PostgreSQL: who waits to change a table holds up all who come to read it later.
+LOCK_TIMEOUT = "5s"
 
 
 def render_item(kind: str, item: Any, _context: Any) -> str | bool:
@@ -46,6 +51,7 @@ def wait_for_others(connection: sa.Connection) -> None:
     """Hold the right to migrate until the transaction ends; a second instance waits here."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         return
     # A batch ALTER copies and drops the table; with foreign keys on, that deletes every child row.
     # The pragma counts only outside a transaction, so this comes before the first one.
@@ -60,6 +66,18 @@ def wait_for_others(connection: sa.Connection) -> None:
             if "locked" not in str(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def told_of_locks() -> Iterator[None]:
+    """End with one line when a table could not be had."""
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise
+        print("DATABASE_URL: The tables are in use for long, by a backup perhaps: try again later.", file=sys.stderr)
+        sys.exit(os.EX_TEMPFAIL)
 
 
 def check_foreign_keys(connection: sa.Connection) -> None:
@@ -86,7 +104,7 @@ def run() -> None:
             transactional_ddl=True,
             **current_app.extensions["migrate"].configure_args,
         )
-        with context.begin_transaction():
+        with context.begin_transaction(), told_of_locks():
             context.run_migrations()
             check_foreign_keys(connection)
         connection.commit()
