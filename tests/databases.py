@@ -1,9 +1,14 @@
 """PostgreSQL databases that are used again by the next test: emptied, unless a test has changed more than rows."""
 
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import psycopg
+import pytest
 
+_numbers = itertools.count()
 STORES = ("pgvector_items", "pgvector_collections")
 SCHEMA = """
     SELECT md5(concat(
@@ -20,6 +25,31 @@ SCHEMA = """
 def named(url: str, name: str) -> str:
     """Return the address of another database of the same server."""
     return url.replace("/postgres?", f"/{name}?")
+
+
+@contextmanager
+def another(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Give one more migrated PostgreSQL database, for the time of a block."""
+    postgres, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
+    name = f"another{next(_numbers)}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield named(postgres, name)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def stack_of_a_module(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Return the settings of one of the two ways to run (`request.param`), for a server that many tests share."""
+    if request.param == "sqlite":
+        yield {}
+        return
+    redis = request.getfixturevalue("redis_server")
+    redis.flush()  # of the mark of a server with other secrets
+    with another(request) as url:
+        yield {"DATABASE_URL": url, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector"}
 
 
 def cleaned(maintenance: str, url: str, template: str) -> bool:

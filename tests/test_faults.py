@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from chatbot.schemas import problem
-from tests.conftest import impatient
+from tests.conftest import DATABASES, impatient
+from tests.databases import stack_of_a_module
 from tests.faults import FAULTS
 from tests.processes import Server, Upstream, events, free_port, running
 from tests.upstream_faults import FAULTS as PLAYED
@@ -17,10 +18,13 @@ from tests.upstream_faults import FAULTS as PLAYED
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
-    """A server of its own: it remembers which parameters were refused."""
-    with running(tmp_path_factory.mktemp("faults"), **impatient(upstream)) as server:
+@pytest.fixture(scope="module", params=DATABASES)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, upstream: Upstream
+) -> Iterator[Server]:
+    """A server of its own, on either stack: it remembers which parameters were refused."""
+    folder = tmp_path_factory.mktemp("faults")
+    with stack_of_a_module(request) as stack, running(folder, **impatient(upstream), **stack) as server:
         yield server
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import DATABASES
+from tests.databases import stack_of_a_module
 from tests.processes import Server, Upstream, call, events, free_port, running
 from tests.test_server import wait_for
 
@@ -28,9 +30,12 @@ def slow() -> Iterator[Upstream]:
     upstream.stop()
 
 
-@pytest.fixture(scope="module")
-def slow_server(tmp_path_factory: pytest.TempPathFactory, slow: Upstream) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("turns"), OPENAI_BASE_URL=slow.url) as server:
+@pytest.fixture(scope="module", params=DATABASES)
+def slow_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, slow: Upstream
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("turns")
+    with stack_of_a_module(request) as stack, running(folder, OPENAI_BASE_URL=slow.url, **stack) as server:
         yield server
 
 
@@ -88,8 +93,10 @@ def test_phone_that_drops_its_connection_ten_times_shows_the_answer_byte_equal(s
     assert shown.startswith("You said: Grüße \N{GRINNING FACE}")
 
 
-def test_cancel_closes_the_connection_to_the_upstream_within_two_seconds(tmp_path: Path, upstream: Upstream) -> None:
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+def test_cancel_closes_the_connection_to_the_upstream_within_two_seconds(
+    tmp_path: Path, upstream: Upstream, stack: dict[str, str]
+) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token = server.sign_in()
         stream = Stream(server, token, "[[slow 30]] hello")
         first = stream.event()
@@ -103,9 +110,8 @@ def test_cancel_closes_the_connection_to_the_upstream_within_two_seconds(tmp_pat
         assert (name, turn["status"], turn["bot_response"]) == ("done", "cancelled", "Half an answer")
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
-def test_sigterm_during_50_streams_lets_them_end(tmp_path: Path, slow: Upstream, database_url: str) -> None:
-    with running(tmp_path, OPENAI_BASE_URL=slow.url, DATABASE_URL=database_url) as server:
+def test_sigterm_during_50_streams_lets_them_end(tmp_path: Path, slow: Upstream, stack: dict[str, str]) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=slow.url, **stack) as server:
         token = server.sign_in()
         with ThreadPoolExecutor(51) as pool:
             opened = list(pool.map(lambda n: Stream(server, token, f"Hello {n}"), range(50)))
@@ -121,8 +127,10 @@ def test_sigterm_during_50_streams_lets_them_end(tmp_path: Path, slow: Upstream,
         assert server.process.wait(20) == 0
 
 
-def test_interrupt_closes_what_runs_with_the_text_so_far(tmp_path: Path, upstream: Upstream) -> None:
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+def test_interrupt_closes_what_runs_with_the_text_so_far(
+    tmp_path: Path, upstream: Upstream, stack: dict[str, str]
+) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token = server.sign_in()
         stream = Stream(server, token, "[[slow 30]] hello")
         first = stream.event()
@@ -136,8 +144,8 @@ def test_interrupt_closes_what_runs_with_the_text_so_far(tmp_path: Path, upstrea
         assert (turn["status"], turn["bot_response"]) == ("interrupted", "Half an answer")
 
 
-def test_text_of_a_killed_worker_is_kept_and_resumed(tmp_path: Path, upstream: Upstream) -> None:
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.1") as server:
+def test_text_of_a_killed_worker_is_kept_and_resumed(tmp_path: Path, upstream: Upstream, stack: dict[str, str]) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.1", **stack) as server:
         token = server.sign_in()
         stream = Stream(server, token, "[[slow 30]] hello")
         first = stream.event()
@@ -208,6 +216,7 @@ def test_client_that_stops_reading_holds_up_nobody_and_gets_its_answer_stored(se
         assert len(turn["bot_response"]) > 1_000_000
 
 
+@pytest.mark.parametrize("slow_server", ["sqlite"], indirect=True)
 def test_lock_held_for_3_seconds_delays_no_stream_by_more_than_50_ms(slow_server: Server) -> None:
     token = slow_server.sign_in("patient")
     streams = [Stream(slow_server, token, f"Hello {n}") for n in range(3)]

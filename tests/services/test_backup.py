@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -18,30 +17,21 @@ from chatbot.services import backup, inspection
 from chatbot.services.transactions import read
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import PASSWORD, MakeApp, Person, join
-from tests.databases import named
+from tests.databases import another
 from tests.processes import UNMEASURED, Server, running
 
 SECRETS = {"SECRET_KEY": "k" * 20 + "0123456789abcdef", "JWT_SECRET_KEY": "j" * 20 + "0123456789abcdef"}
 
 
-def empty_database(kind: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """Give a second database, migrated and empty."""
-    if kind == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "other.db")
-        yield "sqlite:///other.db"
-        return
-    postgres = request.getfixturevalue("postgres")
-    template = request.getfixturevalue("postgres_template")
-    name = f"other{abs(hash(folder)):x}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield named(postgres, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def other_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from empty_database(request.param, request, tmp_path)
+    """Give a second database, migrated and empty."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "other.db")
+        yield "sqlite:///other.db"
+        return
+    with another(request) as url:
+        yield url
 
 
 @pytest.fixture

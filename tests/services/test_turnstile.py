@@ -51,11 +51,20 @@ def test_those_who_went_away_are_not_waited_for() -> None:
 
 
 def test_those_who_are_killed_in_the_queue_are_not_waited_for() -> None:
-    turnstile = Turnstile()
-    assert turnstile.acquire(0)
-    threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        turnstile.acquire(30)
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    turnstile, before = Turnstile(), signal.signal(signal.SIGUSR1, kill)
+    try:
+        assert turnstile.acquire(0)
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        with pytest.raises(Killed):
+            turnstile.acquire(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
     turnstile.release()
     assert turnstile.acquire(0)
 
