@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from ..errors import ChatbotError
 from ..rag.errors import LLMError
 from . import embedding, turns, wiring
-from .transactions import read
+from .transactions import is_full, read
 
 
 def checks() -> dict[str, str]:
@@ -13,7 +13,8 @@ def checks() -> dict[str, str]:
     database = _database()
     knowledge = _knowledge() if database == "ok" else "not looked at"
     turning = "draining" if turns.is_draining() else "ok"
-    found = {"database": database, "model": _model(), "knowledge": knowledge, "turns": turning}
+    disk = "The database cannot be written." if is_full() else "ok"
+    found = {"database": database, "disk": disk, "model": _model(), "knowledge": knowledge, "turns": turning}
     fleet = wiring.shared()
     return found if fleet is None else found | {"redis": fleet.state()}
 

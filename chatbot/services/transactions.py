@@ -3,6 +3,7 @@
 Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +20,7 @@ FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no 
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
+_full = threading.Event()  # since a write found no room, until the next one does
 
 
 @contextmanager
@@ -53,6 +55,7 @@ def write(step: str) -> Iterator[Connection]:
         with db.engine.connect() as connection, connection.execution_options(writes=True).begin():
             yield connection
             failpoints.reach(f"{step}:written")
+        _full.clear()
         failpoints.reach(f"{step}:committed")
     except OURS as error:
         if _is_the_statements_own(error):
@@ -61,6 +64,11 @@ def write(step: str) -> Iterator[Connection]:
     finally:
         if sqlite:
             _turnstile.release()
+
+
+def is_full() -> bool:
+    """Tell whether the last write of this process found no room."""
+    return _full.is_set()
 
 
 def _is_the_statements_own(error: Exception) -> bool:
@@ -79,5 +87,6 @@ def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnav
     if "locked" in text or isinstance(error, PoolTimeout):
         return DatabaseBusy("The database is busy.", retry_after=1)
     if _is_full(error):
+        _full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
