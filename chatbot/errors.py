@@ -118,6 +118,10 @@ class DatabaseUnavailable(ChatbotError):
     """The database cannot be reached."""
 
 
+class DatabaseDamaged(DatabaseUnavailable):
+    """The database's file is not what it should be, and does not mend itself."""
+
+
 class StorageFull(ChatbotError):
     """The database cannot grow or cannot be written."""
 

@@ -31,7 +31,7 @@ def connected(engine: sa.Engine) -> sa.Connection:
     """Connect, or end with one line that says why not."""
     try:
         return engine.connect()
-    except sa.exc.OperationalError as error:
+    except sa.exc.DatabaseError as error:  # a file that is no database is not even an OperationalError
         reason = " ".join(str(error.orig).split())
         print(f"DATABASE_URL: The database cannot be reached: {reason}", file=sys.stderr)
         sys.exit(os.EX_CONFIG)

@@ -6,9 +6,9 @@ import time
 import structlog
 from flask import Flask
 
-from ..errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseUnavailable, StorageFull
+from ..errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..rag.errors import LLMError
-from ..services import migrations, single_writer, upkeep, wiring
+from ..services import integrity, migrations, single_writer, upkeep, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -28,6 +28,7 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
         if single_writer.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
             single_writer.hold()
+        integrity.begin()
         _close_abandoned()
         model = _warm_up()
     start(app)
@@ -39,22 +40,27 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
 
 
 def _require(patient: bool) -> None:
-    while True:
-        try:
-            migrations.require_current()
-            break
-        except CannotServe as error:  # a newer version migrates already, and its workers come soon
-            if not patient:
-                raise
-            log.warning("waiting for the schema", detail=error.detail)
-        except (DatabaseUnavailable, DatabaseBusy, StorageFull) as error:
-            if not patient:
-                raise CannotServe(f"DATABASE_URL: {_reason(error)}") from error
-            log.warning("waiting for the database", detail=_reason(error))
+    while (missing := _missing()) is not None:
+        if not patient or missing.detail.endswith(integrity.DAMAGED):
+            raise missing
+        log.warning("waiting for the database", detail=missing.detail)
         time.sleep(AGAIN)
     fleet = wiring.shared()
     if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
         fleet.require()
+
+
+def _missing() -> CannotServe | None:
+    """Return what is wrong with the database."""
+    try:
+        migrations.require_current()
+    except CannotServe as error:  # a newer version migrates already, and its workers come soon
+        return error
+    except DatabaseDamaged:
+        return CannotServe(f"DATABASE_URL: {integrity.DAMAGED}")
+    except (DatabaseUnavailable, DatabaseBusy, StorageFull) as error:
+        return CannotServe(f"DATABASE_URL: {_reason(error)}")
+    return None
 
 
 def _close_abandoned() -> None:

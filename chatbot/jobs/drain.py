@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import structlog
 
-from ..services import turns
+from ..services import integrity, turns
 
 MARGIN = 10.0  # seconds of the grace that are left for closing what still runs
 LAST_WORDS = 0.2  # seconds in which readers get their last event
@@ -30,6 +30,7 @@ def _drain(worker: Any) -> None:
     log.info("draining")
     with worker.wsgi.app_context():
         turns.drain(max(0.0, worker.cfg.graceful_timeout - MARGIN))
+    integrity.end()
     worker.alive = False
 
 
@@ -37,4 +38,5 @@ def _quit(worker: Any) -> None:
     with worker.wsgi.app_context():
         turns.drain(0.0)
     gevent.sleep(LAST_WORDS)
+    integrity.end()
     os._exit(0)  # gunicorn's own way raises SystemExit in a greenlet, which now and then prints a traceback

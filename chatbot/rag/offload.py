@@ -36,6 +36,15 @@ def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return result
 
 
+def alone(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a thread of its own and wait: for minutes of reading, behind which nobody shall stand."""
+    if not monkey.is_module_patched("threading"):
+        return function(*args, **kwargs)
+    with ThreadPoolExecutor(1) as executor:
+        result: R = executor.submit(function, *args, **kwargs).result()
+    return result
+
+
 def give_back() -> None:
     """Give memory that was let go back to the system, where the C library can: after a load it keeps tens of MB."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 
 from ..errors import ChatbotError
 from ..rag.errors import LLMError
-from . import embedding, turns, wiring
+from . import embedding, integrity, turns, wiring
 from .transactions import is_full, read
 
 
@@ -14,7 +14,8 @@ def checks() -> dict[str, str]:
     knowledge = _knowledge() if database == "ok" else "not looked at"
     turning = "draining" if turns.is_draining() else "ok"
     disk = "The database cannot be written." if is_full() else "ok"
-    found = {"database": database, "disk": disk, "model": _model(), "knowledge": knowledge, "turns": turning}
+    found = {"database": database, "disk": disk, "file": integrity.state()}
+    found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
     fleet = wiring.shared()
     return found if fleet is None else found | {"redis": fleet.state()}
 

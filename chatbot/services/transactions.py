@@ -12,11 +12,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .. import failpoints
-from ..errors import DatabaseBusy, DatabaseUnavailable, StorageFull
+from ..errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..extensions import LOCK_PATIENCE, SQLiteLocked, db
 from .turnstile import Turnstile
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
+DAMAGED = ("file is not a database", "disk image is malformed")
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
@@ -74,7 +75,14 @@ def is_full() -> bool:
 def _is_the_statements_own(error: Exception) -> bool:
     if not isinstance(error, DBAPIError) or isinstance(error, OperationalError) or error.connection_invalidated:
         return False
+    if _is_damaged(error):
+        return False
     return not _is_full(error)  # a PostgreSQL that became read-only says so with an InternalError
+
+
+def _is_damaged(error: Exception) -> bool:
+    text = str(getattr(error, "orig", error)).lower()
+    return any(sign in text for sign in DAMAGED)
 
 
 def _is_full(error: Exception) -> bool:
@@ -86,6 +94,8 @@ def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnav
     text = str(getattr(error, "orig", error)).lower()
     if "locked" in text or isinstance(error, PoolTimeout):
         return DatabaseBusy("The database is busy.", retry_after=1)
+    if _is_damaged(error):
+        return DatabaseDamaged("The database is damaged.", retry_after=60)
     if _is_full(error):
         _full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
