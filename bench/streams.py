@@ -3,7 +3,8 @@
 The upstream sends its first token after 200 ms and 50 tokens at 20 ms (the slow ones: 5 tokens a second). Streams
 begin one after another within the time that one of them takes, so that all are open together, and each is asked
 once; the load generator and the upstream run on the same machine. Every text is compared with its question's answer.
-Processor time is the worker's, from /proc; memory is the growth of its resident set while all streams are open.
+Processor time is the workers', from /proc; memory is the growth of their resident sets while all streams are open.
+One worker on SQLite, then two on PostgreSQL and Redis.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.load import Target, request
+from tests.chaos import stack
 from tests.processes import Server, Upstream, running
 
 FIRST, INTERVAL, TOKENS = 0.2, 0.02, 50
@@ -31,6 +33,8 @@ MUST: dict[int, tuple[float, float | None]] = {64: (8, 40), 256: (15, 150), 512:
 SLOW = 2000
 MOST_PROCESSOR = 12.0  # ms for each stream
 MOST_MEMORY = 0.15  # MB for each slow stream
+WORKERS: dict[str, dict[str, str]] = {"sqlite": {}, "hosts": {"WEB_CONCURRENCY": "2"}}
+SAID = {"sqlite": "one worker, SQLite", "hosts": "two workers, PostgreSQL and Redis"}
 MOST_DURABILITY = 2.0  # ms at the median that saving running answers may cost, 64 streams
 Row = dict[str, float]
 
@@ -90,15 +94,16 @@ def wave(target: Target, streams: int, spread: float, tokens: int) -> Seen:
     return seen
 
 
-def processor(pid: int) -> float:
-    """Return the seconds of processor that a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+def processor(pids: list[int]) -> float:
+    """Return the seconds of processor that some processes have used."""
+    stats = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split() for pid in pids]
+    return sum(int(fields[11]) + int(fields[12]) for fields in stats) / TICKS
 
 
-def memory(pid: int) -> float:
-    """Return a process's resident set in MB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+def memory(pids: list[int]) -> float:
+    """Return the resident sets of some processes in MB."""
+    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def targets(server: Server, upstream: Upstream) -> list[Target]:
@@ -122,7 +127,7 @@ def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))] * 1000
 
 
-def compare(streams: int, rounds: int, *, slow: bool = False, **settings: str) -> Row:
+def compare(kind: str, streams: int, rounds: int, *, slow: bool = False, **settings: str) -> Row:
     """Alternate waves to the upstream and to this server; returns medians over the rounds."""
     interval, tokens = SLOW_INTERVAL if slow else INTERVAL, TOKENS
     lasts = FIRST + interval * tokens
@@ -132,19 +137,22 @@ def compare(streams: int, rounds: int, *, slow: bool = False, **settings: str) -
     try:
         with (
             tempfile.TemporaryDirectory() as name,
-            running(Path(name), OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **settings) as server,
+            stack(kind, Path(name)) as base,
+            running(
+                Path(name), OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **base, **WORKERS[kind], **settings
+            ) as server,
         ):
             direct, ours = targets(server, upstream)
             wave(ours, 20, 0.2, tokens)  # warm
-            (worker,) = server.workers()
+            workers = server.workers()
             for _ in range(rounds):
                 found["upstream"].append(wave(direct, streams, lasts, tokens))
-                before, empty = processor(worker), memory(worker)
+                before, empty = processor(workers), memory(workers)
                 peak = subprocess.Popen(
-                    [sys.executable, "-c", WATCH, str(worker)], stdout=subprocess.PIPE, stdin=subprocess.PIPE
+                    [sys.executable, "-c", WATCH, *map(str, workers)], stdout=subprocess.PIPE, stdin=subprocess.PIPE
                 )
                 found["chatbot"].append(wave(ours, streams, lasts, tokens))
-                used.append((processor(worker) - before) / streams * 1000)
+                used.append((processor(workers) - before) / streams * 1000)
                 grown.append((float(peak.communicate(b"x")[0]) - empty) / streams)
     finally:
         upstream.stop()
@@ -160,12 +168,12 @@ def compare(streams: int, rounds: int, *, slow: bool = False, **settings: str) -
     return row | {"processor": statistics.median(used), "memory": max(grown[:1]), "wrong": float(len(wrong))}
 
 
-# Tells the highest resident set that a process had until standard input closes.
+# Tells the highest resident sets that processes had together until standard input closes.
 WATCH = """
 import os, select, sys
 page, most = os.sysconf("SC_PAGE_SIZE"), 0
 while not select.select([sys.stdin], [], [], 0.2)[0]:
-    most = max(most, int(open(f"/proc/{sys.argv[1]}/statm").read().split()[1]) * page / 2**20)
+    most = max(most, sum(int(open(f"/proc/{pid}/statm").read().split()[1]) for pid in sys.argv[1:]) * page / 2**20)
 print(most)
 """
 
@@ -189,21 +197,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--streams", type=int, action="append", help=f"of {[*MUST, SLOW]}; default: all")
+    parser.add_argument("--stack", choices=list(WORKERS), action="append", help="default: both")
     options = parser.parse_args()
-    wanted, missed = options.streams or [*MUST, SLOW], 0
-    print(f"{os.cpu_count()} cores, one worker, SQLite, medians of {options.rounds} waves")
+    wanted = options.streams or [*MUST, SLOW]
+    return sum(measure(kind, wanted, options.rounds) for kind in options.stack or WORKERS)
+
+
+def measure(kind: str, wanted: list[int], rounds: int) -> int:
+    """Measure one stack and print; returns how many bounds were missed."""
+    missed = 0
+    print(f"{os.cpu_count()} cores, {SAID[kind]}, medians of {rounds} waves")
     for streams, (p50, p99) in MUST.items():
         if streams in wanted:
-            row = compare(streams, options.rounds)
+            row = compare(kind, streams, rounds)
             missed += tell(str(streams), row, p50, p99) + (row["processor"] > MOST_PROCESSOR)
     if 64 in wanted:
-        on, off = (compare(64, options.rounds, TURN_FLUSH_SECONDS=seconds) for seconds in ("1", "0"))
+        on, off = (compare(kind, 64, rounds, TURN_FLUSH_SECONDS=seconds) for seconds in ("1", "0"))
         cost = on["chatbot 0.5"] - off["chatbot 0.5"]
         missed += cost > MOST_DURABILITY
         held = "MISSED" if cost > MOST_DURABILITY else "ok    "
         print(f"{held} saving running answers costs {cost:.1f} ms of p50 at 64 streams", flush=True)
     if SLOW in wanted:
-        row = compare(SLOW, 1, slow=True)
+        row = compare(kind, SLOW, 1, slow=True)
         missed += tell(f"{SLOW} slow", row, None, None) + (row["memory"] > MOST_MEMORY)
     return missed
 

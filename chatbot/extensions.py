@@ -114,13 +114,23 @@ def patiently(cursor: Any, statement: str) -> None:
         time.sleep(LOCK_PAUSE)
 
 
+_checkpoint_after = 1_000  # pages in the write-ahead log, SQLite's own default
+
+
+def sqlite_checkpoints_apart() -> None:
+    """Let connections that are made from now on leave checkpoints to somebody else, unless nobody does them."""
+    global _checkpoint_after
+    _checkpoint_after = 60_000
+
+
 @sa.event.listens_for(sa.Engine, "connect")
 def _on_connect(connection: Any, _record: Any) -> None:
     if not isinstance(connection, sqlite.Connection):
         return
     connection.isolation_level = None  # transactions begin where _on_begin says
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    log = f"wal_autocheckpoint={_checkpoint_after}"
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
         patiently(cursor, f"PRAGMA {pragma}")
     cursor.close()
 
@@ -131,6 +141,8 @@ def _on_begin(connection: sa.Connection) -> None:
         return
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("writes"):
+        lasting = connection.get_execution_options().get("lasting", True)
+        cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")  # of whoever had the connection before
         patiently(cursor, "BEGIN IMMEDIATE")
     else:
         cursor.execute("BEGIN")

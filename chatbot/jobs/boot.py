@@ -8,7 +8,7 @@ from flask import Flask
 
 from ..errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..rag.errors import LLMError
-from ..services import integrity, migrations, single_writer, upkeep, wiring
+from ..services import checkpoints, integrity, migrations, single_writer, upkeep, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -29,6 +29,7 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
             single_writer.hold()
         integrity.begin()
+        checkpoints.begin()
         _close_abandoned()
         model = _warm_up()
     start(app)

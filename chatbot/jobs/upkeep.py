@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from ..services import gauges, loops, upkeep
+from ..services import checkpoints, gauges, loops, upkeep
 
 EVERY_LEASE = 5.0  # seconds; a third of a turn's lease
 EVERY_GAUGE = 5.0  # seconds between two looks for the metrics
@@ -20,6 +20,7 @@ def start(app: Flask) -> None:
         (EVERY_LEASE, upkeep.keep_leases),
         (EVERY_LOOK, upkeep.obey_cancels),
         (EVERY_GAUGE, gauges.look),
+        (checkpoints.EVERY, checkpoints.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
         work.append((app.config["TURN_FLUSH_SECONDS"], upkeep.save_texts))

@@ -13,13 +13,10 @@ from ..errors import Busy, SuspiciousClock
 from ..models import (
     ChatMessage,
     Conversation,
-    Feedback,
     IdempotencyKey,
     KnowledgeChange,
     Lease,
     Session,
-    TurnLogPiece,
-    TurnTrace,
 )
 from ..models.columns import now
 from . import clock, idempotency, leases
@@ -89,13 +86,15 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
     try:
         for delete in (_delete_turns, _delete_sessions, _delete_keys, _delete_changes):
             while True:
-                with write("purge") as connection:
+                started = time.monotonic()
+                with write("purge", lasting=False) as connection:
                     leases.confirm(connection, held)
                     deleted = delete(connection, cutoff, purged)
                 if not deleted:
                     break
                 on_batch(deleted)
-                time.sleep(PAUSE)
+                # Writers have half of the time; where the disk is slow, half of more.
+                time.sleep(max(PAUSE, time.monotonic() - started))
         completed = True
     finally:
         leases.release(held, completed=completed)
@@ -106,15 +105,14 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
 
 
 def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
-    oldest = sa.select(ChatMessage.id, ChatMessage.conversation_id).where(ChatMessage.created_at < cutoff)
-    rows = connection.execute(oldest.order_by(ChatMessage.created_at).limit(BATCH)).all()
-    ids = [row.id for row in rows]
-    for hanging in (TurnLogPiece, Feedback, IdempotencyKey, TurnTrace):
-        connection.execute(sa.delete(hanging).where(hanging.turn_id.in_(ids)))
-    connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_(ids)))
-    emptied = sorted({row.conversation_id for row in rows})
-    # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
-    connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
+    """Delete the oldest turns, and with them, by their foreign keys, all that belongs to them."""
+    oldest = sa.select(ChatMessage.id).where(ChatMessage.created_at < cutoff).order_by(ChatMessage.created_at)
+    these = sa.delete(ChatMessage).where(ChatMessage.id.in_(oldest.limit(BATCH)))
+    rows = connection.scalars(these.returning(ChatMessage.conversation_id)).all()
+    emptied = sorted(set(rows))
+    if connection.dialect.name == "postgresql":
+        # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
+        connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
     remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
     gone = sa.delete(Conversation).where(Conversation.id.in_(emptied), ~remaining).returning(Conversation.id)
     purged.turns += len(rows)

@@ -42,10 +42,11 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def write(step: str) -> Iterator[Connection]:
+def write(step: str, *, lasting: bool = True) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
 
-    `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints.
+    `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
+    `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
@@ -53,7 +54,9 @@ def write(step: str) -> Iterator[Connection]:
     if sqlite and not _turnstile.acquire(timeout=LOCK_PATIENCE):
         raise DatabaseBusy("The database is busy.", retry_after=1)
     try:
-        with db.engine.connect() as connection, connection.execution_options(writes=True).begin():
+        with db.engine.connect() as connection, connection.execution_options(writes=True, lasting=lasting).begin():
+            if not sqlite and not lasting:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
             failpoints.reach(f"{step}:written")
         _full.clear()

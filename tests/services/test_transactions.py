@@ -11,7 +11,7 @@ from flask import Flask
 from chatbot import errors, extensions
 from chatbot.extensions import db, sqlite
 from chatbot.models import Lease
-from chatbot.services import transactions
+from chatbot.services import checkpoints, transactions
 from chatbot.services.transactions import read, write
 from tests.conftest import MakeApp
 
@@ -193,3 +193,37 @@ def test_unready_without_database(context: Flask, monkeypatch: pytest.MonkeyPatc
     assert (response.status_code, response.get_json()["status"]) == (503, "unavailable")
     assert response.get_json()["checks"]["database"] == "The database cannot be reached."
     assert context.test_client().get("/healthz").status_code == 200
+
+
+def synchronous(connection: sa.Connection) -> int:
+    return int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one())
+
+
+def test_only_what_need_not_last_is_not_waited_for(context: Flask) -> None:
+    """What is acknowledged is on the disk, whoever had the connection before (2 is FULL, 1 is NORMAL)."""
+    for lasting, expected in ((True, 2), (False, 1), (True, 2), (False, 1)):
+        with write("test", lasting=lasting) as connection:
+            assert synchronous(connection) == expected
+        with write("test") as connection:
+            assert synchronous(connection) == 2
+
+
+def test_checkpoints_are_made_apart_and_the_log_begins_anew(
+    context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extensions, "_checkpoint_after", extensions._checkpoint_after)
+    monkeypatch.setattr(checkpoints, "LEAST", 100_000)
+    monkeypatch.setattr(checkpoints, "MOST", 50)
+    checkpoints.begin()
+    log, before = tmp_path / "chatbot.db-wal", (tmp_path / "chatbot.db").stat().st_size
+    for number in range(300):
+        add(f"{number}" + "x" * 5_000)
+    grown = log.stat().st_size
+    assert grown > 300 * 5_000
+    assert (tmp_path / "chatbot.db").stat().st_size == before
+    checkpoints.checkpoint()
+    assert (tmp_path / "chatbot.db").stat().st_size > before + 300 * 5_000
+    add("next")
+    assert log.stat().st_size == grown  # it is written from its beginning again
+    with read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Lease)) == 301

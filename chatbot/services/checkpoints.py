@@ -1,0 +1,43 @@
+"""SQLite's checkpoints, out of the way of requests.
+
+Whoever's commit finds more than a thousand pages in the write-ahead log copies them into the database, for tens of
+milliseconds. In a server that would be a request, and with it all streams of the process: there it is done here.
+"""
+
+from pathlib import Path
+
+from ..extensions import BundledSQLite, db, sqlite_checkpoints_apart
+from ..rag.offload import alone
+
+EVERY = 0.5  # seconds
+LEAST = 4 << 20  # bytes of the log that are worth it
+MOST = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
+
+
+def begin() -> None:
+    """Let this process's connections leave the log alone, up to sixty times as long as they would."""
+    if db.engine.dialect.name == "sqlite":
+        sqlite_checkpoints_apart()
+        db.engine.dispose()
+
+
+def checkpoint() -> None:
+    """Copy what the log has, when that is much, in a thread of its own; nobody waits for it."""
+    file = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or file is None:
+        return
+    log = Path(f"{file}-wal")
+    if log.exists() and log.stat().st_size >= LEAST:
+        alone(_checkpoint, file)
+
+
+def _checkpoint(file: str) -> None:
+    connection = BundledSQLite.import_dbapi().connect(file, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        (_, pages, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages > MOST:  # somebody wrote during each one so far
+            connection.execute("PRAGMA busy_timeout=500")
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    finally:
+        connection.close()
