@@ -40,7 +40,7 @@ def scale(base: Knowledge, homes: dict[str, UUID], tell: Any) -> None:
     queries = [seeding.text(dice, 6) for _ in range(QUERIES)]
     seconds = [base.timed(query, large) for query in queries]
     tell("100,000 passages: a search, p50", statistics.median(seconds) * 1000, "ms", MOST_MS, more=False)
-    tell("100,000 passages: memory of the process", memory(worker), "MB", MOST_MB, more=False)
+    tell("100,000 passages: memory of the process", memory([worker]), "MB", MOST_MB, more=False)
     found = [len(base.search(query, small, limit=10)["items"]) for query in queries[:50]]
     tell("a collection of 1 %: results of 10 asked for", statistics.mean(found), "", 10)
 
