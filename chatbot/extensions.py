@@ -1,5 +1,6 @@
 """Unbound extension objects and the database's connect hook, nothing else."""
 
+import math
 import time
 from types import ModuleType
 from typing import Any
@@ -31,6 +32,7 @@ except ImportError:  # no wheel for this platform
 SQLiteLocked: type[Exception] = sqlite.OperationalError  # what `patiently` raises in the end
 SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
 LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
+PING_AFTER = 1.0  # seconds that a connection was idle
 LOCK_PAUSE = 0.005  # seconds between two tries; a sleep, so that other greenlets go on
 
 
@@ -133,6 +135,24 @@ def _on_connect(connection: Any, _record: Any) -> None:
     for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
         patiently(cursor, f"PRAGMA {pragma}")
     cursor.close()
+
+
+@sa.event.listens_for(sa.pool.Pool, "checkin")
+def _on_checkin(connection: Any, record: Any) -> None:
+    if connection is not None and not isinstance(connection, sqlite.Connection):
+        record.info["idle_since"] = time.monotonic()
+
+
+@sa.event.listens_for(sa.pool.Pool, "checkout")
+def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
+    """Ask a connection whether it is still there, unless it was used just now: that was a tenth of a chat request."""
+    if time.monotonic() - record.info.get("idle_since", math.inf) < PING_AFTER:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except Exception as error:
+        raise sa.exc.DisconnectionError from error
 
 
 @sa.event.listens_for(sa.Engine, "begin")

@@ -33,7 +33,6 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
             "max_overflow": 20,
             "pool_timeout": 5,
             "hide_parameters": True,  # errors are logged, messages and hashes are not
-            "pool_pre_ping": ours["DATABASE_URL"].startswith("postgresql"),
         },
         "CORS_ORIGINS": [_origin_pattern(origin) for origin in ours["CORS_ORIGINS"]],
         "CORS_EXPOSE_HEADERS": [

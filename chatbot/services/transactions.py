@@ -32,8 +32,10 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
     """
     try:
         with db.engine.connect() as connection:
-            if steady and connection.dialect.name == "postgresql":  # SQLite's always do
-                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            if connection.dialect.name == "postgresql":  # SQLite's queries always see one
+                # Without a transaction there is no BEGIN and no ROLLBACK, each a way to the server and back.
+                level = "REPEATABLE READ" if steady else "AUTOCOMMIT"
+                connection.execution_options(isolation_level=level, postgresql_readonly=True)
             yield connection
     except OURS as error:
         if _is_the_statements_own(error):
