@@ -42,7 +42,8 @@ Lines = Iterator[Any]
 
 
 def count() -> int:
-    """Return how many rows a backup will have."""
+    """Return how many rows a backup will have; raises WrongSchema."""
+    migrations.require_current()
     with read() as connection:
         counts = (connection.scalar(sa.select(sa.func.count()).select_from(table)) for table in _tables())
         return sum(one or 0 for one in counts)
@@ -53,7 +54,6 @@ def save(path: Path, step: Step) -> int:
 
     Raises BackupRefused where the file is there already or cannot be written, WrongSchema.
     """
-    migrations.require_current()
     draft = path.with_name(f"{path.name}.part")
     try:
         if path.exists():

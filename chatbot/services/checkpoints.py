@@ -13,6 +13,8 @@ EVERY = 0.5  # seconds
 LEAST = 4 << 20  # bytes of the log that are worth it
 MOST = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
 
+_done = 0  # when the log was written last, of what is copied
+
 
 def begin() -> None:
     """Let this process's connections leave the log alone, up to sixty times as long as they would."""
@@ -26,9 +28,14 @@ def checkpoint() -> None:
     file = db.engine.url.database
     if db.engine.dialect.name != "sqlite" or file is None:
         return
-    log = Path(f"{file}-wal")
-    if log.exists() and log.stat().st_size >= LEAST:
+    global _done
+    try:
+        log = Path(f"{file}-wal").stat()
+    except FileNotFoundError:  # nobody has written yet
+        return
+    if log.st_size >= LEAST and log.st_mtime_ns != _done:
         alone(_checkpoint, file)
+        _done = log.st_mtime_ns  # what was written meanwhile is for the next time
 
 
 def _checkpoint(file: str) -> None:
