@@ -4,7 +4,6 @@ import contextlib
 import json
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,12 +48,14 @@ class PineconeServer:
         self.lag, self.pause, self.fault = 0.0, 0.0, 0
         self.calls: list[str] = []
         self._lock = threading.Lock()
-        self._log: list[tuple[float, str, Any]] = []  # when it is seen, what, with what
+        self._held: dict[str, dict[str, Vector]] = {}
+        self._log: list[tuple[float, str, Any]] = []  # of what is not seen yet: when it is, what, with what
 
     def flush(self) -> None:
         """Let it lose all that it holds."""
         with self._lock:
             self._log.clear()
+            self._held.clear()
 
     def answer(self, path: str, given: dict[str, Any]) -> Any:
         """Return one of the SDK's models; raises Refused."""
@@ -127,22 +128,28 @@ class PineconeServer:
         self._log.append((time.monotonic() + self.lag, what, given))
 
     def _seen(self, now: float = 0.0) -> dict[str, dict[str, Vector]]:
-        held: dict[str, dict[str, Vector]] = defaultdict(dict)
-        for at, what, given in self._log:
-            if at > (now or time.monotonic()):
-                break
-            if what == "upsert":
-                held[given[0]].update({one.id: one for one in given[1]})
-            else:
-                here = held[given["namespace"]]
-                for one in list(here.values()):
-                    if (
-                        given.get("deleteAll")
-                        or one.id in given.get("ids", ())
-                        or ("filter" in given and passes(given["filter"], one))
-                    ):
-                        del here[one.id]
+        """Return what a read sees now; what it sees once, it sees ever after."""
+        held = {name: dict(vectors) for name, vectors in self._held.items()} if now else self._held
+        log = self._log if not now else list(self._log)
+        while log and log[0][0] <= (now or time.monotonic()):
+            _, what, given = log.pop(0)
+            apply(held, what, given)
         return {name: vectors for name, vectors in held.items() if vectors}
+
+
+def apply(held: dict[str, dict[str, Vector]], what: str, given: Any) -> None:
+    """Do what was written."""
+    if what == "upsert":
+        held.setdefault(given[0], {}).update({one.id: one for one in given[1]})
+        return
+    here = held.setdefault(given["namespace"], {})
+    for one in list(here.values()):
+        if (
+            given.get("deleteAll")
+            or one.id in given.get("ids", ())
+            or ("filter" in given and passes(given["filter"], one))
+        ):
+            del here[one.id]
 
 
 def passes(condition: dict[str, Any] | None, one: Vector) -> bool:
