@@ -162,7 +162,7 @@ def stack(request: pytest.FixtureRequest, database_url: str) -> dict[str, str]:
         return {"DATABASE_URL": database_url}
     server: RedisServer = request.getfixturevalue("redis_server")
     server.flush()
-    return {"DATABASE_URL": database_url, "REDIS_URL": server.url, "VECTOR_STORE": "pgvector"}
+    return {"DATABASE_URL": database_url, "REDIS_URL": server.url, "VECTOR_STORE": "pgvector", **databases.SECRETS}
 
 
 @pytest.fixture

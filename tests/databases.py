@@ -9,6 +9,11 @@ import psycopg
 import pytest
 
 _numbers = itertools.count()
+# All who share a Redis have the same; two servers of a test with secrets of their own refuse each other.
+SECRETS = {
+    "SECRET_KEY": "one-for-all-on-a-redis-0123456789abcdef",
+    "JWT_SECRET_KEY": "another-for-all-on-it-0123456789abcdef",
+}
 STORES = ("pgvector_items", "pgvector_collections")
 SCHEMA = """
     SELECT md5(concat(
@@ -49,7 +54,7 @@ def stack_of_a_module(request: pytest.FixtureRequest) -> Iterator[dict[str, str]
     redis = request.getfixturevalue("redis_server")
     redis.flush()  # of the mark of a server with other secrets
     with another(request) as url:
-        yield {"DATABASE_URL": url, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector"}
+        yield {"DATABASE_URL": url, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector", **SECRETS}
 
 
 def cleaned(maintenance: str, url: str, template: str) -> bool:
