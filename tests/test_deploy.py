@@ -41,7 +41,7 @@ def test_image_installs_the_locks_as_make_does() -> None:
     flags = "--require-hashes --no-deps -r"
     assert flags.removesuffix(" -r") in (ROOT / "Makefile").read_text()
     installs = [command for (command, *_) in values("RUN") if "pip install" in command]
-    assert [re.search(rf"{flags} (\S+)", command)[1] for command in installs] == [  # type: ignore[index]
+    assert [re.search(rf"{flags} (\S+)", command)[1] for command in installs] == [  # type: ignore[index]  # without a match the test fails here
         "requirements.txt",
         "requirements-model.txt",
     ]
@@ -115,8 +115,8 @@ def test_nginx_streams_and_keeps_the_metrics_inside() -> None:
     assert (
         int(re.search(r"proxy_read_timeout (\d+)s", text)[1])
         > config.Config._declared_fields["LLM_TOTAL_SECONDS"].load_default
-    )  # type: ignore[index]
-    most = int(re.search(r"client_max_body_size (\d+)m", text)[1]) << 20  # type: ignore[index]
+    )  # type: ignore[index]  # without a match the test fails here
+    most = int(re.search(r"client_max_body_size (\d+)m", text)[1]) << 20  # type: ignore[index]  # without a match the test fails here
     assert most > config.Config._declared_fields["DOCUMENT_BYTES"].load_default
 
 
