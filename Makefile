@@ -19,7 +19,7 @@ run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); 
 
 test: $(VENV)/dev $(NODE) ## Run all tests and record their coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0
 
 check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded coverage it judges
 	@$(BIN)/ruff check .

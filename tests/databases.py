@@ -11,8 +11,8 @@ import pytest
 _numbers = itertools.count()
 # All who share a Redis have the same; two servers of a test with secrets of their own refuse each other.
 SECRETS = {
-    "SECRET_KEY": "one-for-all-on-a-redis-0123456789abcdef",
-    "JWT_SECRET_KEY": "another-for-all-on-it-0123456789abcdef",
+    "SECRET_KEY": "one-for-all-on-a-redis-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJK",
+    "JWT_SECRET_KEY": "another-for-all-on-it-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKL",  # HS512 asks for 64 bytes
 }
 STORES = ("pgvector_items", "pgvector_collections")
 SCHEMA = """

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import jwt
 import pytest
@@ -38,8 +38,8 @@ FORGED: dict[str, Callable[[Claims, str], str]] = {
     **{
         f"{name} is {value!r}": lambda c, k, name=name, value=value: jwt.encode({**c, name: value}, k, "HS256")
         for name, value in [
-            ("iss", "somebody"), ("aud", "somebody"), ("aud", ["chatbot-api"]), ("type", "refresh"), ("sub", str(uuid4())),
-            ("sub", "1"), ("sid", str(uuid4())), ("sid", "x"), ("exp", 1), ("exp", 10**18), ("exp", 2.5e9),
+            ("iss", "somebody"), ("aud", "somebody"), ("aud", ["chatbot-api"]), ("type", "refresh"), ("sub", str(UUID(int=1))),
+            ("sub", "1"), ("sid", str(UUID(int=1))), ("sid", "x"), ("exp", 1), ("exp", 10**18), ("exp", 2.5e9),
             ("nbf", 4_000_000_000), ("iat", 4_000_000_000), ("jti", None),
         ]
     },

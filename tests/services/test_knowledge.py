@@ -1,6 +1,5 @@
 """The queue of documents, what follows it in other processes, and what holds when the embedder fails."""
 
-import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +17,7 @@ from chatbot.models.columns import now
 from chatbot.rag.errors import ParserCrashed
 from chatbot.services import embedding, inspection, knowledge, sources, switching, wiring
 from chatbot.services.transactions import read, write
+from tests import databases
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -140,11 +140,9 @@ def test_work_that_breaks_our_own_code_does_not_end_the_queue(
 
 
 def test_other_host_follows_what_came_changed_and_went(make_app: MakeApp, database_url: str, tmp_path: Path) -> None:
-    one = make_app()
-    (tmp_path / "other").mkdir()
-    shutil.copy(tmp_path / "secrets.json", tmp_path / "other")
+    one = make_app(**databases.SECRETS)
     url = database_url.replace("sqlite:///", f"sqlite:///{tmp_path}/")
-    other = make_app(INSTANCE_PATH=str(tmp_path / "other"), DATABASE_URL=url)
+    other = make_app(INSTANCE_PATH=str(tmp_path / "other"), DATABASE_URL=url, **databases.SECRETS)
     ada = join(one.test_client(), "ada")
     there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     document = send(ada, "Hours", HOURS)
