@@ -162,7 +162,9 @@ def _on_begin(connection: sa.Connection) -> None:
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("writes"):
         lasting = connection.get_execution_options().get("lasting", True)
-        cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")  # of whoever had the connection before
+        if connection.info.get("lasting", True) is not lasting:  # as whoever had the connection before wanted it
+            cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+            connection.info["lasting"] = lasting
         patiently(cursor, "BEGIN IMMEDIATE")
     else:
         cursor.execute("BEGIN")

@@ -30,9 +30,12 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "SQLALCHEMY_DATABASE_URI": ours["DATABASE_URL"],
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": 20,
-            "max_overflow": 20,
+            "max_overflow": 0,
             "pool_timeout": 5,
             "hide_parameters": True,  # errors are logged, messages and hashes are not
+            # Most statements stand alone: without a transaction there is no BEGIN and no COMMIT, each a way to the
+            # server and back. Those that belong together say so (services/transactions.py).
+            **({"isolation_level": "AUTOCOMMIT"} if ours["DATABASE_URL"].startswith("postgresql") else {}),
         },
         "CORS_ORIGINS": [_origin_pattern(origin) for origin in ours["CORS_ORIGINS"]],
         "CORS_EXPOSE_HEADERS": [

@@ -93,7 +93,8 @@ def run() -> None:
     database = current_app.extensions["migrate"].db
     engine = database.engine
     # A connection of its own kind: this one begins by hand and takes its settings to the grave.
-    with connected(engine.execution_options(migrates=True)) as connection:
+    kind = {"isolation_level": "READ COMMITTED"} if engine.dialect.name == "postgresql" else {}
+    with connected(engine.execution_options(migrates=True, **kind)) as connection:
         wait_for_others(connection)
         refuse_foreign_tables(connection, database.metadata)
         context.configure(

@@ -19,10 +19,10 @@ class Undone(Exception):
 
 
 @contextmanager
-def forgetful(step: str) -> Iterator[Connection]:
+def forgetful(step: str, *, single: bool = False) -> Iterator[Connection]:
     """Yield as `transactions.write` does, and undo what opens a turn."""
     if step != "open_turn":
-        with transactions.write(step) as connection:
+        with transactions.write(step, single=single) as connection:
             yield connection
         return
     try:

@@ -1,7 +1,8 @@
 """A turn's life in the database: opened before the model is called, closed exactly once."""
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from ..errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
 from ..models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
-from ..models.chat import RUNNING
+from ..models.chat import IS_RUNNING, RUNNING
 from ..models.columns import now, uuid7
 from . import idempotency, retrieval
 from .identity import Caller
+from .prepared import Prepared
 from .transactions import read, write
 
 LEASE = timedelta(seconds=15)
@@ -30,14 +32,15 @@ UNKNOWN = (
 )
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
-# Each chat runs these: made once, because making a statement costs more than running it.
-INSERT_CONVERSATION = sa.insert(Conversation)
-INSERT_TURN = sa.insert(ChatMessage)
-CLOSE_TURN = sa.update(ChatMessage).where(
-    ChatMessage.id == sa.bindparam("turn_id"),
-    ChatMessage.lease_token == sa.bindparam("held_token"),
-    ChatMessage.status.in_(RUNNING),
+# Each chat runs these.
+INSERT_CONVERSATION = Prepared(sa.insert(Conversation))
+CLOSE_TURN = Prepared(
+    sa.update(ChatMessage).where(
+        ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
+    )
 )
+_home = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
+_opened = sa.insert(Conversation).values({column: sa.bindparam(name) for column, name in _home.items()}).cte("opened")
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
 
 
@@ -53,6 +56,7 @@ class OpenedTurn:
     sequence: int = 1
     siblings: tuple[UUID, ...] = ()
     asked: dict[str, Any] | None = None  # how passages are to be looked for, where that was said
+    is_there_any: bool = True  # whether there is anything to look for them in, where no collection was named
 
     def shown(self) -> dict[str, Any]:
         """Return what the turn shows as it was opened."""
@@ -98,15 +102,15 @@ def open_turn(
     """
     asked = _asked(caller, collection_ids, grounding)
     try:
-        with write("open_turn") as connection:
+        with write("open_turn", single=key is None and conversation_id is None) as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
                 return _again(connection, caller, known, key)
             moment, home = now(), conversation_id or uuid7()
-            next_turn = _next_in_conversation if conversation_id else _first_in_conversation
-            sequence = next_turn(connection, caller, home, moment)
+            sequence = _next_in_conversation(connection, caller, home) if conversation_id else 1
             turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
-            _insert(connection, caller, turn, listed=listed)
+            insert = _insert if conversation_id else _insert_both
+            turn = replace(turn, is_there_any=insert(connection, caller, turn, listed=listed))
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
             return turn
@@ -156,8 +160,8 @@ def close_turn(
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
-    with write("close_turn") as connection:
-        ended = connection.execute(CLOSE_TURN, {**values, **key, **RELEASED})
+    with write("close_turn", single=not logged and trace is None) as connection:
+        ended = CLOSE_TURN.run(connection, {**values, **key, **RELEASED})
         if ended.rowcount != 1:
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
@@ -167,15 +171,46 @@ def close_turn(
     return turn.shown() | values
 
 
+@functools.cache
+def _insert_turn(role: str) -> Prepared:
+    return Prepared(sa.insert(ChatMessage).returning(retrieval.is_there_any(role)))
+
+
+@functools.cache
+def _insert_turn_and_conversation(role: str) -> Prepared:
+    """Return both rows in one statement, which is a transaction by itself; SQLite has no such."""
+    return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(retrieval.is_there_any(role)))
+
+
 def _insert(
     connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None
-) -> None:
-    values = {
+) -> bool:
+    """Insert a turn; tells whether there is anything to look for passages in."""
+    row = _row(caller, turn, listed=listed, root_id=root_id)
+    return bool(_insert_turn(caller.role).run(connection, row).scalar_one())
+
+
+def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool) -> bool:
+    """Insert a turn and the conversation that it begins; tells what `_insert` does."""
+    home = {"id": turn.conversation_id, "user_id": caller.user_id, "last_sequence": 1, "created_at": turn.created_at}
+    if connection.dialect.name != "postgresql":
+        INSERT_CONVERSATION.run(connection, home)
+        return _insert(connection, caller, turn, listed=listed)
+    row = _row(caller, turn, listed=listed) | {_home[name]: value for name, value in home.items()}
+    return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
+
+
+def _row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None) -> dict[str, Any]:
+    return {
         "id": turn.id,
         "user_id": caller.user_id,
+        "caller_id": caller.user_id,
         "conversation_id": turn.conversation_id,
         "sequence": turn.sequence,
         "user_message": turn.user_message,
+        "bot_response": "",  # said here, because an INSERT with another inside forgets the defaults of its columns
+        "status": "pending",
+        "active": True,
         "created_at": turn.created_at,
         "lease_token": turn.lease_token,
         "lease_expires_at": turn.created_at + LEASE,
@@ -183,16 +218,9 @@ def _insert(
         "root_id": root_id,
         "asked": turn.asked,
     }
-    connection.execute(INSERT_TURN, values)
 
 
-def _first_in_conversation(connection: sa.Connection, caller: Caller, home: UUID, moment: datetime) -> int:
-    values = {"id": home, "user_id": caller.user_id, "last_sequence": 1, "created_at": moment}
-    connection.execute(INSERT_CONVERSATION, values)
-    return 1
-
-
-def _next_in_conversation(connection: sa.Connection, caller: Caller, home: UUID, _: datetime) -> int:
+def _next_in_conversation(connection: sa.Connection, caller: Caller, home: UUID) -> int:
     sequence: int | None = connection.scalar(
         sa.update(Conversation)
         .where(Conversation.id == home, Conversation.user_id == caller.user_id)
@@ -217,7 +245,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     if old.status in RUNNING:
         raise ConversationBusy("The turn is still running.", retry_after=1)
     moment = now()
-    sequence = _next_in_conversation(connection, caller, old.conversation_id, moment)
+    sequence = _next_in_conversation(connection, caller, old.conversation_id)
     if sequence != old.sequence + 1:
         raise NotTheLastTurn("The conversation went on after this turn.")
     root = old.root_id or old.id
@@ -228,8 +256,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     turn = OpenedTurn(
         uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
     )
-    _insert(connection, caller, turn, listed=old.listed, root_id=root)
-    return turn
+    return replace(turn, is_there_any=_insert(connection, caller, turn, listed=old.listed, root_id=root))
 
 
 def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:

@@ -27,9 +27,9 @@ log = structlog.get_logger(__name__)
 class Grounding:
     """Finds passages for one turn, and remembers how."""
 
-    def __init__(self, caller: Caller, asked: dict[str, Any] | None) -> None:
+    def __init__(self, caller: Caller, asked: dict[str, Any] | None, *, is_there_any: bool = True) -> None:
         wanted = asked or {}
-        self._caller = caller
+        self._caller, self._is_there_any = caller, is_there_any
         self._collections = [UUID(one) for one in wanted["collection_ids"]] if wanted.get("collection_ids") else None
         self.mode: str = wanted.get("grounding", "auto")
         self.retrieved: Retrieved | None = None
@@ -50,7 +50,7 @@ class Grounding:
         """Tell whether passages are to be looked for: asked for, and there is something to read."""
         if self.mode == "off":
             return False
-        return self.mode == "strict" or self._collections is not None or bool(retrieval.searched(self._caller))
+        return self.mode == "strict" or self._collections is not None or self._is_there_any
 
     def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], float | None]:
         """Return the citations of an answer, as they are stored, and the share of it that they support."""

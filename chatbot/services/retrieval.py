@@ -117,9 +117,14 @@ def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> li
     return [one for one in found if one.chunks]
 
 
+def is_there_any(role: str) -> sa.Exists:
+    """Return the condition that there is anything to search, when no collection is named, for `:caller_id`."""
+    return _usual(role).exists()
+
+
 @functools.cache
 def _usual(role: str) -> sa.Select[UUID, int, int]:
-    """Return the statement that each chat asks, made once: to make it costs more than to run it."""
+    """Return the collections that are searched when none is named; made once, it costs more than to run it."""
     somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
     return sa.select(*COLUMNS).where(looks_into(Caller(somebody, somebody, role)), Collection.chunks > 0)
 

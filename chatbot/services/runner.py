@@ -47,7 +47,7 @@ class Running:
 
     def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
         self.turn, self.text, self.brief = turn, text, brief
-        self.grounding = Grounding(caller, turn.asked)
+        self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
         self.tries: list[Try] = []
         self.prompted = Prompted()
         self.abort = Abort()

@@ -6,6 +6,7 @@ Both give a Core connection: a session of the ORM, made anew for each transactio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -32,10 +33,8 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
     """
     try:
         with db.engine.connect() as connection:
-            if connection.dialect.name == "postgresql":  # SQLite's queries always see one
-                # Without a transaction there is no BEGIN and no ROLLBACK, each a way to the server and back.
-                level = "REPEATABLE READ" if steady else "AUTOCOMMIT"
-                connection.execution_options(isolation_level=level, postgresql_readonly=True)
+            if steady and connection.dialect.name == "postgresql":  # SQLite's queries always see one
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
     except OURS as error:
         if _is_the_statements_own(error):
@@ -44,11 +43,12 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def write(step: str, *, lasting: bool = True) -> Iterator[Connection]:
+def write(step: str, *, lasting: bool = True, single: bool = False) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
+    A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
@@ -56,11 +56,15 @@ def write(step: str, *, lasting: bool = True) -> Iterator[Connection]:
     if sqlite and not _turnstile.acquire(timeout=LOCK_PATIENCE):
         raise DatabaseBusy("The database is busy.", retry_after=1)
     try:
-        with db.engine.connect() as connection, connection.execution_options(writes=True, lasting=lasting).begin():
-            if not sqlite and not lasting:
-                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            yield connection
-            failpoints.reach(f"{step}:written")
+        with db.engine.connect() as connection:
+            options: dict[str, Any] = {"writes": True, "lasting": lasting}
+            if not sqlite and not single:
+                options["isolation_level"] = "READ COMMITTED"
+            with connection.execution_options(**options).begin():
+                if not sqlite and not lasting:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                yield connection
+                failpoints.reach(f"{step}:written")
         _full.clear()
         failpoints.reach(f"{step}:committed")
     except OURS as error:

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 import httpx2
 
@@ -24,14 +24,28 @@ KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
+class Plain(http.client.HTTPConnection):
+    """A connection that keeps what it is to send, so that a request's head and body go out together."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.written: list[bytes] = []
+
+    def send(self, data: Any) -> None:
+        """Keep some bytes."""
+        self.written.append(data)
+
+
+class Secure(Plain, http.client.HTTPSConnection):
+    """The same over TLS."""
+
+
 class Pool(httpx2.BaseTransport):
     """Sends each request on the connection that rested last, or on a new one."""
 
     def __init__(self) -> None:
         self._ssl_context: ssl.SSLContext | None = None
-        self._idle: dict[tuple[str, str, int | None], deque[tuple[float, http.client.HTTPConnection]]] = defaultdict(
-            deque
-        )
+        self._idle: dict[tuple[str, str, int | None], deque[tuple[float, Plain]]] = defaultdict(deque)
         self._lock = threading.Lock()
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -44,7 +58,7 @@ class Pool(httpx2.BaseTransport):
         with translated():
             return self._exchange(request, connection)
 
-    def _exchange(self, request: httpx2.Request, connection: http.client.HTTPConnection) -> httpx2.Response:
+    def _exchange(self, request: httpx2.Request, connection: Plain) -> httpx2.Response:
         try:
             wire = connection.sock  # which a response that ends with its connection takes over
             if "guard" in request.extensions:
@@ -55,6 +69,8 @@ class Pool(httpx2.BaseTransport):
             for name, value in request.headers.raw:
                 connection.putheader(name, value)
             connection.endheaders(request.read())
+            wire.sendall(b"".join(connection.written))
+            connection.written.clear()
             response = cast(Response, connection.getresponse())
             if response.status < 200:  # http.client passes over 100 alone; what follows would be the next one's answer
                 raise http.client.UnknownProtocol(str(response.status))
@@ -66,7 +82,7 @@ class Pool(httpx2.BaseTransport):
         facts = {"socket": wire}
         return httpx2.Response(response.status, headers=headers, stream=body, extensions=facts)
 
-    def give_back(self, url: httpx2.URL, connection: http.client.HTTPConnection) -> None:
+    def give_back(self, url: httpx2.URL, connection: Plain) -> None:
         """Let a connection rest, unless too many do."""
         idle = self._idle[_server(url)]
         with self._lock:
@@ -84,7 +100,7 @@ class Pool(httpx2.BaseTransport):
         for connection in resting:
             connection.close()
 
-    def _take(self, url: httpx2.URL) -> http.client.HTTPConnection | None:
+    def _take(self, url: httpx2.URL) -> Plain | None:
         idle = self._idle[_server(url)]
         while True:
             with self._lock:
@@ -94,13 +110,13 @@ class Pool(httpx2.BaseTransport):
                 return connection
             connection.close()
 
-    def _open(self, url: httpx2.URL, timeout: float | None) -> http.client.HTTPConnection:
-        connection: http.client.HTTPConnection
+    def _open(self, url: httpx2.URL, timeout: float | None) -> Plain:
+        connection: Plain
         if url.scheme == "https":
             self._ssl_context = self._ssl_context or httpx2.create_ssl_context()
-            connection = http.client.HTTPSConnection(url.host, url.port, timeout=timeout, context=self._ssl_context)
+            connection = Secure(url.host, url.port, timeout=timeout, context=self._ssl_context)
         else:
-            connection = http.client.HTTPConnection(url.host, url.port, timeout=timeout)
+            connection = Plain(url.host, url.port, timeout=timeout)
         connection.response_class = Response
         try:
             with translated(connecting=True):
@@ -114,7 +130,7 @@ class Pool(httpx2.BaseTransport):
 class Body(httpx2.SyncByteStream):
     """A response's body; read to its end it gives its connection back, otherwise closing it closes that too."""
 
-    def __init__(self, pool: Pool, url: httpx2.URL, connection: http.client.HTTPConnection, response: Response) -> None:
+    def __init__(self, pool: Pool, url: httpx2.URL, connection: Plain, response: Response) -> None:
         self._pool, self._url, self._connection, self._response = pool, url, connection, response
         self._ended = False
 
@@ -157,7 +173,7 @@ def _server(url: httpx2.URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, url.port
 
 
-def _has_ended(connection: http.client.HTTPConnection) -> bool:
+def _has_ended(connection: Plain) -> bool:
     """Tell whether the server has closed a resting connection: it is readable, and there is nothing to read."""
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
