@@ -1,73 +1,127 @@
-"""A storm of logins beside chats: `python -m bench.logins`. FAULTS.md: a chat's p99 stays within 1.5 x the quiet one.
+"""Storms of logins beside 64 streams: `python -m bench.logins`, on one worker with SQLite and on two with PostgreSQL.
 
-Chats have an upstream that begins after 200 ms; the hash has the default cost (bcrypt 12). Quiet and stormy runs
-take turns. Where a chat is not streamed, its time to first byte is the time of its whole answer.
+The hash has its default cost (bcrypt 12). How many logins are done in a second is told beside what bcrypt alone does on
+a thread here; then streams are asked quiet, beside 16 and beside 50 clients who log in again and again, in turns: how
+long the first token takes, and the longest time without text. Whoever storms is a process of his own.
 """
 
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
-from bench.chat import targets
-from bench.load import Result, load
-from tests.processes import Server, Upstream, running
+import bcrypt
 
-CHATS = 16
-MOST = 1.5
+from bench.report import Report
+from bench.streams import FIRST, INTERVAL, SAID, TOKENS, WORKERS, Seen, percentile, targets, wave
+from tests.chaos import stack
+from tests.processes import ROOT, Server, Upstream, call, running
+
+STREAMS = 64
+STORMS = (0, 16, 50)  # clients who log in at a time
+MOST = 1.5  # of the quiet 99th percentile of the first token
+LONGEST_GAP = 100.0  # ms between two pieces of text
+LEAST_SHARE = 0.9  # of what bcrypt alone does, for each hashing thread
+SECONDS = 6.0  # in which logins are counted
 
 
-def storm(server: Server, logins: int, stop: threading.Event, done: list[int]) -> list[threading.Thread]:
-    """Start so many clients that log in again and again, and count what they did."""
+def storm(port: int, logins: int) -> int:
+    """Let so many clients log in again and again until standard input closes; returns how many logins were done."""
     account = {"email": "ada@example.org", "password": "a sound passphrase"}
+    stop, done = threading.Event(), list[int]()
 
     def work() -> None:
         while not stop.is_set():
-            done.append(server.call("POST", "/api/users/login/", account, seconds=120)[0])
+            done.append(call(port, "POST", "/api/users/login/", account, seconds=120)[0])
 
     threads = [threading.Thread(target=work) for _ in range(logins)]
     for thread in threads:
         thread.start()
-    return threads
+    sys.stdin.read()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return sum(status == 200 for status in done)
 
 
-def measure(server: Server, upstream: Upstream, seconds: float, rounds: int) -> dict[int, list[Result]]:
-    """Load quiet, beside 16 and beside 50 logins at a time, in turns."""
-    target = targets(server, upstream, 0)[2]
-    load(target, CHATS, 1.0)
-    found: dict[int, list[Result]] = {}
-    for _ in range(rounds):
-        for logins in (0, 16, 50):
-            stop, done = threading.Event(), []
-            threads = storm(server, logins, stop, done)
-            found.setdefault(logins, []).append(load(target, CHATS, seconds, 0.2))
-            stop.set()
-            for thread in threads:
-                thread.join()
-    return found
+class Storm:
+    """A storm in a process of its own."""
+
+    def __init__(self, server: Server, logins: int) -> None:
+        command = [sys.executable, "-m", "bench.logins", str(server.port), str(logins)]
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._started = time.monotonic()
+
+    def end(self) -> float:
+        """End it; returns logins per second."""
+        done = int(self._process.communicate()[0])
+        return done / (time.monotonic() - self._started)
+
+
+def bare(seconds: float) -> float:
+    """Return how many hashes of the default cost bcrypt alone makes in a second, on one thread."""
+    hashed, count, until = bcrypt.hashpw(b"a sound passphrase", bcrypt.gensalt(12)), 0, time.monotonic() + seconds
+    while time.monotonic() < until:
+        bcrypt.checkpw(b"a sound passphrase", hashed)
+        count += 1
+    return count / seconds
+
+
+def rate(kind: str, server: Server, report: Report) -> None:
+    """Tell how many logins are done in a second, beside bcrypt alone in the same run."""
+    threads, shares = len(server.workers()), []
+    for _ in range(3):
+        alone, logins = bare(SECONDS / 2), Storm(server, 16)
+        time.sleep(SECONDS)
+        shares.append(logins.end() / alone / threads)
+    report.tell(f"{kind}: logins, of bare bcrypt, each thread", statistics.median(shares), "", LEAST_SHARE)
+
+
+def measure(kind: str, rounds: int, report: Report) -> None:
+    """Measure one stack."""
+    upstream = Upstream("--first", str(FIRST), "--interval", str(INTERVAL), "--tokens", str(TOKENS))
+    found: dict[int, list[Seen]] = {logins: [] for logins in STORMS}
+    try:
+        with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as base:
+            settings = {"OPENAI_BASE_URL": upstream.url, "LOG_LEVEL": "warning", "BCRYPT_ROUNDS": "12"}
+            with running(Path(name), **settings, **base, **WORKERS[kind]) as server:
+                target, lasts = targets(server, upstream)[1], FIRST + INTERVAL * TOKENS
+                wave(target, STREAMS, lasts, TOKENS)  # warm
+                rate(kind, server, report)
+                for _ in range(rounds):
+                    for logins in STORMS:
+                        beside = Storm(server, logins)
+                        time.sleep(1.0)
+                        found[logins].append(wave(target, STREAMS, lasts, TOKENS))
+                        beside.end()
+    finally:
+        upstream.stop()
+    quiet = 0.0
+    for logins, waves in found.items():
+        p99 = statistics.median(percentile(seen.first, 0.99) for seen in waves)
+        gap = statistics.median(max(seen.gaps) * 1000 for seen in waves)
+        quiet = quiet or p99
+        name = f"{kind}: {logins} logins beside {STREAMS} streams"
+        report.tell(f"{name}: first token p99, of quiet", p99 / quiet, "x", MOST, more=False)
+        report.tell(f"{name}: longest time without text", gap, "ms", LONGEST_GAP, more=False)
+        report.tell(f"{name}: wrong texts", sum(len(seen.wrong) for seen in waves), "", 0, more=False)
 
 
 def main() -> int:
     """Measure, print, and return how many bounds were missed."""
-    upstream, missed = Upstream("--first", "0.2"), 0
-    try:
-        with tempfile.TemporaryDirectory() as name:
-            settings = {"OPENAI_BASE_URL": upstream.url, "LOG_LEVEL": "warning", "BCRYPT_ROUNDS": "12"}
-            with running(Path(name), **settings) as server:
-                found = measure(server, upstream, 5.0, 3)
-    finally:
-        upstream.stop()
-    quiet = statistics.median(result.p99 for result in found[0])
-    print(f"\n{CHATS} chats, upstream of 200 ms, median of 3 rounds")
-    for logins, results in found.items():
-        p50, p99 = (statistics.median(getattr(result, figure) for result in results) for figure in ("p50", "p99"))
-        held = p99 <= MOST * quiet
-        missed += not held
-        figures = f"p50 {p50:.0f} ms, p99 {p99:.0f} ms, {p99 / quiet:.2f} x quiet"
-        print(f"{'ok    ' if held else 'MISSED'} {logins:3} logins at a time: {figures}")
-    return missed
+    report = Report("logins")
+    for kind, said in SAID.items():
+        print(f"{said}, medians of 5 rounds")
+        measure(kind, 5, report)
+    report.write()
+    return report.missed()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if len(sys.argv) > 1:
+        print(storm(int(sys.argv[1]), int(sys.argv[2])))
+    else:
+        sys.exit(main())

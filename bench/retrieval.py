@@ -19,7 +19,8 @@ from bench.judged import Judged, covered, judged, ndcg, recall, spans
 from bench.knowledge import Knowledge
 from bench.raw import bm25, embedding_rate
 from bench.report import Report
-from bench.scale import prepared, scale
+from bench.scale import STORES, prepared, scale
+from tests.chaos import stack
 from tests.processes import Upstream, running
 
 SENDERS = 4  # clients that send documents at a time
@@ -87,16 +88,17 @@ def measure_chunks(base: Knowledge, folder: Path, report: Report) -> None:
 
 
 def measure_scale(report: Report) -> None:
-    """Fill a database with many passages, and search it."""
+    """Fill a database of each kind with many passages, and search it."""
     upstream = Upstream()
     try:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            server, homes = prepared(folder, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning")
-            try:
-                scale(Knowledge(server.start(), folder / "script.json"), homes, report.tell)
-            finally:
-                server.stop()
+        for kind in STORES:
+            with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as base:
+                settings = base | ({"VECTOR_STORE": "pgvector"} if kind == "hosts" else {})
+                server, homes = prepared(Path(name), OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **settings)
+                try:
+                    scale(Knowledge(server.start(), Path(name) / "script.json"), homes, kind, report.tell)
+                finally:
+                    server.stop()
     finally:
         upstream.stop()
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.load import Target, request
+from bench.report import Report
 from tests.chaos import stack
 from tests.processes import Server, Upstream, running
 
@@ -41,9 +42,10 @@ Row = dict[str, float]
 
 @dataclass
 class Seen:
-    """What came of one wave of streams: seconds to each first token, and wrong texts."""
+    """What came of one wave of streams: seconds to each first token, the longest ones without text, wrong texts."""
 
     first: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
 
 
@@ -59,7 +61,7 @@ async def stream(target: Target, number: int, wait: float, tokens: int, seen: Se
     """Wait for the turn to begin, then read one stream to its end."""
     await asyncio.sleep(wait)
     question = f"question {number}"
-    started, first, text = time.monotonic(), 0.0, []
+    started, first, last, gap, text = time.monotonic(), 0.0, 0.0, 0.0, []
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     writer.write(request(target, question))
     line = b""
@@ -68,12 +70,14 @@ async def stream(target: Target, number: int, wait: float, tokens: int, seen: Se
         if not line:
             break
         if line.startswith((b'data: {"offset"', b'data: {"id": "chatcmpl')):
-            first = first or time.monotonic() - started
+            now = time.monotonic()
+            first, gap, last = first or now - started, max(gap, now - (last or now)), now
             text.append(text_of(line))
     writer.close()
     words = f"You said: {question}".split(" ")
     expected = " ".join([*words, *(f"w{n}" for n in range(len(words), tokens))])
     seen.first.append(first)
+    seen.gaps.append(gap)
     if "".join(text) != expected:
         seen.wrong.append(f"{line!r} {''.join(text)[:200]!r}")
 
@@ -178,18 +182,15 @@ print(most)
 """
 
 
-def tell(name: str, row: Row, p50: float | None, p99: float | None) -> int:
-    """Print one row and what is bound in it; returns how many bounds were missed."""
-    added = {share: row[f"chatbot {share}"] - row[f"upstream {share}"] for share in (0.5, 0.99)}
-    bounds = [(added[0.5], p50), (added[0.99], p99), (row["wrong"], 0.0)]
-    missed = sum(bound is not None and value > bound for value, bound in bounds)
-    print(
-        f"{'MISSED' if missed else 'ok    '} {name:>10}: added to the first token p50 {added[0.5]:6.1f} ms"
-        f" ({row['chatbot 0.5'] / row['upstream 0.5']:.2f} x the upstream), p99 {added[0.99]:6.1f} ms;"
-        f" processor {row['processor']:5.1f} ms, memory {row['memory']:.3f} MB a stream; {row['wrong']:.0f} wrong",
-        flush=True,
-    )
-    return missed
+def tell(report: Report, name: str, row: Row, p50: float | None, p99: float | None) -> None:
+    """Tell one row and what is bound in it."""
+    for share, bound in ((0.5, p50), (0.99, p99)):
+        added = row[f"chatbot {share}"] - row[f"upstream {share}"]
+        report.tell(f"{name}: added to the first token, p{share * 100:.0f}", added, "ms", bound, more=False)
+    report.tell(f"{name}: first token, of the upstream's", row["chatbot 0.5"] / row["upstream 0.5"], "x")
+    report.tell(f"{name}: processor of a stream", row["processor"], "ms", MOST_PROCESSOR, more=False)
+    report.tell(f"{name}: memory of a stream", row["memory"], "MB")
+    report.tell(f"{name}: wrong texts", row["wrong"], "", 0, more=False)
 
 
 def main() -> int:
@@ -200,27 +201,27 @@ def main() -> int:
     parser.add_argument("--stack", choices=list(WORKERS), action="append", help="default: both")
     options = parser.parse_args()
     wanted = options.streams or [*MUST, SLOW]
-    return sum(measure(kind, wanted, options.rounds) for kind in options.stack or WORKERS)
+    report = Report("streams")
+    for kind in options.stack or WORKERS:
+        measure(kind, wanted, options.rounds, report)
+    report.write()
+    return report.missed()
 
 
-def measure(kind: str, wanted: list[int], rounds: int) -> int:
-    """Measure one stack and print; returns how many bounds were missed."""
-    missed = 0
+def measure(kind: str, wanted: list[int], rounds: int, report: Report) -> None:
+    """Measure one stack and tell."""
     print(f"{os.cpu_count()} cores, {SAID[kind]}, medians of {rounds} waves")
     for streams, (p50, p99) in MUST.items():
         if streams in wanted:
-            row = compare(kind, streams, rounds)
-            missed += tell(str(streams), row, p50, p99) + (row["processor"] > MOST_PROCESSOR)
+            tell(report, f"{kind}, {streams} streams", compare(kind, streams, rounds), p50, p99)
     if 64 in wanted:
         on, off = (compare(kind, 64, rounds, TURN_FLUSH_SECONDS=seconds) for seconds in ("1", "0"))
         cost = on["chatbot 0.5"] - off["chatbot 0.5"]
-        missed += cost > MOST_DURABILITY
-        held = "MISSED" if cost > MOST_DURABILITY else "ok    "
-        print(f"{held} saving running answers costs {cost:.1f} ms of p50 at 64 streams", flush=True)
+        report.tell(f"{kind}, 64 streams: saving running answers, p50", cost, "ms", MOST_DURABILITY, more=False)
     if SLOW in wanted:
         row = compare(kind, SLOW, 1, slow=True)
-        missed += tell(f"{SLOW} slow", row, None, None) + (row["memory"] > MOST_MEMORY)
-    return missed
+        tell(report, f"{kind}, {SLOW} slow streams", row, None, None)
+        report.tell(f"{kind}, {SLOW} slow streams: memory of each", row["memory"], "MB", MOST_MEMORY, more=False)
 
 
 if __name__ == "__main__":

@@ -148,7 +148,7 @@ def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
     if key is None:
         return None
     with read() as connection:
-        return idempotency.find(connection, caller, key)
+        return idempotency.find(connection, caller, key, writes=False)
 
 
 def close_turn(

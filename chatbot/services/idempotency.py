@@ -31,15 +31,20 @@ class Key:
     retryable: frozenset[str]
 
 
-def find(connection: sa.Connection, caller: Caller, key: Key) -> UUID | None:
-    """Return the turn or thing that came of this key, or None; raises IdempotencyKeyReused for another body."""
+def find(connection: sa.Connection, caller: Caller, key: Key, *, writes: bool = True) -> UUID | None:
+    """Return the turn or thing that came of this key, or None; raises IdempotencyKeyReused for another body.
+
+    Where it `writes`, a key that is too old makes room, and one that is there is held until the transaction ends.
+    """
     made = sa.func.coalesce(IdempotencyKey.turn_id, IdempotencyKey.thing_id).label("made")
     statement = sa.select(IdempotencyKey.body_hash, made, IdempotencyKey.created_at)
-    row = connection.execute(statement.where(*_is(caller, key)).with_for_update()).one_or_none()
+    statement = statement.where(*_is(caller, key))
+    row = connection.execute(statement.with_for_update() if writes else statement).one_or_none()
     if row is None:
         return None
     if row.created_at < now() - LIFETIME:
-        connection.execute(sa.delete(IdempotencyKey).where(*_is(caller, key)))
+        if writes:
+            connection.execute(sa.delete(IdempotencyKey).where(*_is(caller, key)))
         return None
     if row.body_hash != key.body_hash:
         raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")

@@ -43,7 +43,7 @@ def work(queue: Queue = "small") -> int:
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
     """
     jobs = claim(queue)
-    if not jobs and queue == "small":  # one for all of them
+    if not jobs:
         _give_up()
     held = wiring.ingesting()
     held.update({job.id: job.token for job in jobs})

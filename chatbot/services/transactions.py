@@ -22,6 +22,8 @@ DAMAGED = ("file is not a database", "disk image is malformed")
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
+MOST_WAITING = 8  # writers of a process that may stand with a connection before rows which others hold for long
+_waiting = threading.BoundedSemaphore(MOST_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 
@@ -43,20 +45,20 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def write(step: str, *, lasting: bool = True, single: bool = False) -> Iterator[Connection]:
+def write(step: str, *, lasting: bool = True, single: bool = False, waits: bool = False) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
-    A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run.
+    A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
+    error after it undoes it. One that `waits` locks what another one may hold for long, such as a collection: few do so
+    at a time, so that a user who sends and deletes much leaves connections for everybody else.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
     sqlite = db.engine.dialect.name == "sqlite"
-    if sqlite and not _turnstile.acquire(timeout=LOCK_PATIENCE):
-        raise DatabaseBusy("The database is busy.", retry_after=1)
     try:
-        with db.engine.connect() as connection:
+        with _in_turn(_turnstile if sqlite else _waiting if waits else None), db.engine.connect() as connection:
             options: dict[str, Any] = {"writes": True, "lasting": lasting}
             if not sqlite and not single:
                 options["isolation_level"] = "READ COMMITTED"
@@ -71,9 +73,19 @@ def write(step: str, *, lasting: bool = True, single: bool = False) -> Iterator[
         if _is_the_statements_own(error):
             raise
         raise _in_our_words(error) from error
+
+
+@contextmanager
+def _in_turn(queue: Turnstile | threading.BoundedSemaphore | None) -> Iterator[None]:
+    if queue is None:
+        yield
+        return
+    if not queue.acquire(timeout=LOCK_PATIENCE):
+        raise DatabaseBusy("The database is busy.", retry_after=1)
+    try:
+        yield
     finally:
-        if sqlite:
-            _turnstile.release()
+        queue.release()
 
 
 def is_full() -> bool:

@@ -33,10 +33,16 @@ def files(folder: Path, pattern: str) -> list[Path]:
     return sorted(folder.rglob(f"lexical/index/{pattern}"))
 
 
+def replaced(path: Path, data: bytes) -> None:
+    """Put another file in a file's place: who has the old one mapped would be killed if it became shorter (SIGBUS)."""
+    path.unlink()
+    path.write_bytes(data)
+
+
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0x55
-    path.write_bytes(data)
+    replaced(path, data)
 
 
 def broken(*_: object) -> None:
@@ -47,7 +53,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "meta.json cut": lambda folder: files(folder, "meta.json")[0].write_text("{"),
     "meta.json gone": lambda folder: files(folder, "meta.json")[0].unlink(),
     "byte flipped": lambda folder: flip(files(folder, "*.idx")[0]),
-    "segment cut": lambda folder: files(folder, "*.term")[0].write_bytes(b""),
+    "segment cut": lambda folder: replaced(files(folder, "*.term")[0], b""),
     "segment gone": lambda folder: files(folder, "*.pos")[0].unlink(),
     "folder gone": lambda folder: shutil.rmtree(next(folder.rglob("lexical/index"))),
     "state cut": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("{"),
