@@ -178,7 +178,7 @@ def _insert_turn(role: str) -> Prepared:
 
 @functools.cache
 def _insert_turn_and_conversation(role: str) -> Prepared:
-    """Return both rows in one statement, which is a transaction by itself; SQLite has no such."""
+    """Return the statement that inserts both rows, a transaction by itself; SQLite has no such."""
     return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(retrieval.is_there_any(role)))
 
 

@@ -151,7 +151,11 @@ class Fetched(HTMLParser):
 
 
 def fetched(text: str) -> list[str]:
-    markdown = pytest.importorskip("markdown_it").MarkdownIt("commonmark", {"html": True}).enable("table")
+    markdown = (
+        pytest.importorskip("markdown_it", reason="markdown-it is not installed")
+        .MarkdownIt("commonmark", {"html": True})
+        .enable("table")
+    )
     parser = Fetched()
     parser.feed(markdown.render(text))
     return parser.tags
