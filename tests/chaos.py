@@ -164,7 +164,7 @@ def run(
 ) -> tuple[Counter[str], Counter[str]]:
     """Run the traffic and the kills; returns what is wrong, and how much of what was seen."""
     settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
-    server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).migrate()
+    server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).prepare()
     server.application = application
     server.start()
     stop = threading.Event()

@@ -124,7 +124,7 @@ def tell(count: int, number: int) -> None:
 def run(folder: Path, upstream: Upstream, number: int, **settings: str) -> tuple[Counter[str], Counter[str]]:
     """Take documents in while the worker is killed; returns what is wrong, and how much of what was seen."""
     settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
-    server = Server(folder, **settings).migrate().start()
+    server = Server(folder, **settings).prepare().start()
     try:
         sender = Sender(server, server.sign_in())
         quiet, home = (sender.ask("POST", "/api/collections/", {"name": name})["id"] for name in ("quiet", "killed"))

@@ -83,9 +83,9 @@ class Fleet:
         self.port = self.balancer.port
         self.application = self.hosts[0].application
 
-    def migrate(self) -> "Fleet":
+    def prepare(self) -> "Fleet":
         """Bring the database to the code's schema."""
-        self.hosts[0].migrate()
+        self.hosts[0].prepare()
         return self
 
     def start(self) -> "Fleet":
@@ -132,7 +132,7 @@ class Fleet:
 @contextlib.contextmanager
 def running(folder: Path, **settings: str) -> Iterator[Fleet]:
     """Migrate and run two hosts for the time of a block."""
-    fleet = Fleet(folder, **settings).migrate()
+    fleet = Fleet(folder, **settings).prepare()
     try:
         yield fleet.start()
     finally:

@@ -114,7 +114,7 @@ def test_backup_commands_work_as_printed(tmp_path: Path) -> None:
 
 def test_commands_work_as_printed(tmp_path: Path) -> None:
     (commands,) = blocks("Commands")
-    server = Server(tmp_path).migrate()
+    server = Server(tmp_path).prepare()
     for line in commands.splitlines():
         arguments = line.removeprefix(".venv/bin/flask ").split()
         if arguments[:2] == ["users", "create"]:

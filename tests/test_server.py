@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chatbot.extensions import sqlite
-from tests.processes import Server, Upstream, call, free_port, running
+from tests.processes import UNMEASURED, Server, Upstream, call, free_port, running
 
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}
 
@@ -85,7 +85,7 @@ def test_body_over_the_limit_is_413_even_without_a_length(server: Server) -> Non
 def test_kill_in_the_middle_of_a_chat_keeps_the_message_and_ends_the_turn(
     tmp_path: Path, upstream: Upstream, who: str
 ) -> None:
-    server = Server(tmp_path, OPENAI_BASE_URL=upstream.url).migrate().start()
+    server = Server(tmp_path, OPENAI_BASE_URL=upstream.url).prepare().start()
     try:
         token = server.sign_in()
         chat = threading.Thread(target=lambda: pytest.raises(OSError, ask, server, token), daemon=True)
@@ -171,7 +171,7 @@ def test_monitor_would_tell_of_a_held_hub(tmp_path: Path) -> None:
 
 
 def test_interrupt_ends_everything_with_status_0(tmp_path: Path, upstream: Upstream) -> None:
-    server = Server(tmp_path, OPENAI_BASE_URL=upstream.url).migrate().start()
+    server = Server(tmp_path, OPENAI_BASE_URL=upstream.url).prepare().start()
     workers = server.workers()
     assert server.stop() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
@@ -213,7 +213,9 @@ def test_bad_settings_are_a_line_each_and_the_port_never_opens(
     tmp_path: Path, settings: dict[str, str], named: list[str]
 ) -> None:
     port = free_port()
-    server = Server(tmp_path, **{"BASE_URL": f"http://127.0.0.1:{port}", "BCRYPT_ROUNDS": "12", **settings})
+    server = Server(
+        tmp_path, **{"BASE_URL": f"http://127.0.0.1:{port}", "BCRYPT_ROUNDS": "12", **UNMEASURED, **settings}
+    )
     started = time.monotonic()
     server.spawn()
     while server.process.poll() is None:

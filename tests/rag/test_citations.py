@@ -167,7 +167,7 @@ def test_ten_sentences_against_eight_passages_take_little_time() -> None:
         cite(answer, passages)
         return thread_time() - began
 
-    assert min(cost() for _ in range(5)) < 0.05  # 6 to 10 ms on two cores that others use too
+    assert min(cost() for _ in range(20)) < 0.05  # 6 to 10 ms on two cores; a slow moment can be longer than five
 
 
 @pytest.mark.parametrize("scrap", ["A:", "Rome", "Paris is:"])

@@ -15,7 +15,7 @@ pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platfor
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("embedded"), OPENAI_TEMPERATURE="0").migrate().start()
+    server = Server(tmp_path_factory.mktemp("embedded"), OPENAI_TEMPERATURE="0").prepare().start()
     wait_for(lambda: "Chatbot API listens" in server.log())
     yield server
     server.stop()
@@ -75,7 +75,7 @@ def test_killed_model_comes_back(server: Server) -> None:
 
 @pytest.mark.parametrize("victims", ["arbiter and worker", "supervisor", "everything but the model"])
 def test_no_orphan_stays_whoever_is_killed(tmp_path: Path, victims: str) -> None:
-    server = Server(tmp_path).migrate().start()
+    server = Server(tmp_path).prepare().start()
     wait_for(lambda: "the model answers" in server.log())
     watched = supervisor(server)
     (model,) = children(watched)
@@ -95,7 +95,7 @@ def test_without_the_model_the_application_starts_and_says_what_it_lacks(tmp_pat
         "import importlib.util as u\nfind = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'xllamacpp' else find(name, package)\n"
     )
-    server = Server(tmp_path, PYTHONPATH=str(empty)).migrate().start()
+    server = Server(tmp_path, PYTHONPATH=str(empty)).prepare().start()
     try:
         token = server.sign_in()
         status, _, body = server.call("POST", "/api/chat/", {"message": "Hello!"}, token)
