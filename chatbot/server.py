@@ -4,12 +4,14 @@ The arbiter reads this file by its path. It imports nothing of the application a
 patch themselves before they load it.
 """
 
+import errno
 import gc
 import logging.config
 import os
 import resource
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +32,7 @@ from config import listen_address, load  # noqa: E402 - found through the line a
 LOGS = HERE / "logs.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
+LEAVING = 5.0  # seconds that another server may take to let go of the port
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -90,6 +93,7 @@ _model: "subprocess.Popen[bytes] | None" = None
 def on_starting(server: Any) -> None:
     """Start the embedded model where no other is configured; workers find its address in the environment."""
     global _model
+    _require_free_port()
     server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
     _allow_connections()
     _make_room_for_metrics()
@@ -116,8 +120,13 @@ def child_exit(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Let go of the arbiter's end of the model's pipe: only the arbiter's life counts."""
+    """Let signals end a worker that does not serve yet, and go of the arbiter's end of the model's pipe."""
     gc.disable()  # until `boot.prepare` has imported everything: a fifth of a start went into looking for garbage
+    # Until gunicorn sets its own, a signal goes to the arbiter's handlers, which nobody reads here: it would be lost,
+    # and Ctrl-C take a minute. Its own leave by an exception, which comes up wherever the application is imported.
+    worker.handle_quit = worker.handle_exit = _leave
+    for end in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        signal.signal(end, _leave)
     if _model is not None and _model.stdin is not None:
         _model.stdin.close()
 
@@ -125,8 +134,9 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Prepare the application in its worker, and say where it listens."""
     import gevent
+    from gunicorn import util as gunicorn_util
 
-    from chatbot.api import docs
+    from chatbot.api import docs, problems
     from chatbot.errors import CannotServe
     from chatbot.jobs import boot, drain
 
@@ -137,6 +147,7 @@ def post_worker_init(worker: Any) -> None:
         sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again
     with worker.wsgi.app_context():
         docs.document()
+    gunicorn_util.write_error = problems.refuse  # what is no request, and so never comes to the application
     drain.prepare(worker)
     if worker.age == 1:
         gevent.spawn(_announce, model)
@@ -151,6 +162,28 @@ def on_exit(server: Any) -> None:
             _model.wait(10)
         except subprocess.TimeoutExpired:
             _model.kill()
+
+
+def _leave(*_: Any) -> None:
+    os._exit(0)
+
+
+def _require_free_port() -> None:
+    """Wait while whoever listened here ends; end with exit code 78 and one line when somebody stays."""
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:  # the socket comes with us
+        return
+    deadline = time.monotonic() + LEAVING
+    while True:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                    print(f"PORT: {host} port {port} cannot be had: {error.strerror}.", file=sys.stderr)
+                    sys.exit(os.EX_CONFIG)
+        time.sleep(0.2)
 
 
 def _make_room_for_metrics() -> None:

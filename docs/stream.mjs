@@ -1,6 +1,11 @@
 // Ask, show the answer as it is written, and read on where it broke off.
 const [base, token, message] = process.argv.slice(2);
 const headers = { Authorization: `Bearer ${token}` };
+const question = {
+  method: "POST",
+  headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
+  body: JSON.stringify({ message, stream: true }),
+};
 
 async function* events(response) {
   let waiting = "";
@@ -14,22 +19,28 @@ async function* events(response) {
   }
 }
 
-let turn, position = "0", ended = false;
-let response = await fetch(`${base}/api/chat/`, {
-  method: "POST",
-  headers: { ...headers, "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID() },
-  body: JSON.stringify({ message, stream: true }),
-});
+let turn, position = "0", shown = "", ended, failures = 0;
 while (!ended) {
-  if (!response.ok) throw new Error((await response.json()).title);
   try {
+    // Until its id is known, the same question with the same key finds the turn again.
+    const response = turn
+      ? await fetch(`${base}/api/chat/${turn.id}/events/`, { headers: { ...headers, "Last-Event-ID": position } })
+      : await fetch(`${base}/api/chat/`, question);
+    if (!response.ok) {
+      const problem = await response.json();
+      if (!problem.retryable) ended = problem;
+      throw new Error(problem.title);
+    }
     for await (const { id, event, data } of events(response)) {
       if (event === "turn") turn = data;
-      if (event === "delta") process.stdout.write(data.text);
+      if (event === "delta") process.stdout.write(data.text), (shown += data.text), (failures = 0);
       if (event === "done" || event === "error") ended = data;
       position = id;
     }
-  } catch {} // the connection broke: the turn runs on
-  if (!ended) response = await fetch(`${base}/api/chat/${turn.id}/events/`, { headers: { ...headers, "Last-Event-ID": position } });
+  } catch (error) { // the connection broke, or the server is away: the turn is not lost
+    if (!ended && ++failures > 10) throw error;
+    await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** Math.min(failures, 6)));
+  }
 }
-console.log(`\n[${ended.status}]`);
+if (ended.bot_response !== undefined && ended.bot_response !== shown) console.log(`\n${ended.bot_response}`); // after a crash
+console.log(`\n[${ended.code ?? ended.status}]`);

@@ -70,6 +70,28 @@ def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
         slow.stop()
 
 
+def test_javascript_waits_for_a_server_that_died(tmp_path: Path) -> None:
+    slow = Upstream("--interval", "0.05", "--tokens", "400")
+    try:
+        with running(tmp_path, OPENAI_BASE_URL=slow.url) as server:
+            address, token = f"http://127.0.0.1:{server.port}", server.sign_in()
+            node = str(Path(sys.executable).with_name("node"))
+            command = [node, str(ROOT / "docs/stream.mjs"), address, token, "Tell me."]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
+                assert script.stdout is not None
+                begun = script.stdout.read(30)
+                server.kill()
+                server.start()
+                rest, errors = script.communicate(timeout=60)
+            turn = server.call("GET", "/api/chat-history/", token=token)[2]["items"][0]
+        shown = begun + rest
+        assert turn["status"] == "interrupted", errors
+        assert shown.endswith("\n[interrupted]\n")
+        assert turn["bot_response"] in shown
+    finally:
+        slow.stop()
+
+
 def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
     send, care, operate = blocks("Knowledge")
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:

@@ -1,6 +1,7 @@
 """The application under a real gunicorn: starting, serving, being killed, ending."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -51,6 +52,36 @@ def test_both_slashes_answer_directly(server: Server) -> None:
 
 def test_doubled_slash_is_no_redirect(server: Server) -> None:
     assert server.call("GET", "//api//chat-history/")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431, "request_header_fields_too_large"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA B: <script>\r\n\r\n", 400, "bad_request"),
+    ],
+)
+def test_what_is_no_request_is_refused_with_a_problem_document(
+    server: Server, sent: bytes, status: int, code: str
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as connection:
+        connection.sendall(sent)
+        head, body = connection.makefile("rb").read().split(b"\r\n\r\n", 1)
+    lines = head.decode().lower().split("\r\n")
+    assert lines[0].startswith(f"http/1.1 {status} ")
+    assert "content-type: application/problem+json" in lines
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"], problem["retryable"]) == (status, code, False)
+    assert b"script" not in body
+
+
+def test_body_that_is_too_large_is_answered_though_it_is_sent_whole(server: Server) -> None:
+    token = server.sign_in("large")
+    for size in (1_100_000, 5_000_000, 20_000_000):
+        status, _, problem = server.call("POST", "/api/chat/", {"message": "x" * size}, token)  # reads when all is sent
+        assert (status, problem["code"]) == (413, "payload_too_large")
 
 
 def test_client_that_leaves_still_gets_its_answer_stored(server: Server) -> None:

@@ -1,6 +1,9 @@
 """Errors as problem documents (RFC 9457), and their place in the API document."""
 
+import contextlib
 import http
+import socket
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -8,6 +11,7 @@ from typing import Any
 import orjson
 import structlog
 from flask import Flask, Response, g, request
+from gunicorn.util import write_nonblock
 from werkzeug.exceptions import HTTPException
 
 from ..errors import ChatbotError, InvalidInput
@@ -17,6 +21,9 @@ from ..schemas.problem import Problem, ProblemSchema
 from . import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
+READ_ON = 32 * 2**20  # bytes at most of a body that is refused
+READ_ON_SECONDS = 5.0
+PIECE = 2**14
 DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
 
 log = structlog.get_logger(__name__)
@@ -48,6 +55,8 @@ def document(*statuses: int, **facts: Any) -> Callable[[Callable[..., Any]], Cal
 
 def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
     """Return a problem document as a response."""
+    if facts.status == 413:
+        _read_on()
     if request.path.startswith(openai_errors.PREFIX):
         param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
         said = openai_errors.body(facts, " ".join(messages), param)
@@ -69,6 +78,25 @@ def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[st
         "request_id": request_id,
         "retryable": facts.retryable,
     }
+
+
+def refuse(connection: socket.socket, status: int, reason: str, _detail: str) -> None:
+    """Answer what gunicorn does not take for a request, as everything else is answered (`gunicorn.util.write_error`).
+
+    Its own words would repeat what was sent.
+    """
+    facts = problem.BY_STATUS.get(status) or Problem(reason.lower().replace(" ", "_"), status, reason)
+    said = orjson.dumps(body(facts, "The request is not valid HTTP, or its line or headers are too long.", "", ""))
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MEDIA_TYPE}\r\n"
+    write_nonblock(connection, f"{head}Content-Length: {len(said)}\r\n\r\n".encode() + said)
+
+
+def _read_on() -> None:
+    """Read on in a body that is too large: who sends it whole before he reads would meet a reset, not our answer."""
+    sent, left, until = request.environ["wsgi.input"], READ_ON, time.monotonic() + READ_ON_SECONDS
+    with contextlib.suppress(OSError):
+        while left > 0 and time.monotonic() < until and (piece := sent.read(PIECE)):
+            left -= len(piece)
 
 
 def _documented(status: int) -> dict[str, Any]:

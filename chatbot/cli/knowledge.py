@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,12 +33,15 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     with told():
         caller = auth.caller_of(owner) if owner else OPERATOR
         home = collections.ensure_default(caller) if owner else collections.operators(collection)
-        sent, same, skipped = _sent(caller, home, list(_files(paths)))
+        files, others = _files(paths)
+        sent, same, skipped = _sent(caller, home, files)
         failed = _worked(sent)
     for path, reason in [*skipped, *failed]:
         click.echo(f"{path}: {reason}", err=True)
     taken, failures = len(sent) - len(failed), len(failed)
     click.echo(f"Took in {taken} documents, {same} unchanged, {failures} failed, {len(skipped)} skipped.")
+    if others:
+        click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
     if failed or not (sent or same):
         sys.exit(1)
 
@@ -129,18 +131,27 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     return failed
 
 
-def _files(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    """Yield the files, and those below the folders that can be read, by names in which odd bytes are replaced."""
-    for name, path in _named(paths):
-        yield os.fsencode(name).decode(errors="replace"), path
+def _files(paths: tuple[Path, ...]) -> tuple[list[tuple[str, Path]], int]:
+    """Return what was named and what can be read below the folders, with names in which odd bytes are replaced.
 
-
-def _named(paths: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
+    And how many files of the folders are of other types; hidden ones do not count.
+    """
+    found: list[tuple[str, Path]] = []
+    others = 0
     for path in paths:
         if not path.is_dir():
-            yield path.name, path
+            found.append((_legible(path.name), path))
             continue
         for below in sorted(path.rglob("*")):
             hidden = any(part.startswith(".") for part in below.relative_to(path).parts)
-            if below.is_file() and not hidden and below.suffix[1:].lower() in sniffing.TYPES:
-                yield f"{path.resolve().name}/{below.relative_to(path)}", below
+            if hidden or not below.is_file():
+                continue
+            if below.suffix[1:].lower() in sniffing.TYPES:
+                found.append((_legible(f"{path.resolve().name}/{below.relative_to(path)}"), below))
+            else:
+                others += 1
+    return found, others
+
+
+def _legible(name: str) -> str:
+    return os.fsencode(name).decode(errors="replace")

@@ -28,7 +28,7 @@ group = AppGroup("users", help="Make and shut accounts.")
     envvar="CHATBOT_PASSWORD",
     help="8 to 1,024 characters; asked for when not given, or taken from CHATBOT_PASSWORD.",
 )
-@click.option("--admin", is_flag=True, help="May use the routes of administrators.")
+@click.option("--admin", is_flag=True, help="May change the operator's collections and documents.")
 def create(email: str, username: str, password: str, admin: bool) -> None:
     """Make one account."""
     with told():

@@ -97,7 +97,10 @@ class NewDocumentSchema(DescriptionSchema):
     """A document as a text, or as the address of one."""
 
     text = fields.String(validate=Length(1, LONGEST_TEXT), metadata=NO_NUL | {"example": "We are open from 9 to 5."})
-    url = fields.String(validate=Length(1, 2_000), metadata=NO_NUL)
+    url = fields.String(
+        validate=[Length(1, 2_000), Regexp("(?i)https?://", error="Must begin with http:// or https://.")],
+        metadata=NO_NUL,
+    )
 
     @validates_schema
     def check_content(self, data: dict[str, Any], **_: Any) -> None:

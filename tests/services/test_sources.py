@@ -85,6 +85,12 @@ def test_slow_address_holds_up_no_other_document(make_app: MakeApp, site: str) -
         assert [knowledge.work("fetched") for _ in range(4)] == [1, 1, 1, 0]
 
 
+@pytest.mark.parametrize("url", ["ftp://docs.example/", "file:///etc/passwd", "docs.example/page", "//docs.example/"])
+def test_address_of_another_scheme_is_400(ada: Person, url: str) -> None:
+    response = ada.call("POST", "/api/documents/", {"url": url})
+    assert (response.status_code, list(response.get_json()["errors"])) == (400, ["url"])
+
+
 def test_every_refusal_is_the_same(make_app: MakeApp, site: str) -> None:
     app = make_app(INGEST_HOSTS=f"{site} docs.example")
     ada = join(app.test_client(), "ada")
@@ -92,7 +98,7 @@ def test_every_refusal_is_the_same(make_app: MakeApp, site: str) -> None:
     errors = [
         fetch(app, ada, url)["error"]
         for url in (
-            f"http://localhost:{port}/", f"http://2130706433:{port}/", f"http://[::ffff:127.0.0.1]:{port}/", "ftp://docs.example/",
+            f"http://localhost:{port}/", f"http://2130706433:{port}/", f"http://[::ffff:127.0.0.1]:{port}/", "http://docs.example:22/",
             "http://docs.example@127.0.0.1/", "http://169.254.169.254/latest/meta-data", f"http://{site}/missing",
             "http://127.0.0.1:1/",
         )
