@@ -1,6 +1,7 @@
 """Unbound extension objects and the database's connect hook, nothing else."""
 
 import math
+import select
 import time
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,7 @@ SQLiteLocked: type[Exception] = sqlite.OperationalError  # what `patiently` rais
 SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
 LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
 PING_AFTER = 1.0  # seconds that a connection was idle
+PING_PATIENCE = 2.0  # seconds that PostgreSQL may take to say that it is there
 LOCK_PAUSE = 0.005  # seconds between two tries; a sleep, so that other greenlets go on
 
 
@@ -149,10 +151,21 @@ def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
     if time.monotonic() - record.info.get("idle_since", math.inf) < PING_AFTER:
         return
     try:
-        connection.execute("SELECT 1")
-        connection.rollback()
-    except Exception as error:
-        raise sa.exc.DisconnectionError from error
+        connection.execute("SELECT 1") if isinstance(connection, sqlite.Connection) else _ask(connection.pgconn)
+    except Exception as error:  # the others were made before it, and are as old
+        raise sa.exc.InvalidatePoolError from error
+
+
+def _ask(server: Any) -> None:
+    """Ask PostgreSQL for a sign of life, through libpq; raises TimeoutError: a host that is gone never says so."""
+    server.send_query(b"SELECT 1")
+    server.flush()
+    answer = select.poll()
+    answer.register(server.socket, select.POLLIN)
+    if not answer.poll(PING_PATIENCE * 1000):
+        raise TimeoutError
+    while server.get_result() is not None:
+        pass
 
 
 @sa.event.listens_for(sa.Engine, "begin")

@@ -8,6 +8,30 @@ SCHEME = "bearer"  # in which callers authenticate
 ISSUER = "chatbot-api"  # of access tokens, and their audience
 MAX_BODY = 1 << 20  # bytes
 REDIS_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}  # seconds; each counted request waits for it
+# libpq's, in seconds, the last one in ms: a host that is gone is noticed soon, not in the kernel's quarter of an hour.
+LIFE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
+def _engine(url: str) -> dict[str, Any]:
+    """Return the options of the engine for a database."""
+    options = {
+        "pool_size": 20,
+        "max_overflow": 0,
+        "pool_timeout": 5,
+        "hide_parameters": True,  # errors are logged, messages and hashes are not
+    }
+    if not url.startswith("postgresql"):
+        return options
+    life = {name: value for name, value in LIFE.items() if f"{name}=" not in url}
+    # Most statements stand alone: without a transaction there is no BEGIN and no COMMIT, each a way to the server and
+    # back. Those that belong together say so (services/transactions.py).
+    return {**options, "isolation_level": "AUTOCOMMIT", "connect_args": life}
 
 
 def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
@@ -28,15 +52,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
             "components": {"securitySchemes": {SCHEME: {"type": "http", "scheme": SCHEME, "bearerFormat": "JWT"}}}
         },
         "SQLALCHEMY_DATABASE_URI": ours["DATABASE_URL"],
-        "SQLALCHEMY_ENGINE_OPTIONS": {
-            "pool_size": 20,
-            "max_overflow": 0,
-            "pool_timeout": 5,
-            "hide_parameters": True,  # errors are logged, messages and hashes are not
-            # Most statements stand alone: without a transaction there is no BEGIN and no COMMIT, each a way to the
-            # server and back. Those that belong together say so (services/transactions.py).
-            **({"isolation_level": "AUTOCOMMIT"} if ours["DATABASE_URL"].startswith("postgresql") else {}),
-        },
+        "SQLALCHEMY_ENGINE_OPTIONS": _engine(ours["DATABASE_URL"]),
         "CORS_ORIGINS": [_origin_pattern(origin) for origin in ours["CORS_ORIGINS"]],
         "CORS_EXPOSE_HEADERS": [
             "Location",

@@ -82,6 +82,10 @@ class JsonLogger(glogging.Logger):
         self.loglevel = logging.getLevelName(settings["LOG_LEVEL"].upper())
         logging.config.dictConfig(_by_path(LOGS).settings(settings["LOG_LEVEL"]))
 
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Write a line; of what is no request not its text, in which a token or a password may be."""
+        super().warning(msg.partition(": ")[0] if msg.startswith("Invalid request") else msg, *args, **kwargs)
+
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
         """Write nothing, and save the formatting of it."""
 

@@ -37,6 +37,7 @@ while (!ended) {
       if (event === "done" || event === "error") ended = data;
       position = id;
     }
+    if (!ended) throw new Error("The answer broke off.");
   } catch (error) { // the connection broke, or the server is away: the turn is not lost
     if (!ended && ++failures > 10) throw error;
     await new Promise((resolve) => setTimeout(resolve, 100 * 2 ** Math.min(failures, 6)));

@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,31 @@ def test_javascript_waits_for_a_server_that_died(tmp_path: Path) -> None:
         assert turn["bot_response"] in shown
     finally:
         slow.stop()
+
+
+def test_javascript_gives_up_on_answers_that_never_end() -> None:
+    asked: list[str] = []
+
+    class Broken(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'id: 0\nevent: turn\ndata: {"id": "t"}\n\n')
+
+        do_GET = do_POST = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever).start()
+        node = str(Path(sys.executable).with_name("node"))
+        command = [node, str(ROOT / "docs/stream.mjs"), f"http://127.0.0.1:{server.server_port}", "token", "Tell me."]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        server.shutdown()
+    assert (ended.returncode, len(asked)) == (1, 11)
+    assert "The answer broke off." in ended.stderr
 
 
 def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:

@@ -84,6 +84,37 @@ def test_body_that_is_too_large_is_answered_though_it_is_sent_whole(server: Serv
         assert (status, problem["code"]) == (413, "payload_too_large")
 
 
+@pytest.mark.parametrize(
+    ("head", "body", "status"),
+    [
+        ("Content-Length: 2000000", b"", 413),
+        ("Transfer-Encoding: chunked", b"ZZ\r\nabc", 400),
+        ("Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\nbad trailer\r\n\r\n", 400),
+        ("Transfer-Encoding: chunked", b"100001\r\n" + b"x" * 0x100001 + b"\r\nZZ\r\n", 413),
+    ],
+    ids=range(4),
+)
+def test_body_that_stalls_or_is_broken_is_refused_soon(server: Server, head: str, body: bytes, status: int) -> None:
+    lines = f"POST /api/users/login/ HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n{head}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(lines.encode() + body)
+        answer = connection.makefile("rb")
+        assert answer.readline().split()[1] == str(status).encode()
+        assert b"application/problem+json" in b"".join(iter(answer.readline, b"\r\n"))
+
+
+def test_what_is_no_request_stays_out_of_the_log(server: Server) -> None:
+    for sent in (
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer SECRET\r\n\r\n",
+        b'{"password": "SECRET"}\r\n\r\n',
+    ):
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(sent)
+            assert b" 400 " in connection.makefile("rb").readline()
+    assert "Invalid request from ip=127.0.0.1" in server.log()
+    assert "SECRET" not in server.log()
+
+
 def test_client_that_leaves_still_gets_its_answer_stored(server: Server) -> None:
     token = server.sign_in("leaver")
     body = b'{"message": "[[slow 0.5]] see you later"}'

@@ -3,16 +3,17 @@
 import contextlib
 import http
 import socket
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import gevent
 import orjson
 import structlog
 from flask import Flask, Response, g, request
+from gunicorn.http.errors import ParseException
 from gunicorn.util import write_nonblock
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 
 from ..errors import ChatbotError, InvalidInput
 from ..rag.errors import DocumentError, LLMError
@@ -22,7 +23,7 @@ from . import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
 READ_ON = 32 * 2**20  # bytes at most of a body that is refused
-READ_ON_SECONDS = 5.0
+READ_ON_SECONDS = 2.0
 PIECE = 2**14
 DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
 
@@ -35,6 +36,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(LLMError, _from_known)
     app.register_error_handler(DocumentError, _from_known)
     app.register_error_handler(HTTPException, _from_http)
+    app.register_error_handler(ParseException, lambda _: _from_http(BadRequest()))  # of a chunk of the body
     app.register_error_handler(Exception, _from_unforeseen)
 
 
@@ -87,15 +89,17 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str) ->
     """
     facts = problem.BY_STATUS.get(status) or Problem(reason.lower().replace(" ", "_"), status, reason)
     said = orjson.dumps(body(facts, "The request is not valid HTTP, or its line or headers are too long.", "", ""))
-    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MEDIA_TYPE}\r\n"
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MEDIA_TYPE}\r\nCache-Control: no-store\r\n"
+    )
     write_nonblock(connection, f"{head}Content-Length: {len(said)}\r\n\r\n".encode() + said)
 
 
 def _read_on() -> None:
     """Read on in a body that is too large: who sends it whole before he reads would meet a reset, not our answer."""
-    sent, left, until = request.environ["wsgi.input"], READ_ON, time.monotonic() + READ_ON_SECONDS
-    with contextlib.suppress(OSError):
-        while left > 0 and time.monotonic() < until and (piece := sent.read(PIECE)):
+    sent, left = request.environ["wsgi.input"], READ_ON
+    with contextlib.suppress(OSError, ParseException), gevent.Timeout(READ_ON_SECONDS, False):
+        while left > 0 and (piece := sent.read(PIECE)):
             left -= len(piece)
 
 

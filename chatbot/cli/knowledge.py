@@ -1,5 +1,6 @@
 """`flask knowledge`: documents in, and what is searched of them."""
 
+import errno
 import os
 import sys
 import time
@@ -90,9 +91,13 @@ def _sent(
     sent: dict[UUID, str] = {}
     same = 0
     skipped: list[tuple[str, str]] = []
+    taken: dict[str, Path] = {}
     with bar("Sending", len(files)) as step:
         for name, path in files:
+            first = taken.setdefault(name, path)
             try:
+                if not first.samefile(path):  # it would replace that one, at each run
+                    raise FileExistsError(errno.EEXIST, f"{path} has the same name here as {first}.")
                 document = _send(caller, home, name, path.read_bytes())
                 if document["status"] == "ready":
                     same += 1

@@ -67,7 +67,7 @@ def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None =
 
 def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
     """Change a collection; raises NotFound, Forbidden for one that the caller may only read or write into."""
-    with write("change_collection", waits=True) as connection:
+    with write("change_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         statement = sa.update(Collection).where(Collection.id == collection_id, may_govern(caller))
         connection.execute(statement.values(**values, updated_at=now()))
@@ -76,7 +76,7 @@ def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[
 
 def delete(caller: Caller, collection_id: UUID) -> None:
     """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection."""
-    with write("delete_collection", waits=True) as connection:
+    with write("delete_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_govern(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
@@ -105,7 +105,7 @@ def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, 
 
 def put_member(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
     """Let somebody read a collection, or write into it; raises NotFound, Forbidden."""
-    with write("put_member", waits=True) as connection:
+    with write("put_member", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
         if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
@@ -117,7 +117,7 @@ def put_member(caller: Caller, collection_id: UUID, user_id: UUID, role: str) ->
 
 def delete_member(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
     """Take a member out; anybody may leave; raises NotFound, Forbidden."""
-    with write("delete_member", waits=True) as connection:
+    with write("delete_member", waits_as=caller.user_id) as connection:
         if user_id != caller.user_id:
             require_governed(connection, caller, collection_id)
         mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)

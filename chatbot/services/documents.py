@@ -39,7 +39,7 @@ def create(
     """
     same = content.hash()
     try:
-        with write("create_document", waits=True) as connection:
+        with write("create_document", waits_as=caller.user_id) as connection:
             storage.lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
             if known:
@@ -80,7 +80,7 @@ def replace(
     InvalidInput.
     """
     same = content.hash()
-    with write("replace_document", waits=True) as connection:
+    with write("replace_document", waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
         _require_same_place(old, collection_id, external_id)
         unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
@@ -107,7 +107,7 @@ def replace(
 
 def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
     """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed."""
-    with write("retry_document", waits=True) as connection:
+    with write("retry_document", waits_as=caller.user_id) as connection:
         if _locked(connection, caller, document_id).status != "failed":
             raise NotFailed("Only a document that failed can be tried again.")
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued()))
@@ -119,7 +119,7 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
 
 def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
-    with write("delete_document", waits=True) as connection:
+    with write("delete_document", waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
         storage.unindex(connection, Chunk.document_id == document_id)
         size = storage.drop(connection, DocumentPiece.document_id == document_id)

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import structlog
 from flask import Flask
+from sqlalchemy.exc import DataError
 
 from .. import metrics
 from ..errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from ..rag import pipeline, prompt
-from ..rag.errors import LLMError, ModelUnavailable, UpstreamIncomplete
+from ..rag.errors import LLMError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
 from ..rag.types import Abort, Finish, Message, Prompted, Question, Try
 from . import chat, history, wiring
 from .chat import OpenedTurn, Outcome
@@ -168,6 +169,9 @@ def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> di
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
             return history.ended_turn(running.turn) or _interrupted(running)
+        except DataError as error:  # there is something in it that the database does not take: all but that
+            log.error("turn's end refused", turn=str(running.turn.id), exc_info=error)
+            outcome, trace = Outcome("failed", error=UpstreamGarbled.__name__), None
         except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
             if pause is not None:

@@ -6,24 +6,30 @@ Both give a Core connection: a session of the ORM, made anew for each transactio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .. import failpoints
 from ..errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..extensions import LOCK_PATIENCE, SQLiteLocked, db
-from .turnstile import Turnstile
+from .turnstile import Crowd, Turnstile
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 DAMAGED = ("file is not a database", "disk image is malformed")
+WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
-MOST_WAITING = 8  # writers of a process that may stand with a connection before rows which others hold for long
-_waiting = threading.BoundedSemaphore(MOST_WAITING)
+MOST_EACH, MOST_WAITING = (
+    3,
+    12,
+)  # writers of a process that may stand with a connection before what others hold for long
+_crowd = Crowd(MOST_EACH, MOST_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 
@@ -45,26 +51,31 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 
 @contextmanager
-def write(step: str, *, lasting: bool = True, single: bool = False, waits: bool = False) -> Iterator[Connection]:
+def write(
+    step: str, *, lasting: bool = True, single: bool = False, waits_as: UUID | None = None
+) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
     A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
-    error after it undoes it. One that `waits` locks what another one may hold for long, such as a collection: few do so
-    at a time, so that a user who sends and deletes much leaves connections for everybody else.
+    error after it undoes it. One that `waits_as` a user locks what another one may hold for long, such as a collection:
+    few do so at a time, fewer of each user, none for over LOCK_PATIENCE, so that who sends and deletes much leaves
+    connections for everybody else.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
     sqlite = db.engine.dialect.name == "sqlite"
     try:
-        with _in_turn(_turnstile if sqlite else _waiting if waits else None), db.engine.connect() as connection:
+        with _in_turn(sqlite, waits_as), db.engine.connect() as connection:
             options: dict[str, Any] = {"writes": True, "lasting": lasting}
             if not sqlite and not single:
                 options["isolation_level"] = "READ COMMITTED"
             with connection.execution_options(**options).begin():
                 if not sqlite and not lasting:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+                if not sqlite and waits_as is not None:
+                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
                 yield connection
                 failpoints.reach(f"{step}:written")
         _full.clear()
@@ -76,16 +87,20 @@ def write(step: str, *, lasting: bool = True, single: bool = False, waits: bool 
 
 
 @contextmanager
-def _in_turn(queue: Turnstile | threading.BoundedSemaphore | None) -> Iterator[None]:
-    if queue is None:
+def _in_turn(sqlite: bool, waits_as: UUID | None) -> Iterator[None]:
+    if sqlite:
+        came, leave = _turnstile.acquire(LOCK_PATIENCE), _turnstile.release
+    elif waits_as is not None:
+        came, leave = _crowd.acquire(waits_as, LOCK_PATIENCE), partial(_crowd.release, waits_as)
+    else:
         yield
         return
-    if not queue.acquire(timeout=LOCK_PATIENCE):
-        raise DatabaseBusy("The database is busy.", retry_after=1)
+    if not came:
+        raise _busy()
     try:
         yield
     finally:
-        queue.release()
+        leave()
 
 
 def is_full() -> bool:
@@ -102,22 +117,32 @@ def _is_the_statements_own(error: Exception) -> bool:
 
 
 def _is_damaged(error: Exception) -> bool:
-    text = str(getattr(error, "orig", error)).lower()
-    return any(sign in text for sign in DAMAGED)
+    return any(sign in _words(error) for sign in DAMAGED)
 
 
 def _is_full(error: Exception) -> bool:
-    text = str(getattr(error, "orig", error)).lower()
-    return any(sign in text for sign in FULL)
+    return any(sign in _words(error) for sign in FULL)
+
+
+def _words(error: Exception) -> str:
+    """Return what the database says of itself: no value that a user sent, such as PostgreSQL's DETAIL has."""
+    if isinstance(error, IntegrityError | DataError):
+        return ""
+    said = getattr(error, "orig", error)
+    return str(getattr(getattr(said, "diag", None), "message_primary", None) or said).lower()
 
 
 def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
-    text = str(getattr(error, "orig", error)).lower()
-    if "locked" in text or isinstance(error, PoolTimeout):
-        return DatabaseBusy("The database is busy.", retry_after=1)
+    waited = getattr(getattr(error, "orig", None), "sqlstate", None) in WAITED
+    if waited or "locked" in _words(error) or isinstance(error, PoolTimeout):
+        return _busy()
     if _is_damaged(error):
         return DatabaseDamaged("The database is damaged.", retry_after=60)
     if _is_full(error):
         _full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
+
+
+def _busy() -> DatabaseBusy:
+    return DatabaseBusy("The database is busy.", retry_after=1)

@@ -1,14 +1,15 @@
-"""A lock that is handed on in the order in which it was asked for.
-
-`threading.Lock` lets whoever comes at the right moment in before those who wait, and some of 32 waited for seconds.
-"""
+"""Who is let in: one after the other, or few at a time."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Hashable
 
 
 class Turnstile:
-    """Lets one in at a time, first come, first served."""
+    """Lets one in at a time, first come, first served.
+
+    `threading.Lock` lets whoever comes at the right moment in before those who wait, and some of 32 waited for seconds.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -47,3 +48,30 @@ class Turnstile:
                 self._waiting.popleft().release()
             else:
                 self._taken = False
+
+
+class Crowd:
+    """Lets few in at a time, and fewer of each."""
+
+    def __init__(self, each: int, all_in_all: int) -> None:
+        self._each, self._most = each, all_in_all
+        self._changed = threading.Condition()
+        self._inside = Counter[Hashable]()
+
+    def acquire(self, who: Hashable, timeout: float) -> bool:
+        """Wait for a place for up to `timeout` seconds; tells whether there was one."""
+        with self._changed:
+            there = self._changed.wait_for(
+                lambda: self._inside[who] < self._each and self._inside.total() < self._most, timeout
+            )
+            if there:
+                self._inside[who] += 1
+            self._inside += Counter()  # who is not inside takes no memory
+            return there
+
+    def release(self, who: Hashable) -> None:
+        """Give a place back."""
+        with self._changed:
+            self._inside[who] -= 1
+            self._inside += Counter()
+            self._changed.notify_all()

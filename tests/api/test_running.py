@@ -151,3 +151,17 @@ def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
         assert ended(ada, turn["id"])["bot_response"] == f"{name}1 {name}2"
     with app.app_context(), read() as connection:
         assert connection.execute(db.select(TurnLogPiece.__table__)).all() == []
+
+
+def test_end_that_the_database_refuses_leaves_a_failed_turn(
+    app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llm.says("Hello")
+    monkeypatch.setattr(llm, "name", "m\0x")  # which PostgreSQL cannot store, and SQLite can
+    response = ada.says("hi")
+    (turn,) = ada.history()
+    if app.config["DATABASE_URL"].startswith("sqlite"):
+        assert turn["status"] == "completed"
+        return
+    assert (response.status_code, response.get_json()["code"]) == (502, "upstream_garbled")
+    assert (turn["status"], turn["error"]["code"]) == ("failed", "upstream_garbled")

@@ -105,3 +105,14 @@ def test_file_that_cannot_be_taken_is_named_and_the_others_are_taken(make_app: M
     assert result.stdout == "Took in 3 documents, 0 unchanged, 1 failed, 1 skipped.\n"
     assert "big.txt: A document may have 1,000 bytes." in result.stderr
     assert "empty.txt: The document has no text." in result.stderr
+
+
+def test_files_of_one_name_in_two_folders_do_not_replace_each_other(app: Flask, ada: Person, tmp_path: Path) -> None:
+    for parent, text in (("a", "Bees dance."), ("b", "Wasps sting.")):
+        (tmp_path / parent / "docs").mkdir(parents=True)
+        (tmp_path / parent / "docs" / "x.md").write_text(text)
+    paths = [str(tmp_path / parent / "docs") for parent in ("a", "b")]
+    result = app.test_cli_runner().invoke(args=["knowledge", "ingest", *paths])
+    assert (result.exit_code, result.stdout) == (0, "Took in 1 documents, 0 unchanged, 0 failed, 1 skipped.\n")
+    assert f"docs/x.md: {paths[1]}/x.md has the same name here as {paths[0]}/x.md." in result.stderr
+    assert [one["quote"] for one in find(ada, "bees wasps")] == ["Bees dance."]

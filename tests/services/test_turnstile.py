@@ -1,4 +1,4 @@
-"""The queue of SQLite's writers: nobody overtakes, nobody is forgotten."""
+"""The queue of SQLite's writers: nobody overtakes, nobody is forgotten; and the crowd of PostgreSQL's."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chatbot.services.turnstile import Turnstile
+from chatbot.services.turnstile import Crowd, Turnstile
 
 
 def queue_up(turnstile: Turnstile, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
@@ -88,3 +88,14 @@ def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
         thread.join()
     assert most == [1]
     assert turnstile.acquire(0)
+
+
+def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
+    crowd = Crowd(2, 3)
+    assert [crowd.acquire("ada", 0), crowd.acquire("ada", 0), crowd.acquire("ada", 0)] == [True, True, False]
+    assert [crowd.acquire("eve", 0), crowd.acquire("eve", 0)] == [True, False]
+    threading.Timer(0.1, crowd.release, ["ada"]).start()
+    assert crowd.acquire("eve", 5)
+    for who in ("ada", "eve", "eve"):
+        crowd.release(who)
+    assert not crowd._inside

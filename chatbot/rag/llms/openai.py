@@ -208,7 +208,7 @@ class _Answer:
         """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
         model, usage = chunk.get("model"), chunk.get("usage")
         if isinstance(model, str) and model:
-            self.model = model[:LONGEST_NAME]
+            self.model = model.replace("\0", "")[:LONGEST_NAME]
         if isinstance(usage, dict):
             self.usage = usage
         try:
@@ -222,7 +222,7 @@ class _Answer:
         if not isinstance(text, str):
             raise UpstreamGarbled("The model's server sent a text that is none.")
         self.reason = reason or self.reason
-        text = text.replace("\0", "")  # which PostgreSQL cannot store
+        text = text.replace("\0", "")  # as of the name: PostgreSQL cannot store it
         self.length += len(text)
         return text
 

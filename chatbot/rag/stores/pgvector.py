@@ -25,6 +25,8 @@ MOST_BREADTH = 1_000  # that pgvector allows
 MOST_FULL, MOST_HALF = 2_000, 4_000  # dimensions of an index in 32-bit and in 16-bit floats
 CONNECTIONS = 8
 SECONDS = 5.0  # to connect, or to wait for a connection
+# libpq's: a host that is gone is noticed within some 15 seconds, not within the kernel's 15 minutes.
+LIFE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS pgvector_collections (
@@ -49,7 +51,7 @@ class PgvectorStore:
         from psycopg_pool import ConnectionPool
 
         self._url = options.url.replace("postgresql+psycopg://", "postgresql://")
-        timeouts = {"autocommit": True, "connect_timeout": int(SECONDS)}
+        timeouts = {"autocommit": True, "connect_timeout": int(SECONDS), **LIFE}
         self._pool = ConnectionPool(
             self._url, min_size=0, max_size=CONNECTIONS, open=False, timeout=SECONDS, kwargs=timeouts,
             configure=register_vector, check=ConnectionPool.check_connection,
