@@ -103,10 +103,18 @@ def measure_scale(report: Report) -> None:
         upstream.stop()
 
 
+def folder(name: str) -> Path:
+    """Return the folder of that name; raises ArgumentTypeError."""
+    path = Path(name)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {name}: name one with DATA=folder")
+    return path
+
+
 def main() -> int:
     """Measure, print, and return how many bounds were missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=folder)
     parser.add_argument("--only", action="append", help="one of the parts; default: all")
     options, report = parser.parse_args(), Report("retrieval")
     sets = [path for path in sorted(options.data.iterdir()) if path.name in MUST]
