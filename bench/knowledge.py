@@ -28,7 +28,7 @@ class Knowledge:
         sent = None if body is None else json.dumps(body)
         try:
             response = self._asked(method, path, sent, headers)
-        except http.client.RemoteDisconnected:  # a connection that rested for too long
+        except ConnectionError:  # it rested for too long; http.client.RemoteDisconnected is one of them
             del self._local.connection
             response = self._asked(method, path, sent, headers)
         data = response.read()

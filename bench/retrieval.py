@@ -9,7 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,10 +19,11 @@ from bench.judged import Judged, covered, judged, ndcg, recall, spans
 from bench.knowledge import Knowledge
 from bench.raw import bm25, embedding_rate
 from bench.report import Report
-from bench.scale import STORES, prepared, scale
+from bench.scale import STORES, passages, prepared, scale
 from tests.chaos import stack
 from tests.processes import Upstream, running
 
+QUESTIONS = 20  # of each collection, whose nearest passages are compared
 SENDERS = 4  # clients that send documents at a time
 # Collection, and the least nDCG@10.
 MUST = {"scifact": 0.66, "cranfield": 0.41, "squad2-half": 0.87, "xquad-en": 0.95, "xquad-es": 0.92, "xquad-zh": 0.90}
@@ -87,16 +88,19 @@ def measure_chunks(base: Knowledge, folder: Path, report: Report) -> None:
     report.tell("chunking: characters of the answers in the first 16,000", statistics.mean(shares[16_000]), "", 0.95)
 
 
-def measure_scale(report: Report) -> None:
+def measure_scale(sets: Sequence[Judged], report: Report) -> None:
     """Fill a database of each kind with many passages, and search it."""
-    upstream = Upstream()
+    upstream, texts = Upstream(), passages(sets)
+    questions = [question for one in sets for question in list(one.queries.values())[:QUESTIONS]]
     try:
         for kind in STORES:
             with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as base:
                 settings = base | ({"VECTOR_STORE": "pgvector"} if kind == "hosts" else {})
-                server, homes = prepared(Path(name), OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **settings)
+                server, homes = prepared(
+                    Path(name), texts, OPENAI_BASE_URL=upstream.url, LOG_LEVEL="warning", **settings
+                )
                 try:
-                    scale(Knowledge(server.start(), Path(name) / "script.json"), homes, kind, report.tell)
+                    scale(Knowledge(server.start(), Path(name) / "script.json"), homes, kind, questions, report.tell)
                 finally:
                     server.stop()
     finally:
@@ -129,7 +133,7 @@ def main() -> int:
             if name in wanted:
                 part(base, options.data, report.tell)
     if "scale" in wanted:
-        measure_scale(report)
+        measure_scale([judged(path) for path in sets], report)
     report.write()
     return report.missed()
 

@@ -3,14 +3,16 @@
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from flask import Flask
 
 import config
+from bench.judged import Judged
 from bench.knowledge import Knowledge
 from bench.streams import memory
 from chatbot import create_app
@@ -27,15 +29,36 @@ LEAST_RECALL = 0.98
 PATIENCE = 600.0  # seconds in which the graph may be made
 
 
-def fill(server: Server, owner: UUID) -> dict[str, UUID]:
-    """Put a large and a small collection of random passages into the server's database; returns their ids."""
+def fill(server: Server, owner: UUID, texts: Sequence[str]) -> dict[str, UUID]:
+    """Put a large and a small collection of passages into the server's database; returns their ids.
+
+    Their words are made up, as often as words are, their vectors those of real texts: of 10 random vectors of 256
+    numbers, which lie as far from each other as can be, a graph finds 3 to 5.
+    """
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
-    sizes = {"large": CHUNKS, "small": SMALL}
     with app.app_context():
-        return {name: seeding.passages(owner, name, count, lambda _: None) for name, count in sizes.items()}
+        vectors = np.asarray(wiring.embedder().embed(texts), np.float32)
+        return {
+            name: seeding.passages(owner, name, count, lambda _: None, vectors[:count])
+            for name, count in {"large": CHUNKS, "small": SMALL}.items()
+        }
 
 
-def scale(base: Knowledge, homes: dict[str, UUID], kind: str, tell: Any) -> None:
+def passages(sets: Iterable[Judged]) -> list[str]:
+    """Return as many different passages of one to three sentences from collections as are wanted, in a random order."""
+    found = set[str]()
+    for one in sets:
+        for _, text in one.documents.values():
+            parts = [part for part in text.split(". ") if part]
+            found.update(". ".join(parts[n : n + size]) for n in range(len(parts)) for size in (1, 2, 3))
+    chosen = sorted(found)
+    random.Random(7).shuffle(chosen)
+    if len(chosen) < CHUNKS:
+        raise ValueError(f"the collections have {len(chosen)} passages; {CHUNKS} are needed")
+    return chosen[:CHUNKS]
+
+
+def scale(base: Knowledge, homes: dict[str, UUID], kind: str, questions: Sequence[str], tell: Any) -> None:
     """Search the large collection and the small one, which is one in a hundred of all passages."""
     (worker,) = base.server.workers()
     large, small = str(homes["large"]), str(homes["small"])
@@ -46,7 +69,7 @@ def scale(base: Knowledge, homes: dict[str, UUID], kind: str, tell: Any) -> None
     dice = random.Random(5)
     queries = [seeding.text(dice, 6) for _ in range(QUERIES)]
     if kind == "hosts":
-        share, seconds = recall(base.server, homes["large"], queries[:50])
+        share, seconds = recall(base.server, homes["large"], questions)
         tell(f"{name}: graph made", seconds, "s")
         tell(f"{name}: dense recall@10 of exact", share, "", LEAST_RECALL)
     times = [base.timed(query, large) for query in queries]
@@ -76,10 +99,10 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     return statistics.mean(len({i for i, _ in one} & {i for i, _ in other}) / 10 for one, other in pairs), seconds
 
 
-def prepared(folder: Path, **settings: str) -> tuple[Server, dict[str, UUID]]:
+def prepared(folder: Path, texts: Sequence[str], **settings: str) -> tuple[Server, dict[str, UUID]]:
     """Return a server that is not started yet, its database filled for a user who can sign in."""
     server = Server(folder, **settings).migrate().start()
     token = server.sign_in()
     owner = UUID(server.call("GET", "/api/users/me/", token=token)[2]["id"])
     server.stop()
-    return server, fill(server, owner)
+    return server, fill(server, owner, texts)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,6 +17,9 @@ from ..models import ChatMessage, Chunk, ChunkVector, Collection, Conversation, 
 from ..models.columns import now, uuid7
 from . import passwords, storage
 from .transactions import write
+
+if TYPE_CHECKING:
+    from ..rag.types import Vectors
 
 PASSWORD = "a passphrase for benchmarks"  # noqa: S105 - of made-up users; the command is refused in production
 SPAN = timedelta(days=60)  # over which turns are spread: half are older than the usual retention
@@ -98,8 +101,8 @@ def _turn(
     }  # fmt: skip
 
 
-def passages(owner: UUID, name: str, count: int, on_batch: Step) -> UUID:
-    """Make a collection of so many passages of random words with random vectors; returns its id."""
+def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vectors | None" = None) -> UUID:
+    """Make a collection of so many passages of random words, with random vectors or given ones; returns its id."""
     import numpy as np
 
     home, dice = uuid7(), random.Random(count)  # noqa: S311 - as above
@@ -109,10 +112,13 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step) -> UUID:
         connection.execute(sa.insert(Collection).values(id=home, owner_id=owner, name=name))
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
-        vectors = numbers.normal(size=(size, DIMENSION)).astype(np.float32)
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        if vectors is None:
+            batch = numbers.normal(size=(size, DIMENSION)).astype(np.float32)
+            batch /= np.linalg.norm(batch, axis=1, keepdims=True)
+        else:
+            batch = vectors[start : start + size]
         with write("seed_passages") as connection:
-            _add(connection, home, f"{name} {start}", size, vectors, dice)
+            _add(connection, home, f"{name} {start}", size, batch, dice)
         on_batch(size)
     return home
 
