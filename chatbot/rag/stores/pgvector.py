@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from ..types import Vectors
 
 EXACT = 50_000  # vectors of a collection that are compared one by one
-BREADTH = 200  # candidates that a search in the graph keeps (hnsw.ef_search), at least
+BREADTH = 400  # candidates that a search in the graph keeps (hnsw.ef_search), at least
 MOST_BREADTH = 1_000  # that pgvector allows
 MOST_FULL, MOST_HALF = 2_000, 4_000  # dimensions of an index in 32-bit and in 16-bit floats
 CONNECTIONS = 8
+FOR_GRAPH = "512MB"  # while one is made: some 300,000 vectors of 256 numbers; PostgreSQL's own 64 MB are some 40,000
 SECONDS = 5.0  # to connect, or to wait for a connection
 # libpq's: a host that is gone is noticed within some 15 seconds, not within the kernel's 15 minutes.
 LIFE = {"keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3, "tcp_user_timeout": 15_000}
@@ -200,6 +201,8 @@ class PgvectorStore:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", [mine]).fetchone()
                 if row is not None and row[0] and not _is_whole(connection, space):
                     connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
+                    # In less memory than a graph takes, each further vector is looked up on the disk.
+                    connection.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(FOR_GRAPH)))
                     connection.execute(make)
         except psycopg.Error:  # all is compared until the next search begins it again
             pass
