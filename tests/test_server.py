@@ -71,7 +71,7 @@ def test_what_is_no_request_is_refused_with_a_problem_document(
         head, body = connection.makefile("rb").read().split(b"\r\n\r\n", 1)
     lines = head.decode().lower().split("\r\n")
     assert lines[0].startswith(f"http/1.1 {status} ")
-    assert "content-type: application/problem+json" in lines
+    assert {"content-type: application/problem+json", "x-content-type-options: nosniff"} <= set(lines)
     problem = json.loads(body)
     assert (problem["status"], problem["code"], problem["retryable"]) == (status, code, False)
     assert b"script" not in body

@@ -89,10 +89,9 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str) ->
     """
     facts = problem.BY_STATUS.get(status) or Problem(reason.lower().replace(" ", "_"), status, reason)
     said = orjson.dumps(body(facts, "The request is not valid HTTP, or its line or headers are too long.", "", ""))
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: {MEDIA_TYPE}\r\nCache-Control: no-store\r\n"
-    )
-    write_nonblock(connection, f"{head}Content-Length: {len(said)}\r\n\r\n".encode() + said)
+    kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}\r\n"
+    write_nonblock(connection, head.encode() + said)
 
 
 def _read_on() -> None:

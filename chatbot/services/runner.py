@@ -170,7 +170,7 @@ def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> di
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
             return history.ended_turn(running.turn) or _interrupted(running)
         except DataError as error:  # there is something in it that the database does not take: all but that
-            log.error("turn's end refused", turn=str(running.turn.id), exc_info=error)
+            log.error("turn's end refused", turn=str(running.turn.id), error=type(error.orig).__name__)  # not its words
             outcome, trace = Outcome("failed", error=UpstreamGarbled.__name__), None
         except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)

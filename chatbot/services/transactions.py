@@ -25,10 +25,8 @@ WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be
 OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
 # In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
-MOST_EACH, MOST_WAITING = (
-    3,
-    12,
-)  # writers of a process that may stand with a connection before what others hold for long
+# Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
+MOST_EACH, MOST_WAITING = 3, 12
 _crowd = Crowd(MOST_EACH, MOST_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 

@@ -66,12 +66,11 @@ class Crowd:
             )
             if there:
                 self._inside[who] += 1
-            self._inside += Counter()  # who is not inside takes no memory
             return there
 
     def release(self, who: Hashable) -> None:
         """Give a place back."""
         with self._changed:
             self._inside[who] -= 1
-            self._inside += Counter()
+            self._inside += Counter()  # who is not inside takes no memory
             self._changed.notify_all()
