@@ -23,6 +23,14 @@ HIDDEN = {
 }  # fmt: skip
 FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
 
+# Made once, as in `storage`.
+INSERT = sa.insert(Document).returning(*FIELDS)
+_here = sa.select(Document.id, Document.content_hash, Document.url).where(
+    Document.collection_id == sa.bindparam("home")
+)
+NAMED = _here.where(Document.external_id == sa.bindparam("name"))
+ALIKE = _here.where(Document.content_hash == sa.bindparam("hash")).limit(1)
+
 
 def create(
     caller: Caller,
@@ -52,13 +60,13 @@ def create(
             storage.account(connection, collection_id, content.size)
             made = uuid7()
             values = {**_described(content), "external_id": external_id, "content_hash": same, "details": details or {}}
-            connection.execute(sa.insert(Document).values(id=made, collection_id=collection_id, **values))
+            values |= {"id": made, "collection_id": collection_id}
+            row = dict(connection.execute(INSERT, _columns(values)).one()._mapping)
             storage.store(connection, made, 1, content.pieces)
             if details:
                 storage.describe(connection, made, details)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
-            row = _row(connection, Document.id == made)
     except IntegrityError as error:
         return _joined(caller, key, error), False
     wiring.bell(queues.of(content)).set()
@@ -183,6 +191,11 @@ def _described(content: Content) -> dict[str, Any]:
     return {"title": content.title, "media_type": content.media_type, "url": content.url, "size": content.size}
 
 
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values by the names of their columns: two are not those of their attributes."""
+    return {getattr(Document, name).expression.key: value for name, value in values.items()}
+
+
 def _require_same_place(old: sa.Row[Any], collection_id: UUID | None, external_id: str | None) -> None:
     for name, said in (("collection_id", collection_id), ("external_id", external_id)):
         if said is not None and said != getattr(old, name):
@@ -193,16 +206,14 @@ def _same(
     connection: sa.Connection, collection_id: UUID, content: Content, same: bytes | None, external_id: str | None
 ) -> UUID | None:
     """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
-    columns = (Document.id, Document.content_hash, Document.url)
-    here = sa.select(*columns).where(Document.collection_id == collection_id)
     if external_id is not None:
-        named = connection.execute(here.where(Document.external_id == external_id)).one_or_none()
+        named = connection.execute(NAMED, {"home": collection_id, "name": external_id}).one_or_none()
         if named is not None and (named.url != content.url if content.url else named.content_hash != same):
             raise ExternalIdTaken("Another document of this collection has this external_id; PUT replaces it.")
         return None if named is None else named.id
     if same is None:
         return None
-    found: UUID | None = connection.scalar(here.where(Document.content_hash == same).limit(1))
+    found: UUID | None = connection.scalar(ALIKE, {"home": collection_id, "hash": same})
     return found
 
 

@@ -24,21 +24,29 @@ FEW = 64  # texts in one call of the embedder: 20 ms of the embedded one
 HARMLESS = "hello"
 LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
+ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
+DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
+
 log = structlog.get_logger(__name__)
 
 
 def active() -> Embedder:
     """Return the embedder of the space that is searched; the configured one while nothing is embedded."""
+    return _active()[0]
+
+
+def _active() -> tuple[Embedder, int | None]:
+    """Return it with the dimension of its space, None while nothing is embedded."""
     with read() as connection:
-        row = connection.execute(sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)).one_or_none()
-    return wiring.embedder() if row is None else wiring.embedder(row.adapter, row.model)
+        row = connection.execute(ACTIVE).one_or_none()
+    return (wiring.embedder(), None) if row is None else (wiring.embedder(row.adapter, row.model), row.dimension)
 
 
 def of_query(query: str) -> "tuple[Embedder, Vector]":
     """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
-    embedder = active()
+    embedder, dimension = _active()
     vector: Vector = embedder.embed([query])[0]
-    _dimension(embedder.space, len(vector))
+    _require_dimension(embedder.space, dimension, len(vector))
     return embedder, vector
 
 
@@ -60,15 +68,17 @@ def ensure(embedder: Embedder, dimension: int) -> str:
 
 
 def _dimension(space: str, got: int) -> int | None:
-    """Return the dimension of a space, None before its first vector; raises EmbedderError when `got` is another.
-
-    That is how a server shows that it went over to another model of the same name.
-    """
+    """Return the dimension of a space, None before its first vector; raises EmbedderError when `got` is another."""
     with read() as connection:
-        known: int | None = connection.scalar(sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == space))
+        known: int | None = connection.scalar(DIMENSION, {"space": space})
+    _require_dimension(space, known, got)
+    return known
+
+
+def _require_dimension(space: str, known: int | None, got: int) -> None:
+    """Raise EmbedderError for another dimension: so a server shows that it has another model of the same name now."""
     if known is not None and known != got:
         raise EmbedderError(f"The vectors of {space} have {got} dimensions, and had {known} before.")
-    return known
 
 
 def each(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":

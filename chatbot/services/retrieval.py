@@ -18,7 +18,7 @@ from ..rag.types import Hit, Passage
 from . import embedding, metadata, wiring
 from .feed import Searched
 from .identity import Caller
-from .rights import looks_into, may_read
+from .rights import anybody, looks_into, may_read
 from .transactions import read
 
 CANDIDATES = 200  # of each side (../shared/data/README.md)
@@ -110,8 +110,8 @@ def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> li
     with read() as connection:
         if collection_ids is None:
             return [Searched(*row) for row in connection.execute(_usual(caller.role), {"caller_id": caller.user_id})]
-        named = sa.select(*COLUMNS).where(may_read(caller), Collection.id.in_(collection_ids))
-        found = [Searched(*row) for row in connection.execute(named)]
+        named = {"caller_id": caller.user_id, "named": list(collection_ids)}
+        found = [Searched(*row) for row in connection.execute(_named(caller.role), named)]
     if len(found) != len(set(collection_ids)):
         raise NotFound("There is no such collection.")
     return [one for one in found if one.chunks]
@@ -125,8 +125,25 @@ def is_there_any(role: str) -> sa.Exists:
 @functools.cache
 def _usual(role: str) -> sa.Select[UUID, int, int]:
     """Return the collections that are searched when none is named; made once, it costs more than to run it."""
-    somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
-    return sa.select(*COLUMNS).where(looks_into(Caller(somebody, somebody, role)), Collection.chunks > 0)
+    return sa.select(*COLUMNS).where(looks_into(anybody(role)), Collection.chunks > 0)
+
+
+@functools.cache
+def _named(role: str) -> sa.Select[UUID, int, int]:
+    """Return those of the collections `:named` that the caller may read."""
+    among = Collection.id.in_(sa.bindparam("named", expanding=True))
+    return sa.select(*COLUMNS).where(may_read(anybody(role)), among)
+
+
+@functools.cache
+def _hits(role: str) -> sa.Select[*tuple[Any, ...]]:
+    """Return the passages `:ids` that are alive and that the caller may read, with their documents."""
+    return (
+        sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
+        .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
+        .join(Collection, Collection.id == Document.collection_id)
+        .where(Chunk.id.in_(sa.bindparam("ids", expanding=True)), may_read(anybody(role)))
+    )
 
 
 def _filtered(collections: Sequence[Searched], wanted: dict[str, Any]) -> list[UUID]:
@@ -178,14 +195,9 @@ def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID
 
 def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
     """Return the hits that are alive and that the caller may read, with their documents."""
-    statement = (
-        sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
-        .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
-        .join(Collection, Collection.id == Document.collection_id)
-        .where(Chunk.id.in_(ids), may_read(caller))
-    )
+    wanted = {"caller_id": caller.user_id, "ids": list(ids)}
     with read() as connection:
-        rows = {row.id: row for row in connection.execute(statement)}
+        rows = {row.id: row for row in connection.execute(_hits(caller.role), wanted)}
     if len(rows) < len(ids):
         retrieved.dropped["no longer there"] = len(ids) - len(rows)
     return rows

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from .switching import Job
 
 PLAIN = ("text/plain", "text/markdown")  # need no process of their own: nothing in them can run wild
+_version = (
+    DocumentPiece.document_id == sa.bindparam("document_id"),
+    DocumentPiece.version == sa.bindparam("its_version"),
+)
+SIZES = sa.select(sa.func.length(DocumentPiece.data)).where(*_version).order_by(DocumentPiece.position)
+DATA = sa.select(DocumentPiece.data).where(*_version, DocumentPiece.position == sa.bindparam("place"))
 LITTLE = 100_000  # bytes of them that are read on the spot, 3 ms; in a thread, one expression would hold all others
 
 
@@ -41,24 +47,18 @@ def parsed(job: "Job") -> Parsed | None:
 
 def _stored(job: "Job") -> list[int]:
     """Return the sizes (bytes) of the stored pieces."""
-    sizes = sa.select(sa.func.length(DocumentPiece.data)).where(*_of_version(job)).order_by(DocumentPiece.position)
     with read() as connection:
-        return list(connection.scalars(sizes))
+        return list(connection.scalars(SIZES, {"document_id": job.id, "its_version": job.version}))
 
 
 def _pieces(job: "Job", count: int) -> Iterator[bytes]:
     """Yield the stored pieces, one in memory at a time; raises LeaseLost when they are gone meanwhile."""
     for position in range(count):
-        piece = sa.select(DocumentPiece.data).where(*_of_version(job), DocumentPiece.position == position)
         with read() as connection:
-            data = connection.scalar(piece)
+            data = connection.scalar(DATA, {"document_id": job.id, "its_version": job.version, "place": position})
         if data is None:
             raise LeaseLost("The document was changed meanwhile.")
         yield data
-
-
-def _of_version(job: "Job") -> tuple[sa.ColumnElement[bool], ...]:
-    return (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
 
 
 def _fetch(job: "Job") -> None:
@@ -72,7 +72,8 @@ def _fetch(job: "Job") -> None:
     same, mine = storage.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched") as connection:
-        dropped = storage.drop(connection, *_of_version(job))
+        of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
+        dropped = storage.drop(connection, *of_version)
         storage.account(connection, job.collection_id, len(fetched.data) - dropped)
         if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")

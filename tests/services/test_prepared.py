@@ -107,3 +107,27 @@ def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
 
 
 ROW = chat._row
+
+
+def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None:
+    """Each statement is a way to PostgreSQL and back, and SQLAlchemy's work for it: they were half of an upload."""
+    home = ada.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"]
+    with statements() as sent:
+        made = ada.call("POST", "/api/documents/", {"title": "One", "text": "Words.", "collection_id": home})
+    assert made.status_code == 202
+    words = [one.split()[0] for one in sent if one.split()[0] not in {"BEGIN", "SET"}]
+    # Its collection, a document of the same content, the owner, what is stored of his, the document, its bytes.
+    assert words == ["SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_statements_made_once_for_a_role_ask_for_each_caller(context: Flask, ada: Person, eve: Person) -> None:
+    mine, theirs = (
+        person.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"] for person in (ada, eve)
+    )
+    body = {"title": "One", "text": "A word about tapirs."}
+    for _ in range(2):
+        assert ada.call("POST", "/api/documents/", {**body, "collection_id": theirs}).status_code == 404
+        assert eve.call("POST", "/api/documents/", {**body, "collection_id": mine}).status_code == 404
+        assert ada.call("POST", "/api/documents/", {**body, "collection_id": mine}).status_code in {200, 202}
+        assert eve.call("POST", "/api/search/", {"query": "tapirs", "collection_ids": [mine]}).status_code == 404
+        assert ada.call("POST", "/api/search/", {"query": "tapirs", "collection_ids": [mine]}).status_code == 200
