@@ -97,7 +97,8 @@ def search(
     ordered = fusion.spread(
         [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
     )
-    retrieved.found = _reranked(retrieved, _told(ordered[: max(limit, RERANKED)], rows, sides))[:limit]
+    looked_at = limit if wiring.reranker() is None else max(limit, RERANKED)
+    retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
     retrieved.milliseconds["total"] = _since(started)
     return retrieved
 
@@ -197,7 +198,7 @@ def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[in
     """Return the hits that are alive and that the caller may read, with their documents."""
     wanted = {"caller_id": caller.user_id, "ids": list(ids)}
     with read() as connection:
-        rows = {row.id: row for row in connection.execute(_hits(caller.role), wanted)}
+        rows = {row.id: row for row in connection.execute(_hits(caller.role), wanted).all()}
     if len(rows) < len(ids):
         retrieved.dropped["no longer there"] = len(ids) - len(rows)
     return rows

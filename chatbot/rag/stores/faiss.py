@@ -100,7 +100,7 @@ class FaissStore:
             return []
         self._faiss.omp_set_num_threads(1)  # OpenMP keeps it by thread; the other cores have streams to serve
         scores, ids = held.index.search(vector.reshape(1, -1), k, params=self._parameters(held, among))
-        return [(int(one), float(score)) for one, score in zip(ids[0], scores[0], strict=True) if one >= 0]
+        return [(one, score) for one, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True) if one >= 0]
 
     def forget(self, collection: str) -> None:
         """Let a collection go."""
