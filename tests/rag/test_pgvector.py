@@ -80,6 +80,25 @@ def test_pgvector_makes_a_graph_again_that_broke_off(postgres_url: str, monkeypa
     again.close()
 
 
+def test_pgvector_makes_a_graph_where_there_is_no_room_to_share(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "EXACT", 10)
+    store = pgvector.PgvectorStore(StoreOptions(url=postgres_url))
+    made = filled(store, 500)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE pgvector_items SET (parallel_workers = 2)")  # as if it were large
+        connection.execute("SET maintenance_work_mem = '1TB'")
+        with pytest.raises(psycopg.errors.DiskFull):  # else this test is about nothing here
+            connection.execute(
+                f"CREATE INDEX ON pgvector_items USING hnsw ((embedding::vector({DIMENSION})) vector_ip_ops)"
+            )
+    monkeypatch.setattr(pgvector, "FOR_GRAPH", "1TB")
+    until_graph(store, "s", DIMENSION)
+    assert found(store, made[4], 1) == [5]
+    store.close()
+
+
 def test_pgvector_answers_more_searches_than_it_has_connections(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,14 +200,29 @@ class PgvectorStore:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", [mine]).fetchone()
                 if row is not None and row[0] and not _is_whole(connection, space):
-                    connection.execute(sql.SQL("DROP INDEX IF EXISTS {}").format(name))
                     # In less memory than a graph takes, each further vector is looked up on the disk.
                     connection.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(FOR_GRAPH)))
-                    connection.execute(make)
+                    _make_graph(connection, sql.SQL("DROP INDEX IF EXISTS {}").format(name), make)
         except psycopg.Error:  # all is compared until the next search begins it again
             pass
         finally:
             self._building.discard(space)
+
+
+def _make_graph(connection: "Connection[Any]", drop: "sql.Composed", make: "sql.Composed") -> None:
+    """Make a graph in place of what is left of one; with one process where several have no room to share.
+
+    They share FOR_GRAPH bytes in /dev/shm, which has 64 MB in a container that nobody gave more.
+    """
+    from psycopg.errors import DiskFull
+
+    connection.execute(drop)
+    try:
+        connection.execute(make)
+    except DiskFull:
+        connection.execute(drop)
+        connection.execute("SET max_parallel_maintenance_workers = 0")
+        connection.execute(make)
 
 
 def _near(
