@@ -1,5 +1,6 @@
 """What was said: one turn, pages of turns, and what a prompt repeats of them."""
 
+import functools
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -58,25 +59,35 @@ def page(
 
     Raises NotFound for a conversation that is absent or somebody else's.
     """
-    key = sa.tuple_(ChatMessage.created_at, ChatMessage.id)
-    shown = (ChatMessage.user_id == caller.user_id, ChatMessage.active, ChatMessage.listed)
-    statement = sa.select(*FIELDS).where(*shown).limit(limit + 1)
+    statement = _page(order, after is not None, conversation_id is not None)
+    wanted: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
     if after:
-        bound = sa.tuple_(sa.literal(after[0], ChatMessage.created_at.type), sa.literal(after[1], sa.Uuid()))
-        statement = statement.where(key > bound if order == "asc" else key < bound)
-    if conversation_id:
-        statement = statement.where(ChatMessage.conversation_id == conversation_id)
-    direction = sa.asc if order == "asc" else sa.desc
-    statement = statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
+        wanted |= {"last_time": after[0], "last_id": after[1]}
     with read() as connection:
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
-        rows = [dict(row._mapping) for row in connection.execute(statement)]
+            wanted["home"] = conversation_id
+        rows = [dict(row._mapping) for row in connection.execute(statement, wanted).all()]
         more = len(rows) > limit
         rows = rows[:limit]
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+
+
+@functools.cache
+def _page(order: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]]:
+    """Return the statement of a page of `:caller_id`, after `:last_time` and `:last_id` and of `:home` where said."""
+    key = sa.tuple_(ChatMessage.created_at, ChatMessage.id)
+    mine = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
+    statement = sa.select(*FIELDS).where(*mine).limit(sa.bindparam("most"))
+    if goes_on:
+        last = sa.bindparam("last_time", type_=ChatMessage.created_at.type), sa.bindparam("last_id", type_=sa.Uuid())
+        statement = statement.where(key > sa.tuple_(*last) if order == "asc" else key < sa.tuple_(*last))
+    if of_one:
+        statement = statement.where(ChatMessage.conversation_id == sa.bindparam("home"))
+    direction = sa.asc if order == "asc" else sa.desc
+    return statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
 
 
 def before(turn: OpenedTurn) -> list[Message]:

@@ -14,6 +14,13 @@ from ..models import Lease
 from ..models.columns import now
 from .transactions import write
 
+RENEW = (
+    sa.update(Lease)
+    .where(Lease.name == sa.bindparam("its_name"), Lease.token == sa.bindparam("held_token"))
+    .values(expires_at=sa.bindparam("until", type_=Lease.expires_at.type))
+    .returning(Lease.token)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -51,8 +58,8 @@ def acquire(name: str, length: timedelta) -> Held | None:
 
 def confirm(connection: sa.Connection, held: Held) -> None:
     """Renew a lease inside the transaction of its work; raises LeaseLost when somebody else has it now."""
-    statement = sa.update(Lease).where(Lease.name == held.name, Lease.token == held.token).returning(Lease.token)
-    if connection.scalar(statement.values(expires_at=now() + held.length)) is None:
+    values = {"its_name": held.name, "held_token": held.token, "until": now() + held.length}
+    if connection.scalar(RENEW, values) is None:
         raise LeaseLost(f"Another process has taken over: {held.name}.")
 
 

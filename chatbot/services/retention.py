@@ -29,6 +29,19 @@ BATCH = 200  # rows; a batch holds SQLite's lock for some milliseconds
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
 PAUSE = 0.01  # seconds in which writers come in between two batches
 
+# Made once: a batch holds SQLite's lock while its statements are made.
+_cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)
+_oldest = sa.select(ChatMessage.id).where(ChatMessage.created_at < _cutoff).order_by(ChatMessage.created_at)
+DELETE_TURNS = (
+    sa.delete(ChatMessage)
+    .where(ChatMessage.id.in_(_oldest.limit(sa.bindparam("most"))))
+    .returning(ChatMessage.conversation_id)
+)
+_emptied = Conversation.id.in_(sa.bindparam("emptied", expanding=True))
+LOCK_EMPTIED = sa.select(Conversation.id).where(_emptied).with_for_update()
+_remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
+DELETE_EMPTIED = sa.delete(Conversation).where(_emptied, ~_remaining).returning(Conversation.id)
+
 log = structlog.get_logger(__name__)
 
 
@@ -106,17 +119,13 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
 
 def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
     """Delete the oldest turns, and with them, by their foreign keys, all that belongs to them."""
-    oldest = sa.select(ChatMessage.id).where(ChatMessage.created_at < cutoff).order_by(ChatMessage.created_at)
-    these = sa.delete(ChatMessage).where(ChatMessage.id.in_(oldest.limit(BATCH)))
-    rows = connection.scalars(these.returning(ChatMessage.conversation_id)).all()
+    rows = connection.scalars(DELETE_TURNS, {"cutoff": cutoff, "most": BATCH}).all()
     emptied = sorted(set(rows))
     if connection.dialect.name == "postgresql":
         # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
-        connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(emptied)).with_for_update()).all()
-    remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
-    gone = sa.delete(Conversation).where(Conversation.id.in_(emptied), ~remaining).returning(Conversation.id)
+        connection.execute(LOCK_EMPTIED, {"emptied": emptied}).all()
     purged.turns += len(rows)
-    purged.conversations += len(connection.scalars(gone).all())
+    purged.conversations += len(connection.scalars(DELETE_EMPTIED, {"emptied": emptied}).all())
     return len(rows)
 
 
