@@ -16,7 +16,7 @@ PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
 DOCUMENT = {
     "in": "header",
     "name": HEADER,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     "description": "The same key and body get the same turn for 24 hours, however often they are sent.",
 }
 

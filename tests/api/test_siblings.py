@@ -1,5 +1,6 @@
 """Other answers to the same message: regenerating, retrying under a key, and what users think of them."""
 
+import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from chatbot.api import idempotency as idempotency_door
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, Feedback, IdempotencyKey
 from chatbot.models.columns import now
@@ -103,6 +105,8 @@ def test_another_body_is_422_and_another_user_has_keys_of_his_own(ada: Person, e
 def test_key_is_printable_and_short(ada: Person, key: str) -> None:
     response = post(ada, key)
     assert (response.status_code, list(response.get_json()["errors"])) == (400, ["Idempotency-Key"])
+    said = idempotency_door.DOCUMENT["schema"]
+    assert not (len(key) <= said["maxLength"] and re.fullmatch(said["pattern"], key)), "the API document allows it"
     assert ada.history() == []
 
 
