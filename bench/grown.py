@@ -64,8 +64,9 @@ def writers_beside_a_purge(server: Server, report: Report) -> None:
     """Purge half of the turns while others write; tells how long they wait."""
     stop, waits, wrong = threading.Event(), list[float](), list[int]()
 
-    def write(number: int) -> None:
-        reader, count = Reader(server, number), itertools.count()
+    def write(number: int, reader: Reader) -> None:
+        count = itertools.count()
+        time.sleep(PAUSE * number / WRITERS)  # or all twenty would come in one moment, again and again
         while not stop.is_set():
             status, _, seconds = reader.call("POST", "/api/chat/", {"message": f"{number} says {next(count)}"})
             waits.append(seconds * 1000)
@@ -73,7 +74,8 @@ def writers_beside_a_purge(server: Server, report: Report) -> None:
                 wrong.append(status)
             time.sleep(PAUSE)
 
-    threads = [threading.Thread(target=write, args=[number + 3]) for number in range(WRITERS)]
+    readers = [Reader(server, number + 3) for number in range(WRITERS)]  # logged in before anything is timed
+    threads = [threading.Thread(target=write, args=[number, one]) for number, one in enumerate(readers)]
     for thread in threads:
         thread.start()
     time.sleep(5)

@@ -30,12 +30,12 @@ try:
 except ImportError:  # no wheel for this platform
     import sqlite3 as sqlite
 
-SQLiteLocked: type[Exception] = sqlite.OperationalError  # what `patiently` raises in the end
+SQLiteError: type[Exception] = sqlite.DatabaseError  # what the driver raises where SQLAlchemy does not ask it
 SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
 LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
 PING_AFTER = 1.0  # seconds that a connection was idle
 PING_PATIENCE = 2.0  # seconds that PostgreSQL may take to say that it is there
-LOCK_PAUSE = 0.005  # seconds between two tries; a sleep, so that other greenlets go on
+LOCK_PAUSE = 0.001  # seconds between two tries; a sleep, so that other greenlets go on
 
 
 class Model(DeclarativeBase):

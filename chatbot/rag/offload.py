@@ -45,6 +45,19 @@ def alone(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return result
 
 
+def unbroken(function: Callable[[], R]) -> R:
+    """Call a function that waits for the disk in a thread of its own kind; it has ended when this raises."""
+    if not monkey.is_module_patched("threading"):
+        return function()
+    future = _executor("unbroken").submit(function)
+    try:
+        result: R = future.result()
+    except BaseException:
+        future.exception()
+        raise
+    return result
+
+
 def give_back() -> None:
     """Give memory that was let go back to the system, where the C library can: after a load it keeps tens of MB."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

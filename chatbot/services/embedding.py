@@ -187,7 +187,7 @@ def _wanting(space: str) -> Iterator[Sequence[Any]]:
 def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
     """Store vectors of chunks that are still there and still have none, and tell who searches them."""
     homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
-    with write("fill_vectors") as connection:
+    with write("fill_vectors", alone=True) as connection:
         connection.execute(homes.order_by(Collection.id).with_for_update()).all()
         wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _without(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
@@ -213,7 +213,7 @@ def _switch(embedder: Embedder, refused: set[int]) -> bool:
         connection.execute(mine.values(active=True))
     old = sa.select(ChunkVector.chunk_id).where(ChunkVector.space != embedder.space).limit(BATCH)
     while True:
-        with write("drop_vectors") as connection:
+        with write("drop_vectors", alone=True) as connection:
             ids = connection.scalars(old).all()
             gone = sa.delete(ChunkVector).where(ChunkVector.chunk_id.in_(ids), ChunkVector.space != embedder.space)
             connection.execute(gone)

@@ -25,9 +25,9 @@ from .transactions import read, write
 NAME = "purge"
 PERIOD = timedelta(days=1)
 LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
-BATCH = 200  # rows; a batch holds SQLite's lock for some milliseconds
+BATCH = 150  # rows; a batch holds SQLite's lock for some milliseconds
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
-PAUSE = 0.01  # seconds in which writers come in between two batches
+PAUSE = 0.008  # seconds in which writers come in between two batches
 
 # Made once: a batch holds SQLite's lock while its statements are made.
 _cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)

@@ -75,7 +75,7 @@ def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) 
     `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
     """
     for group in _groups(jobs):
-        with write("switch_documents") as connection:
+        with write("switch_documents", alone=True) as connection:
             held = _held(connection, group)
             mine = [job for job in group if job.id in held]
             if mine:

@@ -6,7 +6,6 @@ Both give a Core connection: a session of the ORM, made anew for each transactio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +15,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from .. import failpoints
 from ..errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
-from ..extensions import LOCK_PATIENCE, SQLiteLocked, db
-from .turnstile import Crowd, Turnstile
+from ..extensions import LOCK_PATIENCE, SQLiteError, db
+from . import group_commit
+from .turnstile import Crowd
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 DAMAGED = ("file is not a database", "disk image is malformed")
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
-OURS = (DBAPIError, PoolTimeout, SQLiteLocked)  # the last from BEGIN, which we send ourselves
-# In one process SQLite's writers queue here, in order and without a connection each, instead of at the file's lock.
-_turnstile = Turnstile()
+OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 # Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
 MOST_EACH, MOST_WAITING = 3, 12
 _crowd = Crowd(MOST_EACH, MOST_WAITING)
@@ -50,55 +48,61 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def write(
-    step: str, *, lasting: bool = True, single: bool = False, waits_as: UUID | None = None
+    step: str, *, lasting: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
 ) -> Iterator[Connection]:
     """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
     A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
-    error after it undoes it. One that `waits_as` a user locks what another one may hold for long, such as a collection:
-    few do so at a time, fewer of each user, none for over LOCK_PATIENCE, so that who sends and deletes much leaves
-    connections for everybody else.
+    error after it undoes it. On SQLite one that writes much does so `alone`: no other's commit waits for it. One that
+    `waits_as` a user locks what another one may hold for long, such as a collection: few do so at a time, fewer of each
+    user, none for over LOCK_PATIENCE, so that who sends and deletes much leaves connections for everybody else.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
-    sqlite = db.engine.dialect.name == "sqlite"
     try:
-        with _in_turn(sqlite, waits_as), db.engine.connect() as connection:
-            options: dict[str, Any] = {"writes": True, "lasting": lasting}
-            if not sqlite and not single:
-                options["isolation_level"] = "READ COMMITTED"
-            with connection.execution_options(**options).begin():
-                if not sqlite and not lasting:
-                    connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-                if not sqlite and waits_as is not None:
-                    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
-                yield connection
-                failpoints.reach(f"{step}:written")
+        if db.engine.dialect.name == "sqlite":
+            ways = group_commit.writing(db.engine, lasting=lasting, alone=alone)
+        else:
+            ways = _writing(lasting=lasting, single=single, waits_as=waits_as)
+        with ways as connection:
+            yield connection
+            failpoints.reach(f"{step}:written")
         _full.clear()
         failpoints.reach(f"{step}:committed")
     except OURS as error:
         if _is_the_statements_own(error):
             raise
         raise _in_our_words(error) from error
+    except group_commit.NotLetIn as error:
+        raise _busy() from error
 
 
 @contextmanager
-def _in_turn(sqlite: bool, waits_as: UUID | None) -> Iterator[None]:
-    if sqlite:
-        came, leave = _turnstile.acquire(LOCK_PATIENCE), _turnstile.release
-    elif waits_as is not None:
-        came, leave = _crowd.acquire(waits_as, LOCK_PATIENCE), partial(_crowd.release, waits_as)
-    else:
+def _writing(*, lasting: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
+    """Yield a connection to PostgreSQL, whose commits wait for the disk together by themselves."""
+    with _in_turn(waits_as), db.engine.connect() as connection:
+        options: dict[str, Any] = {} if single else {"isolation_level": "READ COMMITTED"}
+        with connection.execution_options(**options).begin():
+            if not lasting:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            if waits_as is not None:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
+            yield connection
+
+
+@contextmanager
+def _in_turn(waits_as: UUID | None) -> Iterator[None]:
+    if waits_as is None:
         yield
         return
-    if not came:
+    if not _crowd.acquire(waits_as, LOCK_PATIENCE):
         raise _busy()
     try:
         yield
     finally:
-        leave()
+        _crowd.release(waits_as)
 
 
 def is_full() -> bool:

@@ -16,8 +16,21 @@ class Turnstile:
         self._taken = False
         self._waiting: deque[threading.Lock] = deque()  # each locked until it is its turn
 
+    def is_waited_for(self) -> bool:
+        """Tell whether somebody wants to be let in."""
+        return bool(self._waiting)
+
+    def let_others_in(self) -> None:
+        """Let in who waits now, one after the other, and come back after them, whatever is raised meanwhile."""
+        self.release()
+        try:
+            self.acquire(-1)
+        except BaseException:
+            self.acquire(-1)
+            raise
+
     def acquire(self, timeout: float) -> bool:
-        """Wait for one's turn for up to `timeout` seconds; tells whether it came."""
+        """Wait for one's turn for up to `timeout` seconds, -1 for ever; tells whether it came."""
         with self._guard:
             if not self._taken:
                 self._taken = True

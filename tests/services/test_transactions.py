@@ -11,7 +11,7 @@ from flask import Flask
 from chatbot import errors, extensions
 from chatbot.extensions import db, sqlite
 from chatbot.models import Lease
-from chatbot.services import checkpoints, transactions
+from chatbot.services import checkpoints, group_commit
 from chatbot.services.transactions import read, write
 from tests.conftest import MakeApp
 
@@ -89,12 +89,12 @@ def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch:
 
 
 def test_writers_of_one_process_queue_without_connections(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transactions, "LOCK_PATIENCE", 0.1)
-    assert transactions._turnstile.acquire(1)
+    monkeypatch.setattr(group_commit, "LOCK_PATIENCE", 0.1)
+    assert group_commit._turnstile.acquire(1)
     with pytest.raises(errors.DatabaseBusy):
         add("queued")
     assert db.engine.pool.checkedout() == 0
-    transactions._turnstile.release()
+    group_commit._turnstile.release()
     add("next")
 
 

@@ -1,0 +1,146 @@
+"""SQLite's writers, one after the other; those who wait while the disk works are committed together (group commit).
+
+A commit waits for the disk, and SQLite has one writer. So the first of those who wait begins a transaction and lets the
+others in, each in a savepoint of its own; then it commits for all, in a native thread, while requests go on. Nobody is
+told that something is written before the commit that holds it is on the disk.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from ..extensions import LOCK_PATIENCE, SQLiteError
+from ..rag.offload import unbroken
+from .turnstile import Turnstile
+
+DATABASES_OWN = (DBAPIError, SQLiteError)
+# Writers queue here, in order and without a connection each, instead of at the file's lock.
+_turnstile = Turnstile()
+
+
+class NotLetIn(Exception):
+    """Others were written for as long as one may wait."""
+
+
+class _Group:
+    """A transaction and those who write in it; only whoever was let in through the turnstile touches it."""
+
+    def __init__(self, engine: sa.Engine, *, lasting: bool) -> None:
+        self.engine = engine
+        self.connection = engine.connect()
+        try:
+            self.connection.execution_options(writes=True, lasting=lasting).begin()
+        except BaseException:
+            self.connection.close()
+            raise
+        self._ended = threading.Event()
+        self._is_written = False
+        self._error: Exception | None = None
+
+    @property
+    def _driver(self) -> Any:
+        return self.connection.connection.driver_connection
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what one writer did when its block raises, and nothing else."""
+        cursor = self._driver.cursor()
+        cursor.execute("SAVEPOINT writer")
+        try:
+            yield
+        except BaseException as error:
+            if self._driver.in_transaction:
+                cursor.execute("ROLLBACK TO writer")
+                cursor.execute("RELEASE writer")
+            else:  # SQLite undid all that was written: the disk is full, or broken
+                self.undo(error)
+            raise
+        cursor.execute("RELEASE writer")
+
+    def undo(self, error: BaseException) -> None:
+        """Let nothing be written; whoever waits for it is told why."""
+        self._leave(error)
+
+    def commit(self) -> None:
+        """Write what all did, unless that has been done or undone."""
+        if self._ended.is_set():
+            return
+        try:
+            unbroken(self._write)
+            self.connection.commit()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        self._leave()
+
+    def _write(self) -> None:
+        self._driver.commit()
+        self._is_written = True
+
+    def _leave(self, error: BaseException | None = None) -> None:
+        global _open
+        _open = None
+        if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
+            self._error = error if isinstance(error, DATABASES_OWN) else SQLiteError("The transaction was undone.")
+        try:
+            self.connection.close()  # which undoes what was not committed
+        finally:
+            self._ended.set()
+
+    def wait(self) -> None:
+        """Wait until all is on the disk; raises what kept it from being so."""
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+
+_open: _Group | None = None  # the one that others may write in
+
+
+@contextmanager
+def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Connection]:
+    """Yield a connection whose work is on the disk at the end of the block, or undone when the block raises.
+
+    Raises NotLetIn after LOCK_PATIENCE seconds, and what the database raises.
+    """
+    if not _turnstile.acquire(LOCK_PATIENCE):
+        raise NotLetIn
+    try:
+        group = _joined(engine, alone=alone or not lasting)
+        if group is None:
+            group = _Group(engine, lasting=lasting)
+            yield from _led(group, alone=alone or not lasting)
+        else:
+            with group.savepoint():
+                yield group.connection
+    finally:
+        _turnstile.release()
+    group.wait()
+
+
+def _joined(engine: sa.Engine, *, alone: bool) -> _Group | None:
+    """Return the group that is open, if it is to be joined; otherwise commit it."""
+    if _open is None or (_open.engine is engine and not alone):
+        return _open
+    _open.commit()
+    return None
+
+
+def _led(group: _Group, *, alone: bool) -> Iterator[sa.Connection]:
+    """Write first, let in who waits, and commit for all."""
+    global _open
+    try:
+        yield group.connection
+    except BaseException as error:
+        group.undo(error)
+        raise
+    try:
+        if not alone and _turnstile.is_waited_for():
+            _open = group
+            _turnstile.let_others_in()
+    finally:
+        group.commit()
