@@ -7,7 +7,7 @@ told that something is written before the commit that holds it is on the disk.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,14 +52,14 @@ class _Group:
         cursor.execute("SAVEPOINT writer")
         try:
             yield
+            cursor.execute("RELEASE writer")
         except BaseException as error:
-            if self._driver.in_transaction:
+            try:
                 cursor.execute("ROLLBACK TO writer")
                 cursor.execute("RELEASE writer")
-            else:  # SQLite undid all that was written: the disk is full, or broken
+            except SQLiteError:  # the disk is full or broken; SQLite may have undone what others wrote as well
                 self.undo(error)
             raise
-        cursor.execute("RELEASE writer")
 
     def undo(self, error: BaseException) -> None:
         """Let nothing be written; whoever waits for it is told why."""
@@ -126,7 +126,8 @@ def _joined(engine: sa.Engine, *, alone: bool) -> _Group | None:
     """Return the group that is open, if it is to be joined; otherwise commit it."""
     if _open is None or (_open.engine is engine and not alone):
         return _open
-    _open.commit()
+    with suppress(*DATABASES_OWN):  # those whose work it is are told
+        _open.commit()
     return None
 
 

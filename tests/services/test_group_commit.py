@@ -161,12 +161,13 @@ def test_what_sqlite_undid_is_told_to_nobody_as_written(context: Flask) -> None:
     assert written() == {"b"}
 
 
-def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
-    def badly(connection: sa.Connection) -> None:
-        """Insert a row without its parent, which SQLite finds when it commits."""
-        connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-        connection.exec_driver_sql("INSERT INTO turn_logs (turn_id, start, text) VALUES (x'00', 0, '')")
+def badly(connection: sa.Connection) -> None:
+    """Insert a row without its parent, which SQLite finds when it commits."""
+    connection.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
+    connection.exec_driver_sql("INSERT INTO turn_logs (turn_id, start, text) VALUES (x'00', 0, '')")
 
+
+def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
     crowd = Crowd(context)
     for block in (insert("a"), badly, insert("b")):
         crowd.comes(block)
@@ -175,6 +176,15 @@ def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
     with write("test") as connection:
         insert("later")(connection)
     assert written() == {"later"}
+
+
+def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -> None:
+    crowd = Crowd(context)
+    crowd.comes(insert("a"))
+    crowd.comes(badly)
+    crowd.comes(insert("b"), alone=True)
+    assert crowd.goes() == ["DatabaseUnavailable", "DatabaseUnavailable", "written"]
+    assert written() == {"b"}
 
 
 def test_writers_of_another_database_do_not_join(context: Flask, make_app: MakeApp, tmp_path: Path) -> None:
