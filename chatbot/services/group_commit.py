@@ -7,7 +7,7 @@ told that something is written before the commit that holds it is on the disk.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,16 +48,17 @@ class _Group:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """Undo what one writer did when its block raises, and nothing else."""
+        self._require_transaction()
         cursor = self._driver.cursor()
         cursor.execute("SAVEPOINT writer")
         try:
             yield
             cursor.execute("RELEASE writer")
-        except BaseException as error:
+        except BaseException:
             try:
                 cursor.execute("ROLLBACK TO writer")
                 cursor.execute("RELEASE writer")
-            except SQLiteError:  # the disk is full or broken; SQLite may have undone what others wrote as well
+            except SQLiteError as error:  # the disk is full or broken; SQLite may have undone what others wrote as well
                 self.undo(error)
             raise
 
@@ -77,7 +78,12 @@ class _Group:
             raise
         self._leave()
 
+    def _require_transaction(self) -> None:
+        if not self._driver.in_transaction:  # or what follows would be committed by itself
+            raise SQLiteError("The transaction was undone.")
+
     def _write(self) -> None:
+        self._require_transaction()
         self._driver.commit()
         self._is_written = True
 
@@ -98,41 +104,40 @@ class _Group:
             raise self._error
 
 
-_open: _Group | None = None  # the one that others may write in
+_open: _Group | None = None  # the one in which whoever is let in writes
 
 
 @contextmanager
 def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Connection]:
     """Yield a connection whose work is on the disk at the end of the block, or undone when the block raises.
 
+    Only `lasting` work that is not to be committed `alone` shares a commit.
     Raises NotLetIn after LOCK_PATIENCE seconds, and what the database raises.
     """
-    if not _turnstile.acquire(LOCK_PATIENCE):
+    kind = engine if lasting and not alone else None
+    if not _turnstile.acquire(LOCK_PATIENCE, kind):
         raise NotLetIn
+    joined = _open
     try:
-        group = _joined(engine, alone=alone or not lasting)
-        if group is None:
-            group = _Group(engine, lasting=lasting)
-            yield from _led(group, alone=alone or not lasting)
-        else:
-            with group.savepoint():
-                yield group.connection
-    finally:
-        _turnstile.release()
+        try:
+            if joined is None:
+                group = _Group(engine, lasting=lasting)
+                yield from _led(group, kind)
+            else:
+                group = joined
+                with joined.savepoint():
+                    yield joined.connection
+        finally:
+            _turnstile.release()
+    except Exception:
+        if joined is not None:  # what it found may be what another has written, and is not on the disk yet
+            joined.wait()
+        raise
     group.wait()
 
 
-def _joined(engine: sa.Engine, *, alone: bool) -> _Group | None:
-    """Return the group that is open, if it is to be joined; otherwise commit it."""
-    if _open is None or (_open.engine is engine and not alone):
-        return _open
-    with suppress(*DATABASES_OWN):  # those whose work it is are told
-        _open.commit()
-    return None
-
-
-def _led(group: _Group, *, alone: bool) -> Iterator[sa.Connection]:
-    """Write first, let in who waits, and commit for all."""
+def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
+    """Write first, let in who waits and may join, and commit for all."""
     global _open
     try:
         yield group.connection
@@ -140,8 +145,8 @@ def _led(group: _Group, *, alone: bool) -> Iterator[sa.Connection]:
         group.undo(error)
         raise
     try:
-        if not alone and _turnstile.is_waited_for():
+        if kind is not None and _turnstile.is_waited_for(kind):
             _open = group
-            _turnstile.let_others_in()
+            _turnstile.let_others_in(kind)
     finally:
         group.commit()

@@ -14,30 +14,42 @@ class Turnstile:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._taken = False
-        self._waiting: deque[threading.Lock] = deque()  # each locked until it is its turn
+        self._waiting: deque[tuple[threading.Lock, Hashable]] = deque()  # each locked until it is its turn
 
-    def is_waited_for(self) -> bool:
-        """Tell whether somebody wants to be let in."""
-        return bool(self._waiting)
+    def is_waited_for(self, kind: Hashable) -> bool:
+        """Tell whether the next one is of this kind."""
+        with self._guard:
+            return bool(self._waiting) and self._waiting[0][1] == kind
 
-    def let_others_in(self) -> None:
-        """Let in who waits now, one after the other, and come back after them, whatever is raised meanwhile."""
-        self.release()
-        try:
-            self.acquire(-1)
-        except BaseException:
-            self.acquire(-1)
-            raise
+    def let_others_in(self, kind: Hashable) -> None:
+        """Let those of a kind in who wait at the head of the queue, one after the other, and come back after them.
 
-    def acquire(self, timeout: float) -> bool:
-        """Wait for one's turn for up to `timeout` seconds, -1 for ever; tells whether it came."""
+        Whatever is raised meanwhile, such as a greenlet's end, is raised when one has come back.
+        """
+        turn, interruption = threading.Lock(), None
+        turn.acquire()
+        with self._guard:
+            place = next((at for at, (_, its) in enumerate(self._waiting) if its != kind), len(self._waiting))
+            self._waiting.insert(place, (turn, kind))
+            self._waiting.popleft()[0].release()
+        came = False
+        while not came:
+            try:
+                came = turn.acquire()
+            except BaseException as error:  # noqa: BLE001 - it is raised below
+                interruption = error
+        if interruption is not None:
+            raise interruption
+
+    def acquire(self, timeout: float, kind: Hashable = None) -> bool:
+        """Wait for one's turn for up to `timeout` seconds; tells whether it came."""
         with self._guard:
             if not self._taken:
                 self._taken = True
                 return True
             turn = threading.Lock()
             turn.acquire()
-            self._waiting.append(turn)
+            self._waiting.append((turn, kind))
         try:
             came = turn.acquire(timeout=timeout)
         except BaseException:  # a greenlet was killed, somebody pressed Ctrl-C
@@ -49,16 +61,17 @@ class Turnstile:
     def _left(self, turn: threading.Lock) -> bool:
         """Leave the queue; tells whether one was still in it, and not let in at the last moment."""
         with self._guard:
-            if turn not in self._waiting:
-                return False
-            self._waiting.remove(turn)
-            return True
+            for at, (other, _) in enumerate(self._waiting):
+                if other is turn:
+                    del self._waiting[at]
+                    return True
+            return False
 
     def release(self) -> None:
         """Let the next one in."""
         with self._guard:
             if self._waiting:
-                self._waiting.popleft().release()
+                self._waiting.popleft()[0].release()
             else:
                 self._taken = False
 

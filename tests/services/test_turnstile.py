@@ -69,6 +69,43 @@ def test_those_who_are_killed_in_the_queue_are_not_waited_for() -> None:
     assert turnstile.acquire(0)
 
 
+def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    turnstile, done, before = Turnstile(), list[str](), signal.signal(signal.SIGUSR1, kill)
+
+    def write(kind: str) -> None:
+        assert turnstile.acquire(30, kind)
+        time.sleep(0.2)
+        done.append(kind)
+        turnstile.release()
+
+    assert turnstile.acquire(0)
+    threads = [threading.Thread(target=write, args=[kind]) for kind in ("like", "like", "unlike", "like")]
+    for place, thread in enumerate(threads):
+        thread.start()
+        while len(turnstile._waiting) <= place:
+            time.sleep(0.001)
+    try:
+        for moment in (0.1, 0.15, 0.25):
+            threading.Timer(moment, os.kill, [os.getpid(), signal.SIGUSR1]).start()
+        with pytest.raises(Killed):
+            turnstile.let_others_in("like")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert done == ["like", "like"]
+    assert not turnstile.acquire(0)
+    turnstile.release()
+    for thread in threads:
+        thread.join()
+    assert done == ["like", "like", "unlike", "like"]
+    assert turnstile.acquire(0)
+
+
 def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
     turnstile, inside, most = Turnstile(), [0], [0]
 
