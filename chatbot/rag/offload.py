@@ -45,33 +45,6 @@ def alone(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     return result
 
 
-def unbroken(function: Callable[[], None]) -> None:
-    """Call a function that waits for the disk in a thread of such, and wait.
-
-    It has ended when this returns or raises: whatever is raised meanwhile, such as a greenlet's end, waits for that.
-    """
-    if not monkey.is_module_patched("threading"):
-        function()
-        return
-    raised: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            function()
-        except BaseException as error:  # noqa: BLE001 - it is raised below
-            raised.append(error)
-
-    future, has_ended = _executor("unbroken").submit(call), False
-    while not has_ended:
-        try:
-            future.result()
-            has_ended = True
-        except BaseException as error:  # noqa: BLE001 - it is raised below
-            raised.append(error)
-    if raised:
-        raise raised[0]
-
-
 def give_back() -> None:
     """Give memory that was let go back to the system, where the C library can: after a load it keeps tens of MB."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

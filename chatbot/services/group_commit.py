@@ -1,11 +1,13 @@
-"""SQLite's writers, one after the other; those who wait while the disk works are committed together (group commit).
+"""SQLite's writers, one after the other; those who come in one moment are committed together (group commit).
 
-A commit waits for the disk, and SQLite has one writer. So the first of those who wait begins a transaction and lets the
-others in, each in a savepoint of its own; then it commits for all, in a native thread, while requests go on. Nobody is
-told that something is written before the commit that holds it is on the disk.
+A commit waits for the disk, and with it the whole process; and SQLite has one writer. So whoever writes first lets in
+who came meanwhile, each in a savepoint of its own; then it commits for all. Nobody is told that something is written
+before the commit that holds it is on the disk. (A thread for the commit was tried: to wake it and to be woken by it
+costs a chat .6 ms of processor, and 10 ms of waiting with 64 clients and an upstream of 500 ms.)
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +16,6 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from ..extensions import LOCK_PATIENCE, SQLiteError
-from ..rag.offload import unbroken
 from .turnstile import Turnstile
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
@@ -71,7 +72,7 @@ class _Group:
         if self._ended.is_set():
             return
         try:
-            unbroken(self._write)
+            self._write()
             self.connection.commit()
         except BaseException as error:
             self._leave(error)
@@ -145,8 +146,10 @@ def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
         group.undo(error)
         raise
     try:
-        if kind is not None and _turnstile.is_waited_for(kind):
-            _open = group
-            _turnstile.let_others_in(kind)
+        if kind is not None:
+            time.sleep(0)  # one round of gevent's loop, in which whoever is about to write comes
+            if _turnstile.is_waited_for(kind):
+                _open = group
+                _turnstile.let_others_in(kind)
     finally:
         group.commit()
