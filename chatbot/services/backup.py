@@ -139,7 +139,7 @@ def _read_all(lines: Lines, step: Step, other_secrets: bool) -> int:
             "It was made with another SECRET_KEY, without which nobody could log in: set that one, or let everybody "
             "ask for a new password (--other-secrets)."
         )
-    with write("restore", alone=True) as connection:
+    with write("restore") as connection:
         revision = migrations.revision(connection)
         if head["revision"] != revision:
             raise BackupRefused(

@@ -77,7 +77,7 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
         fresh: list[dict[str, Any]] = []
         moments = (began + each * number for number in range(start, start + len(part)))
         rows = [_turn(owner, at, threads, fresh, said) for owner, at in zip(part, moments, strict=True)]
-        with write("seed_turns", alone=True) as connection:
+        with write("seed_turns") as connection:
             if fresh:
                 connection.execute(sa.insert(Conversation), fresh)
             connection.execute(sa.insert(ChatMessage), rows)
@@ -117,7 +117,7 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
             batch /= np.linalg.norm(batch, axis=1, keepdims=True)
         else:
             batch = vectors[start : start + size]
-        with write("seed_passages", alone=True) as connection:
+        with write("seed_passages") as connection:
             _add(connection, home, f"{name} {start}", size, batch, dice)
         on_batch(size)
     return home
