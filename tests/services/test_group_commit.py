@@ -1,7 +1,5 @@
 """SQLite's writers share a commit: all of it is on the disk before one is told, and nobody sees another's fault."""
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +16,6 @@ from chatbot.models import Lease
 from chatbot.services import group_commit
 from chatbot.services.transactions import read, write
 from tests.conftest import MakeApp
-from tests.processes import ROOT
 
 Block = Callable[[sa.Connection], None]
 
@@ -256,50 +253,3 @@ def test_writers_of_another_database_do_not_join(context: Flask, make_app: MakeA
     assert written() == {"here", "here too"}
     with other.app_context():
         assert written() == {"there"}
-
-
-KILLED = """
-import gevent.monkey
-gevent.monkey.patch_all()
-import gevent
-import sqlalchemy as sa
-from chatbot import create_app
-from chatbot.models import Lease
-from chatbot.services import group_commit
-from chatbot.services.transactions import read, write
-
-app = create_app()
-told = []
-def work(name):
-    with app.app_context(), write("test") as connection:
-        connection.execute(sa.insert(Lease).values(name=name, token=0))
-        gevent.sleep(0.3 if name == "third" else 0)
-    told.append(name)
-
-with app.app_context():
-    names = ("first", "second", "third", "fourth")
-    first, second, *rest = [gevent.spawn(work, name) for name in names]
-    gevent.sleep(0.1)
-    assert group_commit._open is not None, "the third writes"
-    for _ in range(3):
-        first.kill(block=False)  # who is to commit
-        second.kill(block=False)  # who waits for that
-        gevent.sleep(0.01)
-    gevent.joinall([first, *rest])
-    with read() as connection:
-        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), group_commit._turnstile._taken)
-"""
-
-
-def test_who_is_killed_while_he_commits_leaves_nothing_half(context: Flask, tmp_path: Path) -> None:
-    """A greenlet may be killed at any wait; what others wrote beside it is committed all the same."""
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED],
-        cwd=ROOT,
-        env={"APP_ENV": "testing", "DATABASE_URL": f"sqlite:///{tmp_path / 'chatbot.db'}", "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.stdout.strip() == ("['fourth', 'third'] ['first', 'fourth', 'second', 'third'] False"), done.stderr
