@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib import import_module, util
+from importlib import import_module, metadata, util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -126,6 +126,8 @@ def child_exit(server: Any, worker: Any) -> None:
 def post_fork(server: Any, worker: Any) -> None:
     """Let signals end a worker that does not serve yet, and go of the arbiter's end of the model's pipe."""
     gc.disable()  # until `boot.prepare` has imported everything: a fifth of a start went into looking for garbage
+    # gevent asks for 25 groups of entry points while it patches, and each time all installed packages are read anew.
+    metadata.entry_points = metadata.entry_points().select  # the same, of what was read
     # Until gunicorn sets its own, a signal goes to the arbiter's handlers, which nobody reads here: it would be lost,
     # and Ctrl-C take a minute. Its own leave by an exception, which comes up wherever the application is imported.
     worker.handle_quit = worker.handle_exit = _leave
