@@ -26,9 +26,17 @@ def start(app: Flask) -> None:
     for queue in QUEUES:
         for _ in range(FETCHERS if queue == "fetched" else 1):
             threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
+    loops.every(app, EVERY_LOOK, look)
     loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
     loops.every(app, EVERY_LOOK, follow)
     loops.every(app, EVERY_MENDING, embedding.mend)
+
+
+def look() -> None:
+    """Wake who works on the queues when there is something in them, whoever put it there."""
+    if knowledge.is_waited_for():
+        for queue in QUEUES:
+            wiring.bell(queue).set()
 
 
 def follow() -> None:
@@ -41,7 +49,7 @@ def _work(app: Flask, queue: Queue) -> None:
     with app.app_context():
         rung = wiring.bell(queue)
     while True:
-        rung.wait(EVERY_LOOK)
+        rung.wait()
         rung.clear()
         while done := run(app, queue):
             if done < knowledge.BATCH:

@@ -35,6 +35,7 @@ MOST_BYTES = 4_000_000  # of documents that are claimed together: their texts ar
 LONG = 10_000  # characters that are cut on the spot: 2 ms
 
 log = structlog.get_logger(__name__)
+_ONE_WAITING = sa.select(Document.id).where(IS_WAITING).limit(1)
 
 
 def work(queue: Queue = "small") -> int:
@@ -100,6 +101,12 @@ def renew() -> None:
         statement = sa.update(Document).where(Document.lease_token.in_(set(held.values())), IS_WAITING)
         with write("renew_documents") as connection:
             connection.execute(statement.values(lease_expires_at=now() + LEASE))
+
+
+def is_waited_for() -> bool:
+    """Tell whether a document waits or is worked on; asked each second by each process."""
+    with read() as connection:
+        return connection.scalar(_ONE_WAITING) is not None
 
 
 def waiting() -> int:

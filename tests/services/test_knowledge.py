@@ -15,7 +15,7 @@ from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.models.columns import now
 from chatbot.rag.errors import ParserCrashed
-from chatbot.services import embedding, inspection, knowledge, sources, switching, wiring
+from chatbot.services import embedding, inspection, knowledge, queues, sources, switching, wiring
 from chatbot.services.transactions import read, write
 from tests import databases
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -137,6 +137,18 @@ def test_work_that_breaks_our_own_code_does_not_end_the_queue(
     send(ada, "Hours", HOURS)
     assert job.run(app) == 1
     assert find(ada, "library")
+
+
+def test_who_works_is_woken_for_what_another_process_queued(app: Flask, ada: Person) -> None:
+    with app.app_context():
+        bells = [wiring.bell(queue) for queue in queues.QUEUES]
+        job.look()
+        assert not any(bell.is_set() for bell in bells)
+        send(ada, "Hours", HOURS)
+        for bell in bells:
+            bell.clear()
+        job.look()
+    assert all(bell.is_set() for bell in bells)
 
 
 def test_other_host_follows_what_came_changed_and_went(make_app: MakeApp, database_url: str, tmp_path: Path) -> None:
