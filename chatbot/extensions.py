@@ -23,6 +23,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.orm import DeclarativeBase
 
+from .fair_pool import FairPool
 from .lazy_api import LazyApi
 
 try:
@@ -52,7 +53,7 @@ class Model(DeclarativeBase):
     )
 
 
-db = SQLAlchemy(model_class=Model, disable_autonaming=True)
+db = SQLAlchemy(model_class=Model, disable_autonaming=True, engine_options={"poolclass": FairPool})
 migrate = Migrate()
 jwt = JWTManager()
 limiter = Limiter(key_func=get_remote_address)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from ..extensions import LOCK_PATIENCE, SQLiteError
-from .turnstile import Turnstile
+from ..turnstile import Turnstile
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
 # Writers queue here, in order and without a connection each, instead of at the file's lock.

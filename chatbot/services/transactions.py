@@ -16,8 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from .. import failpoints
 from ..errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..extensions import LOCK_PATIENCE, SQLiteError, db
+from ..turnstile import Crowd
 from . import group_commit
-from .turnstile import Crowd
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 DAMAGED = ("file is not a database", "disk image is malformed")

@@ -6,14 +6,14 @@ from collections.abc import Hashable
 
 
 class Turnstile:
-    """Lets one in at a time, first come, first served.
+    """Lets one in at a time, or as many as there are places, first come, first served.
 
     `threading.Lock` lets whoever comes at the right moment in before those who wait, and some of 32 waited for seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
         self._guard = threading.Lock()
-        self._taken = False
+        self._free = places
         self._waiting: deque[tuple[threading.Lock, Hashable]] = deque()  # each locked until it is its turn
 
     def is_waited_for(self, kind: Hashable) -> bool:
@@ -44,8 +44,8 @@ class Turnstile:
     def acquire(self, timeout: float, kind: Hashable = None) -> bool:
         """Wait for one's turn for up to `timeout` seconds; tells whether it came."""
         with self._guard:
-            if not self._taken:
-                self._taken = True
+            if self._free:
+                self._free -= 1
                 return True
             turn = threading.Lock()
             turn.acquire()
@@ -73,7 +73,7 @@ class Turnstile:
             if self._waiting:
                 self._waiting.popleft()[0].release()
             else:
-                self._taken = False
+                self._free += 1
 
 
 class Crowd:

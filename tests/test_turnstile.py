@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chatbot.services.turnstile import Crowd, Turnstile
+from chatbot.turnstile import Crowd, Turnstile
 
 
 def queue_up(turnstile: Turnstile, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
