@@ -41,6 +41,7 @@ def settings(level: str) -> dict[str, Any]:
             "gunicorn.error": {"level": level.upper(), "handlers": [], "propagate": True},
             "apscheduler": {"level": "WARNING"},
             "alembic": {"level": "WARNING"},
+            "chatbot.fair_pool": {"level": "WARNING"},  # SQLAlchemy tells of each connection by the class of its pool
             "faiss": {"level": "WARNING"},  # which of its builds it looked for first
             "httpx2": {"level": "WARNING"},
             "httpcore2": {"level": "WARNING"},

@@ -4,6 +4,8 @@ import threading
 from collections import Counter, deque
 from collections.abc import Hashable
 
+Place = tuple[threading.Lock, Hashable]  # in a queue: what is locked until it is its turn, and of which kind it is
+
 
 class Turnstile:
     """Lets one in at a time, or as many as there are places, first come, first served.
@@ -12,9 +14,11 @@ class Turnstile:
     """
 
     def __init__(self, places: int = 1) -> None:
-        self._guard = threading.Lock()
+        # Whatever makes an object may let the garbage collector end a forgotten connection, whose place is then given
+        # back in the midst of anything here: so the guard lets its holder in again, and nothing is made behind it.
+        self._guard = threading.RLock()
         self._free = places
-        self._waiting: deque[tuple[threading.Lock, Hashable]] = deque()  # each locked until it is its turn
+        self._waiting: deque[Place] = deque()  # each locked until it is its turn
 
     def is_waited_for(self, kind: Hashable) -> bool:
         """Tell whether the next one is of this kind."""
@@ -43,29 +47,39 @@ class Turnstile:
 
     def acquire(self, timeout: float, kind: Hashable = None) -> bool:
         """Wait for one's turn for up to `timeout` seconds; tells whether it came."""
+        if self._comes_in():
+            return True
+        turn = threading.Lock()
+        turn.acquire()
+        mine = (turn, kind)
+        if self._comes_in(mine):  # a place was given back meanwhile
+            return True
+        try:
+            came = turn.acquire(timeout=timeout)
+        except BaseException:  # a greenlet was killed, somebody pressed Ctrl-C
+            if not self._left(mine):
+                self.release()
+            raise
+        return came or not self._left(mine)
+
+    def _comes_in(self, mine: Place | None = None) -> bool:
+        """Take a free place, or queue where one is to; tells whether there was one."""
         with self._guard:
             if self._free:
                 self._free -= 1
                 return True
-            turn = threading.Lock()
-            turn.acquire()
-            self._waiting.append((turn, kind))
-        try:
-            came = turn.acquire(timeout=timeout)
-        except BaseException:  # a greenlet was killed, somebody pressed Ctrl-C
-            if not self._left(turn):
-                self.release()
-            raise
-        return came or not self._left(turn)
+            if mine is not None:
+                self._waiting.append(mine)
+            return False
 
-    def _left(self, turn: threading.Lock) -> bool:
+    def _left(self, mine: Place) -> bool:
         """Leave the queue; tells whether one was still in it, and not let in at the last moment."""
         with self._guard:
-            for at, (other, _) in enumerate(self._waiting):
-                if other is turn:
-                    del self._waiting[at]
-                    return True
-            return False
+            try:
+                self._waiting.remove(mine)
+            except ValueError:
+                return False
+            return True
 
     def release(self) -> None:
         """Let the next one in."""

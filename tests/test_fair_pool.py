@@ -103,3 +103,9 @@ def test_pool_that_was_made_anew_serves_as_many(engine: sa.Engine) -> None:
         connection.close()
     for connection in take_all(engine):
         connection.close()
+
+
+@pytest.mark.parametrize("options", [{"pool_size": 0, "max_overflow": 0}, {"pool_size": 1, "max_overflow": 1}])
+def test_pool_of_no_size_is_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="max_overflow 0"):
+        sa.create_engine("sqlite://", poolclass=FairPool, **options)

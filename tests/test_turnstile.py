@@ -136,3 +136,27 @@ def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
     for who in ("ada", "eve", "eve"):
         crowd.release(who)
     assert not crowd._inside
+
+
+def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The garbage collector ends a forgotten connection wherever something is made, such as a lock to wait with."""
+    turnstile, lock, given_back = Turnstile(2), threading.Lock, list[bool]()
+
+    def collect() -> threading.Lock:
+        if not given_back:
+            given_back.append(True)
+            turnstile.release()
+        return lock()
+
+    assert turnstile.acquire(0)
+    assert turnstile.acquire(0)
+    monkeypatch.setattr("chatbot.turnstile.threading.Lock", collect)
+    with turnstile._guard:  # as behind any statement there
+        assert turnstile.acquire(0)
+    assert given_back
+    assert not turnstile.acquire(0)
+    turnstile.release()
+    turnstile.release()
+    assert turnstile.acquire(0)
+    assert turnstile.acquire(0)
+    assert not turnstile.acquire(0)
