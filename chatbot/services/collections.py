@@ -76,7 +76,7 @@ def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[
 
 def delete(caller: Caller, collection_id: UUID) -> None:
     """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection."""
-    with write("delete_collection", waits_as=caller.user_id) as connection:
+    with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_govern(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):

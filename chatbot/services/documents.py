@@ -47,7 +47,7 @@ def create(
     """
     same = content.hash()
     try:
-        with write("create_document", waits_as=caller.user_id) as connection:
+        with write("create_document", alone=len(content.pieces) > 1, waits_as=caller.user_id) as connection:
             storage.lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
             if known:
@@ -88,7 +88,7 @@ def replace(
     InvalidInput.
     """
     same = content.hash()
-    with write("replace_document", waits_as=caller.user_id) as connection:
+    with write("replace_document", alone=True, waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
         _require_same_place(old, collection_id, external_id)
         unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
@@ -127,7 +127,7 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
 
 def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
-    with write("delete_document", waits_as=caller.user_id) as connection:
+    with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
         storage.unindex(connection, Chunk.document_id == document_id)
         size = storage.drop(connection, DocumentPiece.document_id == document_id)

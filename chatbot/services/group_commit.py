@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from ..extensions import LOCK_PATIENCE, SQLiteError
 from ..turnstile import Turnstile
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
+UNDONE = "The transaction was undone."
 # Writers queue here, in order and without a connection each, instead of at the file's lock.
 _turnstile = Turnstile()
 
@@ -40,7 +41,7 @@ class _Group:
             raise
         self._ended = threading.Event()
         self._is_written = False
-        self._error: Exception | None = None
+        self._failure: str | None = None  # what the database said
 
     @property
     def _driver(self) -> Any:
@@ -80,8 +81,12 @@ class _Group:
         self._leave()
 
     def _require_transaction(self) -> None:
-        if not self._driver.in_transaction:  # or what follows would be committed by itself
-            raise SQLiteError("The transaction was undone.")
+        try:
+            is_there = self._driver.in_transaction
+        except InvalidRequestError as error:  # SQLAlchemy has closed the connection
+            raise SQLiteError(UNDONE) from error
+        if not is_there:  # what follows would be committed by itself
+            raise SQLiteError(UNDONE)
 
     def _write(self) -> None:
         self._require_transaction()
@@ -92,7 +97,7 @@ class _Group:
         global _open
         _open = None
         if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
-            self._error = error if isinstance(error, DATABASES_OWN) else SQLiteError("The transaction was undone.")
+            self._failure = str(getattr(error, "orig", error)) if isinstance(error, DATABASES_OWN) else UNDONE
         try:
             self.connection.close()  # which undoes what was not committed
         finally:
@@ -101,8 +106,8 @@ class _Group:
     def wait(self) -> None:
         """Wait until all is on the disk; raises what kept it from being so."""
         self._ended.wait()
-        if self._error is not None:
-            raise self._error
+        if self._failure is not None:
+            raise SQLiteError(self._failure)
 
 
 _open: _Group | None = None  # the one in which whoever is let in writes

@@ -71,7 +71,7 @@ def _fetch(job: "Job") -> None:
     pieces = storage.cut(fetched.data)
     same, mine = storage.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
-    with write("store_fetched") as connection:
+    with write("store_fetched", alone=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
         dropped = storage.drop(connection, *of_version)
         storage.account(connection, job.collection_id, len(fetched.data) - dropped)

@@ -48,7 +48,7 @@ class Crowd:
     """Writers who come while somebody writes, in this order, and what each was told."""
 
     def __init__(self, app: Flask) -> None:
-        self.app, self.told = app, dict[int, str]()
+        self.app, self.told, self.raised = app, dict[int, str](), dict[int, Exception]()
         self.threads: list[threading.Thread] = []
         assert group_commit._turnstile.acquire(5)
 
@@ -61,7 +61,7 @@ class Crowd:
                     block(connection)
                 self.told[number] = "written"
             except Exception as error:
-                self.told[number] = type(error).__name__
+                self.told[number], self.raised[number] = type(error).__name__, error
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -168,11 +168,16 @@ def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None
     assert found == [{"first", "a", "last"}]
 
 
+def undo(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("ROLLBACK")
+
+
+@pytest.mark.parametrize("how", [undo, sa.Connection.invalidate])
 @pytest.mark.parametrize("place", [0, 1])
-def test_nothing_is_written_where_sqlite_undid_it_and_a_block_did_not_see(context: Flask, place: int) -> None:
+def test_nothing_is_written_where_it_was_undone_and_a_block_did_not_see(context: Flask, place: int, how: Block) -> None:
     def unseen(connection: sa.Connection) -> None:
         insert("a")(connection)
-        connection.exec_driver_sql("ROLLBACK")
+        how(connection)
 
     crowd = Crowd(context)
     for number in range(2):
@@ -204,7 +209,7 @@ def test_what_sqlite_undid_is_told_to_nobody_as_written(context: Flask) -> None:
     """A full or broken disk may undo the whole transaction, and with it what others wrote before."""
 
     def undone(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("ROLLBACK")
+        undo(connection)
         raise errors.NotFound("A block's own error.")
 
     crowd = Crowd(context)
@@ -229,6 +234,16 @@ def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
     with write("test") as connection:
         insert("later")(connection)
     assert written() == {"later"}
+
+
+def test_each_is_told_by_an_error_of_his_own(context: Flask) -> None:
+    """Or what one did would be in the traceback that is logged of another's."""
+    crowd = Crowd(context)
+    for block in (insert("a"), badly, insert("b"), insert("c")):
+        crowd.comes(block)
+    assert crowd.goes() == ["DatabaseUnavailable"] * 4
+    assert len({id(error.__cause__) for error in crowd.raised.values()}) == 4
+    assert all(error.__cause__ is not None for error in crowd.raised.values())
 
 
 def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.models import Chunk, ChunkVector, Collection, DocumentPiece
-from chatbot.services import inspection, knowledge, storage
+from chatbot.services import group_commit, inspection, knowledge, storage
 from chatbot.services.transactions import read
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
@@ -96,3 +96,30 @@ def test_documents_are_claimed_by_what_they_take(app: Flask, ada: Person, monkey
     send(ada, "thick", "y" * 1_000)
     with app.app_context():
         assert [len(knowledge.claim()) for _ in range(5)] == [2, 2, 1, 1, 0]
+
+
+def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, writing = list[bool](), group_commit.writing
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        alone.append(options["alone"])
+        return writing(*arguments, **options)
+
+    def is_alone(method: str, path: str, body: Any = None) -> bool:
+        alone.clear()
+        assert ada.call(method, path, body).status_code in {202, 204}
+        return any(alone)
+
+    monkeypatch.setattr(group_commit, "writing", noted)
+    monkeypatch.setattr(storage, "PIECE", 1_000)
+    on_sqlite = app.config["DATABASE_URL"].startswith("sqlite")
+    home = ada.call("POST", "/api/collections/", {"name": "Much"}).get_json()["id"]
+    assert not is_alone("POST", "/api/documents/", {"title": "Little", "text": HOURS, "collection_id": home})
+    thick = {"title": "Much", "text": THICK, "collection_id": home}
+    assert is_alone("POST", "/api/documents/", thick) == on_sqlite
+    document = send(ada, "Hours", HOURS)
+    assert is_alone("PUT", f"/api/documents/{document['id']}/", {"title": "x", "text": BEES}) == on_sqlite
+    assert is_alone("DELETE", f"/api/documents/{document['id']}/") == on_sqlite
+    assert is_alone("DELETE", f"/api/collections/{home}/") == on_sqlite
