@@ -11,8 +11,8 @@ from .turnstile import Turnstile
 class FairPool(QueuePool):
     """A QueuePool with a queue before it: in its own, whoever comes at the right moment overtakes who was woken.
 
-    Of 2,000 streams on two busy workers one in a hundred waited for 5 to 9 seconds, or in vain; half for less than one.
-    It has one size: a QueuePool that may overflow asks itself for a connection again, which would take two places.
+    Who was overtaken queues anew, and so some of many may wait for as long as one may, in vain. This one has one
+    size: a QueuePool that may overflow asks itself for a connection again, which would take two places.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -15,7 +15,7 @@ class Turnstile:
 
     def __init__(self, places: int = 1) -> None:
         # Whatever makes an object may let the garbage collector end a forgotten connection, whose place is then given
-        # back in the midst of anything here: so the guard lets its holder in again, and nothing is made behind it.
+        # back in the midst of it: so the guard lets its holder in again, and `acquire` makes nothing behind it.
         self._guard = threading.RLock()
         self._free = places
         self._waiting: deque[Place] = deque()  # each locked until it is its turn

@@ -61,12 +61,8 @@ class _Group:
                 cursor.execute("ROLLBACK TO writer")
                 cursor.execute("RELEASE writer")
             except SQLiteError as error:  # the disk is full or broken; SQLite may have undone what others wrote as well
-                self.undo(error)
+                self.leave(error)
             raise
-
-    def undo(self, error: BaseException) -> None:
-        """Let nothing be written; whoever waits for it is told why."""
-        self._leave(error)
 
     def commit(self) -> None:
         """Write what all did, unless that has been done or undone."""
@@ -76,9 +72,9 @@ class _Group:
             self._write()
             self.connection.commit()
         except BaseException as error:
-            self._leave(error)
+            self.leave(error)
             raise
-        self._leave()
+        self.leave()
 
     def _require_transaction(self) -> None:
         try:
@@ -93,7 +89,8 @@ class _Group:
         self._driver.commit()
         self._is_written = True
 
-    def _leave(self, error: BaseException | None = None) -> None:
+    def leave(self, error: BaseException | None = None) -> None:
+        """End it; what was not committed is undone, and whoever waits is told why."""
         global _open
         _open = None
         if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
@@ -148,7 +145,7 @@ def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
     try:
         yield group.connection
     except BaseException as error:
-        group.undo(error)
+        group.leave(error)
         raise
     try:
         if kind is not None:
