@@ -28,4 +28,5 @@ def bench(users: int, turns: int, passages: int) -> None:
         with bar("Passages", passages) as step:
             if passages:
                 seeding.passages(ids[0], "bench", passages, step)
+        seeding.settle()
     click.echo(f"Made {users} users, {turns} turns, {passages} passages; everybody's password: {seeding.PASSWORD}")

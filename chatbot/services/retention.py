@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 import structlog
@@ -25,17 +25,26 @@ from .transactions import read, write
 NAME = "purge"
 PERIOD = timedelta(days=1)
 LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
-BATCH = 150  # rows; a batch holds SQLite's lock for some milliseconds
+# Rows of a batch: it holds SQLite's lock for some milliseconds; PostgreSQL keeps nobody out, and is asked seven times.
+BATCH = {"sqlite": 150, "postgresql": 400}
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PAUSE = 0.008  # seconds in which writers come in between two batches
 
 # Made once: a batch holds SQLite's lock while its statements are made.
 _cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)
-_oldest = sa.select(ChatMessage.id).where(ChatMessage.created_at < _cutoff).order_by(ChatMessage.created_at)
+# From where the batch before ended: PostgreSQL keeps deleted rows in the index until it is vacuumed, and a batch that
+# began at the oldest would step over all that went before it.
+_reached = sa.bindparam("reached", type_=ChatMessage.created_at.type)
+_oldest = (
+    sa.select(ChatMessage.id)
+    .where(ChatMessage.created_at >= _reached, ChatMessage.created_at < _cutoff)
+    .order_by(ChatMessage.created_at)
+)
 DELETE_TURNS = (
     sa.delete(ChatMessage)
     .where(ChatMessage.id.in_(_oldest.limit(sa.bindparam("most"))))
-    .returning(ChatMessage.conversation_id)
+    .returning(ChatMessage.conversation_id, ChatMessage.created_at)
 )
 _emptied = Conversation.id.in_(sa.bindparam("emptied", expanding=True))
 LOCK_EMPTIED = sa.select(Conversation.id).where(_emptied).with_for_update()
@@ -47,11 +56,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Purged:
-    """How much went."""
+    """How much went, and up to when no turn is left."""
 
     turns: int = 0
     conversations: int = 0
     sessions: int = 0
+    reached: datetime = LONG_AGO
 
 
 def count(older_than: timedelta) -> int:
@@ -119,18 +129,24 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
 
 def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
     """Delete the oldest turns, and with them, by their foreign keys, all that belongs to them."""
-    rows = connection.scalars(DELETE_TURNS, {"cutoff": cutoff, "most": BATCH}).all()
-    emptied = sorted(set(rows))
+    values = {"reached": purged.reached, "cutoff": cutoff, "most": _most(connection)}
+    rows = connection.execute(DELETE_TURNS, values).all()
+    emptied = sorted({conversation_id for conversation_id, _ in rows})
     if connection.dialect.name == "postgresql":
         # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
         connection.execute(LOCK_EMPTIED, {"emptied": emptied}).all()
     purged.turns += len(rows)
+    purged.reached = max((created_at for _, created_at in rows), default=purged.reached)
     purged.conversations += len(connection.scalars(DELETE_EMPTIED, {"emptied": emptied}).all())
     return len(rows)
 
 
+def _most(connection: sa.Connection) -> int:
+    return BATCH[connection.dialect.name]
+
+
 def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
-    ids = connection.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(BATCH)).all()
+    ids = connection.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(_most(connection))).all()
     connection.execute(sa.delete(Session).where(Session.id.in_(ids)))
     purged.sessions += len(ids)
     return len(ids)
@@ -139,10 +155,12 @@ def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged
 def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:
     old = IdempotencyKey.created_at < now() - idempotency.LIFETIME
     name = sa.tuple_(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key)
-    oldest = sa.select(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key).where(old).limit(BATCH)
-    return connection.execute(sa.delete(IdempotencyKey).where(name.in_(oldest))).rowcount
+    oldest = sa.select(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key).where(old)
+    return connection.execute(sa.delete(IdempotencyKey).where(name.in_(oldest.limit(_most(connection))))).rowcount
 
 
 def _delete_changes(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    old = sa.select(KnowledgeChange.id).where(KnowledgeChange.created_at < now() - FOLLOWED_FOR).limit(BATCH)
-    return connection.execute(sa.delete(KnowledgeChange).where(KnowledgeChange.id.in_(old))).rowcount
+    old = sa.select(KnowledgeChange.id).where(KnowledgeChange.created_at < now() - FOLLOWED_FOR)
+    return connection.execute(
+        sa.delete(KnowledgeChange).where(KnowledgeChange.id.in_(old.limit(_most(connection))))
+    ).rowcount

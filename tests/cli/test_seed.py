@@ -70,3 +70,11 @@ def test_second_time_and_production_are_refused(seeded: Flask, make_app: MakeApp
     production = make_app(APP_ENV="production", BCRYPT_ROUNDS="12", **secrets)
     refused = production.test_cli_runner().invoke(args=SMALL)
     assert (refused.exit_code, refused.stderr) == (1, "Error: Made-up data is not for production.\n")
+
+
+def test_postgresql_knows_how_much_was_made(seeded: Flask) -> None:
+    with seeded.app_context(), read() as connection:
+        if connection.dialect.name != "postgresql":
+            pytest.skip("SQLite counts nothing beforehand")
+        known = "SELECT reltuples FROM pg_class WHERE oid = CAST('chat_messages' AS regclass)"
+        assert connection.scalar(sa.text(known)) == 3_000

@@ -67,7 +67,7 @@ def test_work_is_done_in_small_batches_each_committed(app: Flask, ada: Person, m
         ada.says(f"m{number}")
         with app.app_context():
             age(f"m{number}", 40 + number)
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH", dict.fromkeys(retention.BATCH, 2))
     left: list[int] = []
 
     def look(_: int) -> None:
@@ -77,6 +77,20 @@ def test_work_is_done_in_small_batches_each_committed(app: Flask, ada: Person, m
     with app.app_context():
         assert retention.purge(MONTH, on_batch=look).turns == 5
     assert left == [3, 1, 0]
+
+
+def test_turns_of_one_moment_all_go_however_batches_fall(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        ada.says(f"m{number}")
+    monkeypatch.setattr(retention, "BATCH", dict.fromkeys(retention.BATCH, 2))
+    moment = now() - timedelta(days=40)
+    with app.app_context():
+        with write("test") as connection:
+            connection.execute(db.update(ChatMessage).values(created_at=moment))
+        purged = retention.purge(MONTH)
+    assert (purged.turns, purged.reached) == (5, moment)
 
 
 def test_every_table_that_hangs_on_a_turn_or_a_conversation_is_known_here() -> None:
@@ -133,7 +147,7 @@ def test_leader_that_slept_too_long_is_fenced_off(app: Flask, ada: Person, monke
         ada.says(f"m{number}")
         with app.app_context():
             age(f"m{number}", 40)
-    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "BATCH", dict.fromkeys(retention.BATCH, 2))
 
     def overtaken(_: int) -> None:
         with write("test") as connection:  # its lease ran out while it slept
