@@ -243,7 +243,7 @@ def _own_secrets(folder: Path) -> dict[str, str]:
     """Make development's secrets once and read them ever after; whoever links the file first wins."""
     path = folder / "secrets.json"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = folder / f"secrets.{secrets.token_hex(8)}"
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(orjson.dumps({name: secrets.token_urlsafe(48) for name in SECRETS}))
@@ -263,7 +263,7 @@ def _resolve(data: dict[str, Any]) -> None:
     url = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql+psycopg://", data["DATABASE_URL"])
     if url.startswith("sqlite:///"):
         url = f"sqlite+pysqlite3:///{folder / url.removeprefix('sqlite:///')}"
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's conversations are in it
     data["DATABASE_URL"] = url
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"

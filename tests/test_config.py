@@ -105,6 +105,7 @@ def test_production_refuses_what_could_be_guessed(
 def test_production_with_good_settings_starts_and_lets_no_page_in(tmp_path: Path) -> None:
     settings = load(tmp_path, APP_ENV="production", **GOOD_SECRETS)
     assert settings["CORS_ORIGINS"] == []
+    assert stat.S_IMODE((tmp_path / "instance").stat().st_mode) == 0o700  # in which SQLite's file will be
     assert not (tmp_path / "instance/secrets.json").exists()
 
 
@@ -112,6 +113,7 @@ def test_development_makes_its_secrets_once_and_keeps_them_private(tmp_path: Pat
     first, second = load(tmp_path), load(tmp_path)
     path = tmp_path / "instance/secrets.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     assert json.loads(path.read_text()) == {name: first[name] for name in config.SECRETS}
     assert [second[name] for name in config.SECRETS] == [first[name] for name in config.SECRETS]
     assert len({*map(str, json.loads(path.read_text()).values())}) == 2

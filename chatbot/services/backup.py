@@ -90,6 +90,8 @@ def rows_of(path: Path) -> int:
     try:
         with gzip.open(path, "rb") as file:
             return int(_head(orjson.loads(file.readline()))["rows"])
+    except FileNotFoundError as error:
+        raise BackupRefused(f"There is no file {path}.") from error
     except BROKEN as error:
         raise BackupRefused(f"{path} is no backup: {error}") from error
 

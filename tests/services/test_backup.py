@@ -163,6 +163,11 @@ def test_other_secrets_and_other_revisions_are_refused(
     assert SECRETS["SECRET_KEY"].encode() not in gzip.decompress((tmp_path / "one").read_bytes())
 
 
+def test_restore_says_that_a_file_is_missing(app: Flask, tmp_path: Path) -> None:
+    ended = app.test_cli_runner().invoke(args=["restore", str(tmp_path / "none")])
+    assert (ended.exit_code, ended.stderr) == (1, f"Error: There is no file {tmp_path / 'none'}.\n")
+
+
 def test_file_is_whole_or_not_there(full: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runner = full.test_cli_runner()
     folder = tmp_path / "backups"
