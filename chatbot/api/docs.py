@@ -8,20 +8,30 @@ import orjson
 from flask import Blueprint, Flask, Response, current_app, send_from_directory
 
 from ..extensions import api
+from ..schemas import problem
 
-DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`."
+DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`; [what each means](/api/docs/#errors)."
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8"><title>Chatbot API</title>
+<style>
+#errors { font-family: sans-serif; margin: 2em; } #errors td { padding: .3em 1em; } tr:target { background: #ffc; }
+body:has(tr:target) #ui { display: none; }
+</style>
 <link rel="stylesheet" href="/api/docs/swagger-ui.css"><link rel="icon" href="/api/docs/favicon-32x32.png">
 </head>
 <body>
 <div id="ui"></div>
+<table id="errors"><caption><a href="/api/docs/">Chatbot API</a>: what a problem's code means</caption>
+<tr><th>code</th><th>status</th><th>meaning</th><th>a retry may help</th></tr>
+{errors}
+</table>
 <script src="/api/docs/swagger-ui-bundle.js"></script>
 <script src="/api/docs/start.js"></script></body>
 </html>
 """
+ERROR = "<tr id={code}><td>{code}</td><td>{status}</td><td>{title}</td><td>{retry}</td></tr>"
 START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true});\n'
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
 
@@ -50,8 +60,14 @@ def get_document() -> Response:
 
 @blueprint.get("/docs/")
 def get_page() -> Response:
-    """Serve Swagger UI."""
-    return Response(PAGE, headers={"Content-Security-Policy": POLICY})
+    """Serve Swagger UI, and below it the codes, to which each problem's `type` leads."""
+    known = sorted(problem.BY_CODE.values(), key=lambda one: one.code)
+    rows = [
+        ERROR.format(code=one.code, status=one.status, title=one.title, retry="yes" if one.retryable else "")
+        for one in known
+    ]
+    page = PAGE.replace("{errors}", "\n".join(rows))
+    return Response(page, headers={"Content-Security-Policy": POLICY})
 
 
 @blueprint.get("/docs/<path:name>")

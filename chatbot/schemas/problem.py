@@ -84,6 +84,7 @@ BY_STATUS: dict[int, Problem] = {
 
 BY_NAME = {kind.__name__: problem for kind, problem in PROBLEMS.items()}
 BY_CODE = {problem.code: problem for problem in [*PROBLEMS.values(), *BY_STATUS.values()]}
+CODES = {"enum": sorted(BY_CODE)}
 RETRYABLE = frozenset(name for name, problem in BY_NAME.items() if problem.retryable)
 
 
@@ -110,7 +111,7 @@ def of_turn(turn: Mapping[str, Any]) -> Problem:
 class TurnErrorSchema(Schema):
     """Why a turn failed."""
 
-    code = fields.String(required=True)
+    code = fields.String(required=True, metadata=CODES)
     title = fields.String(required=True)
     retryable = fields.Boolean(required=True)
 
@@ -123,7 +124,7 @@ class ProblemSchema(Schema):
     status = fields.Integer(required=True)
     detail = fields.String(required=True)
     instance = fields.String(required=True)
-    code = fields.String(required=True, metadata={"description": "A stable word to switch on."})
+    code = fields.String(required=True, metadata={"description": "A stable word to switch on.", **CODES})
     request_id = fields.String(required=True)
     retryable = fields.Boolean(required=True)
     errors = fields.Dict(

@@ -4,6 +4,8 @@ import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from chatbot.schemas import problem
+
 
 def test_document_is_valid_openapi_31(client: FlaskClient) -> None:
     document = client.get("/api/openapi.json").get_json()
@@ -40,3 +42,16 @@ def test_swagger_ui_comes_from_this_machine(client: FlaskClient, name: str, kind
 )
 def test_no_other_file_is_served(client: FlaskClient, name: str) -> None:
     assert client.get(f"/api/docs/{name}").status_code == 404
+
+
+def test_type_of_each_problem_leads_to_its_line_of_the_page(client: FlaskClient) -> None:
+    met = client.get("/api/chat-history/").get_json()
+    page, anchor = met["type"].split("#")
+    lines = client.get(page).text.splitlines()
+    assert anchor == "unauthenticated"
+    schemas = client.get("/api/openapi.json").get_json()["components"]["schemas"]
+    codes = schemas["Problem"]["properties"]["code"]["enum"]
+    assert set(codes) == set(problem.BY_CODE)
+    for code in codes:
+        (line,) = (line for line in lines if line.startswith(f"<tr id={code}>"))
+        assert problem.BY_CODE[code].title in line
