@@ -24,8 +24,9 @@ from .turn_log.port import TurnText
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
 FEW = 8  # turns that run at a time
-PAUSE_EACH = 0.001  # seconds for each of them: with 64, text comes within a tenth of a second
-LONGEST_PAUSE = 0.4  # seconds; a reader still sees the text grow
+# Seconds for each of them, as long as text still comes within a tenth of a second; with many, for each of those.
+PAUSE_EACH, UNSEEN_PAUSE = 0.0025, 0.075
+PAUSE_OF_MANY, LONGEST_PAUSE = 0.001, 0.4  # a reader still sees the text grow
 PAUSES = (0.1, 0.3, 1.0, 3.0, 5.0)  # seconds between tries to write a turn's end
 
 log = structlog.get_logger(__name__)
@@ -152,9 +153,11 @@ def pause(running: Running, beside: Mapping[Any, Any]) -> float:
     and the process has room for the first one of the next. At most twice as long as text has been coming already, so
     that a short answer that comes at once is not put off.
     """
-    if len(beside) < FEW or running.began is None:
+    turns = len(beside)
+    if turns < FEW or running.began is None:
         return 0.0
-    return min(len(beside) * PAUSE_EACH, LONGEST_PAUSE, 2 * (time.monotonic() - running.began))
+    wanted = max(min(turns * PAUSE_EACH, UNSEEN_PAUSE), min(turns * PAUSE_OF_MANY, LONGEST_PAUSE))
+    return min(wanted, 2 * (time.monotonic() - running.began))
 
 
 def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
