@@ -34,8 +34,7 @@ def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
             raise NotFound("There is no such turn.")
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
-        if rows[0]["status"] in RUNNING:
-            rows[0]["bot_response"] = logged_text(connection, turn_id)
+        _add_texts(connection, rows)
     return rows[0]
 
 
@@ -72,6 +71,7 @@ def page(
         rows = rows[:limit]
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
+        _add_texts(connection, rows)
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
 
 
@@ -111,6 +111,13 @@ def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
     """Return what the log has of a running turn's text."""
     statement = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == turn_id).order_by(TurnLogPiece.start)
     return "".join(connection.scalars(statement))
+
+
+def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Show of turns that run, of which few are a user's, what is saved of their texts so far."""
+    for row in rows:
+        if row["status"] in RUNNING:
+            row["bot_response"] = logged_text(connection, row["id"])
 
 
 def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:

@@ -146,6 +146,7 @@ def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
             statuses = connection.scalars(db.select(ChatMessage.status)).all()
     assert [tuple(row) for row in rows] == [(0, "a1"), (0, "b1"), (0, "c1")]
     assert statuses == ["streaming"] * 3
+    assert [turn["bot_response"] for turn in ada.history()] == ["a1", "b1", "c1"]
     for gate, turn, name in zip(gates, opened, "abc", strict=True):
         gate.set()
         assert ended(ada, turn["id"])["bot_response"] == f"{name}1 {name}2"
