@@ -28,10 +28,12 @@ def test_curl_commands_work_as_printed(tmp_path: Path, upstream: Upstream, slash
         script = "\necho\n".join(blocks("Use it")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         script = script if slash else script.replace("/ -H", " -H")
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
-    account, turn, history = [json.loads(line) for line in ended.stdout.splitlines() if line]
+    account, turn, history, next_turn = [json.loads(line) for line in ended.stdout.splitlines() if line]
     assert account["username"] == "ada"
     assert turn["bot_response"] == "You said: What is the capital of France?"
     assert history["items"] == [turn]
+    assert next_turn["bot_response"] == "You said: And of Italy?"
+    assert next_turn["conversation_id"] == turn["conversation_id"]
 
 
 def test_streaming_and_clients_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
