@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module, metadata, util
 from pathlib import Path
 from types import ModuleType
@@ -41,20 +43,26 @@ ADAPTERS = {"LLM": "llms", "EMBEDDER": "embedders", "VECTOR_STORE": "stores"}
 
 
 def _refuse_unknown_adapters(settings: dict[str, Any]) -> None:
-    """End with exit code 78 and one line for each setting that names an adapter which nobody registered."""
+    """End with exit code 78 and one line for each setting whose adapter nobody registered or lacks its library."""
     package = ModuleType("chatbot")  # stands for the application, which the arbiter does not import
     package.__path__ = [str(HERE)]
     sys.modules["chatbot"] = package
     try:
-        names = import_module("chatbot.rag.registry").names
-        unknown = [name for name, kind in ADAPTERS.items() if settings[name] and settings[name] not in names(kind)]
-        for name in unknown:
-            known = ", ".join(names(ADAPTERS[name]))
-            print(f"{name}: There is no adapter {settings[name]!r}; known: {known}.", file=sys.stderr)
+        registry, errors = import_module("chatbot.rag.registry"), import_module("chatbot.rag.errors")
+        wrong = []
+        for name, kind in ADAPTERS.items():
+            known = registry.names(kind)
+            try:
+                registry.require(settings[name])
+            except errors.MissingLibrary as error:
+                wrong.append(f"{name}: {error.detail}")
+            if settings[name] and settings[name] not in known:
+                wrong.append(f"{name}: There is no adapter {settings[name]!r}; known: {', '.join(known)}.")
     finally:
         for module in [one for one in sys.modules if one.partition(".")[0] == "chatbot"]:
             del sys.modules[module]
-    if unknown:
+    if wrong:
+        print("\n".join(wrong), file=sys.stderr)
         sys.exit(os.EX_CONFIG)
 
 
@@ -99,6 +107,7 @@ def on_starting(server: Any) -> None:
     global _model
     _require_free_port()
     server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
+    server.halt = partial(_halt, server, server.halt)
     _allow_connections()
     _make_room_for_metrics()
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
@@ -168,6 +177,12 @@ def on_exit(server: Any) -> None:
             _model.wait(10)
         except subprocess.TimeoutExpired:
             _model.kill()
+
+
+def _halt(server: Any, halt: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    """Let gunicorn end: a second worker that could not boot would be an error in the midst of it, with exit code 1."""
+    server.WORKER_BOOT_ERROR = None  # which is nobody's exit code
+    halt(*args, **kwargs)
 
 
 def _leave(*_: Any) -> None:

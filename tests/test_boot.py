@@ -1,8 +1,10 @@
 """What keeps a server from starting: one clear line each, exit code 78, and nothing is written."""
 
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -95,3 +97,25 @@ def test_servers_that_are_too_old(make_app: MakeApp, monkeypatch: pytest.MonkeyP
         fleet = shared.Shared(app.config["REDIS_URL"], ("", ""))
         with pytest.raises(CannotServe, match=r"REDIS_URL: Redis [0-9.]+ is too old; this needs 99.0."):
             fleet.require()
+
+
+def test_two_workers_that_cannot_serve_in_the_same_moment(tmp_path: Path) -> None:
+    redis = f"redis://127.0.0.1:{free_port()}/0"
+    server = Server(tmp_path, LLM="memory", DATABASE_URL=NOWHERE, REDIS_URL=redis, WEB_CONCURRENCY="2")
+    server.spawn()
+    while len(workers := server.workers()) < 2:
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGSTOP)  # it hears of both at once
+    while not all(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" for pid in workers):
+        time.sleep(0.05)
+    server.process.send_signal(signal.SIGCONT)
+    assert server.process.wait(30) == 78
+    assert "Traceback" not in server.log()
+
+
+def test_adapter_whose_library_is_missing(tmp_path: Path) -> None:
+    server = Server(tmp_path, LLM="memory", EMBEDDER="sentence-transformers", VECTOR_STORE="memory")
+    server.spawn()
+    assert server.process.wait(30) == 78
+    install = "pip install sentence-transformers"
+    assert server.log() == f"EMBEDDER: The adapter 'sentence-transformers' needs a library: {install}\n"

@@ -8,10 +8,11 @@ from flask import Flask
 
 from ..errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from ..rag.errors import LLMError
-from ..services import checkpoints, integrity, migrations, single_writer, upkeep, wiring
+from ..services import checkpoints, clock, integrity, migrations, single_writer, upkeep, wiring
 from . import start
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
+MOST_AHEAD = 5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
 AGAIN = 0.5  # seconds until the next look whether the database is back
 
 log = structlog.get_logger(__name__)
@@ -55,13 +56,23 @@ def _missing() -> CannotServe | None:
     """Return what is wrong with the database."""
     try:
         migrations.require_current()
+        return _wrong_clock()
     except CannotServe as error:  # a newer version migrates already, and its workers come soon
         return error
     except DatabaseDamaged:
         return CannotServe(f"DATABASE_URL: {integrity.DAMAGED}")
     except (DatabaseUnavailable, DatabaseBusy, StorageFull) as error:
         return CannotServe(f"DATABASE_URL: {_reason(error)}")
-    return None
+
+
+def _wrong_clock() -> CannotServe | None:
+    ahead = clock.ahead_of_the_database().total_seconds()
+    if abs(ahead) <= MOST_AHEAD:
+        return None
+    return CannotServe(
+        f"DATABASE_URL: The clock of this host is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the "
+        "database's: set both (NTP). A turn whose process says nothing for 15 s is given up, by these clocks."
+    )
 
 
 def _close_abandoned() -> None:

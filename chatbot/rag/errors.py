@@ -79,7 +79,11 @@ class StoreFailed(LLMError):
 
 
 class StoreFenced(StoreFailed):
-    """Another process changes this collection by now; what is sent late is refused."""
+    """Another process changes this collection by now; what is sent late is refused. `fence` is what it came with."""
+
+    def __init__(self, collection: str, fence: int) -> None:
+        super().__init__(collection)
+        self.fence = fence
 
 
 class StoreForgot(StoreFailed):

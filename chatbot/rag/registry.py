@@ -5,6 +5,7 @@ Other packages add theirs by an entry point in the group `chatbot.llms`, `chatbo
 
 from importlib import import_module
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from typing import Any
 
 from .errors import MissingLibrary, UnknownAdapter
@@ -44,9 +45,19 @@ ADAPTERS: dict[str, dict[str, str]] = {
 }
 
 
+# Adapters of ours whose library is not among the requirements, and the name under which it is imported.
+LIBRARIES = {"sentence-transformers": "sentence_transformers", "pinecone": "pinecone"}
+
+
 def names(kind: str) -> list[str]:
     """List the adapters of a kind (`llms`, `stores` ...), ours first."""
     return [*ADAPTERS[kind], *(point.name for point in entry_points(group=f"chatbot.{kind}"))]
+
+
+def require(name: str) -> None:
+    """Raise MissingLibrary when an adapter needs a library that is not there; nothing is imported."""
+    if name in LIBRARIES and find_spec(LIBRARIES[name]) is None:
+        raise MissingLibrary(f"The adapter {name!r} needs a library: pip install {name}")
 
 
 def load(kind: str, name: str) -> Any:
@@ -59,6 +70,7 @@ def load(kind: str, name: str) -> Any:
     )
     if path is None:
         raise UnknownAdapter(f"There is no adapter {name!r} among the {kind}; known: {', '.join(names(kind))}.")
+    require(name)
     module, _, attribute = path.partition(":")
     try:
         return getattr(import_module(module), attribute)

@@ -132,7 +132,7 @@ def rename(caller: Caller, username: str) -> dict[str, Any]:
     _refuse_unfoldable(username=username)
     values = {"username": username, "username_key": folded(username)}
     try:
-        with write("rename") as connection:
+        with write("rename", waits_as=caller.user_id) as connection:
             connection.execute(sa.update(User).where(User.id == caller.user_id).values(values))
             return _user(connection, caller.user_id)
     except IntegrityError as error:

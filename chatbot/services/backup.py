@@ -138,8 +138,8 @@ def _read_all(lines: Lines, step: Step, other_secrets: bool) -> int:
     head = _head(next(lines, None))
     if head["mark"] != _mark() and not other_secrets:
         raise BackupRefused(
-            "It was made with another SECRET_KEY, without which nobody could log in: set that one, or let everybody "
-            "ask for a new password (--other-secrets)."
+            "It was made with another SECRET_KEY, without which nobody can log in: set that one, or restore what was "
+            "said without it (--other-secrets)."
         )
     with write("restore") as connection:
         revision = migrations.revision(connection)

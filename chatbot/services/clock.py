@@ -42,14 +42,24 @@ def heartbeat(name: str, watch: Watch) -> datetime | None:
     leases.ensure(name)
     with read() as connection:
         row = connection.execute(sa.select(Lease.heartbeat_at, Lease.not_before).where(Lease.name == name)).one()
-    not_before: datetime | None = row.not_before
+    values, not_before, latest = {"heartbeat_at": now()}, row.not_before, now() + PENALTY
     if watch.look(row.heartbeat_at):
-        not_before = now() + PENALTY
-        log.warning("the clock jumped; nothing is purged before", work=name, not_before=not_before.isoformat())
+        values["not_before"] = not_before = latest
+        log.warning("the clock jumped; nothing is purged before", work=name, not_before=latest.isoformat())
+    elif not_before is not None and not_before > latest:  # of a clock that was set right since
+        values["not_before"] = not_before = latest
     with write("heartbeat") as connection:
-        values = {"heartbeat_at": now(), "not_before": not_before}
         connection.execute(sa.update(Lease).where(Lease.name == name).values(values))
     return not_before if not_before and not_before > now() else None
+
+
+def ahead_of_the_database() -> timedelta:
+    """Return by how much the clock of this host is ahead of the one that all hosts share, PostgreSQL's."""
+    with read() as connection:
+        if connection.dialect.name != "postgresql":
+            return timedelta(0)
+        theirs: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
+    return now() - theirs
 
 
 def _steady() -> float:

@@ -143,7 +143,11 @@ class DenseSearch:
         name = str(searched.id)
         used = {one for one, count in self._used.items() if count}
         held.begin()
-        self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
+        try:
+            self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
+        except StoreFenced as error:  # another process has taken over, or the store is older than these tables
+            held.outrun(error.fence)
+            self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(held, name, [], rows)
         if searched.chunks > MANY:

@@ -32,9 +32,9 @@ def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
         rows = [dict(row._mapping) for row in connection.execute(statement)]
         if not rows:
             raise NotFound("There is no such turn.")
+        _add_texts(connection, rows)
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
-        _add_texts(connection, rows)
     return rows[0]
 
 
@@ -69,9 +69,9 @@ def page(
         rows = [dict(row._mapping) for row in connection.execute(statement, wanted).all()]
         more = len(rows) > limit
         rows = rows[:limit]
+        _add_texts(connection, rows)
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
-        _add_texts(connection, rows)
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
 
 
@@ -116,8 +116,12 @@ def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
 def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
     """Show of turns that run, of which few are a user's, what is saved of their texts so far."""
     for row in rows:
-        if row["status"] in RUNNING:
-            row["bot_response"] = logged_text(connection, row["id"])
+        if row["status"] not in RUNNING:
+            continue
+        row["bot_response"] = logged_text(connection, row["id"])
+        if not row["bot_response"]:  # nothing is saved yet, or it ended between the two queries: then its row has it
+            ended = connection.execute(sa.select(*FIELDS).where(ChatMessage.id == row["id"])).one_or_none()
+            row.update({} if ended is None else ended._mapping)
 
 
 def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:

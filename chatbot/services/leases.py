@@ -14,6 +14,7 @@ from ..models import Lease
 from ..models.columns import now
 from .transactions import write
 
+DRIFT = timedelta(hours=1)  # by which no two clocks that can be believed differ
 RENEW = (
     sa.update(Lease)
     .where(Lease.name == sa.bindparam("its_name"), Lease.token == sa.bindparam("held_token"))
@@ -45,9 +46,11 @@ def acquire(name: str, length: timedelta) -> Held | None:
     """Take a lease for so long, or return None while somebody else has it."""
     ensure(name)
     moment = now()
+    # One that lasts longer than anybody takes one for was taken by a clock that was set right since.
+    free = (Lease.expires_at.is_(None), Lease.expires_at < moment, Lease.expires_at > moment + length + DRIFT)
     statement = (
         sa.update(Lease)
-        .where(Lease.name == name, sa.or_(Lease.expires_at.is_(None), Lease.expires_at < moment))
+        .where(Lease.name == name, sa.or_(*free))
         .values(token=Lease.token + 1, expires_at=moment + length)
         .returning(Lease.token)
     )

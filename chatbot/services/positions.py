@@ -43,6 +43,9 @@ class Hold(Protocol):
     def reach(self, reached: Reached) -> None:
         """Remember how far the copy is by now; raises LeaseLost."""
 
+    def outrun(self, fence: int) -> None:
+        """Go on with a higher token than the store has from elsewhere; raises LeaseLost when another has taken over."""
+
 
 class Positions(Protocol):
     """How far each collection was followed."""
@@ -94,6 +97,9 @@ class _Mine:
         """Remember how far the copy is by now."""
         self._reached[self._collection] = reached
 
+    def outrun(self, fence: int) -> None:
+        """Nothing in this process has a higher one."""
+
 
 class TablePositions:
     """Of the copies in a store that all processes share: one row each, with a lease and a fencing token."""
@@ -115,7 +121,7 @@ class TablePositions:
         if token is None:
             yield None
             return
-        held = _Leased(token, (*self._of(collection), VectorCopy.token == token))
+        held = _Leased(token, self._of(collection))
         try:
             yield held
         finally:
@@ -144,8 +150,8 @@ class TablePositions:
 
 
 class _Leased:
-    def __init__(self, token: int, mine: tuple[sa.ColumnElement[bool], ...]) -> None:
-        self.token, self._mine = token, mine
+    def __init__(self, token: int, of: tuple[sa.ColumnElement[bool], ...]) -> None:
+        self.token, self._of = token, of
 
     def begin(self) -> None:
         """Say that the copy is not whole; raises LeaseLost."""
@@ -160,12 +166,20 @@ class _Leased:
         values = {"space": reached.space, "change": reached.change, "followed_at": reached.at}
         self._set(expires_at=now() + LEASE, **values)
 
+    def outrun(self, fence: int) -> None:
+        """Go on with a higher token: after a restore they begin anew, while the store kept what it had."""
+        self._set(token=fence + 1)
+        self.token = fence + 1
+
     def release(self) -> None:
         """Give the lease back, unless it is another's by now."""
         with write("release_copy") as connection:
-            connection.execute(sa.update(VectorCopy).where(*self._mine).values(expires_at=None))
+            connection.execute(self._update().values(expires_at=None))
+
+    def _update(self) -> sa.Update:
+        return sa.update(VectorCopy).where(*self._of, VectorCopy.token == self.token)
 
     def _set(self, **values: Any) -> None:
         with write("keep_copy") as connection:
-            if connection.execute(sa.update(VectorCopy).where(*self._mine).values(**values)).rowcount != 1:
+            if connection.execute(self._update().values(**values)).rowcount != 1:
                 raise LeaseLost(TAKEN)

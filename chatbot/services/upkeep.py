@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ..models import ChatMessage, TurnLogPiece
 from ..models.chat import IS_RUNNING
 from ..models.columns import now
-from . import wiring
+from . import leases, wiring
 from .chat import LEASE, RELEASED
 from .runner import Running
 from .transactions import read, write
@@ -28,9 +28,10 @@ IS_HELD = (
 )
 SAVE_PIECE = sa.insert(TurnLogPiece).from_select(
     ["turn_id", "start", "text"],
-    sa.select(ChatMessage.id, sa.cast(sa.bindparam("at"), sa.Integer), sa.cast(sa.bindparam("said"), sa.Text)).where(
-        *IS_HELD
-    ),
+    # Locked on PostgreSQL: a turn that is closed meanwhile would leave this piece behind.
+    sa.select(ChatMessage.id, sa.cast(sa.bindparam("at"), sa.Integer), sa.cast(sa.bindparam("said"), sa.Text))
+    .where(*IS_HELD)
+    .with_for_update(read=True),
 )
 SAY_STREAMING = sa.update(ChatMessage).where(*IS_HELD).values(status="streaming")
 
@@ -106,7 +107,9 @@ def close_abandoned() -> int:
     """Close every turn without a live lease as `interrupted`, with the text so far; returns how many there were."""
     closed = 0
     while True:
-        abandoned = (IS_RUNNING, ChatMessage.lease_expires_at < now())
+        # One that lasts for long is of a clock that was set right since; a process that is there renews it by now.
+        lasts = sa.or_(ChatMessage.lease_expires_at < now(), ChatMessage.lease_expires_at > now() + leases.DRIFT)
+        abandoned = (IS_RUNNING, lasts)
         statement = sa.select(ChatMessage.id).where(*abandoned).limit(BATCH)
         with read() as connection:
             if not connection.scalars(statement).all():

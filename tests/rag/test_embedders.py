@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 import numpy as np
@@ -67,10 +68,17 @@ def test_missing_library_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) 
         registry.load("embedders", "far")
 
 
+def test_library_that_an_adapter_imports_late_is_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.LIBRARIES, "memory", "no_such_library")
+    with pytest.raises(MissingLibrary, match="The adapter 'memory' needs a library: pip install memory"):
+        registry.load("embedders", "memory")
+
+
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Stand in for `sentence_transformers`, which brings a gigabyte of torch: what the adapter asks of it and no more."""
     made = ModuleType("sentence_transformers")
+    made.__spec__ = ModuleSpec(made.__name__, None)
 
     class SentenceTransformer:
         def __init__(self, name: str) -> None:

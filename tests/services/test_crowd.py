@@ -12,7 +12,7 @@ from flask import Flask
 
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
 from chatbot.extensions import db
-from chatbot.models import Collection
+from chatbot.models import Collection, User
 from chatbot.services import collections, documents, idempotency
 from chatbot.services.identity import Caller
 from chatbot.services.storage import Content
@@ -62,6 +62,30 @@ def test_many_uploads_behind_a_long_deletion_leave_connections_for_chats(
         thread.join()
     assert done["stored"] >= MOST_EACH
     assert done.total() == 40
+
+
+def test_many_renames_behind_a_long_switch_leave_connections_for_chats(
+    app: Flask, context: Flask, ada: Person, eve: Person
+) -> None:
+    statuses: Counter[int] = Counter()
+
+    def rename(number: int) -> None:
+        mine = Person(app.test_client(), ada.name, ada.id, ada.access_token, "")
+        statuses[mine.call("PATCH", "/api/users/me/", {"username": f"ada{number}"}).status_code] += 1
+
+    threads = [threading.Thread(target=rename, args=[number]) for number in range(30)]
+    with db.engine.connect().execution_options(isolation_level="READ COMMITTED") as holder, holder.begin():
+        holder.execute(sa.select(User.id).where(User.id == UUID(ada.id)).with_for_update(key_share=True))
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        started = time.monotonic()
+        assert eve.says("hi").status_code == 200
+        assert time.monotonic() - started < 3
+    for thread in threads:
+        thread.join()
+    assert statuses[200] >= MOST_EACH
+    assert statuses[200] + statuses[503] == 30
 
 
 def test_same_key_in_the_same_moment_with_another_body_is_told_so(

@@ -220,6 +220,22 @@ def test_holder_that_slept_cannot_empty_the_copy_of_another(two: list[Flask]) ->
 
 
 @on_pgvector
+def test_store_that_is_older_than_a_restored_database_is_filled_at_once(two: list[Flask]) -> None:
+    ada = join(two[0].test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(two[0])
+    assert dense_hits(ada) == 1
+    with two[0].app_context(), write("test") as connection:
+        connection.execute(sa.update(VectorCopy).values(token=40))
+    send(ada, "More", f"{HOURS} more")
+    work(two[0])
+    assert dense_hits(ada) == 2
+    with two[0].app_context(), write("test") as connection:
+        connection.execute(sa.delete(VectorCopy))  # no backup has it, and the store keeps its own
+    assert dense_hits(ada) == 2
+
+
+@on_pgvector
 def test_database_that_takes_nothing_leaves_what_was_copied(two: list[Flask], monkeypatch: pytest.MonkeyPatch) -> None:
     ada = join(two[0].test_client(), "ada")
     send(ada, "Hours", HOURS)

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from chatbot.errors import Busy, LeaseLost, SuspiciousClock
+from chatbot.errors import Busy, LeaseLost
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece, TurnTrace
 from chatbot.models.columns import now
@@ -168,80 +168,6 @@ def test_daily_purge_runs_once_a_day_however_many_look(context: Flask) -> None:
         connection.execute(db.update(Lease).values(last_run_at=now() - timedelta(days=1, seconds=1)))
     assert retention.purge_if_due(MONTH, second) is not None
     assert retention.purge_if_due(MONTH, first) is None
-
-
-class Time:
-    """Wall and steady time that a test moves."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.wall, self.steady = now(), 1000.0
-        for module in (clock, retention, leases):
-            monkeypatch.setattr(module, "now", lambda: self.wall)
-        monkeypatch.setattr(clock, "_steady", lambda: self.steady)
-
-    def passes(self, **span: float) -> None:
-        self.wall += timedelta(**span)
-        self.steady += timedelta(**span).total_seconds()
-
-    def jumps(self, **span: float) -> None:
-        self.wall += timedelta(**span)
-
-
-@pytest.fixture
-def hands(context: Flask, monkeypatch: pytest.MonkeyPatch) -> Time:
-    return Time(monkeypatch)
-
-
-def purges(watch: clock.Watch) -> bool:
-    return retention.purge_if_due(MONTH, watch) is not None
-
-
-@pytest.mark.parametrize("years", [2, -2])
-def test_jump_while_running_delays_by_24_hours_and_no_more(hands: Time, years: int) -> None:
-    watch = clock.Watch()
-    assert purges(watch)
-    hands.passes(hours=25)
-    hands.jumps(days=365 * years)
-    assert not purges(watch)
-    with pytest.raises(SuspiciousClock):
-        retention.purge(MONTH)
-    hands.passes(hours=23)
-    assert not purges(watch)
-    hands.passes(hours=2)
-    if years < 0:  # the last run lies in the future: a day after it never comes by itself, so the command is there
-        assert retention.purge(MONTH) is not None
-    else:
-        assert purges(watch)
-
-
-def test_jump_before_the_start_is_seen_by_the_last_heartbeat(hands: Time) -> None:
-    assert purges(clock.Watch())
-    hands.jumps(days=8)
-    restarted = clock.Watch()
-    assert not purges(restarted)
-    assert not purges(clock.Watch())  # another restart does not forget it
-    hands.passes(hours=24.1)
-    assert purges(restarted)
-
-
-def test_six_days_of_downtime_delay_nothing(hands: Time) -> None:
-    assert purges(clock.Watch())
-    hands.passes(days=6)
-    assert purges(clock.Watch())
-
-
-def test_force_goes_on_all_the_same(hands: Time) -> None:
-    assert purges(clock.Watch())
-    hands.jumps(days=9)
-    with pytest.raises(SuspiciousClock, match="UTC"):
-        retention.purge(MONTH)
-    assert retention.purge(MONTH, force=True).turns == 0
-
-
-def test_steady_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert clock._steady() <= clock._steady()
-    monkeypatch.delattr(clock.time, "CLOCK_BOOTTIME", raising=False)
-    assert clock._steady() <= clock._steady()
 
 
 def test_lease_row_is_made_once(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,10 @@
 """What keeps turns alive: by the index, and after answers of the database that were lost on the way."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,7 +15,7 @@ from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.models.columns import now
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import chat, runner, upkeep, wiring
+from chatbot.services import chat, history, runner, upkeep, wiring
 from chatbot.services.chat import Outcome
 from chatbot.services.transactions import read, write
 from tests.conftest import Person
@@ -88,3 +92,58 @@ def test_lease_that_another_process_took_stops_the_turn(context: Flask, ada: Per
     upkeep.renew_leases()
     assert one.abort.requested
     assert ended(ada, turn["id"])["status"] == "interrupted"
+
+
+def wait_for_end(app: Flask, turn_id: UUID, seconds: float = 5) -> None:
+    with app.app_context():
+        deadline = time.monotonic() + seconds
+        while turn_id in wiring.running() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def test_turn_that_ends_while_it_is_looked_at_is_not_shown_empty(
+    app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = gated(llm, "one", " two")
+    running(ada)
+    with app.app_context():
+        upkeep.save_texts()
+    real = history.logged_text
+
+    def late(connection: sa.Connection, turn_id: UUID) -> str:
+        gate.set()
+        wait_for_end(app, turn_id)
+        return real(connection, turn_id)
+
+    monkeypatch.setattr(history, "logged_text", late)
+    (seen,) = ada.history()
+    # One snapshot on SQLite; on PostgreSQL the row is of before and what is saved of after.
+    postgresql = app.config["DATABASE_URL"].startswith("postgresql")
+    expected = ("completed", "one two") if postgresql else ("streaming", "one")
+    assert (seen["status"], seen["bot_response"]) == expected
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_piece_that_is_saved_while_its_turn_ends_is_not_left_behind(
+    app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = gated(llm, "one", " two")
+    turn_id = UUID(running(ada)["id"])
+    real = upkeep.write
+
+    @contextmanager
+    def slow(step: str, **options: Any) -> Iterator[sa.Connection]:
+        with real(step, **options) as connection:
+            yield connection
+            gate.set()
+            wait_for_end(app, turn_id, 1)
+
+    with app.app_context():
+        upkeep.save_texts()  # its row is not touched by the next one
+        wiring.running()[turn_id].text.append(" more")
+        monkeypatch.setattr(upkeep, "write", slow)
+        upkeep.save_texts()
+        wait_for_end(app, turn_id)
+        with read() as connection:
+            assert connection.scalars(sa.select(ChatMessage.status)).all() == ["completed"]
+            assert connection.scalars(sa.select(TurnLogPiece.text)).all() == []

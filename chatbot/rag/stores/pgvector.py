@@ -85,7 +85,9 @@ class PgvectorStore:
                 [collection, space, dimension, fence],
             )
             if opened.rowcount != 1:
-                raise StoreFenced(collection)
+                query = "SELECT fence FROM pgvector_collections WHERE name = %s"
+                row = connection.execute(query, [collection]).fetchone()
+                raise StoreFenced(collection, fence if row is None else row[0])
             connection.execute("DELETE FROM pgvector_items WHERE collection = %s", [collection])
 
     def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
@@ -96,7 +98,7 @@ class PgvectorStore:
             if row is None:
                 raise StoreForgot(collection)
             if row[1] > fence:
-                raise StoreFenced(collection)
+                raise StoreFenced(collection, row[1])
             deleted = connection.execute(
                 "DELETE FROM pgvector_items WHERE collection = %s AND (document = ANY(%s) OR chunk = ANY(%s))",
                 [collection, list(gone), [int(one) for one in stored.ids]],

@@ -72,7 +72,7 @@ class PineconeStore:
         """Hold nothing of a collection (any more); raises StoreFenced, and StoreFailed for another dimension."""
         mark = self._mark(collection)
         if mark is not None and mark.fence > fence:
-            raise StoreFenced(collection)
+            raise StoreFenced(collection, mark.fence)
         has = self._do(SEARCH_SECONDS, self._index.describe_index_stats).dimension
         if has != dimension:
             raise StoreFailed(f"pinecone: the index has {has} dimensions and the embedder {dimension}")
@@ -85,7 +85,7 @@ class PineconeStore:
         if mark is None:
             raise StoreForgot(collection)
         if mark.fence > fence:
-            raise StoreFenced(collection)
+            raise StoreFenced(collection, mark.fence)
         if mark.fence < fence:
             dimension = self._do(SEARCH_SECONDS, self._index.describe_index_stats).dimension or 0
             self._write_mark(collection, _Mark(mark.space, fence), dimension)
