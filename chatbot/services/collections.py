@@ -1,5 +1,7 @@
 """Collections of documents, and who else may use them."""
 
+import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +20,9 @@ from .transactions import read, write
 Key = tuple[datetime, UUID]
 DEFAULT_NAME = "My documents"
 OPERATORS_NAME = "Knowledge base"
+# Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
+MOST_DOCUMENTS, MOST_BYTES, BYTES_OF_CHUNK = 200, 4 << 20, 2_000
+PAUSE = 0.01  # seconds between two of them, in which others write
 FIELDS = tuple(Collection.__table__.c[name] for name in (
     "id", "owner_id", "name", "description", "visibility", "language", "is_default", "bytes", "chunks", "created_at",
     "updated_at",
@@ -75,15 +80,45 @@ def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[
 
 
 def delete(caller: Caller, collection_id: UUID) -> None:
-    """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection."""
+    """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection.
+
+    Its documents go some at a time, each time committed, and it with the last ones: one transaction for all of a large
+    one would keep everybody's messages out of SQLite for seconds. What breaks off is gone on with by deleting it again.
+    """
+    while _delete_some(caller, collection_id):
+        time.sleep(PAUSE)
+
+
+def _delete_some(caller: Caller, collection_id: UUID) -> bool:
+    """Delete some documents of a collection, and it with the last ones; returns whether there are more."""
     with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_govern(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
             raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
         connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
+        columns = (Document.id, Document.size, Document.chunks)
+        inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)
+        found = connection.execute(inside.limit(MOST_DOCUMENTS + 1)).all()
+        some = _some(found)
+        if len(some) < len(found):
+            storage.remove(connection, collection_id, some)
+            return True
         storage.unindex(connection, Chunk.collection_id == collection_id)
         connection.execute(sa.delete(Collection).where(*governed))
+        return False
+
+
+def _some(found: Sequence[Any]) -> dict[UUID, int]:
+    """Return the first documents that may go in one transaction, at least one, and how many chunks each has."""
+    some: dict[UUID, int] = {}
+    left = MOST_BYTES
+    for document_id, size, chunks in found[:MOST_DOCUMENTS]:
+        left -= size + chunks * BYTES_OF_CHUNK
+        if some and left < 0:
+            break
+        some[document_id] = chunks
+    return some
 
 
 def members(caller: Caller, collection_id: UUID) -> list[dict[str, Any]]:

@@ -129,11 +129,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
     with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
-        storage.unindex(connection, Chunk.document_id == document_id)
-        size = storage.drop(connection, DocumentPiece.document_id == document_id)
-        connection.execute(sa.delete(Document).where(Document.id == document_id))
-        storage.account(connection, old.collection_id, -size)
-        storage.announce(connection, old.collection_id, {document_id: -old.chunks})
+        storage.remove(connection, old.collection_id, {document_id: old.chunks})
 
 
 def get(caller: Caller, document_id: UUID) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from ..errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
-from ..models import Chunk, Collection, DocumentFact, DocumentPiece, KnowledgeChange, User
+from ..models import Chunk, Collection, Document, DocumentFact, DocumentPiece, KnowledgeChange, User
 from ..models.columns import now
 from . import metadata
 from .identity import Caller
@@ -133,6 +133,16 @@ def drop(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     size = connection.scalar(sa.select(sa.func.sum(sa.func.length(DocumentPiece.data))).where(*which)) or 0
     connection.execute(sa.delete(DocumentPiece).where(*which))
     return int(size)
+
+
+def remove(connection: sa.Connection, collection_id: UUID, chunks: Mapping[UUID, int]) -> None:
+    """Delete documents of a locked collection and all that is searched of them; `chunks` has how many each has."""
+    ids = list(chunks)
+    unindex(connection, Chunk.document_id.in_(ids))
+    size = drop(connection, DocumentPiece.document_id.in_(ids))
+    connection.execute(sa.delete(Document).where(Document.id.in_(ids)))
+    account(connection, collection_id, -size)
+    announce(connection, collection_id, {one: -count for one, count in chunks.items()})
 
 
 def unindex(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:

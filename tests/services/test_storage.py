@@ -1,6 +1,7 @@
 """What documents take: the account is what is stored, whatever happens to their versions."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,9 +9,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.models import Chunk, ChunkVector, Collection, DocumentPiece
-from chatbot.services import group_commit, inspection, knowledge, storage
+from chatbot.services import collections, group_commit, inspection, knowledge, storage
 from chatbot.services.transactions import read
-from tests.api.test_documents import BEES, HOURS, send, work
+from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
 BLANK = " " * 40_000
@@ -123,3 +124,34 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
     assert is_alone("PUT", f"/api/documents/{document['id']}/", {"title": "x", "text": BEES}) == on_sqlite
     assert is_alone("DELETE", f"/api/documents/{document['id']}/") == on_sqlite
     assert is_alone("DELETE", f"/api/collections/{home}/") == on_sqlite
+
+
+@pytest.mark.parametrize(("constant", "most"), [("MOST_DOCUMENTS", 2), ("MOST_BYTES", 2 * len(HOURS))])
+def test_large_collection_goes_in_transactions_that_each_leave_a_whole_one(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, constant: str, most: int
+) -> None:
+    monkeypatch.setattr(collections, "BYTES_OF_CHUNK", 0)
+    monkeypatch.setattr(collections, constant, most)
+    home = ada.call("POST", "/api/collections/", {"name": "large"}).get_json()["id"]
+    for number in range(5):
+        send(ada, f"{number}", HOURS.replace("a", f"{number}"), collection_id=home)
+    work(app)
+    left: list[int] = []
+
+    def breaks_off(_: float) -> None:
+        left.append(stored_and_counted(app)[0] // len(HOURS))
+        if len(left) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(collections, "time", SimpleNamespace(sleep=breaks_off))
+    with pytest.raises(KeyboardInterrupt):
+        ada.call("DELETE", f"/api/collections/{home}/")
+    stored, counted = stored_and_counted(app)
+    assert stored == counted == 3 * len(HOURS)
+    assert len(find(ada, "library", collection_ids=[home], per_document=9)) == 3
+    with app.app_context():
+        assert list(inspection.verify(lambda _: None)) == []
+    assert ada.call("DELETE", f"/api/collections/{home}/").status_code == 204
+    assert left == [3, 1]
+    assert stored_and_counted(app) == (0, 0)
+    assert ada.call("GET", f"/api/collections/{home}/").status_code == 404
