@@ -195,10 +195,20 @@ class Server:
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """Kill arbiter and workers at once."""
+        """Kill arbiter and workers at once, and wait until nobody holds their port any more."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        while not self.refuses():
+            time.sleep(0.01)
+
+    def refuses(self) -> bool:
+        """Tell whether nobody listens: workers that were killed keep the port for some milliseconds more."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError as error:
+            return isinstance(error, ConnectionRefusedError)
+        return False
 
     def call(self, method: str, path: str, body: Any = None, token: str = "", **options: Any) -> Answer:
         """Make one request."""

@@ -22,7 +22,7 @@ from ..rag import chunking, languages
 from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
 from ..rag.offload import aside, give_back
 from ..rag.types import Parsed
-from . import embedding, queues, sources, wiring
+from . import embedding, leases, queues, sources, wiring
 from .queues import Queue
 from .switching import ROWS, SETTLED, Job, switch
 from .transactions import read, write
@@ -62,7 +62,7 @@ def work(queue: Queue = "small") -> int:
 
 def claim(queue: Queue = "small") -> list[Job]:
     """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
-    abandoned = sa.and_(Document.status == "processing", Document.lease_expires_at < now())
+    abandoned = sa.and_(Document.status == "processing", leases.run_out(Document.lease_expires_at, LEASE))
     takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
     free = (IS_WAITING, queues.condition(queue), *takeable)
     # Those that broke off before come alone.
@@ -117,7 +117,7 @@ def waiting() -> int:
 
 def _give_up() -> None:
     """Bury what broke off too often; its owner may try it again."""
-    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, Document.lease_expires_at < now())
+    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.run_out(Document.lease_expires_at, LEASE))
     with read() as connection:
         if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
             return

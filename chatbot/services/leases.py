@@ -5,6 +5,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -45,18 +46,24 @@ def ensure(name: str) -> None:
 def acquire(name: str, length: timedelta) -> Held | None:
     """Take a lease for so long, or return None while somebody else has it."""
     ensure(name)
-    moment = now()
-    # One that lasts longer than anybody takes one for was taken by a clock that was set right since.
-    free = (Lease.expires_at.is_(None), Lease.expires_at < moment, Lease.expires_at > moment + length + DRIFT)
     statement = (
         sa.update(Lease)
-        .where(Lease.name == name, sa.or_(*free))
-        .values(token=Lease.token + 1, expires_at=moment + length)
+        .where(Lease.name == name, sa.or_(Lease.expires_at.is_(None), run_out(Lease.expires_at, length)))
+        .values(token=Lease.token + 1, expires_at=now() + length)
         .returning(Lease.token)
     )
     with write("acquire_lease") as connection:
         token = connection.scalar(statement)
     return None if token is None else Held(name, token, length)
+
+
+def run_out(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa.ColumnElement[bool]:
+    """Return the condition that a lease of this length is nobody's any more.
+
+    One that lasts longer than anybody takes one for was taken by a clock that was set right since; a process that is
+    still there renews it by now.
+    """
+    return sa.or_(expires_at < now(), expires_at > now() + length + DRIFT)
 
 
 def confirm(connection: sa.Connection, held: Held) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import LeaseLost
 from ..models import VectorCopy
 from ..models.columns import now
+from . import leases
 from .transactions import read, write
 
 LEASE = timedelta(seconds=30)
@@ -136,7 +137,7 @@ class TablePositions:
         return (VectorCopy.collection_id == collection, VectorCopy.store == self._store)
 
     def _taken(self, collection: UUID) -> int | None:
-        free = sa.or_(VectorCopy.expires_at.is_(None), VectorCopy.expires_at < now())
+        free = sa.or_(VectorCopy.expires_at.is_(None), leases.run_out(VectorCopy.expires_at, LEASE))
         statement = sa.update(VectorCopy).where(*self._of(collection), free).returning(VectorCopy.token)
         values: dict[str, Any] = {"token": VectorCopy.token + 1, "expires_at": now() + LEASE}
         try:

@@ -107,9 +107,7 @@ def close_abandoned() -> int:
     """Close every turn without a live lease as `interrupted`, with the text so far; returns how many there were."""
     closed = 0
     while True:
-        # One that lasts for long is of a clock that was set right since; a process that is there renews it by now.
-        lasts = sa.or_(ChatMessage.lease_expires_at < now(), ChatMessage.lease_expires_at > now() + leases.DRIFT)
-        abandoned = (IS_RUNNING, lasts)
+        abandoned = (IS_RUNNING, leases.run_out(ChatMessage.lease_expires_at, LEASE))
         statement = sa.select(ChatMessage.id).where(*abandoned).limit(BATCH)
         with read() as connection:
             if not connection.scalars(statement).all():

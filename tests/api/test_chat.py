@@ -9,7 +9,7 @@ from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from chatbot.rag.errors import UpstreamBusy, UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import chat, turns, upkeep
+from chatbot.services import chat, leases, turns, upkeep
 from chatbot.services.transactions import read
 from tests.conftest import Person
 
@@ -115,7 +115,7 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
     stream = llm.stream
 
     def slow(messages):
-        monkeypatch.setattr(upkeep, "now", lambda: chat.now() + 2 * chat.LEASE)
+        monkeypatch.setattr(leases, "now", lambda: chat.now() + 2 * chat.LEASE)
         assert upkeep.close_abandoned() == 1
         return stream(messages)
 

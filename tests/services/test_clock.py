@@ -9,11 +9,13 @@ from flask import Flask
 from chatbot.errors import CannotServe, SuspiciousClock
 from chatbot.extensions import db
 from chatbot.jobs import boot
-from chatbot.models import ChatMessage
+from chatbot.models import ChatMessage, Document, VectorCopy
 from chatbot.models.columns import now
-from chatbot.services import clock, leases, retention, upkeep
+from chatbot.services import clock, knowledge, leases, retention, upkeep
 from chatbot.services.transactions import write
-from tests.conftest import Person
+from tests.api.test_documents import HOURS, send, work
+from tests.conftest import MakeApp, Person, join
+from tests.services.test_dense import dense_hits, on_pgvector
 
 MONTH = timedelta(days=30)
 
@@ -133,6 +135,28 @@ def test_turn_that_was_begun_under_a_wrong_clock_is_closed(context: Flask, ada: 
             connection.execute(db.update(ChatMessage).values(**values))
         assert upkeep.close_abandoned() == closed
     assert ada.says("Again", conversation_id=said["conversation_id"]).status_code == 200
+
+
+def test_document_that_was_begun_under_a_wrong_clock_is_worked_on(app: Flask, ada: Person) -> None:
+    document = send(ada, "Hours", HOURS)
+    with app.app_context():
+        assert len(knowledge.claim()) == 1  # its worker is killed
+        with write("test") as connection:
+            connection.execute(db.update(Document).values(lease_expires_at=now() + timedelta(days=730)))
+    work(app)
+    assert ada.call("GET", f"/api/documents/{document['id']}/").get_json()["status"] == "ready"
+
+
+@on_pgvector
+def test_copy_that_was_taken_under_a_wrong_clock_is_filled(make_app: MakeApp) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert dense_hits(ada) == 1
+    with app.app_context(), write("test") as connection:
+        connection.execute(db.update(VectorCopy).values(expires_at=now() + timedelta(days=730), space=None))
+    assert dense_hits(ada) == 1
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(20, "20 s ahead of"), (-20, "20 s behind"), (1, "")])
