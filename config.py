@@ -19,19 +19,16 @@ from urllib.parse import urlsplit
 
 import orjson
 from dotenv import dotenv_values
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import EXCLUDE, ValidationError, fields, validates_schema
 from marshmallow.validate import And, Length, OneOf, Range, Regexp
+
+from bounds import Bounds, setting
 
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
 SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
 LOCAL = "http://127.0.0.1:8000"
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
-# "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
-RATE = Regexp(
-    r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*\Z",
-    error="Must read like '10 per minute; 100 per hour'.",
-)
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
 FALLBACK = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
@@ -40,95 +37,77 @@ REDIS = Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss://
 PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
 
 
-def _setting(kind: Any, default: Any, why: str, check: Any = None, **options: Any) -> Any:
-    return kind(load_default=default, allow_none=default is None, validate=check, metadata={"why": why}, **options)
-
-
-class Config(Schema):
+class Config(Bounds):
     """What holds in every environment."""
 
     class Meta:
         unknown = EXCLUDE
 
-    APP_ENV = _setting(
+    APP_ENV = setting(
         fields.String,
         "development",
         "development, testing or production",
         OneOf(["development", "testing", "production"]),
     )
-    FLASK_DEBUG = _setting(fields.Boolean, False, "Flask's debugger, for development")
-    BASE_URL = _setting(fields.String, LOCAL, "The public address; an http one also says where to listen", HTTP_URL)
-    PORT = _setting(fields.Integer, None, "Listens here instead of the port of BASE_URL", Range(1, 65535))
-    INSTANCE_PATH = _setting(fields.String, "instance", "Folder of the SQLite file and of development's secrets")
-    SECRET_KEY = _setting(
+    FLASK_DEBUG = setting(fields.Boolean, False, "Flask's debugger, for development")
+    BASE_URL = setting(fields.String, LOCAL, "The public address; an http one also says where to listen", HTTP_URL)
+    PORT = setting(fields.Integer, None, "Listens here instead of the port of BASE_URL", Range(1, 65535))
+    INSTANCE_PATH = setting(fields.String, "instance", "Folder of the SQLite file and of development's secrets")
+    SECRET_KEY = setting(
         fields.String, None, "Keys passwords and refresh tokens; changing it voids both", And(Length(min=32), PRINTABLE)
     )
-    JWT_SECRET_KEY = _setting(
+    JWT_SECRET_KEY = setting(
         fields.String, None, "Signs access tokens; changing it logs everybody out", And(Length(min=32), PRINTABLE)
     )
-    DATABASE_URL = _setting(
+    DATABASE_URL = setting(
         fields.String, "sqlite:///chatbot.db", "A SQLite file (in INSTANCE_PATH) or postgresql://user@host/name"
     )
-    REDIS_URL = _setting(fields.String, None, "Shares running answers and rate limits between workers and hosts", REDIS)
-    WEB_CONCURRENCY = _setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
-    TRUSTED_PROXIES = _setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
-    LLM = _setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
-    OPENAI_API_KEY = _setting(
+    REDIS_URL = setting(fields.String, None, "Shares running answers and rate limits between workers and hosts", REDIS)
+    WEB_CONCURRENCY = setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
+    TRUSTED_PROXIES = setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
+    LLM = setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
+    OPENAI_API_KEY = setting(
         fields.String, None, "Key of the model's server; none and no base URL: embedded model", PRINTABLE
     )
-    OPENAI_BASE_URL = _setting(
+    OPENAI_BASE_URL = setting(
         fields.String, None, "Any OpenAI-compatible server; with only a key, OpenAI itself", HTTP_URL
     )
-    OPENAI_MODEL = _setting(fields.String, "gpt-3.5-turbo", "The model's name at that server", Length(1, 200))
-    OPENAI_MAX_TOKENS = _setting(
+    OPENAI_MODEL = setting(fields.String, "gpt-3.5-turbo", "The model's name at that server", Length(1, 200))
+    OPENAI_MAX_TOKENS = setting(
         fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)", Range(1, 1_000_000)
     )
-    OPENAI_TEMPERATURE = _setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
-    OPENAI_FALLBACK_MODELS = _setting(
+    OPENAI_TEMPERATURE = setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
+    OPENAI_FALLBACK_MODELS = setting(
         fields.String, "", "Asked in this order when the model fails: NAME, NAME@BASE_URL or NAME@BASE_URL KEY, ..."
     )
-    PROMPT_TOKENS = _setting(
+    PROMPT_TOKENS = setting(
         fields.Integer, 5000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
     )
-    LLM_RETRIES = _setting(fields.Integer, 2, "Further tries before an answer has begun", Range(0, 10))
-    LLM_BREAKER_FAILURES = _setting(fields.Integer, 10, "Failures in a row that open the breaker", Range(1, 1_000_000))
-    LLM_BREAKER_SECONDS = _setting(fields.Float, 10.0, "How long an open breaker stays open", Range(0.1, 600))
-    LLM_CONNECT_SECONDS = _setting(fields.Float, 5.0, "Gives up connecting to the model's server", Range(0.01, 60))
-    LLM_FIRST_BYTE_SECONDS = _setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
-    LLM_IDLE_SECONDS = _setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
-    LLM_TOTAL_SECONDS = _setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
-    EMBEDDER = _setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
-    EMBEDDING_MODEL = _setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
-    EMBEDDING_SECONDS = _setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
-    VECTOR_STORE = _setting(fields.String, "faiss", "The adapter that finds vectors: faiss, pgvector or pinecone")
-    PINECONE_HOST = _setting(fields.String, None, "The index at pinecone.io, of this installation alone", HOST)
-    PINECONE_API_KEY = _setting(fields.String, None, "The key of that index", PRINTABLE)
-    VECTOR_BYTES = _setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
-    RERANKER_URL = _setting(fields.String, None, "A server whose /rerank judges passages anew", HTTP_URL)
-    RERANKER_MODEL = _setting(fields.String, "", "The reranker's name at that server")
-    DOCUMENT_BYTES = _setting(fields.Integer, 20 << 20, "Largest document, in bytes", Range(1, 1 << 30))
-    KNOWLEDGE_BYTES = _setting(fields.Integer, 1 << 30, "All documents of one user, in bytes", Range(1, 1 << 50))
-    INGEST_HOSTS = _setting(fields.String, "", "Hosts to fetch documents from; none: any, in production none at all")
-    TURN_SLOTS = _setting(fields.Integer, 2048, "Answers that one process works on at a time", Range(1, 100_000))
-    TURN_FLUSH_SECONDS = _setting(fields.Float, 1.0, "How often running answers are saved; 0 is never", Range(0, 60))
-    RETENTION_DAYS = _setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
-    BCRYPT_ROUNDS = _setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
-    LOG_LEVEL = _setting(
+    LLM_RETRIES = setting(fields.Integer, 2, "Further tries before an answer has begun", Range(0, 10))
+    LLM_BREAKER_FAILURES = setting(fields.Integer, 10, "Failures in a row that open the breaker", Range(1, 1_000_000))
+    LLM_BREAKER_SECONDS = setting(fields.Float, 10.0, "How long an open breaker stays open", Range(0.1, 600))
+    LLM_CONNECT_SECONDS = setting(fields.Float, 5.0, "Gives up connecting to the model's server", Range(0.01, 60))
+    LLM_FIRST_BYTE_SECONDS = setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
+    LLM_IDLE_SECONDS = setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
+    LLM_TOTAL_SECONDS = setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
+    EMBEDDER = setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
+    EMBEDDING_MODEL = setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
+    EMBEDDING_SECONDS = setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
+    VECTOR_STORE = setting(fields.String, "faiss", "The adapter that finds vectors: faiss, pgvector or pinecone")
+    PINECONE_HOST = setting(fields.String, None, "The index at pinecone.io, of this installation alone", HOST)
+    PINECONE_API_KEY = setting(fields.String, None, "The key of that index", PRINTABLE)
+    VECTOR_BYTES = setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
+    RERANKER_URL = setting(fields.String, None, "A server whose /rerank judges passages anew", HTTP_URL)
+    RERANKER_MODEL = setting(fields.String, "", "The reranker's name at that server")
+    INGEST_HOSTS = setting(fields.String, "", "Hosts to fetch documents from; none: any, in production none at all")
+    TURN_FLUSH_SECONDS = setting(fields.Float, 1.0, "How often running answers are saved; 0 is never", Range(0, 60))
+    RETENTION_DAYS = setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
+    BCRYPT_ROUNDS = setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
+    LOG_LEVEL = setting(
         fields.String, "info", "debug, info, warning or error", OneOf(["debug", "info", "warning", "error"])
     )
-    METRICS_TOKEN = _setting(fields.String, None, "Opens /metrics to others than this machine", PRINTABLE)
-    CORS_ORIGINS = _setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
-    RATELIMIT_ENABLED = _setting(fields.Boolean, True, "Off only for load tests")
-    RATE_LOGIN_ACCOUNT = _setting(fields.String, "10 per minute; 60 per hour", "Logins on one account", RATE)
-    RATE_LOGIN_ADDRESS = _setting(fields.String, "30 per minute; 300 per hour", "Logins from one address", RATE)
-    RATE_LOGIN_GLOBAL = _setting(fields.String, "600 per minute", "Logins of everybody together", RATE)
-    RATE_SIGNUP_ADDRESS = _setting(fields.String, "10 per minute; 50 per hour", "Sign-ups from one address", RATE)
-    RATE_SIGNUP_GLOBAL = _setting(fields.String, "300 per minute", "Sign-ups of everybody together", RATE)
-    RATE_REFRESH_ADDRESS = _setting(fields.String, "120 per minute", "Token refreshes from one address", RATE)
-    RATE_CHAT_USER = _setting(fields.String, "60 per minute", "Messages of one user", RATE)
-    RATE_CHAT_ADDRESS = _setting(fields.String, "300 per minute", "Messages from one address", RATE)
-    RATE_SEARCH_USER = _setting(fields.String, "300 per minute", "Searches of one user", RATE)
-    RATE_DOCUMENT_USER = _setting(fields.String, "600 per minute", "Documents that one user sends", RATE)
+    METRICS_TOKEN = setting(fields.String, None, "Opens /metrics to others than this machine", PRINTABLE)
+    CORS_ORIGINS = setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
 
     @validates_schema
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
@@ -150,8 +129,8 @@ class Config(Schema):
 class DevelopmentConfig(Config):
     """A newcomer's machine: local pages may call, secrets make themselves."""
 
-    CORS_ORIGINS = _setting(fields.String, ",".join(LOCALHOST), Config._declared_fields["CORS_ORIGINS"].metadata["why"])
-    BCRYPT_ROUNDS = _setting(fields.Integer, 12, Config._declared_fields["BCRYPT_ROUNDS"].metadata["why"], Range(4, 15))
+    CORS_ORIGINS = setting(fields.String, ",".join(LOCALHOST), Config._declared_fields["CORS_ORIGINS"].metadata["why"])
+    BCRYPT_ROUNDS = setting(fields.Integer, 12, Config._declared_fields["BCRYPT_ROUNDS"].metadata["why"], Range(4, 15))
 
 
 class TestingConfig(DevelopmentConfig):

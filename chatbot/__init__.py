@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import config
 
 from . import api, cli, libraries, logs
+from .api.deadlines import BodyDeadlines
 from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
 
@@ -25,6 +26,9 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app.url_map.merge_slashes = False
     app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the way that Flask documents
         app.wsgi_app, x_for=settings["TRUSTED_PROXIES"], x_proto=settings["TRUSTED_PROXIES"], x_host=0
+    )
+    app.wsgi_app = BodyDeadlines(  # type: ignore[method-assign]  # as above
+        app.wsgi_app, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"]
     )
     db.init_app(app)
     migrate.init_app(app, db, directory=str(config.ROOT / "migrations"), render_as_batch=True)

@@ -106,6 +106,26 @@ class GaveUp(ChatbotError):
     """A document whose processing broke off again and again."""
 
 
+class TooManyRequestsAtOnce(ChatbotError):
+    """A user has as many open requests as one may have."""
+
+
+class TooManyStreams(ChatbotError):
+    """A user has as many open event streams as one may have."""
+
+
+class TooManyTurns(ChatbotError):
+    """A user has as many running turns as one may have."""
+
+
+class TooManyDocuments(ChatbotError):
+    """A user has as many waiting documents as one may have, or their reading took too long today."""
+
+
+class TooManyCollections(ChatbotError):
+    """A user has as many collections as one may have, or a collection as many members."""
+
+
 class Busy(ChatbotError):
     """More work waits than can be done soon."""
 

@@ -32,6 +32,7 @@ sys.path.insert(0, str(HERE.parent))
 from config import listen_address, load  # noqa: E402 - found through the line above
 
 LOGS = HERE / "logs.py"
+CONNECTIONS = HERE / "connections.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 LEAVING = 5.0  # seconds that another server may take to let go of the port
@@ -70,9 +71,29 @@ settings = load()
 _refuse_unknown_adapters(settings)
 host, port = listen_address(settings)
 
+
+def _worker_class() -> type:
+    """Return the class of the workers, with our bounds."""
+    worker: type = _by_path(CONNECTIONS).BoundedWorker
+    bounded = settings["RATELIMIT_ENABLED"] and not settings["TRUSTED_PROXIES"]
+    worker.connections_per_address = settings["CONNECTIONS_PER_ADDRESS"] if bounded else None  # type: ignore[attr-defined]
+    worker.send_seconds = settings["SEND_SECONDS"]  # type: ignore[attr-defined]
+    return worker
+
+
+def _by_path(path: Path) -> Any:
+    """Import one file and nothing of the package that it lies in."""
+    spec = util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(path)
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 bind = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 workers = settings["WEB_CONCURRENCY"]
-worker_class = "gevent"
+worker_class = _worker_class()
 worker_connections = 4096
 preload_app = False
 control_socket_disable = True
@@ -230,16 +251,6 @@ def _announce(model: str) -> None:
             time.sleep(0.1)
     address = settings["BASE_URL"].rstrip("/")
     print(f"Chatbot API listens on http://{bind}\n  model:    {model}\n  document: {address}/api/docs/", flush=True)
-
-
-def _by_path(path: Path) -> Any:
-    """Import one file and nothing of the package that it lies in."""
-    spec = util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(path)
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def _free_port() -> int:

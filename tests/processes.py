@@ -62,9 +62,12 @@ def call(
     token: str = "",
     headers: Mapping[str, str] = {},
     seconds: float = 30,
+    source: str | None = None,
 ) -> Answer:
     """Make one request on a connection of its own; returns status, headers in lower case, and the JSON body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", port, timeout=seconds, source_address=(source, 0) if source else None
+    )
     sent = {"Authorization": f"Bearer {token}"} if token else {}
     if body is not None:
         sent["Content-Type"] = "application/json"
@@ -214,11 +217,12 @@ class Server:
         """Make one request."""
         return call(self.port, method, path, body, token, **options)
 
-    def sign_in(self, name: str = "ada") -> str:
+    def sign_in(self, name: str = "ada", **options: Any) -> str:
         """Make an account and return its access token."""
         account = {"email": f"{name}@example.org", "password": "a sound passphrase"}
-        self.call("POST", "/api/users/signup/", {**account, "username": name, "password_confirm": account["password"]})
-        token: str = self.call("POST", "/api/users/login/", account)[2]["access_token"]
+        whole = {**account, "username": name, "password_confirm": account["password"]}
+        self.call("POST", "/api/users/signup/", whole, **options)
+        token: str = self.call("POST", "/api/users/login/", account, **options)[2]["access_token"]
         return token
 
 

@@ -4,6 +4,7 @@ from flask import Flask
 
 from ..extensions import api
 from . import (
+    admission,
     auth,
     chat,
     collections,
@@ -39,6 +40,7 @@ BLUEPRINTS = (
 def init_app(app: Flask) -> None:
     """Register every door, and what all of them share."""
     exchange.init_app(app)
+    admission.init_app(app)
     limits.init_app(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)

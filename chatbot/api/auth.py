@@ -2,13 +2,23 @@
 
 from typing import Any
 
+from flask import request
+
 from ..schemas.auth import LoginSchema, ProfileSchema, RefreshSchema, SignupSchema, TokensSchema, UserSchema
 from ..services import auth
-from . import caller, limits, problems
+from . import caller, limits, login_limits, problems
 from .blueprint import Blueprint
-from .limits import by_account, by_address, everybody
+from .limits import by_address, by_user, everybody
 
 blueprint = Blueprint("users", __name__, url_prefix="/api/users", description="Accounts and sessions")
+
+MAX_BODY = 16 << 10  # bytes: the longest password twice, with some room for escapes
+
+
+@blueprint.before_request
+def bound_body() -> None:
+    """Refuse bodies that no account needs: these routes are open to strangers."""
+    request.max_content_length = MAX_BODY
 
 
 @blueprint.route("/signup/", methods=["POST"])
@@ -22,13 +32,13 @@ def sign_up(account: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/login/", methods=["POST"])
-@limits.limit(RATE_LOGIN_ACCOUNT=by_account, RATE_LOGIN_ADDRESS=by_address, RATE_LOGIN_GLOBAL=everybody)
+@limits.limit(RATE_LOGIN_ADDRESS=by_address)
 @problems.document(400, 401, 413, 415, 503)
 @blueprint.arguments(LoginSchema)
 @blueprint.response(200, TokensSchema)
 def log_in(credentials: dict[str, str]) -> auth.Login:
     """Open a session and get its tokens."""
-    return auth.log_in(**credentials)
+    return login_limits.limited(credentials["email"], lambda: auth.log_in(**credentials))
 
 
 @blueprint.route("/refresh/", methods=["POST"])
@@ -43,6 +53,7 @@ def refresh(presented: dict[str, str]) -> auth.Login:
 
 @blueprint.route("/logout/", methods=["POST"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(503)
 @blueprint.response(204)
 def log_out() -> None:
@@ -52,6 +63,7 @@ def log_out() -> None:
 
 @blueprint.route("/me/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, UserSchema)
 def get_me() -> dict[str, Any]:
@@ -61,6 +73,7 @@ def get_me() -> dict[str, Any]:
 
 @blueprint.route("/me/", methods=["PATCH"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(ProfileSchema)
 @blueprint.response(200, UserSchema)

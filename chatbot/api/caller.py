@@ -10,7 +10,7 @@ from ..errors import Unauthenticated
 from ..libraries import SCHEME
 from ..services import identity
 from ..services.identity import Caller
-from . import problems
+from . import admission, problems
 
 
 def credential() -> str:
@@ -33,6 +33,7 @@ def required(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         g.caller = identity.authenticate(credential())
+        admission.enter_request(g.caller.user_id)
         return view(*args, **kwargs)
 
-    return problems.document(401, security=[{SCHEME: []}])(wrapper)
+    return problems.document(401, 429, security=[{SCHEME: []}])(wrapper)

@@ -11,7 +11,7 @@ from ..schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchem
 from ..schemas.knowledge import TraceSchema
 from ..services import chat, feedback, grounding, turns
 from ..services.chat import OpenedTurn
-from . import caller, idempotency, limits, problems, sse
+from . import admission, caller, idempotency, limits, problems, sse
 from .blueprint import Blueprint
 from .limits import by_address, by_user
 
@@ -36,13 +36,15 @@ def create_turn(message: dict[str, Any]) -> Answer:
     as `failed`, and the problem document's `instance` is its address. With `stream` or `Accept:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
-    who, key, stream = caller.current(), idempotency.key(message), message.pop("stream", False)
+    who, key = caller.current(), idempotency.key(message)
+    stream = _enter_stream(message.pop("stream", False))
     opened = turns.open_and_start(who, lambda: chat.open_turn(who, **message, key=key), key)
     return _answer(opened, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
 def get_turn(turn_id: UUID) -> dict[str, Any]:
@@ -52,11 +54,13 @@ def get_turn(turn_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     offset = _last_event_id()
+    admission.enter_stream(caller.current().user_id)
     turn = turns.get_turn(caller.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     reader = sse.Reader(caller.current(), turn_id)
@@ -65,6 +69,7 @@ def get_events(turn_id: UUID) -> Response:
 
 @blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TraceSchema)
 def get_trace(turn_id: UUID) -> dict[str, Any]:
@@ -74,6 +79,7 @@ def get_trace(turn_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:turn_id>/cancel/", methods=["POST"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(202)
 def cancel_turn(turn_id: UUID) -> Response:
@@ -93,12 +99,14 @@ def cancel_turn(turn_id: UUID) -> Response:
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
     who, key = caller.current(), idempotency.key(again)
+    stream = _enter_stream(again.get("stream", False))
     opened = turns.open_and_start(who, lambda: chat.regenerate(who, turn_id, key=key), key)
-    return _answer(opened, stream=again.get("stream", False))
+    return _answer(opened, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/feedback/", methods=["PUT"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(FeedbackSchema)
 @blueprint.response(204)
@@ -114,9 +122,9 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     else:
         turn_id, turn = opened, turns.get_turn(caller.current(), opened)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
-    if "respond-async" in request.headers.get("Prefer", ""):
+    if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
-    if not (stream or request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE]) == sse.MEDIA_TYPE):
+    if not stream:
         return _whole(turns.wait(caller.current(), turn_id))
     first, reader = sse.opened(turn), sse.Reader(caller.current(), turn_id)
     has_text, ended = turns.begun(turn_id, PATIENCE)
@@ -125,6 +133,20 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.
     frames = reader.frames(0, first) if has_text else chain([first], reader.frames(0))
     return sse.response(frames)
+
+
+def _responds_async() -> bool:
+    """Return whether the client wants the turn at once (RFC 7240)."""
+    return "respond-async" in request.headers.get("Prefer", "")
+
+
+def _enter_stream(stream: bool) -> bool:
+    """Return whether the answer is an event stream, and count it as one; raises TooManyStreams."""
+    accepted = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
+    stream = not _responds_async() and (stream or accepted == sse.MEDIA_TYPE)
+    if stream:
+        admission.enter_stream(caller.current().user_id)
+    return stream
 
 
 def _whole(turn: dict[str, Any]) -> dict[str, Any]:

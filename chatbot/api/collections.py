@@ -14,14 +14,16 @@ from ..schemas.knowledge import (
     RoleSchema,
 )
 from ..services import collections
-from . import caller, idempotency, paging, problems
+from . import caller, idempotency, limits, paging, problems
 from .blueprint import Blueprint
+from .limits import by_user
 
 blueprint = Blueprint("collections", __name__, url_prefix="/api/collections", description="Documents that go together")
 
 
 @blueprint.route("/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, CollectionListSchema)
@@ -32,6 +34,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/", methods=["POST"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
@@ -42,6 +45,7 @@ def create_collection(values: dict[str, Any]) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:collection_id>/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, CollectionSchema)
 def get_collection(collection_id: UUID) -> dict[str, Any]:
@@ -51,6 +55,7 @@ def get_collection(collection_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:collection_id>/", methods=["PATCH"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(CollectionChangeSchema)
 @blueprint.response(200, CollectionSchema)
@@ -61,6 +66,7 @@ def change_collection(values: dict[str, Any], collection_id: UUID) -> dict[str, 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["DELETE"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(204)
 def delete_collection(collection_id: UUID) -> None:
@@ -70,6 +76,7 @@ def delete_collection(collection_id: UUID) -> None:
 
 @blueprint.route("/<uuid:collection_id>/members/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberListSchema)
 def list_members(collection_id: UUID) -> dict[str, Any]:
@@ -79,6 +86,7 @@ def list_members(collection_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberSchema)
 def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
@@ -88,6 +96,7 @@ def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["PUT"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(RoleSchema)
 @blueprint.response(204)
@@ -98,6 +107,7 @@ def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> No
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["DELETE"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_member(collection_id: UUID, user_id: UUID) -> None:

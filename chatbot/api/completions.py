@@ -7,7 +7,7 @@ from flask import Response
 from ..schemas.completions import CompletionRequestSchema, CompletionSchema
 from ..services import chat, completions, turns
 from ..services.chat import OpenedTurn
-from . import caller, idempotency, limits, openai_errors, openai_framing, problems, sse
+from . import admission, caller, idempotency, limits, openai_errors, openai_framing, problems, sse
 from .blueprint import Blueprint
 from .chat import PATIENCE
 from .limits import by_address, by_user
@@ -26,6 +26,8 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
     who, key, listed = caller.current(), idempotency.key(wanted), bool(wanted["store"])
+    if wanted["stream"]:
+        admission.enter_stream(who.user_id)
     question, ids, brief = completions.brief(who, wanted)
     opened = turns.open_and_start(
         who, lambda: chat.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, brief

@@ -9,6 +9,8 @@ from flask import Blueprint, Flask, Response, current_app, send_from_directory
 
 from ..extensions import api
 from ..schemas import problem
+from . import limits
+from .limits import by_address
 
 DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`; [what each means](/api/docs/#errors)."
 PAGE = """<!doctype html>
@@ -53,12 +55,14 @@ def document() -> bytes:
 
 
 @blueprint.get("/openapi.json")
+@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_document() -> Response:
     """Serve the OpenAPI document."""
     return Response(document(), mimetype="application/json")
 
 
 @blueprint.get("/docs/")
+@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_page() -> Response:
     """Serve Swagger UI, and below it the codes, to which each problem's `type` leads."""
     known = sorted(problem.BY_CODE.values(), key=lambda one: one.code)
@@ -71,6 +75,7 @@ def get_page() -> Response:
 
 
 @blueprint.get("/docs/<path:name>")
+@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_file(name: str) -> Response:
     """Serve one of Swagger UI's files."""
     if name == "start.js":

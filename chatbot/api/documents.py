@@ -12,7 +12,7 @@ from ..schemas import problem
 from ..schemas.knowledge import ChunkListSchema, DocumentListSchema, DocumentSchema, DocumentsQuerySchema, PageSchema
 from ..services import collections, documents
 from ..services.identity import Caller
-from . import caller, idempotency, limits, paging, problems, sse, uploads
+from . import admission, caller, idempotency, limits, paging, problems, sse, uploads
 from .blueprint import Blueprint
 from .limits import by_user
 
@@ -27,6 +27,7 @@ _documents = DocumentSchema()
 
 @blueprint.route("/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(DocumentsQuerySchema, location="query")
 @blueprint.response(200, DocumentListSchema)
@@ -54,6 +55,7 @@ def create_document() -> Answer:
 
 @blueprint.route("/<uuid:document_id>/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, DocumentSchema)
 def get_document(document_id: UUID) -> dict[str, Any]:
@@ -81,6 +83,7 @@ def replace_document(document_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:document_id>/", methods=["DELETE"])
 @caller.required
+@limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_document(document_id: UUID) -> None:
@@ -90,6 +93,7 @@ def delete_document(document_id: UUID) -> None:
 
 @blueprint.route("/<uuid:document_id>/retry/", methods=["POST"])
 @caller.required
+@limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(202, DocumentSchema)
 def retry_document(document_id: UUID) -> dict[str, Any]:
@@ -99,6 +103,7 @@ def retry_document(document_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:document_id>/chunks/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, ChunkListSchema)
@@ -111,10 +116,12 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
+    admission.enter_stream(caller.current().user_id)
     who, app = caller.current(), current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
     first = documents.get(who, document_id)
     return sse.response(_events(app, who, first, g.get("request_id", "")))

@@ -4,7 +4,9 @@ from typing import Any
 
 from ..schemas.health import HealthSchema
 from ..services import health
+from . import limits
 from .blueprint import Blueprint
+from .limits import by_address
 
 blueprint = Blueprint("health", __name__, description="Probes")
 
@@ -17,6 +19,7 @@ def get_health() -> dict[str, Any]:
 
 
 @blueprint.route("/readyz", methods=["GET"])
+@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @blueprint.response(200, HealthSchema)
 @blueprint.alt_response(503, schema=HealthSchema)
 def get_readiness() -> tuple[dict[str, Any], int]:

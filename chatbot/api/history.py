@@ -4,14 +4,16 @@ from typing import Any
 
 from ..schemas.chat import HistoryQuerySchema, HistorySchema
 from ..services import history
-from . import caller, paging, problems
+from . import caller, limits, paging, problems
 from .blueprint import Blueprint
+from .limits import by_user
 
 blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", description="What was said")
 
 
 @blueprint.route("/", methods=["GET"])
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.arguments(HistoryQuerySchema, location="query")
 @blueprint.response(200, HistorySchema)

@@ -1,80 +1,116 @@
-"""Rate limits: who is counted, and what the answers say of it."""
+"""Rate limits: their keys, their scopes and the headers that announce them."""
 
-import hashlib
 import ipaddress
 import math
 import re
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, request
-from werkzeug.exceptions import HTTPException
 
-from ..errors import MalformedBody, UnsupportedMediaType
 from ..extensions import limiter
-from ..services import auth
-from . import body, caller, problems
+from . import caller, problems
 
 log = structlog.get_logger(__name__)
 WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+")  # as some proxies write an address
+AMOUNT = re.compile(r"\d+(?= per )")
+UNKNOWN = "unknown"  # the key of a Unix socket, which has no address, and of what a proxy made illegible
+# The smallest network that one customer of a provider has, then the usual larger ones with the factor of their bounds:
+# without those, a customer with a /48 has 65,536 networks of the first kind (RFC 6177).
+IPV6_PREFIX = 64
+WIDER_PREFIXES = {56: 4, 48: 16}
 View = Callable[..., Any]
+Key = Callable[[], str]
 
 
 def by_address() -> str:
-    """Count the caller's address; of IPv6 the /64, which is one household."""
-    written = request.remote_addr or ""
-    found = WITH_PORT.fullmatch(written)
-    try:
-        address = ipaddress.ip_address(found[1] or found[2] if found else written)
-    except ValueError:  # a Unix socket has no address, a proxy may write what it likes: all these are one
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    """Return the caller's address; of IPv6 the /64, which is one household."""
+    return _network(IPV6_PREFIX)
 
 
 def by_user() -> str:
-    """Count the caller's account; only behind `caller.required`."""
+    """Return the caller's account; only behind `caller.required`."""
     return str(caller.current().user_id)
 
 
-def by_account() -> str:
-    """Count the account that a login names, existing or not, whatever its case.
-
-    A body that is refused later counts as no account: Flask-Limiter takes an error here for a dead storage.
-    """
-    try:
-        named = str(body.json_body().get("email", ""))
-    except (MalformedBody, UnsupportedMediaType, HTTPException):
-        named = ""
-    return hashlib.sha256(auth.folded(named.strip()).encode()).hexdigest()
-
-
 def everybody() -> str:
-    """Count all callers together."""
+    """Return the key that all callers share."""
     return "everybody"
 
 
-def limit(**rates: Callable[[], str]) -> Callable[[View], View]:
-    """Decorate a view with limits: the name of a setting and who is counted for each."""
+def limit(**rates: Key) -> Callable[[View], View]:
+    """Decorate a view or a part of one with limits: the name of a setting and the key that each counts by.
+
+    A setting holds over all the routes that name it. A limit by address has two more beside it for the wider networks
+    of IPv6. No key may read the body: it is asked for before the body is.
+    """
 
     def decorator(view: View) -> View:
         for setting, key in rates.items():
-            view = limiter.limit(_setting(setting), key_func=key, scope=setting.lower())(view)
+            scope = setting.lower()
+            view = limiter.shared_limit(_rate(setting), scope, key_func=_without_errors(key))(view)
+            for prefix, factor in WIDER_PREFIXES.items() if key is by_address else ():
+                key_func = _without_errors(partial(_network, prefix))
+                wider = limiter.shared_limit(
+                    _rate(setting, factor), f"{scope}/{prefix}", key_func=key_func, exempt_when=_is_ipv4
+                )
+                view = wider(view)
         return problems.document(429)(view)
 
     return decorator
 
 
-def _setting(name: str) -> Callable[[], str]:
-    return lambda: str(current_app.config[name])
-
-
 def init_app(app: Flask) -> None:
     """Announce the tightest limit in each answer that was counted (draft-ietf-httpapi-ratelimit-headers-07)."""
     app.after_request(_announce)
+
+
+def _rate(setting: str, factor: int = 1) -> Callable[[], str]:
+    """Return the reader of a rate; the amounts of a wider network are multiplied."""
+
+    def read() -> str:
+        rate = str(current_app.config[setting])
+        return AMOUNT.sub(lambda amount: str(int(amount[0]) * factor), rate) if factor > 1 else rate
+
+    return read
+
+
+def _without_errors(key: Key) -> Key:
+    """Return a key that cannot raise: Flask-Limiter takes any error here for a dead storage and counts anew."""
+
+    def guarded() -> str:
+        try:
+            return key()
+        except Exception as error:
+            log.error("key of a rate limit failed", exc_info=error)
+            return UNKNOWN
+
+    return guarded
+
+
+def _network(prefix: int) -> str:
+    address = _address()
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, prefix), strict=False))
+    return str(address or UNKNOWN)
+
+
+def _is_ipv4() -> bool:
+    return not isinstance(_address(), ipaddress.IPv6Address)
+
+
+def _address() -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the caller's address, an IPv4 one in IPv6's form as such; None for what is none."""
+    written = request.remote_addr or ""
+    found = WITH_PORT.fullmatch(written)
+    try:
+        address = ipaddress.ip_address(found[1] or found[2] if found else written)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _announce(response: Response) -> Response:
@@ -94,5 +130,5 @@ def _with_headers(response: Response) -> Response:
         response.headers["RateLimit-Remaining"] = str(max(0, tightest.remaining))
         response.headers["RateLimit-Reset"] = str(seconds)
         if response.status_code == 429:
-            response.headers["Retry-After"] = str(seconds)
+            response.headers.setdefault("Retry-After", str(seconds))
     return response

@@ -7,14 +7,16 @@ from flask import Response, current_app, request
 
 from .. import metrics
 from ..errors import Unauthenticated
-from . import caller, problems
+from . import caller, limits, problems
 from .blueprint import Blueprint
+from .limits import by_address
 
 blueprint = Blueprint("metrics", __name__, description="Numbers for Prometheus")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @blueprint.route("/metrics", methods=["GET"])
+@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}})
 def get_metrics() -> Response:
     """Return what was counted, in Prometheus' text format.

@@ -4,8 +4,9 @@ from typing import Any
 
 from ..schemas.completions import ModelSchema, ModelsSchema
 from ..services import completions
-from . import caller, openai_errors, problems
+from . import caller, limits, openai_errors, problems
 from .blueprint import Blueprint
+from .limits import by_user
 
 blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="For OpenAI's clients")
 
@@ -13,6 +14,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="
 @blueprint.route("", methods=["GET"])
 @openai_errors.document
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, ModelsSchema)
 def list_models() -> dict[str, Any]:
@@ -23,6 +25,7 @@ def list_models() -> dict[str, Any]:
 @blueprint.route("/<path:name>", methods=["GET"])
 @openai_errors.document
 @caller.required
+@limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, ModelSchema)
 def get_model(name: str) -> dict[str, Any]:

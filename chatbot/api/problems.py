@@ -83,14 +83,19 @@ def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[st
 
 
 def refuse(connection: socket.socket, status: int, reason: str, _detail: str) -> None:
-    """Answer what gunicorn does not take for a request, as everything else is answered (`gunicorn.util.write_error`).
+    """Answer what does not come to the application, as everything else is answered (`gunicorn.util.write_error`).
 
-    Its own words would repeat what was sent.
+    gunicorn's own words would repeat what was sent.
     """
     facts = problem.BY_STATUS.get(status) or Problem(reason.lower().replace(" ", "_"), status, reason)
-    said = orjson.dumps(body(facts, "The request is not valid HTTP, or its line or headers are too long.", "", ""))
+    detail = "The request is not valid HTTP, or its line or headers are too long."
+    if status == 429:  # by chatbot/connections.py
+        facts = problem.TOO_MANY_CONNECTIONS
+        detail = "Close some of your connections, or try again later."
+    said = orjson.dumps(body(facts, detail, "", ""))
     kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
-    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}\r\n"
+    retry = f"Retry-After: {DEFAULT_RETRY_AFTER}\r\n" if facts.retryable else ""
+    head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}{retry}\r\n"
     write_nonblock(connection, head.encode() + said)
 
 
@@ -126,6 +131,8 @@ def _from_http(error: HTTPException) -> Response:
     status = error.code or 500
     facts = problem.BY_STATUS.get(status) or Problem(error.name.lower().replace(" ", "_"), status, error.name)
     kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    if status == 408:
+        kept["Retry-After"] = str(DEFAULT_RETRY_AFTER)
     return render(facts, "", kept)
 
 

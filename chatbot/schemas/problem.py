@@ -42,6 +42,11 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.DocumentTooLarge: Problem("document_too_large", 413, "The document is too large."),
     errors.GaveUp: Problem("gave_up", 503, "The document's processing broke off again and again.", True),
     errors.UnsupportedMediaType: Problem("unsupported_media_type", 415, "The body must be application/json."),
+    errors.TooManyRequestsAtOnce: Problem("too_many_requests_at_once", 429, "Too many open requests.", True),
+    errors.TooManyStreams: Problem("too_many_streams", 429, "Too many open event streams.", True),
+    errors.TooManyTurns: Problem("too_many_turns", 429, "Too many answers are being written for you.", True),
+    errors.TooManyDocuments: Problem("too_many_documents", 429, "Too many documents wait or were read.", True),
+    errors.TooManyCollections: Problem("too_many_collections", 409, "Too many collections or members."),
     errors.Busy: Problem("busy", 503, "Too much is going on; try again soon.", True),
     errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; try again soon.", True),
     errors.DatabaseUnavailable: Problem("database_unavailable", 503, "The database cannot be reached.", True),
@@ -75,6 +80,7 @@ BY_STATUS: dict[int, Problem] = {
     400: Problem("bad_request", 400, "The request is not valid."),
     403: PROBLEMS[errors.Forbidden],
     404: PROBLEMS[errors.NotFound],
+    408: Problem("request_timeout", 408, "The request came too slowly.", True),
     405: Problem("method_not_allowed", 405, "This method is not allowed here."),
     413: Problem("payload_too_large", 413, "The body is too large."),
     415: PROBLEMS[errors.UnsupportedMediaType],
@@ -82,8 +88,10 @@ BY_STATUS: dict[int, Problem] = {
     500: Problem("internal_error", 500, "Something went wrong here.", True),
 }
 
+TOO_MANY_CONNECTIONS = Problem("too_many_connections", 429, "Too many connections from this address.", True)
+
 BY_NAME = {kind.__name__: problem for kind, problem in PROBLEMS.items()}
-BY_CODE = {problem.code: problem for problem in [*PROBLEMS.values(), *BY_STATUS.values()]}
+BY_CODE = {problem.code: problem for problem in [*PROBLEMS.values(), *BY_STATUS.values(), TOO_MANY_CONNECTIONS]}
 CODES = {"enum": sorted(BY_CODE)}
 RETRYABLE = frozenset(name for name, problem in BY_NAME.items() if problem.retryable)
 

@@ -1,6 +1,7 @@
 """The strict JSON entry."""
 
 import json
+import time
 
 import pytest
 from flask.testing import FlaskClient
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from chatbot.api import body
 from chatbot.errors import MalformedBody
+from tests.conftest import Person
 
 REFUSED = {
     "nothing": b"",
@@ -27,6 +29,8 @@ REFUSED = {
     "65 levels": b'{"a":' * 65 + b"1" + b"}" * 65,
     "1,000 levels": b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}",
     "100,000 levels": b"[" * 100_000,
+    "a million values": b"[" + b"0," * 500_000 + b"0]",
+    "half a million lists": b"[" + b"[]," * 330_000 + b"[]]",
     "Latin-1": '{"email": "é"}'.encode("latin-1"),
     "UTF-16": '{"email": "a"}'.encode("utf-16"),
     "byte order mark": b'\xef\xbb\xbf{"email": "a"}',
@@ -34,8 +38,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_malformed_body_is_400(client: FlaskClient, case: str) -> None:
-    response = client.post("/api/users/login/", data=REFUSED[case], content_type="application/json")
+def test_malformed_body_is_400(ada: Person, case: str) -> None:
+    headers = {"Authorization": f"Bearer {ada.access_token}", "Content-Type": "application/json"}
+    started = time.process_time()
+    response = ada.client.post("/api/search/", data=REFUSED[case], headers=headers)
+    assert time.process_time() - started < 0.1  # in which nobody else is served
     assert (response.status_code, response.get_json()["code"]) == (400, "malformed_body"), case
 
 
@@ -51,6 +58,19 @@ def test_other_media_type_is_415(client: FlaskClient, kind: str | None) -> None:
 def test_charset_utf8_is_fine(client: FlaskClient) -> None:
     response = client.post("/api/users/login/", data=b"{}", content_type="application/json; charset=UTF-8")
     assert response.get_json()["code"] == "validation_failed"
+
+
+def test_brackets_in_a_text_are_no_values() -> None:
+    said = "[{," * 100_000
+    assert body.parse(json.dumps({"text": said, "quoted": '"' + said}).encode())["text"] == said
+
+
+def test_body_of_strangers_is_a_few_kilobytes(client: FlaskClient) -> None:
+    account = {"email": "a@example.org", "password": "\U0001f511" * 1024}
+    assert client.post("/api/users/login/", json=account).status_code == 401
+    for route in ("signup", "login", "refresh"):
+        response = client.post(f"/api/users/{route}/", data=b" " * 20_000, content_type="application/json")
+        assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
 
 
 def test_body_over_the_limit_is_413(client: FlaskClient) -> None:

@@ -4,8 +4,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from chatbot.api import limits
+from chatbot.api.login_limits import DELAY_SECONDS
 from chatbot.extensions import limiter
-from tests.conftest import MakeApp, Person, join
+from tests.conftest import PASSWORD, MakeApp, Person, join
 
 LIMITS = {
     "RATELIMIT_ENABLED": "true",
@@ -30,9 +32,39 @@ def log_in(client: FlaskClient, email: object, address: str = "10.0.0.1") -> int
     return client.post("/api/users/login/", json=body, headers={"X-Forwarded-For": address}).status_code
 
 
-def test_one_account_from_many_addresses_is_limited(client: FlaskClient) -> None:
+def test_one_account_from_one_address_is_limited_in_whatever_case(client: FlaskClient) -> None:
     emails = ["a@example.org", "A@example.org", " a@EXAMPLE.org", "a@example.org"]
-    assert [log_in(client, email, f"10.0.{n}.1") for n, email in enumerate(emails)] == [401, 401, 401, 429]
+    assert [log_in(client, email) for email in emails] == [401, 401, 401, 429]
+
+
+def test_guesses_from_elsewhere_never_refuse_the_owner(make_app: MakeApp) -> None:
+    app = make_app(**{**LIMITS, "RATE_LOGIN_ADDRESS": "100 per minute", "RATE_LOGIN_GLOBAL": "20 per minute"})
+    client = app.test_client()
+    join(app.test_client(), "anna")
+    guesses = [log_in(client, "anna@example.org", f"10.0.{n % 6}.1") for n in range(24)]
+    assert guesses == [401] * 18 + [429] * 6
+    body = {"email": "anna@example.org", "password": PASSWORD}
+    answer = client.post("/api/users/login/", json=body, headers={"X-Forwarded-For": "10.9.9.9"})
+    assert answer.status_code == 200
+
+
+def test_guesses_beyond_the_total_are_slow_and_the_address_of_the_owner_is_not(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app(**{**LIMITS, "RATE_LOGIN_TOTAL": "2 per hour", "RATE_LOGIN_ACCOUNT": "20 per minute"})
+    pauses: list[float] = []
+    monkeypatch.setattr("chatbot.api.login_limits.time.sleep", pauses.append)
+    client = app.test_client()
+    body = {"email": "anna@example.org", "password": PASSWORD}
+    join(app.test_client(), "anna")  # logs in, from 127.0.0.1
+    for number in range(4):
+        assert log_in(client, "anna@example.org", f"10.0.{number}.1") == 401
+    assert pauses.count(DELAY_SECONDS) == 3  # the owner's first login from there was one of the two
+    assert client.post("/api/users/login/", json=body).status_code == 200
+    assert pauses.count(DELAY_SECONDS) == 3
+    elsewhere = {"X-Forwarded-For": "10.9.9.9"}
+    assert client.post("/api/users/login/", json=body, headers=elsewhere).status_code == 200  # slow, but let in
+    assert pauses.count(DELAY_SECONDS) == 4
 
 
 def test_many_accounts_from_one_address_are_limited(client: FlaskClient) -> None:
@@ -48,6 +80,56 @@ def test_one_ipv6_household_is_one_address(client: FlaskClient) -> None:
     tries = [log_in(client, f"u{n}@example.org", f"2001:db8:1:2::{n + 1}") for n in range(6)]
     assert tries == [401] * 5 + [429]
     assert log_in(client, "u9@example.org", "2001:db8:1:3::1") == 401
+
+
+def test_many_networks_of_one_provider_have_four_and_sixteen_times_the_bound(client: FlaskClient) -> None:
+    in_one_56 = [log_in(client, f"u{n}@example.org", f"2001:db8:1:{n:x}::1") for n in range(21)]
+    assert in_one_56[:8] == [401] * 8  # then everybody together has as many as everybody may
+    assert in_one_56[20] == 429
+
+
+def test_networks_are_counted_one_by_one(make_app: MakeApp) -> None:
+    client = make_app(**{**LIMITS, "RATE_LOGIN_GLOBAL": "1000 per minute"}).test_client()
+    in_one_56 = [log_in(client, f"u{n}@example.org", f"2001:db8:1:{n:x}::1") for n in range(22)]
+    assert in_one_56 == [401] * 20 + [429] * 2
+    in_one_48 = [log_in(client, f"v{n}@example.org", f"2001:db8:1:{256 * (1 + n // 10) + n:x}::1") for n in range(64)]
+    assert in_one_48 == [401] * 60 + [429] * 4
+    assert log_in(client, "w@example.org", "2001:db8:2::1") == 401
+
+
+def test_routes_of_one_kind_share_one_limit(app: Flask) -> None:
+    person = join(app.test_client(), "anna")
+    turn = person.says("Hi").get_json()
+    assert person.call("POST", f"/api/chat/{turn['id']}/regenerate/", {}).status_code == 200
+    wanted = {"model": "memory", "messages": [{"role": "user", "content": "Hi"}]}
+    assert person.call("POST", "/v1/chat/completions", wanted).status_code == 429
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_key_that_cannot_be_made_counts_as_one_and_switches_nothing_over(app: Flask) -> None:
+    def fails() -> str:
+        raise ValueError
+
+    @app.get("/odd")
+    @limits.limit(RATE_REFRESH_ADDRESS=fails)
+    def odd() -> str:
+        return "odd"
+
+    client = app.test_client()
+    assert [client.get("/odd").status_code for _ in range(3)] == [200, 200, 429]
+    assert limiter.limiter.storage is limiter.storage
+
+
+def test_every_route_is_limited(app: Flask) -> None:
+    """Whoever reads or writes is counted; `/healthz` asks nothing, and probes must not be refused."""
+    unlimited = [
+        rule.rule
+        for rule in app.url_map.iter_rules()
+        if not getattr(app.view_functions[rule.endpoint], "__wrapper-limiter-instance", None)
+        and "429"
+        not in getattr(app.view_functions[rule.endpoint], "_apidoc", {}).get("manual_doc", {}).get("responses", {})
+    ]
+    assert unlimited == ["/healthz"]
 
 
 def test_port_behind_an_address_makes_no_other_of_it(client: FlaskClient) -> None:

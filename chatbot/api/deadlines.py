@@ -1,0 +1,53 @@
+"""Deadlines for the bodies of requests: gunicorn waits for them without end."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import gevent
+from werkzeug.exceptions import RequestTimeout
+
+MIN_BYTES_PER_SECOND = 16_384  # what keeps coming at this rate, such as an upload, is not cut off
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class BodyDeadlines:
+    """WSGI middleware that gives up on a body of which nothing comes, or which comes too slowly as a whole."""
+
+    def __init__(self, application: Application, read_seconds: float, total_seconds: float) -> None:
+        self._application = application
+        self._read_seconds = read_seconds
+        self._total_seconds = total_seconds
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Call the application with a body that has deadlines."""
+        environ["wsgi.input"] = _Body(environ["wsgi.input"], self._read_seconds, self._total_seconds)
+        return self._application(environ, start_response)
+
+
+class _Body:
+    """A body whose reads raise werkzeug's RequestTimeout (408) when they take too long."""
+
+    def __init__(self, stream: Any, read_seconds: float, total_seconds: float) -> None:
+        self._stream = stream
+        self._read_seconds = read_seconds
+        self._total_seconds = total_seconds
+        self._started: float | None = None
+        self._received = 0
+
+    def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes, all of them by default."""
+        return self._within_deadline(self._stream.read, size)
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read up to the end of a line."""
+        return self._within_deadline(self._stream.readline, size)
+
+    def _within_deadline(self, read: Callable[[int], bytes], size: int) -> bytes:
+        now = time.monotonic()
+        self._started = self._started or now
+        until = self._started + self._total_seconds + self._received / MIN_BYTES_PER_SECOND
+        with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
+            data = read(size)
+        self._received += len(data)
+        return data

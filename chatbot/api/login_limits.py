@@ -1,0 +1,88 @@
+"""Limits on guesses of a password: per account and address, and slower where an account meets too many in all.
+
+A stranger's guesses never refuse the owner: each address has an allowance of its own, an address that has logged in to
+the account before is not slowed, and the limit of all logins together does not count it either.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import structlog
+from flask import current_app, g
+from flask_limiter import RateLimitExceeded
+
+from ..extensions import limiter
+from ..services import auth
+from . import limits
+
+T = TypeVar("T")
+KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
+DELAY_SECONDS = 3.0  # of a guess beyond RATE_LOGIN_TOTAL
+
+log = structlog.get_logger(__name__)
+
+
+def limited(email: str, log_in: Callable[[], T]) -> T:
+    """Log in within the limits of the account; the address is known from then on.
+
+    Raises flask_limiter.RateLimitExceeded and what `log_in` raises.
+    """
+    g.login_account = hashlib.sha256(auth.folded(email.strip()).encode()).hexdigest()
+    _count_for_account()
+    if not _is_known():
+        _count_for_everybody()
+        _slow_down()
+    result = log_in()
+    _remember()
+    return result
+
+
+def _by_account() -> str:
+    return str(g.login_account)
+
+
+def _by_account_and_address() -> str:
+    return f"{g.login_account} {limits.by_address()}"
+
+
+@limits.limit(RATE_LOGIN_ACCOUNT=_by_account_and_address)
+def _count_for_account() -> None:
+    """Count a guess of this account from this address."""
+
+
+@limits.limit(RATE_LOGIN_GLOBAL=limits.everybody)
+def _count_for_everybody() -> None:
+    """Count a guess from an address that the account does not know."""
+
+
+@limits.limit(RATE_LOGIN_TOTAL=_by_account)
+def _count_in_total() -> None:
+    """Count a guess of this account from anywhere else than its known addresses."""
+
+
+def _slow_down() -> None:
+    try:
+        _count_in_total()
+    except RateLimitExceeded:
+        time.sleep(DELAY_SECONDS)
+
+
+def _is_known() -> bool:
+    return bool(_with_storage(lambda storage, key: storage.get(key)))
+
+
+def _remember() -> None:
+    _with_storage(lambda storage, key: storage.incr(key, KNOWN_SECONDS))
+
+
+def _with_storage(use: Callable[[Any, str], int]) -> int:
+    """Ask the limits' storage about this account and address; 0 where it is away or limits are off."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return 0
+    try:
+        return use(limiter.limiter.storage, f"known/{_by_account_and_address()}")
+    except Exception as error:  # noqa: BLE001 - Redis is away: the address counts as unknown
+        log.warning("known addresses are not there", error=type(error).__name__)
+        return 0

@@ -1,0 +1,65 @@
+"""The gunicorn worker: a bound on the connections of one address, and a deadline for what is sent on each.
+
+`server.py` loads it by its path, as the arbiter loads everything: it imports nothing of the application. gunicorn's own
+gevent worker has a deadline for headers alone; api/deadlines.py has the one for bodies.
+"""
+
+import errno
+import ipaddress
+import socket
+import struct
+from collections import Counter
+from typing import Any
+
+from gunicorn import util
+from gunicorn.workers.base_async import AsyncWorker
+from gunicorn.workers.ggevent import GeventWorker
+
+IPV6_PREFIX = 64  # one household
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves the kernel's memory too
+
+
+class BoundedWorker(GeventWorker):
+    """A gevent worker in which no address takes all connections and no client keeps an answer in memory for long."""
+
+    connections_per_address: int | None = None  # None: all come from a proxy, whose matter this is
+    send_seconds = 30.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._open: Counter[str] = Counter()
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        """Serve one connection, or refuse it where its address has too many."""
+        key = network(addr)
+        if self.connections_per_address is not None and self._open[key] >= self.connections_per_address:
+            util.write_error(client, 429, "Too Many Requests", "too_many_connections")
+            util.close(client)
+            return
+        self._open[key] += 1
+        try:
+            client.settimeout(self.send_seconds)  # of reading too; headers, bodies and idle connections have less
+            AsyncWorker.handle(self, listener, client, addr)  # GeventWorker's own takes the timeout off
+        finally:
+            self._open[key] -= 1
+            if not self._open[key]:
+                del self._open[key]
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
+        """Serve one request; a client that takes nothing of its answer is dropped like one that is gone."""
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError as error:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+            raise ConnectionResetError(errno.ECONNRESET, "The client took nothing of its answer.") from error
+
+
+def network(addr: Any) -> str:
+    """Return the network that connections are counted by: an IPv4 address or an IPv6 /64; "" for a Unix socket."""
+    if not isinstance(addr, tuple):
+        return ""
+    address = ipaddress.ip_address(str(addr[0]).partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        mapped = address.ipv4_mapped
+        return str(mapped or ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
+    return str(address)

@@ -1,0 +1,96 @@
+"""Attacks on a running server from one address, and what an honest client at another address sees meanwhile."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from tests.processes import Server
+
+ATTACKER = "127.0.0.66"
+HONEST = "127.0.0.2"
+BOUNDED = {
+    "RATELIMIT_ENABLED": "true",
+    "RATE_LOGIN_ADDRESS": "1000 per minute",
+    "RATE_SIGNUP_ADDRESS": "1000 per minute",
+}
+HEALTH_SECONDS = 0.25  # within which `/healthz` is to be answered all the time
+
+
+def connect(server: Server, source: str = ATTACKER, receive_buffer: int | None = None) -> socket.socket:
+    """Open a connection from an address of loopback."""
+    connection = socket.socket()
+    if receive_buffer is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    connection.settimeout(20)
+    connection.bind((source, 0))
+    connection.connect(("127.0.0.1", server.port))
+    return connection
+
+
+def request(method: str, path: str, token: str = "", length: int | None = None, **headers: str) -> bytes:
+    """Return the head of a request."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: chat.example.org"]
+    lines += [f"Authorization: Bearer {token}"] if token else []
+    lines += ["Content-Type: application/json", f"Content-Length: {length}"] if length is not None else []
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def status(connection: socket.socket) -> int:
+    """Return the status of the answer that comes, 0 where the server has closed."""
+    with contextlib.suppress(ConnectionError):
+        first = connection.recv(65_536)
+        return int(first.split(b" ", 2)[1]) if first.startswith(b"HTTP/1.1 ") else 0
+    return 0
+
+
+@contextlib.contextmanager
+def flood(server: Server, number: int, sent: bytes, receive_buffer: int | None = None) -> Iterator[list[socket.socket]]:
+    """Hold so many connections of the attacker open, on each of which the same was sent."""
+    connections: list[socket.socket] = []
+    try:
+        for _ in range(number):
+            with contextlib.suppress(ConnectionError):
+                connection = connect(server, receive_buffer=receive_buffer)
+                connections.append(connection)
+                connection.sendall(sent)
+        yield connections
+    finally:
+        for connection in connections:
+            connection.close()
+
+
+class Watch:
+    """Asks `/healthz` again and again from an honest address; `slowest` is the longest that an answer took."""
+
+    def __init__(self, server: Server, pause: float = 0.02) -> None:
+        self._server = server
+        self._pause = pause
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.slowest = 0.0
+        self.answers = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped.set()
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._pause):
+            started = time.monotonic()
+            try:
+                answered = self._server.call("GET", "/healthz", source=HONEST, seconds=20)[0] == 200
+            except OSError:
+                answered = False
+            self.slowest = max(self.slowest, time.monotonic() - started if answered else float("inf"))
+            self.answers += answered

@@ -1,0 +1,113 @@
+"""Attacks that need no account: each is bounded, and an honest client is served meanwhile."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
+from tests.processes import UNMEASURED, Server, Upstream, running
+from tests.redis_server import RedisServer
+
+MARKS = "a" + "\u0301" * 1300 + "\u0316" * 1300
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    upstream = Upstream()
+    bounds = {"BODY_READ_SECONDS": "1", "BODY_TOTAL_SECONDS": "3", "SEND_SECONDS": "2", "CONNECTIONS_PER_ADDRESS": "50"}
+    folder = tmp_path_factory.mktemp("strangers")
+    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **bounds, **UNMEASURED) as started:
+        yield started
+    upstream.stop()
+
+
+def is_served(server: Server, name: str) -> bool:
+    """Return whether somebody at another address can sign up, log in and chat."""
+    token = server.sign_in(name, source=HONEST)
+    return server.call("POST", "/api/chat/", {"message": "Hi"}, token, source=HONEST)[0] == 200
+
+
+@pytest.mark.parametrize("route", ["signup", "login", "refresh"])
+def test_text_that_is_slow_to_normalise_holds_nobody(server: Server, route: str) -> None:
+    """A1: 64 KB of combining marks in turn held the process for 12 s."""
+    names = ("email", "username", "password", "password_confirm", "refresh_token")
+    with Watch(server) as watch:
+        for size in (len(MARKS), 80_000):
+            body = dict.fromkeys(names, (MARKS * 32)[:size])
+            answer = server.call("POST", f"/api/users/{route}/", body, source=ATTACKER)
+            assert answer[0] in {400, 413}
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def test_malformed_chunk_does_not_make_the_limits_forget(tmp_path: Path, own_redis: RedisServer) -> None:
+    """A2: an error in a limit's key was taken for a dead storage, and everything was counted anew in memory."""
+    limits = {"RATELIMIT_ENABLED": "true", "RATE_LOGIN_ADDRESS": "3 per minute", "REDIS_URL": own_redis.url}
+    guess = {"email": "a@example.org", "password": "guess guess"}
+    with running(tmp_path, **limits, **UNMEASURED) as server:
+        assert [server.call("POST", "/api/users/login/", guess)[0] for _ in range(2)] == [401, 401]
+        with connect(server, "127.0.0.1") as broken:
+            head = request("POST", "/api/users/login/", Transfer_Encoding="chunked", Content_Type="application/json")
+            broken.sendall(head + b"nonsense\r\n\r\n")
+            assert status(broken) == 400
+        assert [server.call("POST", "/api/users/login/", guess)[0] for _ in range(2)] == [429, 429]
+        assert server.call("POST", "/api/users/login/", guess, source=HONEST)[0] == 401
+
+
+@pytest.mark.parametrize("path", ["/api/users/login/", "/api/users/signup/"])
+def test_body_that_never_comes_is_given_up(server: Server, path: str) -> None:
+    """A3: there was no deadline for bodies."""
+    started = time.monotonic()
+    with connect(server) as silent:
+        silent.sendall(request("POST", path, length=500) + b"{")
+        received = b""
+        while piece := silent.recv(65_536):  # until it is closed: where the next request would begin is unknown
+            received += piece
+        assert received.startswith(b"HTTP/1.1 408 ")
+        assert b'"code":"request_timeout"' in received
+        assert b"Retry-After: " in received
+    assert 0.9 < time.monotonic() - started < 2.5
+
+
+def test_body_that_trickles_is_given_up_as_a_whole(server: Server) -> None:
+    started = time.monotonic()
+    with connect(server) as slow:
+        slow.sendall(request("POST", "/api/users/login/", length=500))
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20):
+                slow.sendall(b" ")
+                time.sleep(0.25)
+        assert time.monotonic() - started < 4.5
+        assert status(slow) == 408
+
+
+def test_body_that_is_slow_but_steady_is_read(server: Server) -> None:
+    body = b'{"email": "nobody@example.org", "password": "guess guess"}'
+    with connect(server, HONEST) as slow:
+        slow.sendall(request("POST", "/api/users/login/", length=len(body)))
+        for start in range(0, len(body), 20):
+            slow.sendall(body[start : start + 20])
+            time.sleep(0.3)
+        assert status(slow) == 401
+
+
+def test_one_address_cannot_take_all_connections(server: Server) -> None:
+    stalled = request("POST", "/api/users/login/", length=500) + b"{"
+    with Watch(server) as watch, flood(server, 80, stalled) as connections:
+        answers = [status(connection) for connection in connections]
+        assert answers.count(429) + answers.count(0) >= 30
+        assert is_served(server, "flooded")
+    assert watch.slowest < HEALTH_SECONDS
+    with connect(server) as refused_no_more:
+        refused_no_more.sendall(request("GET", "/healthz"))
+        assert status(refused_no_more) == 200
+
+
+def test_stalled_bodies_and_slow_headers_leave_room_for_others(server: Server) -> None:
+    with Watch(server) as watch:
+        for sent in (b"", b"GET /healthz HTT", request("GET", "/healthz", X_Slow="a")[:-2]):
+            with flood(server, 60, sent):
+                assert is_served(server, f"slow{len(sent)}")
+    assert watch.slowest < HEALTH_SECONDS
