@@ -86,6 +86,10 @@ class DefaultCollection(ChatbotError):
     """The collection that everybody has cannot be deleted."""
 
 
+class MemberLeft(ChatbotError):
+    """A user who left a collection cannot be invited again."""
+
+
 class ExternalIdTaken(ChatbotError):
     """Another document of the collection has this external id."""
 

@@ -1,9 +1,11 @@
-"""Who is let in: one after the other, or few at a time."""
+"""Semaphores: first come, first served; few of each key at a time; keys in turn."""
 
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
+LOOK_SECONDS = 0.5  # between two looks whether a wait is given up
 Place = tuple[threading.Lock, Hashable]  # in a queue: what is locked until it is its turn, and of which kind it is
 
 
@@ -114,3 +116,66 @@ class Crowd:
             self._inside[who] -= 1
             self._inside += Counter()  # who is not inside takes no memory
             self._changed.notify_all()
+
+
+class RoundRobinSemaphore:
+    """Grants its places to keys in turn, and no key more of them than its share.
+
+    A key that waits many times is served once before the other keys are served again.
+    """
+
+    def __init__(self, places: int, per_key: int) -> None:
+        self._lock = threading.Lock()
+        self._free = places
+        self._per_key = per_key
+        self._held = Counter[Hashable]()
+        self._waiting: dict[Hashable, deque[threading.Event]] = {}  # the first key is served next
+
+    def acquire(self, key: Hashable, timeout: float, is_given_up: Callable[[], bool] = bool) -> bool:
+        """Wait for a place for up to `timeout` seconds, or until it is given up; return whether there was one."""
+        event = threading.Event()
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            self._waiting.setdefault(key, deque()).append(event)
+            self._grant()
+        try:
+            granted = event.wait(0)
+            while not granted and not is_given_up() and time.monotonic() < deadline:
+                granted = event.wait(min(LOOK_SECONDS, max(0.0, deadline - time.monotonic())))
+        except BaseException:  # a greenlet was killed, Ctrl-C
+            if not self._leave(key, event):
+                self.release(key)
+            raise
+        return granted or not self._leave(key, event)
+
+    def release(self, key: Hashable) -> None:
+        """Give a place back."""
+        with self._lock:
+            self._free += 1
+            self._held[key] -= 1
+            if not self._held[key]:
+                del self._held[key]
+            self._grant()
+
+    def _leave(self, key: Hashable, event: threading.Event) -> bool:
+        """Leave the queue; return False where the place was granted at the last moment."""
+        with self._lock:
+            if event.is_set():
+                return False
+            self._waiting[key].remove(event)
+            if not self._waiting[key]:
+                del self._waiting[key]
+            return True
+
+    def _grant(self) -> None:
+        while self._free:
+            key = next((one for one in self._waiting if self._held[one] < self._per_key), None)
+            if key is None:
+                return
+            queue = self._waiting.pop(key)
+            event = queue.popleft()
+            if queue:
+                self._waiting[key] = queue  # behind the others
+            self._held[key] += 1
+            self._free -= 1
+            event.set()

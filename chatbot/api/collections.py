@@ -13,7 +13,7 @@ from ..schemas.knowledge import (
     PageSchema,
     RoleSchema,
 )
-from ..services import collections
+from ..services import collections, members
 from . import caller, idempotency, limits, paging, problems
 from .blueprint import Blueprint
 from .limits import by_user
@@ -35,7 +35,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/", methods=["POST"])
 @caller.required
 @limits.limit(RATE_WRITE_USER=by_user)
-@problems.document(400, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
 def create_collection(values: dict[str, Any]) -> dict[str, Any]:
@@ -80,8 +80,8 @@ def delete_collection(collection_id: UUID) -> None:
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberListSchema)
 def list_members(collection_id: UUID) -> dict[str, Any]:
-    """List who else may use a collection."""
-    return {"items": collections.members(caller.current(), collection_id), "next_cursor": None}
+    """List the members of a collection and the users who were invited."""
+    return {"items": members.list_members(caller.current(), collection_id), "next_cursor": None}
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])
@@ -90,19 +90,22 @@ def list_members(collection_id: UUID) -> dict[str, Any]:
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberSchema)
 def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
-    """Show what somebody may do in a collection."""
-    return collections.get_member(caller.current(), collection_id, user_id)
+    """Show a member of a collection, or an invited user."""
+    return members.get_member(caller.current(), collection_id, user_id)
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["PUT"])
 @caller.required
 @limits.limit(RATE_WRITE_USER=by_user)
-@problems.document(400, 403, 404, 413, 415, 503)
+@problems.document(400, 403, 404, 409, 413, 415, 503)
 @blueprint.arguments(RoleSchema)
 @blueprint.response(204)
 def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> None:
-    """Let somebody read a collection, or write into it."""
-    collections.put_member(caller.current(), collection_id, user_id, values["role"])
+    """Invite a user to read a collection or write into it; nothing of it reaches them until they accept.
+
+    Of a member it changes the role. A user who left cannot be invited again.
+    """
+    members.invite(caller.current(), collection_id, user_id, values["role"])
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["DELETE"])
@@ -111,5 +114,5 @@ def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> No
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_member(collection_id: UUID, user_id: UUID) -> None:
-    """Take somebody out of a collection, or leave it."""
-    collections.delete_member(caller.current(), collection_id, user_id)
+    """Remove a member or an invitation, or leave for good."""
+    members.remove(caller.current(), collection_id, user_id)

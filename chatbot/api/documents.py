@@ -1,6 +1,5 @@
 """Doors of the documents."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -18,7 +17,6 @@ from .limits import by_user
 
 blueprint = Blueprint("documents", __name__, url_prefix="/api/documents", description="What is searched")
 
-LOOK_EVERY = 0.3  # seconds between two looks at a document that is worked on
 ENDED = {"ready", "failed"}
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
@@ -128,25 +126,24 @@ def get_events(document_id: UUID) -> Response:
 
 
 def _events(app: Flask, who: Caller, document: dict[str, Any], request_id: str) -> Iterator[bytes]:
-    position, spoke = 0, time.monotonic()
+    position = 0
+    with app.app_context():
+        watch = documents.watch()
     while True:
         yield sse.event(b"progress", _documents.dump(document), position)
         position += 1
         if document["status"] in ENDED:
             yield sse.event(b"done", _documents.dump(document), position)
             return
-        before = document
-        while (before["progress"], before["status"]) == (document["progress"], document["status"]):
-            time.sleep(LOOK_EVERY)
-            try:
+        try:
+            while not watch.wait(document["id"], (document["status"], document["progress"]), sse.CHECK_EVERY):
+                yield sse.HEARTBEAT
                 with app.app_context():
                     sse.require_open(who)
-                    document = documents.get(who, before["id"])
-            except ChatbotError as error:
-                address = f"{blueprint.url_prefix}/{before['id']}/"
-                body = problems.body(problem.of(error), error.detail, address, request_id)
-                yield sse.event(b"error", body, position)
-                return
-            if time.monotonic() - spoke > sse.CHECK_EVERY:
-                spoke = time.monotonic()
-                yield sse.HEARTBEAT
+            with app.app_context():
+                document = documents.get(who, document["id"])
+        except ChatbotError as error:
+            address = f"{blueprint.url_prefix}/{document['id']}/"
+            body = problems.body(problem.of(error), error.detail, address, request_id)
+            yield sse.event(b"error", body, position)
+            return

@@ -52,11 +52,11 @@ def _work(app: Flask, queue: Queue) -> None:
         rung.wait()
         rung.clear()
         while done := run(app, queue):
-            if done < knowledge.BATCH:
+            if done < knowledge.BATCHES.get(queue, 1):
                 time.sleep(GATHERING)
 
 
-def run(app: Flask, queue: Queue = "small") -> int:
+def run(app: Flask, queue: Queue = "plain") -> int:
     """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
     with app.app_context():
         try:

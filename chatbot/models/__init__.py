@@ -12,6 +12,7 @@ from .knowledge import (
     DocumentPiece,
     EmbeddingSpace,
     KnowledgeChange,
+    ParserUsage,
     TurnTrace,
     VectorCopy,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "IdempotencyKey",
     "KnowledgeChange",
     "Lease",
+    "ParserUsage",
     "Session",
     "TurnLogPiece",
     "TurnTrace",

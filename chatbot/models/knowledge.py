@@ -1,5 +1,6 @@
 """The knowledge base: collections, who may use them, documents, and what is searched of them."""
 
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +21,7 @@ BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers onl
 class Collection(Model):
     """Documents that are read and searched together; without an owner it is the operator's.
 
+    `bytes` are those of its documents' contents, `described_bytes` those of their titles and metadata.
     `last_change` is the newest of its rows in `knowledge_changes`: processes that search copies follow it.
     """
 
@@ -40,6 +42,7 @@ class Collection(Model):
     language: Mapped[str | None] = mapped_column(sa.String(8))
     is_default: Mapped[bool] = mapped_column(default=False)
     size: Mapped[int] = mapped_column("bytes", BIG, default=0)
+    described_bytes: Mapped[int] = mapped_column(BIG, default=0, server_default="0")
     chunks: Mapped[int] = mapped_column(default=0)
     last_change: Mapped[int] = mapped_column(BIG, default=0)
     created_at: Mapped[Time] = mapped_column(default=now)
@@ -47,20 +50,26 @@ class Collection(Model):
 
 
 class CollectionMember(Model):
-    """Somebody else who may read a collection, or write into it."""
+    """A user who was invited to read a collection or write into it, and who accepted or left.
+
+    Until they accept nothing of it reaches them; who left cannot be invited again.
+    """
 
     __tablename__ = "collection_members"
 
     collection_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Collection.id, ondelete="CASCADE"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), primary_key=True, index=True)
     role: Mapped[str] = mapped_column(sa.String(8))
+    state: Mapped[str] = mapped_column(sa.String(8), default="invited")
+    invited_at: Mapped[Time] = mapped_column(default=now)
 
 
 class Document(Model):
     """A document, its place in the queue, and which version of it is searched (0: none yet).
 
     `wanted_version` is the newest one; until it is whole, `version` answers, under the title and with the metadata that
-    it has. Whoever holds `lease_token` until `lease_expires_at` works on it.
+    it has. Whoever holds `lease_token` until `lease_expires_at` works on it. `queued_at` is its place in the queue
+    (services/queues.py). One that `is_slow` took a parser too long in a first try.
     """
 
     __tablename__ = "documents"
@@ -69,6 +78,7 @@ class Document(Model):
         sa.Index(None, "collection_id", "created_at", "id"),
         sa.Index(None, "collection_id", "content_hash"),
         sa.Index(None, "queued_at", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
+        sa.Index("ix_documents_waiting", "collection_id", sqlite_where=IS_WAITING, postgresql_where=IS_WAITING),
     )
 
     id: Mapped[Id]
@@ -90,6 +100,8 @@ class Document(Model):
     error: Mapped[str | None] = mapped_column(sa.String(40))
     reason: Mapped[str | None] = mapped_column(sa.String(300))
     attempts: Mapped[int] = mapped_column(default=0)
+    described_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
+    is_slow: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     queued_at: Mapped[Time] = mapped_column(default=now)
     lease_token: Mapped[UUID | None]
     lease_expires_at: Mapped[Time | None]
@@ -109,6 +121,16 @@ class DocumentFact(Model):
     text: Mapped[str | None] = mapped_column(sa.String(500))
     number: Mapped[float | None]
     flag: Mapped[bool | None]
+
+
+class ParserUsage(Model):
+    """How long the parsers read one user's documents on the last day (UTC) on which they did, in seconds."""
+
+    __tablename__ = "parser_usage"
+
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), primary_key=True)
+    day: Mapped[date] = mapped_column(sa.Date)
+    seconds: Mapped[float]
 
 
 class DocumentPiece(Model):

@@ -51,11 +51,23 @@ class NewCollectionSchema(CollectionChangeSchema):
 
 
 class MemberSchema(Schema):
-    """Somebody who may read a collection, or write into it."""
+    """A user who may read a collection or write into it, once they have accepted."""
 
     user_id = fields.UUID(required=True)
     username = fields.String(required=True)
     role = fields.String(required=True, metadata={"enum": ["reader", "writer"]})
+    state = fields.String(required=True, metadata={"enum": ["invited", "accepted"]})
+
+
+class InvitationSchema(Schema):
+    """An invitation to a collection; its id is that of the collection, of which it tells nothing else."""
+
+    id = fields.UUID(required=True)
+    role = fields.String(required=True, metadata={"enum": ["reader", "writer"]})
+    invited_by = fields.String(
+        required=True, allow_none=True, metadata={"description": "The owner's username; null: the operator."}
+    )
+    invited_at = Moment(required=True)
 
 
 class RoleSchema(Schema):
@@ -227,5 +239,6 @@ def listed(schema: type[Schema]) -> type[Schema]:
 
 CollectionListSchema = listed(CollectionSchema)
 MemberListSchema = listed(MemberSchema)
+InvitationListSchema = listed(InvitationSchema)
 DocumentListSchema = listed(DocumentSchema)
 ChunkListSchema = listed(ChunkSchema)

@@ -36,6 +36,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.Forbidden: Problem("forbidden", 403, "This is not allowed."),
     errors.DefaultCollection: Problem("default_collection", 409, "This collection cannot be deleted."),
+    errors.MemberLeft: Problem("member_left", 409, "They left this collection for good."),
     errors.ExternalIdTaken: Problem("external_id_taken", 409, "Another document has this external id."),
     errors.NotFailed: Problem("not_failed", 409, "Only a document that failed can be tried again."),
     errors.QuotaExceeded: Problem("quota_exceeded", 413, "There is no room for more documents."),

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
-from ..errors import DefaultCollection, Forbidden, NotFound
-from ..models import Chunk, Collection, CollectionMember, Document, User
+from ..errors import DefaultCollection, Forbidden, NotFound, TooManyCollections
+from ..models import Chunk, Collection, Document, User
 from ..models.columns import now, uuid7
 from . import idempotency, storage
 from .identity import Caller
@@ -52,14 +53,16 @@ def get(caller: Caller, collection_id: UUID) -> dict[str, Any]:
 
 
 def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> dict[str, Any]:
-    """Make a collection of the caller's; raises IdempotencyKeyReused."""
+    """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
     try:
         with write("create_collection") as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if known:
                 return _row(connection, may_read(caller), known)
+            _require_room(connection, caller)
             made = uuid7()
             connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
+            storage.require_quota(connection, caller.user_id)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
             return _row(connection, Collection.owner_id == caller.user_id, made)
@@ -121,45 +124,6 @@ def _some(found: Sequence[Any]) -> dict[UUID, int]:
     return some
 
 
-def members(caller: Caller, collection_id: UUID) -> list[dict[str, Any]]:
-    """Return the members of a collection; raises NotFound, Forbidden."""
-    with read() as connection:
-        require_governed(connection, caller, collection_id)
-        statement = sa.select(CollectionMember.user_id, User.username, CollectionMember.role).join(User)
-        rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id))
-        return [dict(row._mapping) for row in rows.all()]
-
-
-def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, Any]:
-    """Return one member; raises NotFound, Forbidden."""
-    for member in members(caller, collection_id):
-        if member["user_id"] == user_id:
-            return member
-    raise NotFound("There is no such member.")
-
-
-def put_member(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
-    """Let somebody read a collection, or write into it; raises NotFound, Forbidden."""
-    with write("put_member", waits_as=caller.user_id) as connection:
-        require_governed(connection, caller, collection_id)
-        connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
-        if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
-            raise NotFound("There is no such user.")
-        mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)
-        connection.execute(sa.delete(CollectionMember).where(*mine))
-        connection.execute(sa.insert(CollectionMember).values(collection_id=collection_id, user_id=user_id, role=role))
-
-
-def delete_member(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
-    """Take a member out; anybody may leave; raises NotFound, Forbidden."""
-    with write("delete_member", waits_as=caller.user_id) as connection:
-        if user_id != caller.user_id:
-            require_governed(connection, caller, collection_id)
-        mine = (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)
-        if connection.execute(sa.delete(CollectionMember).where(*mine)).rowcount != 1:
-            raise NotFound("There is no such member.")
-
-
 def ensure_default(caller: Caller) -> UUID:
     """Return the collection that everybody has, made when it is first asked for."""
     statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
@@ -186,6 +150,17 @@ def operators(name: str = OPERATORS_NAME) -> UUID:
             found = uuid7()
             connection.execute(sa.insert(Collection).values(id=found, name=name, visibility="shared"))
         return found
+
+
+def _require_room(connection: sa.Connection, caller: Caller) -> None:
+    """Raise TooManyCollections where the caller has as many as one may have; requests at once wait for one another."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return
+    bound = current_app.config["COLLECTIONS_PER_USER"]
+    connection.execute(sa.select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True)).all()
+    count = sa.select(sa.func.count()).where(Collection.owner_id == caller.user_id)
+    if (connection.scalar(count) or 0) >= bound:
+        raise TooManyCollections(f"You may have {bound} collections.")
 
 
 def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:

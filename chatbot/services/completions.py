@@ -14,7 +14,7 @@ from ..rag import tokens
 from ..rag.types import Message, Role
 from . import wiring
 from .identity import Caller
-from .rights import may_read
+from .rights import may_read, searched_by_default
 from .runner import Brief
 from .transactions import read
 
@@ -79,16 +79,23 @@ def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], i
 
 
 def _collections(caller: Caller) -> dict[str, UUID]:
-    """Return the readable collections by the name of their model; of the same name, by their ids.
+    """Return the readable collections by the name of their model.
 
-    The caller's own come first: nobody takes a name from him by sharing a collection of that name.
+    Names are given to the caller's own collections first, then to the operator's, then to those that the caller is a
+    member of, the older ones before the newer; the others of the same name go by their ids, and so does whatever other
+    users share with everybody: nobody takes a name from another.
     """
-    statement = sa.select(Collection.id, Collection.name).where(may_read(caller))
-    statement = statement.order_by(sa.case((Collection.owner_id == caller.user_id, 0), else_=1), Collection.created_at)
+    rank = sa.case(
+        (Collection.owner_id == caller.user_id, 0),
+        (Collection.owner_id.is_(None), 1),
+        (searched_by_default(caller), 2),
+        else_=3,
+    )
+    statement = sa.select(Collection.id, Collection.name, rank.label("rank")).where(may_read(caller))
     found: dict[str, UUID] = {}
     with read() as connection:
-        for row in connection.execute(statement):
+        for row in connection.execute(statement.order_by(rank, Collection.created_at, Collection.id)):
             name = f"{COLLECTION}{row.name}"
-            taken = name in found or ID.fullmatch(row.name)  # what looks like an id is one
-            found[f"{COLLECTION}{row.id}" if taken else name] = row.id
+            has_no_name = row.rank == 3 or name in found or ID.fullmatch(row.name)  # what looks like an id is one
+            found[f"{COLLECTION}{row.id}" if has_no_name else name] = row.id
     return found

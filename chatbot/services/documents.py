@@ -11,6 +11,7 @@ from ..errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
 from ..models import Chunk, Collection, Document, DocumentPiece
 from ..models.columns import now, uuid7
 from . import idempotency, queues, storage, wiring
+from .document_watch import DocumentWatch
 from .identity import Caller
 from .rights import may_read
 from .storage import Content
@@ -19,7 +20,7 @@ from .transactions import read, write
 Key = tuple[datetime, UUID]
 HIDDEN = {
     "content_hash", "wanted_version", "wanted_title", "wanted_metadata", "attempts", "queued_at", "lease_token",
-    "lease_expires_at", "url",
+    "lease_expires_at", "url", "described_bytes", "is_slow",
 }  # fmt: skip
 FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
 
@@ -43,7 +44,7 @@ def create(
 ) -> tuple[dict[str, Any], bool]:
     """Queue a document; returns it and whether it is new: the same content again is the same document.
 
-    Raises NotFound, Forbidden, QuotaExceeded, ExternalIdTaken, IdempotencyKeyReused.
+    Raises NotFound, Forbidden, QuotaExceeded, TooManyDocuments, ExternalIdTaken, IdempotencyKeyReused.
     """
     same = content.hash()
     try:
@@ -57,10 +58,15 @@ def create(
                 if key:
                     idempotency.keep(connection, caller, key, thing_id=known)
                 return _row(connection, Document.id == known), False
-            storage.account(connection, collection_id, content.size)
+            described = storage.described_bytes(content.title, details)
+            values = {
+                "queued_at": queues.place(connection, collection_id, content.media_type),
+                "described_bytes": described,
+            }
+            storage.account(connection, collection_id, content.size, described)
             made = uuid7()
-            values = {**_described(content), "external_id": external_id, "content_hash": same, "details": details or {}}
-            values |= {"id": made, "collection_id": collection_id}
+            values |= {**_described(content), "external_id": external_id, "content_hash": same}
+            values |= {"id": made, "collection_id": collection_id, "details": details or {}}
             row = dict(connection.execute(INSERT, _columns(values)).one()._mapping)
             storage.store(connection, made, 1, content.pieces)
             if details:
@@ -85,7 +91,7 @@ def replace(
     """Queue a new version of a document; until it is whole, the old one is searched, under its title and metadata.
 
     Collection and external id, where they are said, must be what they are. Raises NotFound, Forbidden, QuotaExceeded,
-    InvalidInput.
+    TooManyDocuments, InvalidInput.
     """
     same = content.hash()
     with write("replace_document", alone=True, waits_as=caller.user_id) as connection:
@@ -96,9 +102,13 @@ def replace(
             return _row(connection, Document.id == document_id)
         # The version that is searched keeps its bytes until the new one takes its place.
         others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
-        storage.account(connection, old.collection_id, content.size - storage.drop(connection, *others))
+        described = storage.described_bytes(content.title, old.metadata if details is None else details)
+        place = queues.place(connection, old.collection_id, content.media_type)
+        grown = (content.size - storage.drop(connection, *others), described - old.described_bytes)
+        storage.account(connection, old.collection_id, *grown)
         version = old.wanted_version + 1
-        values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued()}
+        values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued(place)}
+        values |= {"described_bytes": described, "is_slow": False}
         values |= {} if details is None else {"details": details}
         if old.version:  # what is searched keeps its title and metadata as well
             values["wanted_title"] = values.pop("title")
@@ -114,11 +124,13 @@ def replace(
 
 
 def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
-    """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed."""
+    """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed, TooManyDocuments."""
     with write("retry_document", waits_as=caller.user_id) as connection:
-        if _locked(connection, caller, document_id).status != "failed":
+        old = _locked(connection, caller, document_id)
+        if old.status != "failed":
             raise NotFailed("Only a document that failed can be tried again.")
-        connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued()))
+        place = queues.place(connection, old.collection_id, old.media_type)
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
         row = _row(connection, Document.id == document_id)
     for queue in queues.QUEUES:
         wiring.bell(queue).set()
@@ -130,6 +142,11 @@ def delete(caller: Caller, document_id: UUID) -> None:
     with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
         storage.remove(connection, old.collection_id, {document_id: old.chunks})
+
+
+def watch() -> DocumentWatch:
+    """Return what waits until a document changes."""
+    return wiring.document_watch()
 
 
 def get(caller: Caller, document_id: UUID) -> dict[str, Any]:
@@ -177,10 +194,10 @@ def chunks(
     return rows, rows[-1]["position"] if len(found) > limit else None
 
 
-def requeued() -> dict[str, Any]:
-    """Return the values of a document that waits anew."""
+def requeued(place: datetime) -> dict[str, Any]:
+    """Return the values of a document that waits anew, at a place in its queue."""
     waiting = {"status": "queued", "progress": 0.0, "error": None, "reason": None, "attempts": 0}
-    return {**waiting, "queued_at": now(), "updated_at": now(), "lease_token": None, "lease_expires_at": None}
+    return {**waiting, "queued_at": place, "updated_at": now(), "lease_token": None, "lease_expires_at": None}
 
 
 def _described(content: Content) -> dict[str, Any]:

@@ -22,6 +22,7 @@ Key = tuple[datetime, UUID]
 HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
 FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
 SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
+PAGE_BYTES = 1 << 20  # of text, after which a page ends
 MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
@@ -56,7 +57,7 @@ def page(
 ) -> tuple[list[dict[str, Any]], Key | None]:
     """Return up to `limit` of the caller's active turns by time, and the key after which the next page begins.
 
-    Raises NotFound for a conversation that is absent or somebody else's.
+    A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
     """
     statement = _page(order, after is not None, conversation_id is not None)
     wanted: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
@@ -66,9 +67,7 @@ def page(
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
             wanted["home"] = conversation_id
-        rows = [dict(row._mapping) for row in connection.execute(statement, wanted).all()]
-        more = len(rows) > limit
-        rows = rows[:limit]
+        rows, more = _rows_that_fit(connection.execute(statement, wanted), limit)
         _add_texts(connection, rows)
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
@@ -90,6 +89,26 @@ def _page(order: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]
     return statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
 
 
+def _rows_that_fit(found: sa.CursorResult[Any], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return the first turns of a result, up to `limit` and PAGE_BYTES but at least one, and whether there are more."""
+    rows: list[dict[str, Any]] = []
+    left = PAGE_BYTES
+    for one in found:  # from SQLite one at a time: what does not fit is not read
+        row = dict(one._mapping)
+        left -= _size(row)
+        if rows and (left < 0 or len(rows) == limit):
+            found.close()
+            return rows, True
+        rows.append(row)
+    return rows, False
+
+
+def _size(row: dict[str, Any]) -> int:
+    """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
+    texts = [row["user_message"], row["bot_response"], *(one["quote"] for one in row["citations"] or ())]
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
 def before(turn: OpenedTurn) -> list[Message]:
     """Return what was said in the conversation before this turn, oldest first, as a prompt repeats it."""
     if turn.sequence == 1:
@@ -101,10 +120,17 @@ def before(turn: OpenedTurn) -> list[Message]:
         ChatMessage.status.in_(SAID),
         ChatMessage.bot_response != "",
     )
+    pairs: list[tuple[Message, Message]] = []
+    left = PAGE_BYTES
     with read() as connection:
-        rows = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MOST_REPEATED)).all()
-    pairs = ((Message("user", row.user_message), Message("assistant", row.bot_response)) for row in reversed(rows))
-    return [message for pair in pairs for message in pair]
+        found = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MOST_REPEATED))
+        for row in found:
+            left -= len(row.user_message) + len(row.bot_response)
+            if left < 0:
+                found.close()
+                break
+            pairs.append((Message("user", row.user_message), Message("assistant", row.bot_response)))
+    return [message for pair in reversed(pairs) for message in pair]
 
 
 def logged_text(connection: sa.Connection, turn_id: UUID) -> str:

@@ -19,7 +19,7 @@ from ..models import Collection, Document
 from ..models.columns import now, uuid7
 from ..models.knowledge import IS_WAITING
 from ..rag import chunking, languages
-from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed
+from ..rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed, ParserTimeout
 from ..rag.offload import aside, give_back
 from ..rag.types import Parsed
 from . import embedding, leases, queues, sources, wiring
@@ -30,7 +30,8 @@ from .transactions import read, write
 LEASE = timedelta(seconds=15)
 EVERY_LEASE = 5.0  # seconds between two renewals
 MOST_ATTEMPTS = 3
-BATCH = 32  # documents that are claimed, embedded and told of together
+# Documents that are claimed, embedded and told of together: few where one may take a parser long.
+BATCHES = {"plain": 32, "small": 4}
 MOST_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
 LONG = 10_000  # characters that are cut on the spot: 2 ms
 
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 _ONE_WAITING = sa.select(Document.id).where(IS_WAITING).limit(1)
 
 
-def work(queue: Queue = "small") -> int:
+def work(queue: Queue = "plain") -> int:
     """Work on the next documents of a queue; returns how many there were.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
@@ -60,7 +61,7 @@ def work(queue: Queue = "small") -> int:
     return len(jobs)
 
 
-def claim(queue: Queue = "small") -> list[Job]:
+def claim(queue: Queue = "plain") -> list[Job]:
     """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
     abandoned = sa.and_(Document.status == "processing", leases.run_out(Document.lease_expires_at, LEASE))
     takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
@@ -72,7 +73,7 @@ def claim(queue: Queue = "small") -> list[Job]:
     if first is None:
         return []
     again = first.attempts > 0
-    most = BATCH if queue == "small" and not again else 1
+    most = 1 if again else BATCHES.get(queue, 1)
     waiting = sa.select(Document.id, Document.size).where(*free, (Document.attempts > 0) == again).order_by(*order)
     waiting = waiting.limit(most).with_for_update(skip_locked=True)
     token = uuid7()
@@ -85,7 +86,7 @@ def claim(queue: Queue = "small") -> list[Job]:
         ids = _within(MOST_BYTES, connection.execute(waiting).all())
         statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
         rows = connection.execute(statement).all()
-    return [Job(token, *row) for row in rows]
+    return [Job(token, queue, *row) for row in rows]
 
 
 def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
@@ -134,7 +135,9 @@ def _read(job: Job) -> bool:
     except (DocumentError, ChatbotError) as error:
         if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
             raise  # the database's matter, not the document's
-        if isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
+        if isinstance(error, ParserTimeout) and job.queue != "slow":
+            _put_back(job, is_slow=True, attempts=0)
+        elif isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
             _put_back(job)  # perhaps it was not the document's fault
         else:
             _fail(job, error)
@@ -193,10 +196,12 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
         connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
 
 
-def _put_back(job: Job) -> None:
+def _put_back(job: Job, **changed: Any) -> None:
     mine = (Document.id == job.id, Document.lease_token == job.token)
     with write("put_document_back") as connection:
-        connection.execute(sa.update(Document).where(*mine).values(status="queued", updated_at=now(), **SETTLED))
+        connection.execute(
+            sa.update(Document).where(*mine).values(status="queued", updated_at=now(), **SETTLED, **changed)
+        )
 
 
 def _tell(job: Job, progress: float) -> None:

@@ -18,7 +18,7 @@ from ..rag.types import Hit, Passage
 from . import embedding, metadata, wiring
 from .feed import Searched
 from .identity import Caller
-from .rights import anybody, looks_into, may_read
+from .rights import anybody, may_read, searched_by_default
 from .transactions import read
 
 CANDIDATES = 200  # of each side (../shared/data/README.md)
@@ -126,7 +126,7 @@ def is_there_any(role: str) -> sa.Exists:
 @functools.cache
 def _usual(role: str) -> sa.Select[UUID, int, int]:
     """Return the collections that are searched when none is named; made once, it costs more than to run it."""
-    return sa.select(*COLUMNS).where(looks_into(anybody(role)), Collection.chunks > 0)
+    return sa.select(*COLUMNS).where(searched_by_default(anybody(role)), Collection.chunks > 0)
 
 
 @functools.cache

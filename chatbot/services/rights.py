@@ -19,7 +19,7 @@ def may_read(caller: Caller) -> sa.ColumnElement[bool]:
     return sa.or_(may_govern(caller), Collection.visibility == "shared", _is_member(caller))
 
 
-def looks_into(caller: Caller) -> sa.ColumnElement[bool]:
+def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those that are searched when none is named.
 
     What other users share with everybody is searched when it is named: or each could speak in everybody's prompt.
@@ -44,4 +44,4 @@ def may_govern(caller: Caller) -> sa.ColumnElement[bool]:
 
 def _is_member(caller: Caller, *also: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     mine = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
-    return sa.exists().where(*mine, *also)
+    return sa.exists().where(*mine, CollectionMember.state == "accepted", *also)

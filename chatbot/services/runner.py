@@ -48,6 +48,7 @@ class Running:
     """A turn that runs in this process: its text, what it was asked, how far it is saved, and how to stop it."""
 
     def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
+        self.user_id = caller.user_id
         self.turn, self.text, self.brief = turn, text, brief
         self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
         self.tries: list[Try] = []
@@ -80,7 +81,7 @@ def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
             wiring.running().pop(turn.id, None)
             wiring.turn_log().close(turn.id)
             running.text.end(ended)
-            wiring.slots().release()
+            wiring.slots().release(running.user_id)
 
 
 def _answered(running: Running) -> tuple[Outcome, float | None]:
@@ -141,7 +142,7 @@ def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
         retrieves and grounding.mode == "strict",
         running.tries,
     )
-    llm = wiring.llm()
+    llm = wiring.llm_for(running.user_id)
     with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
         yield from pieces
 

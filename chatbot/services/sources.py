@@ -1,5 +1,6 @@
 """Where a document's text comes from: its stored pieces, or an address that is fetched now."""
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,6 @@ from .transactions import read, write
 if TYPE_CHECKING:
     from .switching import Job
 
-PLAIN = ("text/plain", "text/markdown")  # need no process of their own: nothing in them can run wild
 _version = (
     DocumentPiece.document_id == sa.bindparam("document_id"),
     DocumentPiece.version == sa.bindparam("its_version"),
@@ -35,14 +35,23 @@ def parsed(job: "Job") -> Parsed | None:
     if not sizes:
         return None
     pieces, size = _pieces(job, len(sizes)), sum(sizes)
-    if job.media_type in PLAIN and size < LITTLE:
+    if job.media_type in queues.PLAIN and size < LITTLE:
         found: Parsed = wiring.loader(job.media_type).load(b"".join(pieces))
     else:
-        queue = "small" if size < queues.LARGE else "large"
-        found = wiring.parser(queue).parse(job.media_type, size, pieces)
+        found = _parse(job, size, pieces)
     if not found.text or found.text.isspace():
         raise UnreadableDocument("The document has no text.")
     return found
+
+
+def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
+    """Return what a parser makes of a document, and count its time for the owner; raises TooManyDocuments."""
+    queues.require_parser_seconds(job.collection_id)
+    started = time.monotonic()
+    try:
+        return wiring.parser(job.queue).parse(job.media_type, size, pieces)
+    finally:
+        queues.spend_parser_seconds(job.collection_id, time.monotonic() - started)
 
 
 def _stored(job: "Job") -> list[int]:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from .prepared import Prepared
 from .rights import anybody, may_read, may_write
 
 PIECE = 1 << 20  # bytes
+ROW_BYTES = 500  # that a document or collection takes beside its content
 AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 # Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
@@ -29,11 +31,14 @@ GROW = (
     sa.update(Collection)
     .where(Collection.id == sa.bindparam("home"))
     .values(
-        size=Collection.size + sa.bindparam("more"), updated_at=sa.bindparam("moment", type_=Collection.updated_at.type)
+        size=Collection.size + sa.bindparam("more"),
+        described_bytes=Collection.described_bytes + sa.bindparam("more_described"),
+        updated_at=sa.bindparam("moment", type_=Collection.updated_at.type),
     )
     .returning(Collection.owner_id)
 )
-USED = sa.select(sa.func.sum(Collection.size)).where(Collection.owner_id == sa.bindparam("its_owner"))
+_taken = Collection.size + Collection.described_bytes + sa.func.length(Collection.description) + ROW_BYTES
+USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
 
 
@@ -101,18 +106,29 @@ def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> No
     connection.execute(LOCK_OWNERS, {"homes": list(collection_ids)}).all()
 
 
-def account(connection: sa.Connection, collection_id: UUID, size: int) -> None:
-    """Count stored bytes in or out of a collection; raises QuotaExceeded when its owner has too many in all.
+def account(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
+    """Count stored bytes in or out of a collection: of contents, and of what describes documents.
 
-    The owner is locked after the collection: what goes into two of them at once is counted one after the other.
+    The owner is locked after the collection: what goes into two of them at once is counted one after the other. Raises
+    QuotaExceeded when the owner has too many in all.
     """
     lock_owners(connection, [collection_id])
-    owner = connection.scalar(GROW, {"home": collection_id, "more": size, "moment": now()})
-    if size <= 0 or owner is None:
-        return
-    used = connection.scalar(USED, {"its_owner": owner}) or 0
+    more = {"more": size, "more_described": described}
+    owner = connection.scalar(GROW, {"home": collection_id, "moment": now(), **more})
+    if size + described > 0 and owner is not None:
+        require_quota(connection, owner)
+
+
+def require_quota(connection: sa.Connection, owner_id: UUID) -> None:
+    """Raise QuotaExceeded when a user has more than all their documents and collections may take."""
+    used = connection.scalar(USED, {"its_owner": owner_id}) or 0
     if used > current_app.config["KNOWLEDGE_BYTES"]:
         raise QuotaExceeded(f"All documents together may have {current_app.config['KNOWLEDGE_BYTES']} bytes.")
+
+
+def described_bytes(title: str, details: dict[str, Any] | None) -> int:
+    """Return what a document takes beside its content: its row, and its metadata as JSON and as facts."""
+    return ROW_BYTES + len(title.encode()) + 2 * len(json.dumps(details or {}))
 
 
 def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
@@ -140,8 +156,9 @@ def remove(connection: sa.Connection, collection_id: UUID, chunks: Mapping[UUID,
     ids = list(chunks)
     unindex(connection, Chunk.document_id.in_(ids))
     size = drop(connection, DocumentPiece.document_id.in_(ids))
+    described = connection.scalar(sa.select(sa.func.sum(Document.described_bytes)).where(Document.id.in_(ids))) or 0
     connection.execute(sa.delete(Document).where(Document.id.in_(ids)))
-    account(connection, collection_id, -size)
+    account(connection, collection_id, -size, -described)
     announce(connection, collection_id, {one: -count for one, count in chunks.items()})
 
 

@@ -19,6 +19,7 @@ from ..models.columns import now
 from ..rag import chunking
 from ..rag import types as rag
 from . import storage
+from .queues import Queue
 from .transactions import write
 
 MOST = 200  # passages in one transaction, unless one document has more
@@ -36,6 +37,7 @@ class Job:
     """
 
     token: UUID
+    queue: Queue
     id: UUID
     collection_id: UUID
     version: int

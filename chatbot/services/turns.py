@@ -12,7 +12,7 @@ import sqlalchemy as sa
 import structlog
 from flask import Flask, current_app
 
-from ..errors import Busy, NotFound, NotRunning
+from ..errors import Busy, NotFound, NotRunning, TooManyTurns
 from ..models import ChatMessage
 from ..models.chat import RUNNING
 from ..models.columns import now
@@ -53,14 +53,14 @@ def open_and_start(
 ) -> OpenedTurn | UUID:
     """Open a turn in a slot and let it run; one that its key opened before needs no slot.
 
-    Raises Busy, and nothing is written, and what `open_turn` raises.
+    Raises Busy or TooManyTurns, and nothing is written, and what `open_turn` raises.
     """
     try:
-        with slot() as reserved:
+        with slot(caller) as reserved:
             opened = open_turn()
             reserved.start(caller, opened, brief)
             return opened
-    except Busy:
+    except (Busy, TooManyTurns):
         known = chat.known_turn(caller, key)
         if known is None:
             raise
@@ -68,18 +68,18 @@ def open_and_start(
 
 
 @contextmanager
-def slot() -> Iterator[Slot]:
+def slot(caller: Caller) -> Iterator[Slot]:
     """Reserve a slot for a turn that is about to be opened; given back unless the turn starts.
 
-    Raises Busy, and nothing is written.
+    Raises Busy or TooManyTurns, and nothing is written.
     """
-    wiring.slots().reserve()
+    wiring.slots().reserve(caller.user_id)
     reserved = Slot()
     try:
         yield reserved
     finally:
         if not reserved.used:
-            wiring.slots().release()
+            wiring.slots().release(caller.user_id)
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:

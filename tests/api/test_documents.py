@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from chatbot.services import knowledge, queues
+from chatbot.services import knowledge, queues, storage
 from tests.conftest import MakeApp, Person
 from tests.processes import events
 
@@ -161,7 +161,7 @@ def test_bad_document_is_a_400_and_nothing_is_stored(ada: Person, body: dict[str
 def test_quota_counts_what_is_stored_and_comes_back_with_a_deletion(make_app: MakeApp) -> None:
     from tests.conftest import join
 
-    app = make_app(KNOWLEDGE_BYTES="150")
+    app = make_app(KNOWLEDGE_BYTES=str(storage.ROW_BYTES * 2 + 150))
     ada = join(app.test_client(), "ada")
     first = send(ada, "Hours", HOURS)
     refused = ada.call("POST", "/api/documents/", {"title": "Bees", "text": BEES})

@@ -248,6 +248,7 @@ def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
     home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
     let = f"/api/collections/{home}/members/{eve.id}/"
     assert ada.call("PUT", let, {"role": "reader"}).status_code == 204
+    assert eve.call("POST", f"/api/invitations/{home}/accept/").status_code == 200
     send(ada, "Hours", HOURS, collection_id=home)
     work(app)
     gate, stream = threading.Event(), llm.stream

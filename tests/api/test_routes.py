@@ -70,7 +70,12 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
     """Let Ada have one of each thing with an id; the name of its place in a path, and the id."""
     home = ada.call("POST", "/api/collections/", {"name": "Canary"}).get_json()["id"]
     ada.call("PUT", f"/api/collections/{home}/members/{ada.id}/", {"role": "reader"})
+    others = [eve.call("POST", "/api/collections/", {"name": name}).get_json()["id"] for name in ("a", "b")]
+    for other in others:
+        eve.call("PUT", f"/api/collections/{other}/members/{ada.id}/", {"role": "reader"})
     return {
+        "invitation_id": others[0],
+        "/api/invitations/<uuid:invitation_id>/": others[1],  # which she declines after she accepted the first
         "turn_id": ada.says("canary").get_json()["id"],
         "document_id": send(ada, "Canary", "canary", collection_id=home)["id"],
         "collection_id": home,
@@ -97,7 +102,7 @@ def test_somebody_elses_id_is_as_absent_as_a_random_one(
             problem.pop("request_id")
             answers.append((problem, sorted(response.headers.keys())))
         assert answers[0] == answers[1]
-        own = re.sub(r"<uuid:(\w+)>", lambda found: things[found[1]], path)
+        own = re.sub(r"<uuid:(\w+)>", lambda found: things.get(path) or things[found[1]], path)
         assert ada.call(method, own, body).status_code in {200, 202, 204, 409}, (method, own)
 
 

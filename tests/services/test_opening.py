@@ -31,7 +31,9 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
         connection.execute(sa.insert(Collection).values(**values))
         if shared == "members":
             connection.execute(
-                sa.insert(CollectionMember).values(collection_id=home, user_id=UUID(ada.id), role="reader")
+                sa.insert(CollectionMember).values(
+                    collection_id=home, user_id=UUID(ada.id), role="reader", state="accepted"
+                )
             )
         connection.execute(sa.update(User).where(User.id == UUID(eve.id)).values(role="admin"))
     seen = set()

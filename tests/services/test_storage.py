@@ -60,7 +60,7 @@ def test_version_that_fails_frees_no_room(make_app: MakeApp) -> None:
 
 
 def test_quota_holds_over_collections_that_are_filled_at_once(make_app: MakeApp) -> None:
-    app = make_app(KNOWLEDGE_BYTES="1000")
+    app = make_app(KNOWLEDGE_BYTES=str(storage.ROW_BYTES * 7 + 1000))  # six collections, one document
     ada = join(app.test_client(), "ada")
     homes = [ada.call("POST", "/api/collections/", {"name": f"c{n}"}).get_json()["id"] for n in range(6)]
 

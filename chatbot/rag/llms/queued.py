@@ -1,0 +1,35 @@
+"""A model with few slots behind a queue in which users take turns."""
+
+from collections.abc import Hashable, Iterator
+
+from ...turnstile import RoundRobinSemaphore
+from ..errors import Aborted, UpstreamBusy
+from ..ports import LLM
+from ..types import Ask, Finish
+
+RETRY_AFTER = 10.0  # seconds
+
+
+class QueuedLLM:
+    """A model as one user may ask it; the wait for a slot counts for no deadline and no breaker of the model."""
+
+    def __init__(self, model: LLM, slots: RoundRobinSemaphore, user: Hashable, seconds: float) -> None:
+        self.name = model.name
+        self._model = model
+        self._slots = slots
+        self._user = user
+        self._seconds = seconds
+
+    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+        """Yield what the model yields, once there is a slot.
+
+        Raises UpstreamBusy when none came in time, Aborted when the turn was ended meanwhile, and what the model does.
+        """
+        if not self._slots.acquire(self._user, self._seconds, lambda: ask.abort.requested):
+            if ask.abort.requested:
+                raise Aborted("The answer was ended.")
+            raise UpstreamBusy("Too many answers wait for the model.", retry_after=RETRY_AFTER)
+        try:
+            yield from self._model.stream(ask)
+        finally:
+            self._slots.release(self._user)
