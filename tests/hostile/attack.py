@@ -49,8 +49,13 @@ def status(connection: socket.socket) -> int:
 
 
 @contextlib.contextmanager
-def flood(server: Server, number: int, sent: bytes, receive_buffer: int | None = None) -> Iterator[list[socket.socket]]:
-    """Hold so many connections of the attacker open, on each of which the same was sent."""
+def flood(
+    server: Server, number: int, sent: bytes, receive_buffer: int | None = None, *, wait: bool = False
+) -> Iterator[list[socket.socket]]:
+    """Hold so many connections of the attacker open, on each of which the same was sent.
+
+    With `wait` each is answered before the next one is opened; the answer stays unread.
+    """
     connections: list[socket.socket] = []
     try:
         for _ in range(number):
@@ -58,6 +63,8 @@ def flood(server: Server, number: int, sent: bytes, receive_buffer: int | None =
                 connection = connect(server, receive_buffer=receive_buffer)
                 connections.append(connection)
                 connection.sendall(sent)
+                if wait:
+                    connection.recv(1, socket.MSG_PEEK)
         yield connections
     finally:
         for connection in connections:

@@ -1,0 +1,265 @@
+"""Attacks with one account: what one user opens, sends, reads slowly or asks for stops nobody else."""
+
+import contextlib
+import http.client
+import io
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
+from tests.processes import UNMEASURED, Server, Upstream, running
+
+RATES = {
+    "RATE_CHAT_USER": "10000 per minute",
+    "RATE_CHAT_ADDRESS": "10000 per minute",
+    "RATE_READ_USER": "10000 per minute",
+    "RATE_DOCUMENT_USER": "10000 per minute",
+}
+BOUNDS = {
+    "SEND_SECONDS": "2",
+    "STREAMS_PER_USER": "10",
+    "REQUESTS_PER_USER": "8",
+    "TURNS_PER_USER": "4",
+    "LLM_SLOTS": "4",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    upstream = Upstream("--first", "0.2", "--interval", "0.02", "--tokens", "20")
+    folder = tmp_path_factory.mktemp("one_user")
+    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **RATES, **BOUNDS, **UNMEASURED) as started:
+        yield started
+    upstream.stop()
+
+
+@pytest.fixture(scope="module")
+def attacker(server: Server) -> str:
+    return server.sign_in("mallory", source=ATTACKER)
+
+
+@pytest.fixture(scope="module")
+def honest(server: Server) -> str:
+    return server.sign_in("honest", source=HONEST)
+
+
+def seconds_of_a_chat(server: Server, token: str) -> float:
+    started = time.monotonic()
+    answer = server.call("POST", "/api/chat/", {"message": "Hi"}, token, source=HONEST)
+    assert answer[0] == 200
+    return time.monotonic() - started
+
+
+def test_turns_of_one_user_at_a_time_are_bounded_and_others_are_served(
+    server: Server, attacker: str, honest: str
+) -> None:
+    """A8: 60 asynchronous messages of one account made the others wait for 120 s, then get 503."""
+    quiet = statistics.median(seconds_of_a_chat(server, honest) for _ in range(3))
+
+    def send(number: int) -> tuple[int, dict[str, str], Any]:
+        body = {"message": f"[[stall]] {number}" if number % 2 else f"Tell me {number}"}
+        options: dict[str, Any] = {"headers": {"Prefer": "respond-async"}, "source": ATTACKER}
+        return server.call("POST", "/api/chat/", body, attacker, **options)
+
+    with Watch(server) as watch:
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(send, range(60)))
+        busy = statistics.median(seconds_of_a_chat(server, honest) for _ in range(3))
+    refused = [answer for answer in answers if answer[0] == 429]
+    assert {answer[0] for answer in answers} == {202, 429}
+    assert len(refused) >= 40
+    assert {answer[2]["code"] for answer in refused} == {"too_many_turns"}
+    assert all(int(answer[1]["retry-after"]) >= 1 for answer in refused)
+    assert busy <= 1.5 * quiet
+    assert watch.slowest < HEALTH_SECONDS
+    for answer in answers:
+        if answer[0] == 202:
+            server.call("POST", f"/api/chat/{answer[2]['id']}/cancel/", None, attacker, source=ATTACKER)
+    wait_until_quiet(server, attacker)
+
+
+def wait_until_quiet(server: Server, token: str) -> None:
+    """Wait until none of a user's turns runs."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        items = server.call("GET", "/api/chat-history/?limit=100", None, token, source=ATTACKER)[2]["items"]
+        if not any(turn["status"] in {"pending", "streaming"} for turn in items):
+            return
+        time.sleep(0.2)
+    raise AssertionError("turns still run")
+
+
+def test_event_streams_of_one_user_are_bounded(server: Server, attacker: str, honest: str) -> None:
+    """A7: 600 event streams of one waiting document took 125 % of a core."""
+    answer = server.call("POST", "/api/chat/", {"message": "Hi"}, attacker, source=ATTACKER)
+    events = request("GET", f"/api/chat/{answer[2]['id']}/events/", attacker)
+    document = send_pdf(server, attacker, slow_pdf())[1]["id"]
+    followed = request("GET", f"/api/documents/{document}/events/", attacker)
+    with Watch(server) as watch, flood(server, 40, followed, wait=True) as connections:
+        assert len(connections) == 40
+        assert [status(connection) for connection in connections[10:]] == [429] * 30
+        refused = server.call("GET", f"/api/chat/{answer[2]['id']}/events/", None, attacker, source=ATTACKER)
+        assert (refused[0], refused[2]["code"]) == (429, "too_many_streams")
+        said = {"message": "Nothing of this may be written", "stream": True}
+        refused = server.call("POST", "/api/chat/", said, attacker, source=ATTACKER)
+        assert (refused[0], refused[2]["code"]) == (429, "too_many_streams")
+        assert seconds_of_a_chat(server, honest) < 2
+        before = cpu_seconds(server)
+        time.sleep(2)
+        assert cpu_seconds(server) - before < 0.5
+    assert watch.slowest < HEALTH_SECONDS
+    server.call("DELETE", f"/api/documents/{document}/", None, attacker, source=ATTACKER)
+    history = json.dumps(server.call("GET", "/api/chat-history/", None, attacker, source=ATTACKER)[2])
+    assert "Nothing of this" not in history
+    deadline = time.monotonic() + 10  # the server learns that a reader left when it writes the next heartbeat
+    while time.monotonic() < deadline:
+        with connect(server) as again:
+            again.sendall(events)
+            if status(again) == 200:
+                return
+        time.sleep(0.3)
+    raise AssertionError("streams that were closed still count")
+
+
+def cpu_seconds(server: Server) -> float:
+    times = [psutil.Process(pid).cpu_times() for pid in server.workers()]
+    return sum(one.user + one.system for one in times)
+
+
+def test_requests_of_one_user_at_a_time_are_bounded(server: Server, attacker: str, honest: str) -> None:
+    slow = request("POST", "/api/search/", attacker, length=100) + b"{"
+    with Watch(server) as watch, flood(server, 12, slow) as connections:
+        time.sleep(0.3)
+        refused = server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)
+        assert (refused[0], refused[2]["code"]) == (429, "too_many_requests_at_once")
+        assert int(refused[1]["retry-after"]) >= 1
+        assert server.call("GET", "/api/users/me/", None, honest, source=HONEST)[0] == 200
+        assert len(connections) == 12
+    assert watch.slowest < HEALTH_SECONDS
+    deadline = time.monotonic() + 15
+    while server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)[0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def fill_history(server: Server, token: str) -> None:
+    """Write turns of the longest messages, as fast as the bound of running turns lets them in."""
+
+    def send(number: int) -> None:
+        body = {"message": f"{number} " + "\U0001f600" * 31_000}
+        while server.call("POST", "/api/chat/", body, token, source=ATTACKER, seconds=60)[0] == 429:
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(send, range(24)))
+
+
+def test_pages_of_a_history_end_at_a_megabyte_and_unread_ones_are_dropped(
+    server: Server, attacker: str, honest: str
+) -> None:
+    """A6: pages of 15 MB held the loop for .4 s each, and 40 that nobody read pinned 766 MB."""
+    fill_history(server, attacker)
+    (worker,) = server.workers()
+    items, cursor, sizes = [], "", []
+    with Watch(server) as watch:
+        while cursor is not None:
+            path = f"/api/chat-history/?limit=100{f'&cursor={cursor}' if cursor else ''}"
+            page = server.call("GET", path, None, attacker, source=ATTACKER)[2]
+            sizes.append(sum(len((t["user_message"] + t["bot_response"]).encode()) for t in page["items"]))
+            items += page["items"]
+            cursor = page["next_cursor"]
+    assert watch.slowest < HEALTH_SECONDS
+    assert len(sizes) >= 3
+    assert max(sizes) < 1_300_000
+    assert len({turn["id"] for turn in items}) == len(items) >= 24
+    assert [turn["created_at"] for turn in items] == sorted(turn["created_at"] for turn in items)
+    before = psutil.Process(worker).memory_info().rss
+    page = request("GET", "/api/chat-history/?limit=100", attacker)
+    with Watch(server) as watch, flood(server, 40, page, receive_buffer=4096):
+        time.sleep(1)
+        assert seconds_of_a_chat(server, honest) < 2
+        assert psutil.Process(worker).memory_info().rss - before < 200 << 20
+        time.sleep(3)
+        (answered, *_) = server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)
+        assert answered == 200  # unread answers were given up: they count no longer
+    assert watch.slowest < HEALTH_SECONDS
+    assert psutil.Process(worker).memory_info().rss - before < 150 << 20
+
+
+def test_slow_files_of_one_user_make_no_text_of_another_wait(server: Server, attacker: str, honest: str) -> None:
+    """A5: two PDFs of 55 KB blocked everybody's documents for four minutes."""
+    for number in range(4):
+        assert send_pdf(server, attacker, slow_pdf() + b"%%%d" % number)[0] == 202
+    started = time.monotonic()
+    with Watch(server) as watch:
+        document = server.call(
+            "POST", "/api/documents/", {"title": "Hours", "text": "Open from nine to five."}, honest, source=HONEST
+        )[2]
+        while document["status"] in {"queued", "processing"}:
+            time.sleep(0.05)
+            document = server.call("GET", f"/api/documents/{document['id']}/", None, honest, source=HONEST)[2]
+    assert document["status"] == "ready"
+    assert time.monotonic() - started < 5
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def send_pdf(server: Server, token: str, data: bytes) -> tuple[int, dict[str, Any]]:
+    """Upload a PDF; return the status and the document."""
+    part = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+    )
+    body = part + data + b"\r\n--x--\r\n"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, source_address=(ATTACKER, 0), timeout=30)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=x"}
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/documents/", body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def slow_pdf() -> bytes:
+    """Return a PDF of 300 pages that share one stream of many operators: it takes minutes to read."""
+    stream = b"BT /F1 9 Tf " + b"1 0 0 1 50 700 Tm (slow) Tj " * 3000 + b"ET"
+    out = io.BytesIO()
+    offsets: list[int] = []
+
+    def write(number: int, body: bytes) -> None:
+        offsets.append(out.tell())
+        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
+
+    out.write(b"%PDF-1.4\n")
+    pages = range(5, 305)
+    write(1, b"<</Type/Catalog/Pages 2 0 R>>")
+    write(2, b"<</Type/Pages/Count 300/Kids[%s]>>" % b" ".join(b"%d 0 R" % page for page in pages))
+    write(3, b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream))
+    write(4, b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+    for page in pages:
+        write(page, b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 3 0 R/Resources<</Font<</F1 4 0 R>>>>>>")
+    table = out.tell()
+    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(offsets) + 1))
+    out.write(b"".join(b"%010d 00000 n \n" % offset for offset in offsets))
+    out.write(b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(offsets) + 1, table))
+    return out.getvalue()
+
+
+def test_stalled_uploads_are_given_up(tmp_path: Path) -> None:
+    bounds = {"BODY_READ_SECONDS": "1", "BODY_TOTAL_SECONDS": "2"}
+    with running(tmp_path, LLM="memory", **BOUNDED, **bounds, **UNMEASURED) as server:
+        token = server.sign_in("mallory", source=ATTACKER)
+        other = server.sign_in("honest", source=HONEST)
+        head = request("POST", "/api/documents/", token, Content_Type="multipart/form-data; boundary=x")
+        stalled = head[:-2] + b"Content-Length: 5000000\r\n\r\n--x\r\n"
+        with Watch(server) as watch, flood(server, 30, stalled) as connections:
+            assert seconds_of_a_chat(server, other) < 2
+            assert {status(connection) for connection in connections} <= {408, 429}
+        assert watch.slowest < HEALTH_SECONDS
+        sent = server.call("POST", "/api/documents/", {"title": "T", "text": "Text."}, token, source=ATTACKER)
+        assert sent[0] == 202
