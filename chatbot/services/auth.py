@@ -1,6 +1,5 @@
 """Accounts and sessions: sign up, log in, refresh, log out, disable."""
 
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from .. import normalization
 from ..errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from ..models import Session, User
 from ..models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
@@ -34,7 +34,7 @@ class Login:
 
 def folded(name: str) -> str:
     """Return the form in which two names are the same (Unicode 3.13, caseless matching)."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return normalization.casefold_nfkc(name)
 
 
 def sign_up(email: str, username: str, password: str, *, role: str = "user") -> dict[str, Any]:

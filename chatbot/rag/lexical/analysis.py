@@ -7,10 +7,11 @@ language: tantivy's own n-grams know no difference between a Chinese and a Latin
 from __future__ import annotations
 
 import re
-import unicodedata
 from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
+
+from ...normalization import nfkc
 
 if TYPE_CHECKING:
     from tantivy import TextAnalyzer
@@ -59,7 +60,7 @@ def query_terms(query: str, name: str, asked_in: str) -> list[str]:
 
 
 def _prepared(text: str) -> str:
-    return UNSPACED.sub(_bigrams, unicodedata.normalize("NFKC", text))
+    return UNSPACED.sub(_bigrams, nfkc(text))
 
 
 def _bigrams(run: re.Match[str]) -> str:

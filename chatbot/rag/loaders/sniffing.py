@@ -4,6 +4,7 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
+from ...normalization import nfkc
 from ..errors import TypeMismatch, UnsupportedType
 from . import plain
 
@@ -73,7 +74,7 @@ def title(name: str) -> str:
 
 def _decoded(name: str) -> str:
     for _ in range(MOST_DECODINGS):
-        before, name = name, unicodedata.normalize("NFKC", unquote(name))[-LONGEST_NAME:]
+        before, name = name, nfkc(unquote(name))[-LONGEST_NAME:]
         if name == before:
             break
     return name
