@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, Regexp
 
-from .fields import NO_NUL, Moment
+from .fields import MAX_EMAIL_LENGTH, NO_NUL, Email, Moment
 
 USERNAME = [
     Length(3, 32),
@@ -17,7 +17,7 @@ PASSWORD = Length(8, 1024)
 class SignupSchema(Schema):
     """What a new account needs."""
 
-    email = fields.Email(required=True, validate=Length(max=254), metadata={"example": "ada@example.com"})
+    email = Email(required=True, metadata={"example": "ada@example.com"})
     username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada"})
     password = fields.String(
         required=True,
@@ -39,7 +39,9 @@ class SignupSchema(Schema):
 class LoginSchema(Schema):
     """An e-mail address and a password."""
 
-    email = fields.String(required=True, validate=Length(1, 254), metadata=NO_NUL | {"example": "ada@example.com"})
+    email = fields.String(
+        required=True, validate=Length(1, MAX_EMAIL_LENGTH), metadata=NO_NUL | {"example": "ada@example.com"}
+    )
     password = fields.String(
         required=True,
         load_only=True,

@@ -4,6 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from marshmallow import fields
+from marshmallow.validate import Length
+
+MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
@@ -16,6 +19,21 @@ class TrueOrFalse(fields.Boolean):
         if not isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         return value
+
+
+class Email(fields.Email):
+    """An e-mail address; the length is checked first.
+
+    marshmallow runs all validators: its expressions take 0.24 s for a megabyte that Length refuses as well.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        self._check_length = Length(max=MAX_EMAIL_LENGTH)
+        super().__init__(validate=self._check_length, **kwargs)  # for the API document too
+
+    def _validate(self, value: Any) -> None:
+        self._check_length(value)
+        super()._validate(value)
 
 
 class Moment(fields.DateTime):
