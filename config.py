@@ -200,7 +200,7 @@ def _fallback_errors(text: str) -> dict[str, list[str]]:
 def _weakness(secret: str | None) -> str:
     if not secret:
         return "Must be set in production; `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one."
-    if len(set(secret)) < 12 or re.fullmatch(r"(.+?)\1+", secret):
+    if len(set(secret)) < 12 or secret in (secret * 2)[1:-1]:  # a text repeated
         return "Is too repetitive to be a secret."
     if re.search(r"secret|password|change|example|insecure|your|default|dev-", secret, re.IGNORECASE):
         return "Looks like one from a document or an example."

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 
 CONTAINER = re.compile(r" *(?:(?:[-*+]|\d{1,9}[.)]) +)*")  # indentation and list markers in front of a fence
-FENCE = re.compile(r"(?:`{3,}[^`]*|~{3,}.*)\n")
+FENCE = re.compile(r"(?:`{3,}[^`]*|~{3,}+.*)\n")
 CLOSING = re.compile(r" *(`+|~+)[ \t]*\n")
-MAYBE_CLOSING = re.compile(r" *(?:`*|~*)[ \t]*")
+MAYBE_CLOSING = re.compile(r" *+(?:`*+|~*+)[ \t]*+")
 
 
 @dataclass(frozen=True, slots=True)

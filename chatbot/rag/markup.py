@@ -14,9 +14,11 @@ FETCHING = frozenset(_FETCHING.split())
 
 _ALT = r"(?P<alt>(?:[^\[\]\\]|\\.|\[[^\[\]]*\])*+)"
 _SPACE = r"[ \t]"
-_DESTINATION = rf"{_SPACE}*(?:<[^<>]*>|(?!<)[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)"
-_TITLE = rf"(?:{_SPACE}+(?:\"[^\"]*\"|'[^']*'|\([^()]*\)))?"
-IMAGE = re.compile(rf"!\[{_ALT}\](?:\({_DESTINATION}{_TITLE}{_SPACE}*\)|\[[^\[\]]*\])")
+_DESTINATION = r"(?:<[^<>]*>|(?!<)[^\s()]*+(?:\([^\s()]*\)[^\s()]*+)*+)"
+_TITLE = r"(?:\"[^\"]*\"|'[^']*'|\([^()]*\))"
+# Possessive, and with a title alone as an alternative of its own: no white space is read twice.
+_TARGET = rf"{_SPACE}*+(?:{_DESTINATION}(?:{_SPACE}++{_TITLE})?|(?<={_SPACE}){_TITLE}){_SPACE}*+"
+IMAGE = re.compile(rf"!\[{_ALT}\](?:\({_TARGET}\)|\[[^\[\]]*\])")
 NO_IMAGE = re.compile(rf"!\[{_ALT}\][^(\[]")
 OPEN_IMAGE = re.compile(rf"!\[{_ALT}\]\({_SPACE}*\S*")
 

@@ -5,11 +5,12 @@ import re
 LONGEST_WORD = 40  # characters in front of a full stop that are looked at
 WRAPPED = 60  # a line of so many characters may go on in the next one
 
+# Each takes time linear in the text: possessive where a shorter match could not succeed either.
 _FENCE = re.compile(r"^ *(?:[-*+] +|\d{1,9}[.)] +)?(?P<run>`{3,}|~{3,})[^\n]*$", re.MULTILINE)
 # The end of a sentence, with closing quotes and brackets, and markers that follow it.
 _END = re.compile(
     r"""(?P<cjk>[。\uff01\uff1f｡]+[”\u2019」』\uff09】)"'*_]*|\uff1b)
-    |(?P<stop>[.!?…]+)["'”\u2019»)\]*_]*(?:[ ]?\[\^?\d{1,3}(?:,[ ]?\d{1,3})*\])*(?=\s|$)""",
+    |(?<![.!?…])(?P<stop>[.!?…]++)["'”\u2019»)\]*_]*+(?:[ ]?\[\^?\d{1,3}(?:,[ ]?\d{1,3})*\])*(?=\s|$)""",
     re.VERBOSE,
 )
 _MARKERS = re.compile(r"(?:[ ]?(?:\[\^?\d{1,3}\]|【\d{1,3}[^】\n]{0,40}】))+")

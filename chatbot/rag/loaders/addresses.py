@@ -98,8 +98,8 @@ def parse(url: str) -> Address:
     Raises ValueError for all that is not plain: other schemes, user names, backslashes, white space and control
     characters; hosts that are neither a name in ASCII nor an address in the one usual form.
     """
-    match = URL.fullmatch(url)
-    if match is None or len(url) > LONGEST:
+    match = URL.fullmatch(url) if len(url) <= LONGEST else None
+    if match is None:
         raise ValueError("not a plain http or https address")
     scheme, path = match["scheme"].lower(), match["path"]
     port = int(match["port"] or PORTS[scheme])

@@ -6,7 +6,7 @@ from html import unescape
 from ..types import Parsed
 from . import notation, plain
 
-DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
+DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 DECLARED_WITHIN = 1_024  # bytes (HTML, 4.2.5.4)
 LATIN = {"iso-8859-1", "latin1", "us-ascii", "ascii"}  # Windows-1252 in the web (WHATWG Encoding, 4.2)
 TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]{1,1000})", re.IGNORECASE)
