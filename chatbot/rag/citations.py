@@ -75,7 +75,7 @@ def _claims(answer: str, passages: int) -> list[Claim]:
             continue
         of_sentence, carried = _claims_of(answer, start, end, passages, number)
         if not of_sentence and claims:  # a line of markers alone stands for the sentence in front
-            claims[-1] = replace(claims[-1], marked=claims[-1].marked + carried)
+            claims[-1] = replace(claims[-1], marked=_united(claims[-1].marked, carried))
         claims.extend(of_sentence)
     return claims
 
@@ -86,7 +86,7 @@ def _claims_of(answer: str, start: int, end: int, passages: int, number: int) ->
     at = start
     carried: tuple[int, ...] = ()
     for group in _markers(answer, start, end):
-        carried += tuple(each - 1 for marker in group for each in markers.numbers(marker) if 1 <= each <= passages)
+        carried = _united(carried, _named(group, passages))
         if carried and _says(answer[at : group[0].start()]):
             claims.append(_claim(answer, at, group[-1].end(), carried, number))
             at, carried = group[-1].end(), ()
@@ -105,6 +105,17 @@ def _markers(answer: str, start: int, end: int) -> list[list[re.Match[str]]]:
         else:
             groups.append([marker])
     return groups
+
+
+def _named(group: Sequence[re.Match[str]], passages: int) -> tuple[int, ...]:
+    """Return the passages (counted from 0) that markers name, each once."""
+    numbers = {number: None for marker in group for number in markers.numbers(marker, passages)}
+    return tuple(number - 1 for number in numbers if 1 <= number <= passages)
+
+
+def _united(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the passages of both, each once: a thousand markers must not compare a thousand times."""
+    return tuple(dict.fromkeys(one + other))
 
 
 def _says(text: str) -> bool:

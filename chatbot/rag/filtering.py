@@ -146,7 +146,7 @@ class AnswerFilter:
         return 1
 
     def _marker(self, found: re.Match[str], after: str) -> int:
-        numbers = markers.numbers(found)
+        numbers = markers.numbers(found, self._passages)
         index = numbers == [0] and (self._last.isalnum() or self._last in "_)]")
         if index or (found[1] and after == "("):
             self._put(found[0][:-1])

@@ -4,13 +4,18 @@ import re
 
 _SEPARATED = r"\^?\d{1,3}(?: ?[,;\u2013-] ?\^?\d{1,3})*"
 # `[1]`, `[2, 3]`, `[1-3]`, `[^1]`, `【1】` and `【1†source】`. Four digits are a year or a quantity.
-MARKER = re.compile(rf"\[({_SEPARATED})\]|【(\d{{1,3}}(?:[:,] ?\d{{1,3}})*)(?:†[^】\n]*)?】")
-BEGINNING = re.compile(r"\[[\^\d ,;\u2013-]*\]?|【[\d:, ]*(?:†[^】\n]*)?】?")  # of what may become one
-_RANGE = re.compile(r"(\d+) ?[\u2013-] ?(\d+)")
+MARKER = re.compile(rf"\[({_SEPARATED})\]|【(\d{{1,3}}(?:[:,] ?\d{{1,3}})*)(?:†[^【】\n]*)?】")
+BEGINNING = re.compile(r"\[[\^\d ,;\u2013-]*\]?|【[\d:, ]*(?:†[^【】\n]*)?】?")  # of what may become one
+_RANGE = re.compile(r"(\d{1,3}) ?[\u2013-] ?(\d{1,3})")
 
 
-def numbers(marker: re.Match[str]) -> list[int]:
-    """Return the numbers of a marker, each once, with ranges written out."""
+def numbers(marker: re.Match[str], passages: int) -> list[int]:
+    """Return the numbers of a marker, each once, with ranges written out as far as there are passages."""
     inside = marker[1] or marker[2].partition(":")[0]
-    spread = _RANGE.sub(lambda found: ",".join(map(str, range(int(found[1]), int(found[2]) + 1))), inside)
+    spread = _RANGE.sub(lambda found: ",".join(map(str, _range(found, passages))), inside)
     return list(dict.fromkeys(int(number) for number in re.findall(r"\d+", spread)))
+
+
+def _range(found: re.Match[str], passages: int) -> range:
+    first, last = int(found[1]), int(found[2])
+    return range(first, min(last, max(first, passages)) + 1)

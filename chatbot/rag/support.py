@@ -1,7 +1,8 @@
 """How well passages support what an answer says: the share of its words they hold, and whether they contradict it."""
 
+import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Embed = Callable[[Sequence[str]], "np.ndarray"]
 
 SUPPORTED = 0.55  # from here on a sentence counts as supported
+MAX_PLACES = 32  # sentences of a passage that are compared for one word: a claim must not cost a thousand
 FINALISTS = 4  # sentences of the passages that are looked at closely
 LONGEST_RUN = 3  # sentences in a quote
 WORTH = 0.12  # what another sentence must add to the score to be quoted too
@@ -62,9 +64,15 @@ class Evidence:
         self._words = [words(text) for text in texts]
         self._stems = [frozenset(found.stems) for found in self._words]
         self._titles = [frozenset(words(passage.title).stems) for passage in passages]
-        self._whole = list(self._titles)
-        for (number, _, _), stems in zip(self.spans, self._stems, strict=True):
+        self._whole = [set(stems) for stems in self._titles]
+        # Of each passage an inverted index: the sentences that hold a stem.
+        self._places: list[dict[str, list[int]]] = [{} for _ in passages]
+        for at, stems in enumerate(self._stems):
+            number = self.spans[at][0]
             self._whole[number] |= stems
+            for stem in stems:
+                self._places[number].setdefault(stem, []).append(at)
+        self._passage_names = set[str]().union(*(found.names for found in self._words))
         self._weights = _weights(self._stems)
         self._unseen = math.log(2 * len(texts) + 2)
         self._cosines = _cosines(list(claims), texts, embed) if embed and texts and claims else None
@@ -72,15 +80,21 @@ class Evidence:
     def best(self, claim: int, passage: int | None = None) -> Match:
         """Return the run that supports a claim best, of all passages or of one (counted from 0)."""
         weights = self._weights_of(self._claims[claim])
-        rough = {
-            at: covered + (BY_MEANING * self._cosine(claim, at, at) if self._cosines is not None else 0.0)
-            for at, stems in enumerate(self._stems)
-            if (passage is None or self.spans[at][0] == passage)
-            and (covered := sum([weights[stem] for stem in weights.keys() & stems]))
-        }
-        finalists = sorted(rough, key=lambda at: -rough[at])[:FINALISTS]
+        rough = self._covered(weights, passage)
+        if self._cosines is not None:
+            rough = {at: covered + BY_MEANING * self._cosine(claim, at, at) for at, covered in rough.items()}
+        finalists = heapq.nsmallest(FINALISTS, rough, key=lambda at: (-rough[at], at))
         matches = [self._match(claim, at, at, weights) for at in finalists]
         return self._grown(claim, max(matches, key=_score_of), weights) if matches else NOTHING
+
+    def _covered(self, weights: dict[str, float], passage: int | None) -> dict[int, float]:
+        """Return the share of a claim that each sentence covers, without those that cover nothing."""
+        covered: defaultdict[int, float] = defaultdict(float)
+        for places in self._places if passage is None else [self._places[passage]]:
+            for stem, weight in weights.items():
+                for at in places.get(stem, ())[:MAX_PLACES]:
+                    covered[at] += weight
+        return covered
 
     def _weights_of(self, claim: Words) -> dict[str, float]:
         """Return the share of each of a claim's words in what it says."""
@@ -144,9 +158,7 @@ class Evidence:
 
     def _names(self, said: Words) -> set[str]:
         first = said.first
-        if first and any(first in found.names for found in self._words):
-            return said.names | {first}
-        return said.names
+        return said.names | {first} if first in self._passage_names else said.names
 
 
 def _weights(sentences_stems: Sequence[frozenset[str]]) -> dict[str, float]:
