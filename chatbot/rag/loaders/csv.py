@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator
 
 from ..errors import UnreadableDocument
@@ -41,10 +42,9 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _paragraph(names: list[str], row: list[str]) -> str:
-    names = names + [f"column {number}" for number in range(len(names) + 1, len(row) + 1)]
-    return "\n".join(
-        f"{name}: {' '.join(value.split())}" for name, value in zip(names, row, strict=False) if value.strip()
-    )
+    unnamed = (f"column {number}" for number in itertools.count(len(names) + 1))
+    named = zip(itertools.chain(names, unnamed), row)  # noqa: B905 - the names have no end
+    return "\n".join(f"{name}: {' '.join(value.split())}" for name, value in named if value.strip())
 
 
 def _bounded(paragraphs: Iterator[str]) -> str:
