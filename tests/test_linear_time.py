@@ -1,0 +1,236 @@
+"""Expressions and functions that meet text of users, models and documents take time linear in its length.
+
+`re` holds the interpreter's lock in any thread: a quadratic expression stops the whole process. Each expression of the
+application is in the table below with the texts that are worst for it: a new one fails the test until it is there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import thread_time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chatbot.rag import chunking, citations, condense, filtering, languages, prompt, sentences, tokens
+from chatbot.rag.lexical import analysis
+from chatbot.rag.loaders import csv, sniffing
+from chatbot.rag.types import Passage
+from chatbot.schemas.auth import SignupSchema
+from chatbot.services import auth
+from tests.expressions import all_expressions
+from tests.processes import ROOT
+
+LENGTH = 32_000  # characters of the longest message
+MAX_SECONDS = 0.1
+NOISE = 0.002  # seconds
+Text = tuple[str, str, str]  # the beginning, what is repeated, the end
+
+
+@dataclass
+class Worst:
+    """The worst texts for an expression; `max_length` is of what it is given, `variables` of its function."""
+
+    texts: list[Text]
+    max_length: int = LENGTH
+    variables: dict[str, Any] = field(default_factory=dict)
+
+
+def worst(*texts: Text, max_length: int = LENGTH, **variables: Any) -> Worst:
+    return Worst(list(texts), max_length, variables)
+
+
+ANY = worst(("", "a", ""), ("", " ", "x"))  # a class of characters, or an anchored word: nothing is repeated
+REPEATED = [*".a1 \n\t[](<`~*-#=|\"'/\\,\u0301。é", "![", "<a ", "【1†"]
+
+WORST = {
+    "config.RATE": worst(("1 per day", " ", "x"), ("1 per day", ";1 per day", "x"), ("", "1", "x")),
+    "config.HTTP_URL": worst(("https://a", "/", " "), ("https://", "a", " ")),
+    "config.FALLBACK": worst(("a@https://a", " ", "\n"), ("a", "@https://", ""), ("", "a", "@")),
+    "config.HOST": worst(("", "a.", "!"), ("https://", "a", "!"), ("a.a", ":1", "!")),
+    "config.REDIS": ANY, "config.PRINTABLE": worst(("", "a", " ")),
+    "config._origin_errors": worst(("https://", "a", "/"), ("http://localhost", ":", "")),
+    "config._database_errors": worst(("postgres://", "/", "\n"), ("sqlite:///", ":memory", ""), ("postgres://", "/\n", "")),
+    "config._weakness": worst(("", "secre", ""), ("", "dev", "")), "config._resolve": ANY,
+    "chatbot.api.body.HALF": ANY, "chatbot.api.exchange.SANE": worst(("", "a", "!")), "chatbot.api.idempotency.PRINTABLE": worst(("", "a", "\n")),
+    "chatbot.api.limits.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
+    "chatbot.libraries._origin_pattern": worst(("https://a.example:", "1", "x"), ("", "https://a.example:1", "x"), pattern=r"https://a\.example(:\d+)?"),
+    "chatbot.normalization._LONG_RUN": worst(("", "\u0301" * 13 + "a", ""), ("", "\uff9e" * 13 + "a", ""), ("", "。", "")),
+    "chatbot.rag.chunking.PLACES[0]": worst(("", "\n" + " " * 80, "x"), ("", "\n", "x"), ("\n", " ", "x")),
+    "chatbot.rag.chunking.PLACES[1]": worst(("", "\n" + " " * 20, "x"), ("", "\n- ", ""), ("", "\n111.", "")),
+    "chatbot.rag.chunking.PLACES[2]": worst(("", "\n", "a"), ("", ". ", ""), ("", "\na", "")),
+    "chatbot.rag.chunking.PLACES[3]": worst(("", ".'''", "x"), ("", "。", "x"), (".", " ", "x"), ("", ".", "x")),
+    "chatbot.rag.chunking.PLACES[4]": ANY, "chatbot.rag.chunking.PLACES[5]": worst(("", " ", "x")), "chatbot.rag.chunking.BLANK": worst(("", " ", "x")),
+    "chatbot.rag.citations._NO_CLAIM": worst(("", " ", "x"), ("- ", " ", "x"), ("[", "1", "x"), ("[1]", " ", "x")),
+    "chatbot.rag.citations._MARKUP": worst(("", " ", "x"), ("- ", " ", "x"), ("", "*", "x"), ("", "* ", "x")),
+    "chatbot.rag.condense.POINTS_BACK": worst(("", "it", ""), ("", "thes ", ""), ("", "a ", "")),
+    "chatbot.rag.condense.GOES_ON": worst(("", " ", "x"), (" ", "and", "x")),
+    "chatbot.rag.condense.CJK": ANY, "chatbot.rag.condense.CJK_POINTS_BACK": worst(("", "こ", ""), ("", "そ", "")), "chatbot.rag.condense.leans": worst(("", "a ", ""), ("", "a", "")),
+    "chatbot.rag.fences.CONTAINER": worst(("", " ", "x"), ("", "- ", "x"), ("- ", " ", "x"), ("", "1", "x"), ("", "1. ", "x")),
+    "chatbot.rag.fences.FENCE": worst(("", "~", ""), ("", "`", ""), ("```", "a", ""), ("~~~", "a", "\nx"), ("", "~", "`")),
+    "chatbot.rag.fences.CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x"), ("", "~", " ")),
+    "chatbot.rag.fences.MAYBE_CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x")),
+    **{f"chatbot.rag.filtering._SPECIAL[{number}]": ANY for number in range(4)},
+    "chatbot.rag.filtering._LEAD": worst(("", "1. ", "x")), "chatbot.rag.filtering._MAYBE_TAG": worst(("<a", " ", "<"), ("<a", "a", "\n")), "chatbot.rag.filtering._ADDRESS_END": ANY,
+    "chatbot.rag.filtering._in_span": worst(("", "`", ""), ("", "``a", ""), ("", "`a", ""), self=SimpleNamespace(_span=3)),
+    "chatbot.rag.languages.KANA": ANY, "chatbot.rag.languages.THAI": ANY, "chatbot.rag.languages.HAN": ANY,
+    "chatbot.rag.lexical.analysis.UNSPACED": worst(("", "中", "a"), ("", "中a", "")),
+    "chatbot.rag.llms.inlet.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
+    "chatbot.rag.llms.openai_errors.refused_parameter[0]": worst(("", "unno", ""), ("", "not support", "")),
+    "chatbot.rag.llms.openai_errors.refused_parameter[1]": worst(("", "temperature", ""), ("", "temperatur ", ""), name="temperature"),
+    "chatbot.rag.loaders.addresses.URL": worst(("http://", "a", "!"), ("http://a/", "?", "\\"), ("http://a/", "a", "\\"), ("http://[", ":", ""), ("http://a#", "a", "\\")),
+    "chatbot.rag.loaders.addresses.NAME": worst(("", "a", ""), ("", "a-", ""), ("", "a.", ""), ("", "a" * 62 + ".", "!")),
+    "chatbot.rag.loaders.html.DECLARED": worst(("", "<meta ", ""), ("<meta charset=", " ", "!"), ("<meta charset", " ", "!"), ("", "<meta charset", "")),
+    "chatbot.rag.loaders.html.TITLE": worst(("", "<title ", ""), ("<title>", "a", ""), ("", "<title><", "")),
+    "chatbot.rag.loaders.notation.HEADING": worst(("#", " ", ""), ("# ", "#", "")), "chatbot.rag.loaders.plain.NEWLINES": worst(("", "\r", ""), ("", "\r\n", "")),
+    "chatbot.rag.loaders.plain.SURROGATES": ANY, "chatbot.rag.loaders.plain.CONTROLS": ANY, "chatbot.rag.loaders.sniffing.TAG": worst(("", "<", "")), "chatbot.rag.loaders.sniffing.SEPARATORS": worst(("", "/", "")),
+    "chatbot.rag.loaders.sniffing.DEVICES": worst(("COM1.", ".", "\n"), ("", "COM1", "")), "chatbot.rag.loaders.sniffing.title": worst(("", ".", "x"), ("", "A:", "x")),
+    "chatbot.rag.loaders.url.UNSAFE": ANY, "chatbot.rag.loaders.url.MEDIA_TYPE": worst(("", "a", ""), ("", "a/", ""), ("a/", "a", " ")),
+    "chatbot.rag.markdown.LINE": worst(("", "`", "x`"), ("", "```\n", ""), ("", "a\n===", "x"), ("", "=", "x"), ("a\n===", " ", "x"), ("#", " ", "x"), ("", "#", "x"), ("", "```a`\n", ""), ("", "a" * 201 + "\n", "")),
+    "chatbot.rag.markdown.UNDERLINE": ANY, "chatbot.rag.markdown.CLOSING_HASHES": worst(("", "#", "x"), ("", " #", "x"), (" #", " ", "x"), max_length=200),
+    "chatbot.rag.markers.MARKER": worst(("", "【1†", ""), ("【1†", "†", ""), ("", "[1,", ""), ("[1", ",1", ""), ("[1", " ", ""), ("", "[1", ""), ("【1", ":1", ""), ("", "[1-999]", "")),
+    "chatbot.rag.markers.BEGINNING": worst(("[", "1", "x"), ("【1", "†", "】x"), ("【1†", "a", "\n")),
+    "chatbot.rag.markers._RANGE": worst(("", "1", "x"), ("", "1 ", "x"), ("", "1-", "")), "chatbot.rag.markers.numbers": worst(("", "1", ""), ("", "1,", "")),
+    "chatbot.rag.markup.IMAGE": worst(("![](", " ", "x"), ("![](", " ", '"a'), ('![]( "', "a", '"x'), ("![](a", " ", "x"), ("![", "[", ""), ("![", "[a]", ""), ("![](", "(a)", "("), ("![](", "a", " "), ("![][", "a", ""), ("![", "\\a", "")),
+    "chatbot.rag.markup.NO_IMAGE": worst(("![", "[a]", "]("), ("![", "a", "")), "chatbot.rag.markup.OPEN_IMAGE": worst(("![](", " ", ""), ("![", "[a]", "")),
+    "chatbot.rag.markup.BEGINNING": ANY, "chatbot.rag.markup.TAG": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")), "chatbot.rag.markup._UNCLOSED": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")),
+    "chatbot.rag.markup._NAME": worst(("<", "a", "")), "chatbot.rag.markup._BARE": worst(("<a", " ", "!"), ("<a", " a", "!"), ("<", "a", "!"), ("<a ", "a", "!"), ("<a a", " ", "!")),
+    "chatbot.rag.markup._WELL_FORMED": worst(("<a", " ", "!"), ("<a", " a=b", "!"), ("<a", ' a="b"', "'"), ("<a a=", " ", "!"), ("<a a", " ", "!"), ('<a a="', "a", ""), ("<a", ' a="', ""), ("<a a=", "a", '"'), ("<a ", "a", "!")),
+    "chatbot.rag.markup._ANCHOR": worst(("<a", " ", "!"), ("<a", ' href=""', "!"), ('<a href="', "a", ""), ("<a", ' href="', "")), "chatbot.rag.markup._ADDRESS": worst(("<", "a", ">"), ("<", "a@", ">"), ("<", "mailto:", "<")),
+    "chatbot.rag.markup._ALT_ATTRIBUTE": worst((" alt", " ", "x"), ("", " alt", ""), (" alt=", " ", "x"), ("", ' alt="', ""), ("", " alt='\"", ""), ("", " alt = ", "")), "chatbot.rag.markup._ACTIVE": ANY,
+    "chatbot.rag.prompt.TAG": worst(("<", " ", "x"), ("<", "/", "x"), ("<", " /", "x"), ("", "< ", "x"), ("<", "\u00ad", "/"), ("<", " ", "/ x"), ("", "<passag", "")),
+    "chatbot.rag.sentences._FENCE": worst(("", " ", "x"), ("- ", " ", "x"), ("", "`", "x"), ("", "```\n", ""), ("", " \n", ""), ("1. ", " ", "x")),
+    "chatbot.rag.sentences._END": worst(("", ".", "x"), ("", "…!?", "x"), (".", "]", "x"), ("", ".]", "x"), (".", "[1]", "x"), (".", " [1]", "x"), (".[1", ",1", "x"), ("", "。", "x"), ("。", ")", "x"), ("", ".[1]", "x")),
+    "chatbot.rag.sentences._MARKERS": worst(("", "[1]", "x"), ("", " [1]", " x"), ("", "【1", ""), ("【1", "a", "")),
+    "chatbot.rag.sentences._WORD": worst(("", "a", " "), max_length=sentences.LONGEST_WORD), "chatbot.rag.sentences._BLOCK": worst(("", " ", "x"), ("", "-", "x"), ("---", " ", "x"), ("[", "1", "x")),
+    "chatbot.rag.sentences._LINE_START": worst(("", " ", "x"), (" ", "1", ")")), "chatbot.rag.sentences._INITIALS": worst(("", "a.", ""), ("", "a", ".")),
+    "chatbot.rag.tokens.PLAIN": worst(("", "a ", ""), ("", "a1", "")),
+    "chatbot.rag.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "a1", "")), "chatbot.rag.words._PAIRED": ANY, "chatbot.rag.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
+    "chatbot.schemas.auth.USERNAME": worst(("", "a", "!"), ("", ".", "")), "chatbot.schemas.knowledge.LANGUAGE_CODE": ANY, "chatbot.schemas.knowledge.NewDocumentSchema": worst(("", "http", "")),
+    "chatbot.services.completions.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
+}  # fmt: skip
+
+EXPRESSIONS = all_expressions()
+
+
+def test_each_expression_has_its_worst_case() -> None:
+    assert EXPRESSIONS.keys() == WORST.keys()
+
+
+@pytest.mark.parametrize("name", sorted(EXPRESSIONS.keys() & WORST.keys()))
+def test_expression_is_linear(name: str) -> None:
+    expression, known = EXPRESSIONS[name], WORST[name]
+    pattern = expression.compile(known.variables)
+    for text in [*known.texts, *(("", part, end) for part in REPEATED for end in ("", "\0"))]:
+        for read in expression.readers(pattern):
+            require_linear(read, text, max_length=known.max_length, in_bytes=isinstance(pattern.pattern, bytes))
+
+
+def require_linear(
+    read: Callable[[Any], object],
+    text: Text,
+    *,
+    max_length: int = LENGTH,
+    max_seconds: float = MAX_SECONDS,
+    in_bytes: bool = False,
+) -> None:
+    """Compare the time for a text with that for one of a quarter of its length, which is measured first."""
+    short, long = (repeated(text, length) for length in (max_length // 4, max_length))
+    if in_bytes:
+        short, long = short.encode(), long.encode()
+    quarter = seconds(read, short, enough=max_seconds / 40)
+    assert quarter < max_seconds, (text, quarter)
+    whole = seconds(read, long, enough=min(max_seconds, 6 * quarter + NOISE))
+    assert whole < max_seconds, (text, whole)
+    assert whole < 8 * quarter + NOISE, (text, quarter, whole)
+
+
+def repeated(text: Text, length: int) -> Any:
+    begin, part, end = text
+    return begin + (part * (length // len(part) + 1))[: max(0, length - len(begin) - len(end))] + end
+
+
+def seconds(read: Callable[[Any], object], text: Any, *, enough: float) -> float:
+    """Return the best of three times, or the first one that is short enough."""
+    best = float("inf")
+    for _ in range(3):
+        began = thread_time()
+        read(text)
+        best = min(best, thread_time() - began)
+        if best < enough:
+            break
+    return best
+
+
+PASSAGES = [Passage(str(number), 1, "Rome", ("Rome is old. A b c. " * 60)[:1_200], 0) for number in range(3)]
+
+
+def filter_whole(text: str) -> None:
+    answer = filtering.AnswerFilter(3)
+    answer.feed(text)
+    answer.end()
+
+
+def filter_characters(text: str) -> None:
+    answer = filtering.AnswerFilter(3)
+    for character in text:
+        answer.feed(character)
+    answer.end()
+
+
+def refuse_sign_up(text: str) -> None:
+    assert "email" in SignupSchema().validate({"email": f'"{text}"@a.b', "username": text, "password": text})
+
+
+def build_prompt(text: str) -> None:
+    prompt.build(text, passages=[Passage("a", 1, text[:255], text, 0)], budget=10_000)
+
+
+MARKS = ("", "\u0301\u0323", "")  # of two classes: normalization has to sort them
+ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
+    "cite": (
+        lambda text: citations.cite(text, PASSAGES),
+        [("", ".", "x"), ("", "【1†", ""), ("", "[1-999]", ""), ("", "[1-999,1-999] ", ""), ("", "[1]\n", ""), ("Rome. ", "[1]", ""), ("", "A b [1]. ", ""), ("", "Rome is old. ", ""), MARKS],
+    ),
+    "sentences": (sentences.sentences, [("", ".", "x"), ("", "A. ", ""), ("", "\n", "x"), ("", "```\n", ""), ("", "。", "")]),
+    "filter, whole": (filter_whole, [("", "【1†", ""), ("", "[1-999]", ""), ("", "![](  ", ""), ("`", "<", ""), ("", "~", ""), ("", "<a ", "")]),
+    "filter, characters": (filter_characters, [("", "【1†", ""), ("", "[1-999]", ""), ("![](", " ", '"'), ("", '![]( "', ""), ("<a", " a", ""), ("", "~", "")]),
+    "chunks": (chunking.split, [("", " ", "x"), ("", "\n", "x"), ("", "# a\n", ""), ("", "|\n", ""), ("", "a\n===", ""), ("", ".'''", "")]),
+    "prompt": (build_prompt, [("<", " ", "x"), ("", "< ", ""), ("", "<", ""), MARKS]),
+    "condense": (condense.leans, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
+    "language": (languages.detect, [("", "a", ""), ("", "中", ""), MARKS]),
+    "terms": (lambda text: analysis.query_terms(text, "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
+    "account": (auth.folded, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
+    "title": (sniffing.title, [MARKS, ("", "%25", ""), ("", ".", ""), ("", "\ufdfa", "")]),
+    "tokens": (tokens.estimate, [("", "a1", ""), MARKS]),
+    "sign-up": (refuse_sign_up, [("", "a", ""), ("", "a.", ""), ("", "\\", "")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_function_is_linear(name: str) -> None:
+    function, texts = ENDLESS[name]
+    function("Rome.")  # what is loaded once
+    for text in texts:
+        require_linear(function, text, max_seconds=1.0)
+
+
+def test_answer_of_dots_beside_a_passage_is_cited_at_once() -> None:
+    assert seconds(lambda text: citations.cite(text, PASSAGES), "." * 14_000 + "x", enough=0.05) < 0.05
+
+
+def test_rows_of_a_table_with_many_columns_cost_what_they_have() -> None:
+    table = ",".join(["a"] * csv.MOST_COLUMNS) + "\n" + "a\n" * 10_000
+    assert seconds(csv.CsvLoader().load, table.encode(), enough=0.2) < 0.2
+
+
+def test_megabyte_for_an_email_address_is_refused_at_once() -> None:
+    assert seconds(refuse_sign_up, "a" * 1_000_000, enough=0.1) < 0.1
+
+
+def test_nothing_is_normalized_but_in_bounded_runs() -> None:
+    sources = {path.name: path.read_text() for path in (ROOT / "chatbot").rglob("*.py")}
+    calls = {
+        name for name, source in sources.items() if "unicodedata.normalize" in source or "from unicodedata" in source
+    }
+    assert calls == {"normalization.py"}
