@@ -19,3 +19,9 @@ def numbers(marker: re.Match[str], passages: int) -> list[int]:
 def _range(found: re.Match[str], passages: int) -> range:
     first, last = int(found[1]), int(found[2])
     return range(first, min(last, max(first, passages)) + 1)
+
+
+def is_at(text: str, at: int) -> bool:
+    """Return whether a marker is at an offset, not a link's label."""
+    marker = MARKER.match(text, at)
+    return marker is not None and text[marker.end() : marker.end() + 1] not in ("", "(")

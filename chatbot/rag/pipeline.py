@@ -3,11 +3,11 @@
 from collections.abc import Generator, Iterator, Sequence
 
 from . import condense, prompt
-from .errors import LLMError
+from .errors import Aborted, LLMError
 from .filtering import AnswerFilter
 from .ports import LLM
 from .tokens import Counter
-from .types import Ask, Finish, Passage, Prompted, Question
+from .types import Abort, Ask, Finish, Passage, Prompted, Question
 
 # Of the best passage's score: what it takes to show any, to a model that must answer from them and to one that may
 # answer anyway. Beside a good one, the others are worth showing from a lower score on.
@@ -34,8 +34,16 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
     yield Prompted(built.messages, llm.name, count, query, built.passages, built.tokens)
     ask = Ask(built.messages, question.parameters, question.abort, question.model, question.pause, question.tries)
-    pieces = llm.stream(ask)
+    pieces = until_abort(llm.stream(ask), question.abort)
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
+
+
+def until_abort(pieces: Iterator[str | Finish], abort: Abort) -> Generator[str | Finish]:
+    """Pass an answer on until its end is asked for; then raise Aborted, so that the filter can end its text."""
+    for piece in pieces:
+        yield piece
+        if abort.requested:
+            raise Aborted("The answer was ended.")
 
 
 def filtered(pieces: Iterator[str | Finish], passages: int) -> Generator[str | Finish]:
@@ -55,6 +63,16 @@ def filtered(pieces: Iterator[str | Finish], passages: int) -> Generator[str | F
         if rest:
             yield rest
         raise
+
+
+def close_fence(text: str) -> str:
+    """Return the beginning of an answer with its open fence closed, as the filter's end would have left it."""
+    if "```" not in text and "~~~" not in text:
+        return text
+    answer_filter = AnswerFilter(0)
+    answer_filter.feed(text)
+    answer_filter.end()
+    return text + answer_filter.closing
 
 
 def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:

@@ -8,7 +8,7 @@ from chatbot.rag import errors, pipeline, prompt, registry, tokens
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message, Question
+from chatbot.rag.types import Abort, Ask, Deadlines, Finish, LLMOptions, Message, Question
 from tests.processes import Upstream
 
 MakeLLM = Callable[[], LLM]
@@ -84,3 +84,15 @@ def test_adapter_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(registry, "entry_points", entry_points)
     assert registry.load("llms", "theirs") is MemoryLLM
     assert registry.names("llms") == ["openai", "memory", "theirs"]
+
+
+def test_answer_that_is_ended_after_a_piece_gets_its_fence_closed() -> None:
+    llm, abort = MemoryLLM(), Abort()
+    llm.says("```\n![a](u)", " never")
+    received = []
+    with pytest.raises(errors.Aborted):
+        for piece in pipeline.answer(Question(QUESTION, abort=abort), llm, 1000, tokens.estimate):
+            if isinstance(piece, str):
+                received.append(piece)
+                abort.request()
+    assert "".join(received) == "```\n![a](u)\n```"
