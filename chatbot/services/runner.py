@@ -93,11 +93,11 @@ def _answered(running: Running) -> tuple[Outcome, float | None]:
                 return _finished(running, piece), None
             if isinstance(piece, Prompted):
                 _begin(running, piece)
+                if running.abort.requested:
+                    break
             else:
                 running.began = running.began or time.monotonic()
                 running.text.append(piece)
-            if running.abort.requested:
-                break
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
         text, prompted = running.text.since(0), running.prompted

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from ..models import ChatMessage, TurnLogPiece
 from ..models.chat import IS_RUNNING
 from ..models.columns import now
+from ..rag import pipeline
 from . import leases, wiring
 from .chat import LEASE, RELEASED
 from .runner import Running
@@ -130,7 +131,10 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
         .where(of_these)
         .order_by(TurnLogPiece.turn_id, TurnLogPiece.start)
     ).all()
-    texts = {turn_id: "".join(row.text for row in group) for turn_id, group in groupby(rows, lambda row: row.turn_id)}
+    texts = {
+        turn_id: pipeline.close_fence("".join(row.text for row in group))
+        for turn_id, group in groupby(rows, lambda row: row.turn_id)
+    }
     statement = sa.update(ChatMessage).where(ChatMessage.id == sa.bindparam("turn_id"))
     ended = {"status": "interrupted", "completed_at": now(), **RELEASED}
     connection.execute(

@@ -37,6 +37,14 @@ def test_cancel_keeps_the_text_and_counts_its_tokens(ada: Person, llm: MemoryLLM
     assert (again.status_code, again.get_json()["code"]) == (409, "not_running")
 
 
+def test_cancel_closes_an_open_fence(ada: Person, llm: MemoryLLM) -> None:
+    gated(llm, "```html\n<img src='x'>", " never")
+    turn = running(ada)
+    ada.call("POST", f"/api/chat/{turn['id']}/cancel/")
+    turn = ended(ada, turn["id"])
+    assert (turn["status"], turn["bot_response"]) == ("cancelled", "```html\n<img src='x'>\n```")
+
+
 def test_cancel_through_another_process_is_obeyed(app: Flask, ada: Person, llm: MemoryLLM) -> None:
     gated(llm, "one", " never")
     turn = running(ada)

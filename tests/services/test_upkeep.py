@@ -94,6 +94,18 @@ def test_lease_that_another_process_took_stops_the_turn(context: Flask, ada: Per
     assert ended(ada, turn["id"])["status"] == "interrupted"
 
 
+def test_abandoned_text_gets_its_fence_closed(context: Flask, ada: Person, llm: MemoryLLM) -> None:
+    gated(llm, "```html\n<img src='x'>", " never")
+    turn = running(ada)
+    upkeep.save_texts()
+    with write("test") as connection:
+        connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
+    assert upkeep.close_abandoned() == 1
+    upkeep.renew_leases()
+    wait_for_end(context, UUID(turn["id"]))
+    assert ada.history()[0]["bot_response"] == "```html\n<img src='x'>\n```"
+
+
 def wait_for_end(app: Flask, turn_id: UUID, seconds: float = 5) -> None:
     with app.app_context():
         deadline = time.monotonic() + seconds
