@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 
-from . import condense, prompt
+from . import condense, prompt, special_tokens
 from .errors import Aborted, LLMError
 from .filtering import AnswerFilter
 from .ports import LLM
@@ -32,8 +32,9 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         built = prompt.Built(question.verbatim)
     else:
         built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
-    yield Prompted(built.messages, llm.name, count, query, built.passages, built.tokens)
-    ask = Ask(built.messages, question.parameters, question.abort, question.model, question.pause, question.tries)
+    messages = special_tokens.defuse_messages(built.messages)
+    yield Prompted(messages, llm.name, count, query, built.passages, built.tokens)
+    ask = Ask(messages, question.parameters, question.abort, question.model, question.pause, question.tries)
     pieces = until_abort(llm.stream(ask), question.abort)
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
 
