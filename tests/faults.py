@@ -82,5 +82,6 @@ FAULTS: dict[str, Expected] = {
     "refuses max_tokens": Expected(200, None, "completed", GOOD.format("refuses max_tokens")),
     "refuses temperature": Expected(200, None, "completed", GOOD.format("refuses temperature")),
     "refuses stream_options": Expected(200, None, "completed", GOOD.format("refuses stream_options")),
+    "refuses_value temperature=0.7": Expected(200, None, "completed", GOOD.format("refuses_value temperature=0.7")),
     "refuses model": failed(502, "upstream_refused"),
 }

@@ -218,11 +218,20 @@ async def refuses(reply: Reply, parameter: str) -> None:
         await good(reply)
 
 
+async def refuses_value(reply: Reply, setting: str) -> None:
+    """Refuse one value of a parameter, given as `name=value` in JSON."""
+    name, _, value = setting.partition("=")
+    if reply.request.get(name) == json.loads(value):
+        await reply.error(400, "unsupported_value", name)
+    else:
+        await good(reply)
+
+
 FAULTS: dict[str, Callable[[Reply, str], Awaitable[None]]] = {
     handler.__name__: handler
     for handler in (
         no_first_byte, silent_headers, stall, stall_pings, empty_deltas, cut, clean_end, cut_after_finish,
         stall_after_finish, bad_json, bad_utf8, split_utf8, error_frame, status, retry_after, quota, no_model, html,
-        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, chunk, flood, slow_headers, slow_error, too_long, odd_param,
+        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, chunk, flood, slow_headers, slow_error, too_long, odd_param,
     )
 }  # fmt: skip

@@ -62,7 +62,7 @@ class OpenAILLM:
             "temperature": options.temperature,
             "stream_options": {"include_usage": True},
         }
-        self._refused: frozenset[str] = frozenset()  # of them, what this model turned out not to take
+        self._refused: frozenset[str] = frozenset()  # of the settings' parameters, what this model does not take
         self._watchdog = Watchdog()
 
     def stream(self, ask: Ask) -> Iterator[str | Finish]:
@@ -94,8 +94,12 @@ class OpenAILLM:
         return UpstreamIncomplete("The connection to the model's server broke.")
 
     def _request(self, prompt: list[dict[str, str]], wanted: dict[str, Any], guard: Guard) -> httpx2.Response:
-        """Open the answer's stream, without the parameters that this model turns out to refuse."""
-        refused = self._refused
+        """Open the answer's stream, without the parameters that this model turns out to refuse.
+
+        A refusal is remembered only of a value of the settings: another caller's value may be refused for itself.
+        """
+        settings = self._parameters | {"max_completion_tokens": self._most_tokens}
+        refused = remembered = self._refused
         while True:
             sent = without(refused, wanted)
             try:
@@ -105,9 +109,10 @@ class OpenAILLM:
                 if name is None:
                     raise
                 refused |= {name}
+                if name in settings and sent[name] == settings[name]:
+                    remembered |= {name}
             else:
-                # Remembered when it was of use; what only this caller asked for is nobody else's matter.
-                self._refused = refused & {*self._parameters, "max_completion_tokens"}
+                self._refused = remembered  # when it was of use
                 return response
 
     def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:

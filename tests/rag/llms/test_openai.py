@@ -3,6 +3,7 @@
 import socket
 import time
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,31 @@ def test_key_and_options_are_sent(upstream: Upstream) -> None:
     assert "authorization: bearer sk-canary" in last["head"].lower()
     assert last["path"] == "/v1/chat/completions"
     assert last["request"]["stream_options"] == {"include_usage": True}
+
+
+def sent(llm: OpenAILLM, upstream: Upstream, text: str, **options: Any) -> dict[str, Any]:
+    list(llm.stream(Ask([Message("user", text)], **options)))
+    request: dict[str, Any] = upstream.log()[-1]["request"]
+    return request
+
+
+def test_refusal_of_a_callers_value_is_not_remembered(upstream: Upstream) -> None:
+    llm = model(upstream.url)
+    assert "temperature" not in sent(llm, upstream, "[[refuses_value temperature=2]] Hi", parameters={"temperature": 2})
+    assert sent(llm, upstream, "Hi")["temperature"] == 0.7
+    assert sent(llm, upstream, "[[refuses max_tokens]] Hi", parameters={"max_tokens": 9})["max_completion_tokens"] == 9
+    assert sent(llm, upstream, "Hi")["max_tokens"] == 150
+    llm._client.close()
+
+
+def test_refusal_of_the_settings_own_value_is_remembered(upstream: Upstream) -> None:
+    llm = model(upstream.url)
+    assert "temperature" not in sent(llm, upstream, "[[refuses_value temperature=0.7]] Hi")
+    assert "temperature" not in sent(llm, upstream, "Hi")
+    assert "temperature" not in sent(llm, upstream, "Hi", parameters={"temperature": 1})
+    assert sent(llm, upstream, "[[refuses max_tokens]] Hi")["max_completion_tokens"] == 150
+    assert sent(llm, upstream, "Hi")["max_completion_tokens"] == 150
+    llm._client.close()
 
 
 @pytest.mark.parametrize(
