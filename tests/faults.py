@@ -83,5 +83,6 @@ FAULTS: dict[str, Expected] = {
     "refuses temperature": Expected(200, None, "completed", GOOD.format("refuses temperature")),
     "refuses stream_options": Expected(200, None, "completed", GOOD.format("refuses stream_options")),
     "refuses_value temperature=0.7": Expected(200, None, "completed", GOOD.format("refuses_value temperature=0.7")),
+    "forbids cache_salt": Expected(200, None, "completed", GOOD.format("forbids cache_salt")),
     "refuses model": failed(502, "upstream_refused"),
 }

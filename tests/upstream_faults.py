@@ -227,11 +227,22 @@ async def refuses_value(reply: Reply, setting: str) -> None:
         await good(reply)
 
 
+async def forbids(reply: Reply, parameter: str) -> None:
+    """Refuse a parameter as servers on pydantic do: with 422, and its name somewhere in the message."""
+    if parameter in reply.request:
+        detail = [{"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}]
+        await reply.head(422, "application/json")
+        await reply.write(json.dumps({"object": "error", "message": {"detail": detail}}).encode())
+        reply.writer.close()
+    else:
+        await good(reply)
+
+
 FAULTS: dict[str, Callable[[Reply, str], Awaitable[None]]] = {
     handler.__name__: handler
     for handler in (
         no_first_byte, silent_headers, stall, stall_pings, empty_deltas, cut, clean_end, cut_after_finish,
         stall_after_finish, bad_json, bad_utf8, split_utf8, error_frame, status, retry_after, quota, no_model, html,
-        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, chunk, flood, slow_headers, slow_error, too_long, odd_param,
+        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, forbids, chunk, flood, slow_headers, slow_error, too_long, odd_param,
     )
 }  # fmt: skip

@@ -34,7 +34,15 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
     messages = special_tokens.defuse_messages(built.messages)
     yield Prompted(messages, llm.name, count, query, built.passages, built.tokens)
-    ask = Ask(messages, question.parameters, question.abort, question.model, question.pause, question.tries)
+    ask = Ask(
+        messages,
+        question.parameters,
+        abort=question.abort,
+        model=question.model,
+        pause=question.pause,
+        tries=question.tries,
+        cache_salt=question.cache_salt,
+    )
     pieces = until_abort(llm.stream(ask), question.abort)
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Hit = tuple[int, float]  # a chunk's id and its score, the higher the better
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "content_filter"]
+CacheKey = Literal["prefix", "cache_salt", "prompt_cache_key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,10 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class LLMOptions:
-    """What an adapter of a language model is made from."""
+    """What an adapter of a language model is made from.
+
+    `cache_key` is how the server's prompt cache is divided by caller: by the prompt's own beginning, or by a parameter.
+    """
 
     model: str
     api_key: str | None = None
@@ -72,6 +76,7 @@ class LLMOptions:
     max_tokens: int = 150
     temperature: float = 0.7
     deadlines: Deadlines = Deadlines()
+    cache_key: CacheKey | None = None
 
 
 class Abort:
@@ -111,6 +116,7 @@ class Question:
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
     reads on (seconds), so that many streams cost less. `retrieve` finds passages for a query and a second wording of
     it, best first; `strict` wants no answer without them. `tries` takes in how each model that was asked began.
+    `cache_salt` is the caller's secret share of a server's prompt cache.
     """
 
     text: str
@@ -123,6 +129,7 @@ class Question:
     retrieve: "Callable[[str, str], Sequence[Passage]] | None" = None
     strict: bool = False
     tries: list["Try"] = field(default_factory=list)
+    cache_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +146,7 @@ class Ask:
     """What a model is asked: the messages, what this caller wants of the answer, and how to end it early.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
-    the one of the name `model` is asked first; `pause` and `tries` are as in Question.
+    the one of the name `model` is asked first; `pause`, `tries` and `cache_salt` are as in Question.
     """
 
     messages: Sequence[Message]
@@ -148,6 +155,7 @@ class Ask:
     model: str = ""
     pause: Callable[[], float] = float
     tries: list[Try] = field(default_factory=list)
+    cache_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

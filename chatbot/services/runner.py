@@ -1,14 +1,16 @@
 """The runner of one turn: apart from the request that opened it, from the opened row to its terminal state."""
 
 import contextlib
+import hmac
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
+from uuid import UUID
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy.exc import DataError
 
 from .. import metrics
@@ -50,6 +52,7 @@ class Running:
     def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
         self.user_id = caller.user_id
         self.turn, self.text, self.brief = turn, text, brief
+        self.caller_id = caller.user_id
         self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
         self.tries: list[Try] = []
         self.prompted = Prompted()
@@ -141,10 +144,17 @@ def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
         grounding.retrieve if retrieves else None,
         retrieves and grounding.mode == "strict",
         running.tries,
+        cache_salt(running.caller_id),
     )
     llm = wiring.llm_for(running.user_id)
     with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
         yield from pieces
+
+
+def cache_salt(caller_id: UUID) -> str:
+    """Return the secret by which a caller's prompts are kept apart in a server's prompt cache."""
+    message = b"chatbot prompt cache" + caller_id.bytes
+    return hmac.digest(current_app.config["SECRET_KEY"].encode(), message, "sha256").hex()
 
 
 def pause(running: Running, beside: Mapping[Any, Any]) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import current_app
@@ -16,7 +17,7 @@ from ..rag.llms.fallback import FallbackLLM
 from ..rag.llms.queued import QueuedLLM
 from ..rag.ports import LLM, Embedder, Loader, Reranker, VectorStore
 from ..rag.tokens import Counter
-from ..rag.types import Deadlines, EmbedderOptions, LLMOptions, StoreOptions
+from ..rag.types import CacheKey, Deadlines, EmbedderOptions, LLMOptions, StoreOptions
 from ..turnstile import RoundRobinSemaphore
 from .dense import DenseSearch
 from .document_watch import DocumentWatch
@@ -265,7 +266,15 @@ def _options() -> list[LLMOptions]:
         idle=config["LLM_IDLE_SECONDS"],
         total=config["LLM_TOTAL_SECONDS"],
     )
-    first = LLMOptions(name, key, url, config["OPENAI_MAX_TOKENS"], config["OPENAI_TEMPERATURE"], deadlines)
+    first = LLMOptions(
+        name,
+        key,
+        base_url=url,
+        max_tokens=config["OPENAI_MAX_TOKENS"],
+        temperature=config["OPENAI_TEMPERATURE"],
+        deadlines=deadlines,
+        cache_key="prefix" if _embedded() else _cache_key(url),
+    )
     others = config["OPENAI_FALLBACK_MODELS"]
     return [first, *(_fallback(first, **other) for other in others)]
 
@@ -274,4 +283,10 @@ def _fallback(first: LLMOptions, model: str, base_url: str | None, api_key: str 
     """Return the options of a fallback: at its own server, or where the first model is."""
     if base_url is None:
         return replace(first, model=model)
-    return replace(first, model=model, base_url=base_url, api_key=api_key)
+    return replace(first, model=model, base_url=base_url, api_key=api_key, cache_key=_cache_key(base_url))
+
+
+def _cache_key(base_url: str | None) -> CacheKey:
+    """Return how a server's prompt cache is divided: vLLM's way, or that of OpenAI, which refuses vLLM's."""
+    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    return "prompt_cache_key" if host == "openai.com" or host.endswith(".openai.com") else "cache_salt"

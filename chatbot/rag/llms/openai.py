@@ -33,6 +33,7 @@ REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
+CACHE_PREFIX_CHARACTERS = 16  # 64 bits, and 16 of the embedded model's tokens
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -62,20 +63,23 @@ class OpenAILLM:
             "temperature": options.temperature,
             "stream_options": {"include_usage": True},
         }
+        self._cache_key = options.cache_key
         self._refused: frozenset[str] = frozenset()  # of the settings' parameters, what this model does not take
         self._watchdog = Watchdog()
 
     def stream(self, ask: Ask) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.LLMError` subclasses."""
         started = time.monotonic()
-        prompt = [{"role": message.role, "content": message.content} for message in ask.messages]
-        wanted = {**self._parameters, **ask.parameters}
+        settings = {**self._parameters, **self._cache_parameters(ask)}
+        wanted = {**self._parameters, **ask.parameters, **self._cache_parameters(ask)}
         wanted["max_tokens"] = min(wanted["max_tokens"], self._most_tokens)
         total = started + self._deadlines.total
         with self._watchdog.guard(min(started + self._deadlines.first_byte, total)) as guard:
             ask.abort.on_request(guard.expire)
             try:
-                with contextlib.closing(self._request(prompt, wanted, guard)) as response:
+                with contextlib.closing(
+                    self._request(self._prompt(ask), wanted, settings=settings, guard=guard)
+                ) as response:
                     yield from self._pieces(response, guard, total, ask.pause)
             except (openai.OpenAIError, httpx2.HTTPError, LLMError) as error:
                 raise self._in_our_words(error, guard, ask.abort) from error
@@ -93,18 +97,33 @@ class OpenAILLM:
             return error
         return UpstreamIncomplete("The connection to the model's server broke.")
 
-    def _request(self, prompt: list[dict[str, str]], wanted: dict[str, Any], guard: Guard) -> httpx2.Response:
+    def _cache_parameters(self, ask: Ask) -> dict[str, str]:
+        """Return the parameter that keeps a caller's prompts apart in the server's cache, where the server has one."""
+        if self._cache_key in (None, "prefix") or not ask.cache_salt:
+            return {}
+        return {str(self._cache_key): ask.cache_salt}
+
+    def _prompt(self, ask: Ask) -> list[dict[str, str]]:
+        """Return the messages; the prefix is the caller's own, so that a cache by prefixes has no other caller's."""
+        prompt = [{"role": message.role, "content": message.content} for message in ask.messages]
+        if self._cache_key == "prefix" and ask.cache_salt and prompt:
+            prompt[0]["content"] = f"{ask.cache_salt[:CACHE_PREFIX_CHARACTERS]}\n{prompt[0]['content']}"
+        return prompt
+
+    def _request(
+        self, prompt: list[dict[str, str]], wanted: dict[str, Any], *, settings: dict[str, Any], guard: Guard
+    ) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turns out to refuse.
 
         A refusal is remembered only of a value of the settings: another caller's value may be refused for itself.
         """
-        settings = self._parameters | {"max_completion_tokens": self._most_tokens}
+        settings = settings | {"max_completion_tokens": self._most_tokens}
         refused = remembered = self._refused
         while True:
             sent = without(refused, wanted)
             try:
                 response = self._send({"model": self.name, "messages": prompt, "stream": True, **sent}, guard)
-            except openai.BadRequestError as error:
+            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
                 name = refused_parameter(error, sent)
                 if name is None:
                     raise

@@ -26,6 +26,8 @@ BY_STATUS: dict[int, type[errors.LLMError]] = {
 }
 MAX_RETRY_AFTER = 3600.0
 UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
+_UNSUPPORTED_TEXT = re.compile(r"(un|not )supported|unrecognized|unknown|not permitted", re.IGNORECASE)
+_KINDS: dict[int, type[openai.APIStatusError]] = {400: openai.BadRequestError, 422: openai.UnprocessableEntityError}
 LONGEST_ERROR = 65_536  # bytes of an error's body that are looked at
 
 
@@ -35,7 +37,7 @@ def status_error(response: httpx2.Response) -> openai.APIStatusError:
     with contextlib.suppress(httpx2.HTTPError, ValueError):
         body = orjson.loads(b"".join(itertools.islice(response.iter_bytes(4096), LONGEST_ERROR // 4096)))
     error = body.get("error", body) if isinstance(body, dict) else None
-    kind = openai.BadRequestError if response.status_code == 400 else openai.APIStatusError
+    kind = _KINDS.get(response.status_code, openai.APIStatusError)
     return kind(f"status {response.status_code}", response=response, body=error)
 
 
@@ -84,12 +86,10 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def refused_parameter(error: openai.BadRequestError, sent: Mapping[str, Any]) -> str | None:
+def refused_parameter(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
     """Return which of the parameters sent this refusal is about, or None."""
     named, text = _body(error).get("param"), str(_body(error).get("message", ""))
-    if _code(error) not in UNSUPPORTED and not re.search(
-        r"(un|not )supported|unrecognized|unknown", text, re.IGNORECASE
-    ):
+    if _code(error) not in UNSUPPORTED and not _UNSUPPORTED_TEXT.search(text):
         return None  # such as a prompt that is too long: the next one is not
     if isinstance(named, str) and named in sent:
         return named

@@ -105,6 +105,27 @@ def test_refusal_of_the_settings_own_value_is_remembered(upstream: Upstream) -> 
     llm._client.close()
 
 
+@pytest.mark.parametrize("parameter", ["cache_salt", "prompt_cache_key"])
+@pytest.mark.parametrize("fault", ["refuses", "forbids"])
+def test_cache_parameter_is_sent_until_it_is_refused(upstream: Upstream, parameter: Any, fault: str) -> None:
+    llm = OpenAILLM(LLMOptions("scripted-1", "k", upstream.url, cache_key=parameter))
+    assert sent(llm, upstream, "Hi", cache_salt="a" * 64)[parameter] == "a" * 64
+    assert parameter not in sent(llm, upstream, "Hi")
+    assert parameter not in sent(llm, upstream, f"[[{fault} {parameter}]] Hi", cache_salt="a")
+    assert parameter not in sent(llm, upstream, "Hi", cache_salt="b")
+    llm._client.close()
+
+
+def test_cache_prefix_is_the_callers_own_and_in_front_of_all(upstream: Upstream) -> None:
+    llm = OpenAILLM(LLMOptions("scripted-1", "k", upstream.url, cache_key="prefix"))
+    for salt in ("a" * 64, "b" * 64):
+        request = sent(llm, upstream, "Hi", cache_salt=salt)
+        assert request["messages"] == [{"role": "user", "content": f"{salt[:16]}\nHi"}]
+        assert not {"cache_salt", "prompt_cache_key"} & set(request)
+    assert sent(llm, upstream, "Hi")["messages"][0]["content"] == "Hi"
+    llm._client.close()
+
+
 @pytest.mark.parametrize(
     ("value", "least", "most"),
     [("1", 1, 1), ("0.5", 0.5, 0.5), ("-1", None, None), ("soon", None, None), ("1e9", None, None), ("999999", 3600, 3600),
