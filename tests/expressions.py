@@ -55,7 +55,7 @@ class Expression:
 
 def all_expressions() -> dict[str, Expression]:
     """Return each expression by its name, with the methods that are called on it."""
-    paths = [ROOT / "config.py", *sorted((ROOT / "chatbot").rglob("*.py"))]
+    paths = [ROOT / "bounds.py", ROOT / "config.py", *sorted((ROOT / "chatbot").rglob("*.py"))]
     trees = {_module(path): ast.parse(path.read_text()) for path in paths}
     found = {one.name: one for module, tree in trees.items() for one in _expressions(module, tree)}
     for module, tree in trees.items():

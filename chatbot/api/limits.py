@@ -16,7 +16,7 @@ from . import caller, problems
 
 log = structlog.get_logger(__name__)
 WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+")  # as some proxies write an address
-AMOUNT = re.compile(r"\d+(?= per )")
+AMOUNT = re.compile(r"(?<!\d)\d++(?= per )")
 UNKNOWN = "unknown"  # the key of a Unix socket, which has no address, and of what a proxy made illegible
 # The smallest network that one customer of a provider has, then the usual larger ones with the factor of their bounds:
 # without those, a customer with a /48 has 65,536 networks of the first kind (RFC 6177).

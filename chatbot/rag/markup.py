@@ -34,7 +34,7 @@ _BARE = re.compile(r"</?[A-Za-z][\w-]*(?:\s+[\w-]+)*\s*/?>")
 _ATTRIBUTE = r"""\s+[\w:@.-]+(?:\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+))?"""
 _WELL_FORMED = re.compile(rf"<(?:[!?/]|[A-Za-z][\w-]*(?:{_ATTRIBUTE})*\s*/?>)")
 _ANCHOR = re.compile(r"""<a(?:\s+(?:href|title)=(?:"[^"`\[\]]*"|'[^'`\[\]]*'))*\s*>""", re.IGNORECASE)
-_ANCHOR_VALUE = re.compile(r"""\s+(href|title)=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
+_ANCHOR_VALUE = re.compile(r"""(?<!\s)\s++(href|title)=(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _ADDRESS = re.compile(r"<(?:(?:https?|mailto):[^\s<>`\[\]]*|[^\s<>@`\[\]/!?:]+@[^\s<>`\[\]]+)>", re.IGNORECASE)
 _ALT_ATTRIBUTE = re.compile(r"""\salt\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _ACTIVE = re.compile(r"[\[\]<>`~\\]")
