@@ -26,6 +26,7 @@ from bounds import Bounds, setting
 
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
+MAX_PREVIOUS = 2  # each makes a login take as long again
 SECRETS = ("SECRET_KEY", "JWT_SECRET_KEY")
 LOCAL = "http://127.0.0.1:8000"
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
@@ -37,6 +38,13 @@ REDIS = Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss://
 PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
 
 
+class Word(fields.String):
+    """A word of ours, in any case."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Any:
+        return str(super()._deserialize(value, attr, data, **options)).lower()
+
+
 class Config(Bounds):
     """What holds in every environment."""
 
@@ -44,7 +52,7 @@ class Config(Bounds):
         unknown = EXCLUDE
 
     APP_ENV = setting(
-        fields.String,
+        Word,
         "development",
         "development, testing or production",
         OneOf(["development", "testing", "production"]),
@@ -56,6 +64,9 @@ class Config(Bounds):
     SECRET_KEY = setting(
         fields.String, None, "Keys passwords and refresh tokens; changing it voids both", And(Length(min=32), PRINTABLE)
     )
+    SECRET_KEY_PREVIOUS = setting(
+        fields.String, "", "SECRET_KEY of before, one or two separated by commas: what they keyed stays good"
+    )
     JWT_SECRET_KEY = setting(
         fields.String, None, "Signs access tokens; changing it logs everybody out", And(Length(min=32), PRINTABLE)
     )
@@ -65,7 +76,7 @@ class Config(Bounds):
     REDIS_URL = setting(fields.String, None, "Shares running answers and rate limits between workers and hosts", REDIS)
     WEB_CONCURRENCY = setting(fields.Integer, 1, "Workers; more than one needs PostgreSQL and Redis", Range(1, 64))
     TRUSTED_PROXIES = setting(fields.Integer, 0, "Reverse proxies whose X-Forwarded-For is believed", Range(0, 5))
-    LLM = setting(fields.String, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
+    LLM = setting(Word, "openai", "The adapter that answers, a name in chatbot/rag/registry.py")
     OPENAI_API_KEY = setting(
         fields.String, None, "Key of the model's server; none and no base URL: embedded model", PRINTABLE
     )
@@ -90,10 +101,10 @@ class Config(Bounds):
     LLM_FIRST_BYTE_SECONDS = setting(fields.Float, 30.0, "Gives up waiting for an answer to begin", Range(0.01, 600))
     LLM_IDLE_SECONDS = setting(fields.Float, 20.0, "Gives up when no text comes for so long", Range(0.01, 600))
     LLM_TOTAL_SECONDS = setting(fields.Float, 300.0, "Gives up on an answer as a whole", Range(0.01, 3600))
-    EMBEDDER = setting(fields.String, None, "Adapter of the vectors; default: openai with a key, else wordllama")
+    EMBEDDER = setting(Word, None, "Adapter of the vectors; default: openai with a key, else wordllama")
     EMBEDDING_MODEL = setting(fields.String, "text-embedding-3-small", "The embedder's model", Length(1, 120))
     EMBEDDING_SECONDS = setting(fields.Float, 10.0, "Gives up on the embedder or reranker", Range(0.01, 600))
-    VECTOR_STORE = setting(fields.String, "faiss", "The adapter that finds vectors: faiss, pgvector or pinecone")
+    VECTOR_STORE = setting(Word, "faiss", "The adapter that finds vectors: faiss, pgvector or pinecone")
     PINECONE_HOST = setting(fields.String, None, "The index at pinecone.io, of this installation alone", HOST)
     PINECONE_API_KEY = setting(fields.String, None, "The key of that index", PRINTABLE)
     VECTOR_BYTES = setting(fields.Integer, 1 << 30, "Bytes of vectors that a process keeps", Range(1 << 20, 1 << 50))
@@ -103,9 +114,7 @@ class Config(Bounds):
     TURN_FLUSH_SECONDS = setting(fields.Float, 1.0, "How often running answers are saved; 0 is never", Range(0, 60))
     RETENTION_DAYS = setting(fields.Integer, 30, "Turns older than this are deleted daily", Range(1, 36_500))
     BCRYPT_ROUNDS = setting(fields.Integer, 12, "Cost of a password hash; one more doubles it", Range(10, 15))
-    LOG_LEVEL = setting(
-        fields.String, "info", "debug, info, warning or error", OneOf(["debug", "info", "warning", "error"])
-    )
+    LOG_LEVEL = setting(Word, "info", "debug, info, warning or error", OneOf(["debug", "info", "warning", "error"]))
     METRICS_TOKEN = setting(fields.String, None, "Opens /metrics to others than this machine", PRINTABLE)
     CORS_ORIGINS = setting(fields.String, "", "Web pages that may call, exact origins separated by commas")
 
@@ -114,6 +123,7 @@ class Config(Bounds):
         """Check what a single field cannot: addresses, origins and what many workers need."""
         errors = _origin_errors(data["CORS_ORIGINS"])
         errors |= _database_errors(data["DATABASE_URL"])
+        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"])
         errors |= _fallback_errors(data["OPENAI_FALLBACK_MODELS"])
         postgres = data["DATABASE_URL"].startswith("postgres")
         if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and postgres):
@@ -197,6 +207,18 @@ def _fallback_errors(text: str) -> dict[str, list[str]]:
     return {} if all(fallbacks(text)) else {"OPENAI_FALLBACK_MODELS": [hint]}
 
 
+def previous_secrets(text: str) -> list[str]:
+    """Split a comma-separated list of secrets."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _previous_errors(text: str) -> dict[str, list[str]]:
+    found = previous_secrets(text)
+    if len(found) <= MAX_PREVIOUS and all(len(one) >= 32 for one in found):
+        return {}
+    return {"SECRET_KEY_PREVIOUS": [f"Must be up to {MAX_PREVIOUS} secrets of 32 characters or more."]}
+
+
 def _weakness(secret: str | None) -> str:
     if not secret:
         return "Must be set in production; `python -c 'import secrets; print(secrets.token_urlsafe(48))'` makes one."
@@ -246,6 +268,7 @@ def _resolve(data: dict[str, Any]) -> None:
     data["DATABASE_URL"] = url
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
+    data["SECRET_KEY_PREVIOUS"] = previous_secrets(data["SECRET_KEY_PREVIOUS"])
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
     data["INGEST_HOSTS"] = data["INGEST_HOSTS"].lower().replace(",", " ").split()
     data["OPENAI_FALLBACK_MODELS"] = fallbacks(data["OPENAI_FALLBACK_MODELS"])
@@ -257,7 +280,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     Raises BadSettings (exit code 78) after writing one line for each reason to standard error.
     """
     given = _from_environment(environ, env_file)
-    schema = ENVIRONMENTS.get(given.get("APP_ENV", "development"), Config)
+    schema = ENVIRONMENTS.get(given.get("APP_ENV", "development").lower(), Config)
     try:
         data: dict[str, Any] = schema().load(given)
     except ValidationError as error:

@@ -67,6 +67,7 @@ def _refuse_unknown_adapters(settings: dict[str, Any]) -> None:
         sys.exit(os.EX_CONFIG)
 
 
+os.umask(0o077)  # what is written is people's conversations; wsgi.py says so for `flask` commands
 settings = load()
 _refuse_unknown_adapters(settings)
 host, port = listen_address(settings)

@@ -35,7 +35,7 @@ body:has(tr:target) #ui { display: none; }
 """
 ERROR = "<tr id={code}><td>{code}</td><td>{status}</td><td>{title}</td><td>{retry}</td></tr>"
 START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true});\n'
-POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'"
+POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
 

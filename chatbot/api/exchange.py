@@ -5,12 +5,20 @@ import time
 import uuid
 
 import structlog
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 
-from .. import metrics
+from .. import metrics, security_log
 
 SANE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 QUIET = {"/healthz", "/readyz", "/metrics"}
+# Answers are data: none may be shown in a frame, run anything, or tell another site where the reader comes from.
+SAFE_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+HSTS = "max-age=31536000"  # one year, RFC 6797
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 log = structlog.get_logger(__name__)
@@ -26,14 +34,17 @@ def _begin() -> None:
     given = request.headers.get("X-Request-ID", "")
     g.request_id = given if SANE.fullmatch(given) else uuid.uuid4().hex
     g.started = time.monotonic()
+    security_log.address.set(request.remote_addr)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
 def _end(response: Response) -> Response:
     response.headers["X-Request-ID"] = g.get("request_id", "")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers.setdefault("Cache-Control", "no-store")
+    for name, value in SAFE_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if current_app.config["BASE_URL"].startswith("https:"):
+        response.headers["Strict-Transport-Security"] = HSTS
     seconds = time.monotonic() - g.started
     route = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"  # whatever a caller likes to write

@@ -9,8 +9,9 @@ from functools import partial
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, current_app, g, request
 
+from .. import security_log
 from ..extensions import limiter
 from . import caller, problems
 
@@ -114,6 +115,10 @@ def _address() -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _announce(response: Response) -> Response:
+    if response.status_code == 429:
+        known = g.get("caller")
+        facts = {"user_id": known.user_id, "session_id": known.session_id} if known else {}
+        security_log.record("limit", "refused", route=request.endpoint, **facts)
     try:
         return _with_headers(response)
     except Exception as error:  # noqa: BLE001 - the storage may be away by now, and the answer is worth more

@@ -12,6 +12,9 @@ from .blueprint import Blueprint
 from .limits import by_address
 
 blueprint = Blueprint("metrics", __name__, description="Numbers for Prometheus")
+PROXY_HEADERS = (
+    "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-IP",
+)  # fmt: skip
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -21,7 +24,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 def get_metrics() -> Response:
     """Return what was counted, in Prometheus' text format.
 
-    From this machine without a credential; from elsewhere with `METRICS_TOKEN` as bearer token.
+    From this machine without a credential, where no proxy is trusted; else with `METRICS_TOKEN` as bearer token.
     """
     if not _is_local():
         token = current_app.config["METRICS_TOKEN"]
@@ -31,8 +34,8 @@ def get_metrics() -> Response:
 
 
 def _is_local() -> bool:
-    """Tell whether this request comes from this machine and not through a proxy on it."""
-    if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
+    """Return whether this request comes from this machine and not through a proxy on it, as far as that can be seen."""
+    if current_app.config["TRUSTED_PROXIES"] or any(name in request.headers for name in PROXY_HEADERS):
         return False
     try:
         return ipaddress.ip_address(request.remote_addr or "").is_loopback

@@ -94,6 +94,7 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str) ->
         detail = "Close some of your connections, or try again later."
     said = orjson.dumps(body(facts, detail, "", ""))
     kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
+    kind += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
     retry = f"Retry-After: {DEFAULT_RETRY_AFTER}\r\n" if facts.retryable else ""
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}{retry}\r\n"
     write_nonblock(connection, head.encode() + said)

@@ -34,7 +34,7 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     with told():
         caller = auth.caller_of(owner) if owner else OPERATOR
         home = collections.ensure_default(caller) if owner else collections.operators(collection)
-        files, others = _files(paths)
+        files, others, links = _files(paths)
         sent, same, skipped = _sent(caller, home, files)
         failed = _worked(sent)
     for path, reason in [*skipped, *failed]:
@@ -43,6 +43,8 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     click.echo(f"Took in {taken} documents, {same} unchanged, {failures} failed, {len(skipped)} skipped.")
     if others:
         click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
+    if links:
+        click.echo(f"Passed over {links} links that lead out of the folders.", err=True)
     if failed or not (sent or same):
         sys.exit(1)
 
@@ -136,13 +138,14 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     return failed
 
 
-def _files(paths: tuple[Path, ...]) -> tuple[list[tuple[str, Path]], int]:
+def _files(paths: tuple[Path, ...]) -> tuple[list[tuple[str, Path]], int, int]:
     """Return what was named and what can be read below the folders, with names in which odd bytes are replaced.
 
-    And how many files of the folders are of other types; hidden ones do not count.
+    And how many files of the folders are of other types, and how many are links that lead out of their folder; hidden
+    ones do not count.
     """
     found: list[tuple[str, Path]] = []
-    others = 0
+    others = links = 0
     for path in paths:
         if not path.is_dir():
             found.append((_legible(path.name), path))
@@ -151,11 +154,14 @@ def _files(paths: tuple[Path, ...]) -> tuple[list[tuple[str, Path]], int]:
             hidden = any(part.startswith(".") for part in below.relative_to(path).parts)
             if hidden or not below.is_file():
                 continue
+            if not below.resolve().is_relative_to(path.resolve()):
+                links += 1
+                continue
             if below.suffix[1:].lower() in sniffing.TYPES:
                 found.append((_legible(f"{path.resolve().name}/{below.relative_to(path)}"), below))
             else:
                 others += 1
-    return found, others
+    return found, others, links
 
 
 def _legible(name: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from .. import normalization
+from .. import normalization, security_log
 from ..errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from ..models import Session, User
 from ..models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
@@ -73,8 +73,10 @@ def log_in(email: str, password: str) -> Login:
         found = connection.execute(statement).one_or_none()
     matches = passwords.verify(password, found.password_hash if found else None)
     if found is None or not matches or found.disabled_at is not None:
+        account = security_log.account_hash(folded(email))
+        security_log.record("login", "failed", user_id=found.id if found else None, account=account)
         raise InvalidCredentials("The e-mail address or the password is wrong.")
-    if passwords.is_outdated(found.password_hash):
+    if passwords.is_outdated(password, found.password_hash):
         _rehash(found.id, found.password_hash, password)
     moment, refresh = now(), tokens.new_refresh(uuid7())
     with write("log_in") as connection:
@@ -89,6 +91,7 @@ def log_in(email: str, password: str) -> Login:
             )
         )
         user = _user(connection, found.id)
+    security_log.record("login", "ok", user_id=found.id, session_id=refresh.session_id)
     return Login(tokens.access(found.id, refresh, moment), refresh.token, user)
 
 
@@ -98,7 +101,6 @@ def refresh(token: str) -> Login:
     The same token again within 10 s gets the same pair; later reuse ends the session. Raises Unauthenticated.
     """
     presented = tokens.read_refresh(token)
-    successor = presented.successor()
     with write("refresh") as connection:
         row = connection.execute(
             sa.select(Session.__table__, User.disabled_at)
@@ -106,11 +108,13 @@ def refresh(token: str) -> Login:
             .where(Session.id == presented.session_id)
             .with_for_update(of=Session.__table__)
         ).one_or_none()
-        rotated_at = _rotate(connection, row, presented, successor) if row and not row.disabled_at else None
-        user = _user(connection, row.user_id) if row and rotated_at else None
-    if user is None or rotated_at is None:
+        rotated = _rotate(connection, row, presented) if row and not row.disabled_at else None
+        user = _user(connection, row.user_id) if row and rotated else None
+    if user is None or rotated is None:
+        security_log.record("refresh", "refused", user_id=row.user_id if row else None, session_id=presented.session_id)
         identity.forget(presented.session_id)
         raise Unauthenticated("The refresh token is spent or its session has ended.")
+    successor, rotated_at = rotated
     return Login(tokens.access(user["id"], successor, rotated_at), successor.token, user)
 
 
@@ -119,6 +123,7 @@ def log_out(caller: Caller) -> None:
     with write("log_out") as connection:
         connection.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
     identity.forget(caller.session_id)
+    security_log.record("logout", "ok", user_id=caller.user_id, session_id=caller.session_id)
 
 
 def me(caller: Caller) -> dict[str, Any]:
@@ -149,6 +154,7 @@ def disable(email: str) -> dict[str, Any]:
         connection.execute(
             sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
         )
+        security_log.record("disable", "ok", user_id=user_id)
         return _user(connection, user_id)
 
 
@@ -169,29 +175,35 @@ def enable(email: str) -> dict[str, Any]:
         user_id = connection.scalar(statement.returning(User.id))
         if user_id is None:
             raise NotFound(f"There is no account with the e-mail address {email}.")
+        security_log.record("enable", "ok", user_id=user_id)
         return _user(connection, user_id)
 
 
 def _rotate(
-    connection: sa.Connection, row: sa.Row[Any], presented: tokens.Refresh, successor: tokens.Refresh
-) -> datetime | None:
-    """Move a session on to the successor and return when that happened first; None ends it."""
+    connection: sa.Connection, row: sa.Row[Any], presented: tokens.Refresh
+) -> tuple[tokens.Refresh, datetime] | None:
+    """Move a session on; return the successor and the moment when that happened first, None where the session ends."""
     moment = now()
-    if row.ended_at is not None or row.expires_at <= moment:
+    latest = row.created_at + tokens.SESSION_LIFETIME
+    if row.ended_at is not None or min(row.expires_at, latest) <= moment:
         return None
     if row.previous_hash == presented.hash and moment - row.rotated_at <= GRACE:
-        rotated_at: datetime = row.rotated_at
-        return rotated_at
-    change: dict[str, Any] = {"ended_at": moment}
-    if row.refresh_hash == presented.hash:
-        change = {
-            "refresh_hash": successor.hash,
-            "previous_hash": presented.hash,
-            "rotated_at": moment,
-            "expires_at": moment + tokens.REFRESH_LIFETIME,
-        }
+        # A lost answer is computed again, also where the key was rotated in between.
+        found = next((one for one in presented.successors() if one.hash == row.refresh_hash), None)
+        return None if found is None else (found, row.rotated_at)
+    if row.refresh_hash != presented.hash:
+        security_log.record("refresh", "reused", user_id=row.user_id, session_id=row.id)
+        connection.execute(sa.update(Session).where(Session.id == row.id).values(ended_at=moment))
+        return None
+    successor = presented.successor()
+    change = {
+        "refresh_hash": successor.hash,
+        "previous_hash": presented.hash,
+        "rotated_at": moment,
+        "expires_at": min(moment + tokens.REFRESH_LIFETIME, latest),
+    }
     connection.execute(sa.update(Session).where(Session.id == row.id).values(change))
-    return None if "ended_at" in change else moment
+    return successor, moment
 
 
 def _refuse_unfoldable(**names: str) -> None:

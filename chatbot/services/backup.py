@@ -8,6 +8,7 @@ same; and what is made anew from the tables, like copies of vectors in a store a
 import gzip
 import hmac
 import os
+import secrets
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
@@ -18,14 +19,13 @@ from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from ..errors import BackupRefused
 from ..extensions import db
 from ..models import Collection, VectorCopy
 from ..models.columns import now
-from . import migrations
+from . import keys, migrations
 from .transactions import read, write
 
 FORMAT = "chatbot backup 1"
@@ -54,11 +54,12 @@ def save(path: Path, step: Step) -> int:
 
     Raises BackupRefused where the file is there already or cannot be written, WrongSchema.
     """
-    draft = path.with_name(f"{path.name}.part")
+    if os.path.lexists(path):  # a link that leads nowhere too
+        raise BackupRefused(f"{path} is there already.")
+    # Of a name that nobody can have put there, and a link of that name would be refused.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        if path.exists():
-            raise BackupRefused(f"{path} is there already.")
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as raw:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
             with gzip.open(raw, "wb", LEVEL) as file:
                 rows = _write_all(file, step)
             raw.flush()
@@ -100,9 +101,9 @@ def _tables() -> list[sa.Table]:
     return [table for table in db.metadata.sorted_tables if table.name not in ANEW]
 
 
-def _mark() -> str:
-    """Return what tells secrets apart, and nothing else of them."""
-    return hmac.digest(current_app.config["SECRET_KEY"].encode(), b"chatbot secret of a backup", "sha256").hex()
+def _marks() -> list[str]:
+    """Return what tells secrets apart, and nothing else of them: of the current one, then of the previous ones."""
+    return [hmac.digest(key, b"chatbot secret of a backup", "sha256").hex() for key in keys.current_and_previous()]
 
 
 def _write_all(file: gzip.GzipFile, step: Step) -> int:
@@ -112,7 +113,7 @@ def _write_all(file: gzip.GzipFile, step: Step) -> int:
     total = 0
     with read(steady=True) as connection:
         revision = migrations.revision(connection)
-        line({"format": FORMAT, "revision": revision, "mark": _mark(), "at": now(), "rows": count()})
+        line({"format": FORMAT, "revision": revision, "mark": _marks()[0], "at": now(), "rows": count()})
         for table in _tables():
             line({"table": table.name, "columns": table.columns.keys(), "next": _next_number(connection, table)})
             for part in connection.execution_options(yield_per=ROWS).execute(_ordered(table)).partitions():
@@ -136,7 +137,7 @@ def _head(given: Any) -> dict[str, Any]:
 
 def _read_all(lines: Lines, step: Step, other_secrets: bool) -> int:
     head = _head(next(lines, None))
-    if head["mark"] != _mark() and not other_secrets:
+    if head["mark"] not in _marks() and not other_secrets:
         raise BackupRefused(
             "It was made with another SECRET_KEY, without which nobody can log in: set that one, or restore what was "
             "said without it (--other-secrets)."

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import current_app
 
+from .. import security_log
 from ..errors import MemberLeft, NotFound, TooManyCollections
 from ..models import Collection, CollectionMember, User
 from ..models.columns import now
@@ -56,6 +57,7 @@ def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> Non
             connection.execute(sa.insert(CollectionMember).values(values))
         else:
             connection.execute(sa.update(CollectionMember).where(*pair).values(role=role))
+    _record(caller, "invite" if state is None else "change", collection_id, user_id, role=role)
 
 
 def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
@@ -68,11 +70,13 @@ def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
         if user_id == caller.user_id:
             left = sa.update(CollectionMember).where(*pair, CollectionMember.state == "accepted").values(state="left")
             if connection.execute(left).rowcount == 1:
+                _record(caller, "leave", collection_id, user_id)
                 return
         else:
             collections.require_governed(connection, caller, collection_id)
         if connection.execute(sa.delete(CollectionMember).where(*pair, _has_not_left)).rowcount != 1:
             raise NotFound("There is no such member.")
+    _record(caller, "remove", collection_id, user_id)
 
 
 def list_invitations(
@@ -107,6 +111,7 @@ def accept(caller: Caller, collection_id: UUID) -> dict[str, Any]:
         accepted = sa.update(CollectionMember).values(state="accepted")
         if connection.execute(accepted.where(*_open(caller, collection_id))).rowcount != 1:
             raise NotFound("There is no such invitation.")
+    _record(caller, "accept", collection_id, caller.user_id)
     return collections.get(caller, collection_id)
 
 
@@ -115,6 +120,11 @@ def decline(caller: Caller, collection_id: UUID) -> None:
     with write("decline_invitation") as connection:
         if connection.execute(sa.delete(CollectionMember).where(*_open(caller, collection_id))).rowcount != 1:
             raise NotFound("There is no such invitation.")
+
+
+def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
+    known = {"user_id": caller.user_id, "session_id": caller.session_id, "collection": collection_id, "member": member}
+    security_log.record("membership", what, **known, **facts)
 
 
 def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:

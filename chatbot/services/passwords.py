@@ -11,7 +11,7 @@ import hmac
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import bcrypt
@@ -19,6 +19,7 @@ from flask import current_app
 from gevent.threadpool import ThreadPoolExecutor
 
 from ..errors import Busy, InvalidInput
+from . import keys
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,12 +36,14 @@ def digest(password: str) -> str:
 
 def verify(password: str, stored: str | None) -> bool:
     """Compare a password with a stored hash, or with none, in the same time for each; raises Busy."""
-    return _apart(_verify, _keyed(password), stored, _rounds())
+    return _apart(_verify_any, [_keyed(password, key) for key in keys.current_and_previous()], stored, _rounds())
 
 
-def is_outdated(stored: str) -> bool:
-    """Tell whether a hash was made at another cost than today's."""
-    return _cost(stored) != _rounds()
+def is_outdated(password: str, stored: str) -> bool:
+    """Return whether the hash of a password that matches was made at another cost or under another key than today's."""
+    if _cost(stored) != _rounds():
+        return True
+    return len(keys.current_and_previous()) > 1 and not _apart(_verify, _keyed(password), stored, _rounds())
 
 
 def refuse_common(password: str, *names: str) -> None:
@@ -84,14 +87,20 @@ def _rounds() -> int:
     return int(current_app.config["BCRYPT_ROUNDS"])
 
 
-def _keyed(password: str) -> bytes:
-    key = hmac.digest(current_app.config["SECRET_KEY"].encode(), b"chatbot password", "sha256")
+def _keyed(password: str, secret: bytes | None = None) -> bytes:
+    key = hmac.digest(secret or keys.current(), b"chatbot password", "sha256")
     return base64.b64encode(hmac.digest(key, password.encode(), hashlib.sha256))
 
 
 def _cost(stored: str) -> int:
     parts = stored.split("$")
     return int(parts[2]) if len(parts) == 4 and parts[2].isdecimal() else 0
+
+
+def _verify_any(keyed: Sequence[bytes], stored: str | None, rounds: int) -> bool:
+    """Check under each key, also when one has matched: the time tells nothing."""
+    found = [_verify(one, stored, rounds) for one in keyed]
+    return any(found)
 
 
 def _verify(keyed: bytes, stored: str | None, rounds: int) -> bool:

@@ -21,9 +21,11 @@ from flask import current_app
 from flask_jwt_extended import create_access_token
 
 from ..errors import Unauthenticated
+from . import keys
 
 ACCESS_LIFETIME = timedelta(minutes=15)
-REFRESH_LIFETIME = timedelta(days=30)
+REFRESH_LIFETIME = timedelta(days=30)  # without a refresh
+SESSION_LIFETIME = timedelta(days=365)  # however often it is refreshed
 CLAIMS = {"sub": str, "sid": str, "jti": str, "type": str, "iss": str, "aud": str, "iat": int, "nbf": int, "exp": int}
 PREFIX = "cr_"
 
@@ -45,20 +47,26 @@ class Refresh:
 
     session_id: UUID
     token: str
+    key: bytes  # under which it was made
 
     @property
     def hash(self) -> bytes:
         """What the database keeps of it."""
-        return _mac("stored", self.token.encode())
+        return _mac(self.key, "stored", self.token.encode())
 
     def successor(self) -> "Refresh":
-        """Return the token that follows this one, always the same."""
-        return _refresh(self.session_id, _mac("successor", self.session_id.bytes, self.token.encode()))
+        """Return the token that follows this one, always the same as long as the key is."""
+        return self.successors()[0]
+
+    def successors(self) -> "list[Refresh]":
+        """Return the tokens that follow this one under the current key and under the previous ones."""
+        facts = ("successor", self.session_id.bytes, self.token.encode())
+        return [_refresh(self.session_id, _mac(key, *facts), key) for key in keys.current_and_previous()]
 
 
 def new_refresh(session_id: UUID) -> Refresh:
     """Make a session's first refresh token."""
-    return _refresh(session_id, secrets.token_bytes(32))
+    return _refresh(session_id, secrets.token_bytes(32), keys.current())
 
 
 def read_refresh(token: str) -> Refresh:
@@ -66,10 +74,11 @@ def read_refresh(token: str) -> Refresh:
     if not re.fullmatch(PREFIX + r"[A-Za-z0-9_-]{86}", token):
         raise Unauthenticated("This is not a refresh token.")
     raw = base64.urlsafe_b64decode(token.removeprefix(PREFIX) + "==")
-    made = _refresh(UUID(bytes=raw[:16]), raw[16:48])
-    if not hmac.compare_digest(made.token, token):
-        raise Unauthenticated("This is not a refresh token.")
-    return made
+    for key in keys.current_and_previous():
+        made = _refresh(UUID(bytes=raw[:16]), raw[16:48], key)
+        if hmac.compare_digest(made.token, token):
+            return made
+    raise Unauthenticated("This is not a refresh token.")
 
 
 def access(user_id: UUID, refresh: Refresh, issued_at: datetime) -> str:
@@ -77,7 +86,7 @@ def access(user_id: UUID, refresh: Refresh, issued_at: datetime) -> str:
     issued = int(issued_at.timestamp())
     claims = {
         "sid": str(refresh.session_id),
-        "jti": _mac("jti", refresh.token.encode()).hex()[:32],
+        "jti": _mac(refresh.key, "jti", refresh.token.encode()).hex()[:32],
         "iat": issued,
         "nbf": issued,
         "exp": issued + int(ACCESS_LIFETIME.total_seconds()),
@@ -123,12 +132,12 @@ def _decode(token: str) -> dict[str, Any]:
     )
 
 
-def _refresh(session_id: UUID, secret: bytes) -> Refresh:
-    tag = _mac("tag", session_id.bytes, secret)[:16]
+def _refresh(session_id: UUID, secret: bytes, key: bytes) -> Refresh:
+    tag = _mac(key, "tag", session_id.bytes, secret)[:16]
     text = base64.urlsafe_b64encode(session_id.bytes + secret + tag).rstrip(b"=").decode()
-    return Refresh(session_id, PREFIX + text)
+    return Refresh(session_id, PREFIX + text, key)
 
 
-def _mac(purpose: str, *parts: bytes) -> bytes:
+def _mac(key: bytes, purpose: str, *parts: bytes) -> bytes:
     message = b"".join(len(part).to_bytes(4, "big") + part for part in (purpose.encode(), *parts))
-    return hmac.digest(current_app.config["SECRET_KEY"].encode(), b"chatbot refresh" + message, "sha256")
+    return hmac.digest(key, b"chatbot refresh" + message, "sha256")
