@@ -103,14 +103,26 @@ def test_compose_file_is_valid_and_names_only_settings_and_files_that_there_are(
     assert set(found["app"]["environment"]) <= set(config.Config._declared_fields)
     assert (DEPLOY / "nginx.conf").exists()
     assert found["migrate"]["command"] == ["flask", "db", "upgrade"]
-    for name in ("SECRET_KEY", "JWT_SECRET_KEY", "POSTGRES_PASSWORD", "BASE_URL"):
+    assert "--requirepass" in found["redis"]["command"]
+    assert re.fullmatch(r"redis://:.+@redis:6379/0", found["app"]["environment"]["REDIS_URL"])
+    for name in ("SECRET_KEY", "JWT_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "BASE_URL"):
         assert re.search(rf"\${{{name}:\?", (DEPLOY / "compose.yaml").read_text())
 
 
-def test_nginx_streams_and_keeps_the_metrics_inside() -> None:
-    parsed = crossplane.parse(str(DEPLOY / "nginx.conf"), strict=True, single=True)
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-tls.conf"])
+def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name: str) -> None:
+    for file in DEPLOY.glob("nginx*.conf"):
+        (tmp_path / file.name).write_text(
+            file.read_text().replace("/etc/nginx/nginx-server", f"{tmp_path}/nginx-server")
+        )
+    parsed = crossplane.parse(str(tmp_path / name), strict=True)
     assert (parsed["status"], parsed["errors"]) == ("ok", [])
-    text = (DEPLOY / "nginx.conf").read_text()
+    assert len(parsed["config"]) == 2
+    text = (DEPLOY / "nginx-server.conf").read_text()
+    assert "location = /metrics {" in text
+    for bound in ("limit_conn addresses", "client_body_timeout", "client_header_timeout", "send_timeout"):
+        assert f"\n{bound}" in text
+    assert "zone=addresses" in (DEPLOY / name).read_text()
     assert "proxy_buffering off;" in text
     assert (
         int(re.search(r"proxy_read_timeout (\d+)s", text)[1])
@@ -118,6 +130,14 @@ def test_nginx_streams_and_keeps_the_metrics_inside() -> None:
     )  # type: ignore[index]  # without a match the test fails here
     most = int(re.search(r"client_max_body_size (\d+)m", text)[1]) << 20  # type: ignore[index]  # without a match the test fails here
     assert most > config.Config._declared_fields["DOCUMENT_BYTES"].load_default
+
+
+def test_tls_variant_takes_nothing_older_and_nothing_in_the_clear() -> None:
+    text = (DEPLOY / "nginx-tls.conf").read_text()
+    assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
+    (in_the_clear,) = re.findall(r"listen 80;(.*?)\n    }", text, re.DOTALL)
+    assert "return 308 https://" in in_the_clear
+    assert "include" not in in_the_clear
 
 
 def test_systemd_unit_is_valid_and_runs_what_make_run_does(tmp_path: Path) -> None:
