@@ -12,7 +12,7 @@ import secrets
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -196,7 +196,12 @@ def _batches(lines: Lines) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
 
 def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
     """Return what makes a column's value of what JSON has."""
-    kinds: dict[type, Callable[[Any], Any]] = {UUID: UUID, datetime: datetime.fromisoformat, bytes: b64decode}
+    kinds: dict[type, Callable[[Any], Any]] = {
+        UUID: UUID,
+        datetime: datetime.fromisoformat,
+        date: date.fromisoformat,
+        bytes: b64decode,
+    }
     kind = datetime if isinstance(column.type, sa.TypeDecorator) else column.type.python_type
     make = kinds.get(kind)
     return (lambda value: value) if make is None else lambda value: None if value is None else make(value)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import aliased
 
 from ..errors import TooManyDocuments
 from ..models import Collection, Document, ParserUsage
@@ -31,8 +32,10 @@ LIMITS = {"large": FIRST_TRY_OF_LARGE, "slow": ParserLimits()}
 RETRY_AFTER = 60.0  # seconds, where documents that wait will be fewer
 
 _home = Collection.id == sa.bindparam("home")
-_owned = sa.select(Collection.id).where(Collection.owner_id == sa.bindparam("its_owner"))
-_WAITING = sa.select(sa.func.count()).where(IS_WAITING, Document.collection_id.in_(_owned))
+_same_owner = aliased(Collection)
+_owned = sa.select(_same_owner.id).where(_same_owner.owner_id == Collection.owner_id).correlate(Collection)
+_waiting = sa.select(sa.func.count()).select_from(Document).where(IS_WAITING, Document.collection_id.in_(_owned))
+_OWNER_AND_WAITING = sa.select(Collection.owner_id, _waiting.correlate(Collection).scalar_subquery()).where(_home)
 _OWNER = sa.select(Collection.owner_id).where(_home)
 _SECONDS = sa.select(ParserUsage.seconds).where(
     ParserUsage.user_id == sa.bindparam("its_owner"), ParserUsage.day == sa.bindparam("its_day")
@@ -73,18 +76,18 @@ def place(connection: sa.Connection, collection_id: UUID, media_type: str) -> da
 
     Raises TooManyDocuments where its owner has too many that wait, or used the parsers too long today.
     """
-    owner = connection.scalar(_OWNER, {"home": collection_id})
+    owner, waiting = connection.execute(_OWNER_AND_WAITING, {"home": collection_id}).one()
     moment = now()
     if owner is None:
         return moment
-    waiting: int = connection.scalar(_WAITING, {"its_owner": owner}) or 0
     if current_app.config["RATELIMIT_ENABLED"]:
         bound = current_app.config["DOCUMENTS_WAITING_PER_USER"]
         if waiting >= bound:
             raise TooManyDocuments(f"{bound} of your documents wait already.", retry_after=RETRY_AFTER)
         if media_type not in PLAIN:
             _require_seconds(connection, owner, retry_after=_until_tomorrow(moment))
-    return moment + waiting * SPACING
+    place: datetime = moment + waiting * SPACING
+    return place
 
 
 def require_parser_seconds(collection_id: UUID) -> None:

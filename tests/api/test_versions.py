@@ -66,8 +66,8 @@ def test_small_document_does_not_wait_for_a_large_one(app: Flask, ada: Person, m
     assert response.status_code == 202
     send(ada, "Hours", HOURS)
     with app.app_context():
-        assert knowledge.work("small") == 1
+        assert knowledge.work("plain") == 1
     assert find(ada, "library")[0]["title"] == "Hours"
     with app.app_context():
-        assert [knowledge.work("small"), knowledge.work("large"), knowledge.work("large")] == [0, 1, 0]
+        assert [knowledge.work("plain"), knowledge.work("large"), knowledge.work("large")] == [0, 1, 0]
     assert "thick" in {one["title"] for one in find(ada, "bees")}

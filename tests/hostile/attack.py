@@ -4,7 +4,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
@@ -74,8 +74,9 @@ def flood(
 class Watch:
     """Asks `/healthz` again and again from an honest address; `slowest` is the longest that an answer took."""
 
-    def __init__(self, server: Server, pause: float = 0.02) -> None:
+    def __init__(self, server: Server, notice: Callable[[float], object] = lambda _: None, pause: float = 0.02) -> None:
         self._server = server
+        self._notice = notice
         self._pause = pause
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -99,5 +100,7 @@ class Watch:
                 answered = self._server.call("GET", "/healthz", source=HONEST, seconds=20)[0] == 200
             except OSError:
                 answered = False
-            self.slowest = max(self.slowest, time.monotonic() - started if answered else float("inf"))
+            seconds = time.monotonic() - started if answered else float("inf")
+            self._notice(seconds)
+            self.slowest = max(self.slowest, seconds)
             self.answers += answered

@@ -116,8 +116,9 @@ def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None
         made = ada.call("POST", "/api/documents/", {"title": "One", "text": "Words.", "collection_id": home})
     assert made.status_code == 202
     words = [one.split()[0] for one in sent if one.split()[0] not in {"BEGIN", "SET"}]
-    # Its collection, a document of the same content, the owner, what is stored of his, the document, its bytes.
-    assert words == ["SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    # Its collection, a document of the same content, its place in the queue, the owner, what is counted and stored of
+    # theirs, the document, its bytes.
+    assert words == ["SELECT", "SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
 
 
 def test_statements_made_once_for_a_role_ask_for_each_caller(context: Flask, ada: Person, eve: Person) -> None:
