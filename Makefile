@@ -8,7 +8,7 @@ NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-grown bench-retrieval bench-streams chaos docs lock audit clean
+.PHONY: help run test check bench bench-grown bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,8 +43,11 @@ bench-retrieval: $(VENV)/dev ## DATA=folder: how well and how fast documents are
 bench-grown: $(VENV)/dev ## Long histories and the purge on two million made-up turns, on both databases
 	@$(BIN)/python -m bench.grown
 
-chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost
-	@$(BIN)/python -m tests.chaos --kills $(or $(N),200)
+bench-hostile: $(VENV)/dev ## Attacks of one address and one user at full size: what others see meanwhile
+	@$(BIN)/python -m bench.hostile
+
+chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; then search M=30 minutes for texts that hold others up
+	@$(BIN)/python -m tests.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
 
 docs: $(VENV)/dev ## Generate docs/postman from the API document
 	@$(BIN)/python docs/postman/generate.py

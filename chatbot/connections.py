@@ -32,7 +32,8 @@ class BoundedWorker(GeventWorker):
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve one connection, or refuse it where its address has too many."""
         key = network(addr)
-        if self.connections_per_address is not None and self._open[key] >= self.connections_per_address:
+        bound = self.connections_per_address if key else None
+        if bound is not None and self._open[key] >= bound:
             util.write_error(client, 429, "Too Many Requests", "too_many_connections")
             util.close(client)
             return
@@ -55,7 +56,10 @@ class BoundedWorker(GeventWorker):
 
 
 def network(addr: Any) -> str:
-    """Return the network that connections are counted by: an IPv4 address or an IPv6 /64; "" for a Unix socket."""
+    """Return the network that connections are counted by: an IPv4 address or an IPv6 /64; "" for a Unix socket.
+
+    Behind a Unix socket is a proxy, which has to bound its clients itself.
+    """
     if not isinstance(addr, tuple):
         return ""
     address = ipaddress.ip_address(str(addr[0]).partition("%")[0])

@@ -25,7 +25,8 @@ from typing import Any
 from tests import chaos_documents
 from tests.chaos_documents import tell
 from tests.fleet import Fleet
-from tests.processes import UNMEASURED, Server, Upstream, call, events
+from tests.hostile.fuzz import Search
+from tests.processes import UNMEASURED, Server, Upstream, call, events, running
 from tests.redis_server import RedisServer
 
 CLIENTS = 10
@@ -230,13 +231,39 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--database", choices=list(KINDS), action="append")
     parser.add_argument("--of", choices=list(RUNS), action="append", help="what is sent; default: both")
+    parser.add_argument("--minutes", type=float, default=0.0, help="of the search for texts that hold others up")
     options = parser.parse_args()
-    return sum(
+    missed = search(options.minutes) if options.minutes else 0
+    return missed + sum(
         play(kind, of, options.kills)
         for kind in options.database or KINDS
         for of in options.of or RUNS
         if of in KINDS[kind]
     )
+
+
+def search(minutes: float) -> int:
+    """Search for texts that hold others up, and tell what came of it; returns whether there was one."""
+    upstream = Upstream()
+    settings = {"OPENAI_BASE_URL": upstream.url, "OPENAI_MAX_TOKENS": "40000", **UNMEASURED}
+    seed = random.randrange(1 << 30)
+    try:
+        with tempfile.TemporaryDirectory() as name, running(Path(name), **settings) as server:
+            found = Search(server, seed)
+            guilty = found.run(60 * minutes)
+    finally:
+        upstream.stop()
+    for sent in guilty:
+        print(str(sent)[:500])
+    wrong = len(guilty) + found.statuses.get(500, 0)
+    said = (
+        f"{sum(found.statuses.values())} requests in {minutes:g} minutes, {len(found.suspects)} suspects, seed {seed}"
+    )
+    print(
+        f"{'MISSED' if wrong else 'ok    '} texts: {said}; {len(guilty)} hold others up, {found.statuses.get(500, 0)} are 500",
+        flush=True,
+    )
+    return int(bool(wrong))
 
 
 RUNS: dict[str, tuple[Callable[..., tuple[Counter[str], Counter[str]]], tuple[str, ...]]] = {

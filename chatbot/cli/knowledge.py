@@ -12,7 +12,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from ..errors import DocumentTooLarge, QuotaExceeded
+from ..errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
 from ..rag.errors import LLMError, TypeMismatch, UnsupportedType
 from ..rag.loaders import sniffing
 from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, queues, storage
@@ -100,17 +100,32 @@ def _sent(
             try:
                 if not first.samefile(path):  # it would replace that one, at each run
                     raise FileExistsError(errno.EEXIST, f"{path} has the same name here as {first}.")
-                document = _send(caller, home, name, path.read_bytes())
+                document = _send_when_there_is_room(caller, home, name, path.read_bytes())
                 if document["status"] == "ready":
                     same += 1
                 else:
                     sent[document["id"]] = name
-            except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded) as error:
+            except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded, TooManyDocuments) as error:
                 skipped.append((name, error.detail))
             except OSError as error:
                 skipped.append((name, error.strerror or type(error).__name__))
             step(1)
     return sent, same, skipped
+
+
+def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
+    """Queue a document, after work on the queue where its owner has as many that wait as one may have.
+
+    Raises TooManyDocuments where the parsers read too long for its owner today.
+    """
+    while True:
+        try:
+            return _send(caller, home, name, data)
+        except TooManyDocuments as error:
+            if error.retry_after != queues.RETRY_AFTER:
+                raise
+        if not any(knowledge.work(queue) for queue in queues.QUEUES):
+            time.sleep(LOOK_EVERY)
 
 
 def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:

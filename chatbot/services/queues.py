@@ -29,7 +29,7 @@ SPACING = timedelta(seconds=1)  # between the places of one owner's documents
 FIRST_TRY = ParserLimits(cpu=10, wall=15.0)
 FIRST_TRY_OF_LARGE = ParserLimits(cpu=30, wall=45.0)
 LIMITS = {"large": FIRST_TRY_OF_LARGE, "slow": ParserLimits()}
-RETRY_AFTER = 60.0  # seconds, where documents that wait will be fewer
+RETRY_AFTER = 60.0  # seconds after which fewer documents wait
 
 _home = Collection.id == sa.bindparam("home")
 _same_owner = aliased(Collection)

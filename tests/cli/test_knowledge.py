@@ -9,6 +9,7 @@ from flask import Flask
 from chatbot.services import wiring
 from tests.api.test_documents import HOURS, find
 from tests.conftest import MakeApp, Person
+from tests.processes import Server
 
 
 @pytest.fixture
@@ -116,3 +117,16 @@ def test_files_of_one_name_in_two_folders_do_not_replace_each_other(app: Flask, 
     assert (result.exit_code, result.stdout) == (0, "Took in 1 documents, 0 unchanged, 0 failed, 1 skipped.\n")
     assert f"docs/x.md: {paths[1]}/x.md has the same name here as {paths[0]}/x.md." in result.stderr
     assert [one["quote"] for one in find(ada, "bees wasps")] == ["Bees dance."]
+
+
+def test_folder_of_more_documents_than_may_wait_is_taken_in_whole(tmp_path: Path) -> None:
+    server = Server(tmp_path, RATELIMIT_ENABLED="true", DOCUMENTS_WAITING_PER_USER="3").prepare()
+    server.flask(
+        "users", "create", "--email", "ada@example.org", "--username", "ada", "--password", "a sound passphrase"
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(8):
+        (folder / f"{number}.txt").write_text(f"Text number {number}.")
+    ended = server.flask("knowledge", "ingest", "--owner", "ada@example.org", str(folder))
+    assert ended.stdout == "Took in 8 documents, 0 unchanged, 0 failed, 0 skipped.\n"
