@@ -25,6 +25,7 @@ CANDIDATES = 200  # of each side (../shared/data/README.md)
 MOST_OF_ONE = 3  # passages of one document, before those of others have had their turn
 RERANKED = 30  # candidates that a reranker judges
 SPARE = 30  # hits that are looked at beyond three times the limit, in place of those that are gone or crowded out
+MAX_QUERY_CHARACTERS = 4_000  # that are searched: some characters become 18 when they are normalised
 MOST_FILTERED = 100_000  # documents that a filter may leave
 
 COLUMNS = (Collection.id, Collection.last_change, Collection.chunks)
@@ -78,9 +79,11 @@ def search(
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
 
-    `also` is a second wording that is searched too. Raises NotFound for a collection that is absent or not readable,
-    InvalidInput for a filter that is none.
+    `also` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises NotFound for a
+    collection that is absent or not readable, InvalidInput for a filter that is none.
     """
+    query = query[:MAX_QUERY_CHARACTERS]
+    also = also and also[:MAX_QUERY_CHARACTERS]
     retrieved, started = Retrieved(query), time.monotonic()
     collections = searched(caller, collection_ids)
     documents = _filtered(collections, wanted) if wanted else None
