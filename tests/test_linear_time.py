@@ -53,7 +53,7 @@ WORST = {
     "config._origin_errors": worst(("https://", "a", "/"), ("http://localhost", ":", "")),
     "config._database_errors": worst(("postgres://", "/", "\n"), ("sqlite:///", ":memory", ""), ("postgres://", "/\n", "")),
     "config._weakness": worst(("", "secre", ""), ("", "dev", "")), "config._resolve": ANY,
-    "chatbot.api.body.HALF": ANY, "chatbot.api.body.STRING": worst(("", '"', ""), ('"', "a", ""), ('"', "\\", ""), ("", '"\\"', ""), ("", '"a" ', "")), "chatbot.api.limits.AMOUNT": worst(("", "1", ""), ("", "1 per", "")),
+    "chatbot.api.body.HALF": ANY, "chatbot.api.body.STRING": worst(("", '"', ""), ('"', '\\"', ""), ('"', "a", ""), ('"', "\\", ""), ("", '"\\"', ""), ("", '"a" ', "")), "chatbot.api.limits.AMOUNT": worst(("", "1", ""), ("", "1 per", "")),
     "chatbot.api.exchange.SANE": worst(("", "a", "!")), "chatbot.api.idempotency.PRINTABLE": worst(("", "a", "\n")),
     "chatbot.api.limits.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
     "chatbot.libraries._origin_pattern": worst(("https://a.example:", "1", "x"), ("", "https://a.example:1", "x"), pattern=r"https://a\.example(:\d+)?"),

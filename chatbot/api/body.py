@@ -15,7 +15,7 @@ from ..errors import InvalidInput, MalformedBody, UnsupportedMediaType
 
 DEEPEST = 64
 MAX_VALUES = 50_000  # in one body: what reads them goes through each
-STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
 HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 
 

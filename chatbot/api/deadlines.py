@@ -8,6 +8,7 @@ import gevent
 from werkzeug.exceptions import RequestTimeout
 
 MIN_BYTES_PER_SECOND = 16_384  # what keeps coming at this rate, such as an upload, is not cut off
+PIECE = 16_384  # bytes that are read without a break
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -37,7 +38,7 @@ class _Body:
 
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes, all of them by default."""
-        return self._within_deadline(self._stream.read, size)
+        return self._within_deadline(self._stream.read, min(size, PIECE) if size > 0 else size)
 
     def readline(self, size: int = -1) -> bytes:
         """Read up to the end of a line."""
@@ -47,6 +48,10 @@ class _Body:
         now = time.monotonic()
         self._started = self._started or now
         until = self._started + self._total_seconds + self._received / MIN_BYTES_PER_SECOND
+        if now >= until:
+            raise RequestTimeout
+        if self._received > PIECE:  # a socket that always has data lets nobody else run, and no timeout come
+            gevent.sleep(0)
         with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
             data = read(size)
         self._received += len(data)

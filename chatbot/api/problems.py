@@ -3,6 +3,7 @@
 import contextlib
 import http
 import socket
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -103,9 +104,11 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str) ->
 def _read_on() -> None:
     """Read on in a body that is too large: who sends it whole before he reads would meet a reset, not our answer."""
     sent, left = request.environ["wsgi.input"], READ_ON
+    deadline = time.monotonic() + READ_ON_SECONDS
     with contextlib.suppress(OSError, ParseException), gevent.Timeout(READ_ON_SECONDS, False):
-        while left > 0 and (piece := sent.read(PIECE)):
+        while left > 0 and time.monotonic() < deadline and (piece := sent.read(PIECE)):
             left -= len(piece)
+            gevent.sleep(0)  # else the timeout never comes while there is always data
 
 
 def _documented(status: int) -> dict[str, Any]:

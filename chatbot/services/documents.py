@@ -102,7 +102,7 @@ def replace(
             return _row(connection, Document.id == document_id)
         # The version that is searched keeps its bytes until the new one takes its place.
         others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
-        described = storage.described_bytes(content.title, old.metadata if details is None else details)
+        described = storage.described_bytes(content.title, _wanted_details(old) if details is None else details)
         place = queues.place(connection, old.collection_id, content.media_type)
         grown = (content.size - storage.drop(connection, *others), described - old.described_bytes)
         storage.account(connection, old.collection_id, *grown)
@@ -202,6 +202,12 @@ def requeued(place: datetime) -> dict[str, Any]:
 
 def _described(content: Content) -> dict[str, Any]:
     return {"title": content.title, "media_type": content.media_type, "url": content.url, "size": content.size}
+
+
+def _wanted_details(old: sa.Row[Any]) -> dict[str, Any]:
+    """Return the metadata that a document has, or will have once its newest version is whole."""
+    found: dict[str, Any] = old.metadata if old.wanted_metadata is None else old.wanted_metadata
+    return found
 
 
 def _columns(values: dict[str, Any]) -> dict[str, Any]:

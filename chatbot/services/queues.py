@@ -25,7 +25,9 @@ Queue = Literal["plain", "small", "large", "fetched", "slow"]
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 LARGE = 1_000_000  # bytes
 PLAIN = ("text/plain", "text/markdown")  # nothing in them can run wild: most need no process of their own
-SPACING = timedelta(seconds=1)  # between the places of one owner's documents
+# Between the places of one owner's documents: about what one may take.
+SPACING = timedelta(seconds=1)
+SPACING_OF_FILES = timedelta(seconds=15)
 FIRST_TRY = ParserLimits(cpu=10, wall=15.0)
 FIRST_TRY_OF_LARGE = ParserLimits(cpu=30, wall=45.0)
 LIMITS = {"large": FIRST_TRY_OF_LARGE, "slow": ParserLimits()}
@@ -86,7 +88,7 @@ def place(connection: sa.Connection, collection_id: UUID, media_type: str) -> da
             raise TooManyDocuments(f"{bound} of your documents wait already.", retry_after=RETRY_AFTER)
         if media_type not in PLAIN:
             _require_seconds(connection, owner, retry_after=_until_tomorrow(moment))
-    place: datetime = moment + waiting * SPACING
+    place: datetime = moment + waiting * (SPACING if media_type in PLAIN else SPACING_OF_FILES)
     return place
 
 

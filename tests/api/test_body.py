@@ -105,3 +105,11 @@ def test_64_levels_are_fine() -> None:
 def test_nested_messages_become_dotted_names() -> None:
     nested = {"a": {"b": ["x"], 0: {"c": ["y"]}}, "_schema": ["z"]}
     assert body.flatten(nested) == {"a.b": ["x"], "a.0.c": ["y"], "body": ["z"]}
+
+
+def test_text_without_an_end_is_refused_at_once() -> None:
+    data = b'{"message":[' + b"," * 50_001 + b'"' + b'\\"' * 100_000
+    started = time.process_time()
+    with pytest.raises(MalformedBody):
+        body.parse(data)
+    assert time.process_time() - started < 0.1

@@ -1,6 +1,7 @@
 """Attacks that need no account: each is bounded, and an honest client is served meanwhile."""
 
 import contextlib
+import http.client
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,4 +111,43 @@ def test_stalled_bodies_and_slow_headers_leave_room_for_others(server: Server) -
         for sent in (b"", b"GET /healthz HTT", request("GET", "/healthz", X_Slow="a")[:-2]):
             with flood(server, 60, sent):
                 assert is_served(server, f"slow{len(sent)}")
+    assert watch.slowest < HEALTH_SECONDS
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/api/users/login/"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_body_that_nobody_reads_holds_nobody(server: Server, path: str, *, chunked: bool) -> None:
+    """gunicorn read it to its end before the next request, and a socket that always has data lets nobody else run."""
+    piece = b"1\r\na\r\n" * 10_000 if chunked else b"a" * 65_536
+    head = request("POST", path, Transfer_Encoding="chunked") if chunked else request("POST", path, length=8 << 30)
+    started = time.monotonic()
+    with Watch(server) as watch, connect(server) as endless, contextlib.suppress(OSError):
+        endless.sendall(head)
+        while time.monotonic() - started < 5:
+            endless.sendall(piece)
+    assert time.monotonic() - started < 5  # the server has closed the connection
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def test_small_body_that_nobody_reads_keeps_the_connection(server: Server) -> None:
+    kept = http.client.HTTPConnection("127.0.0.1", server.port, source_address=(HONEST, 0), timeout=20)
+    with contextlib.closing(kept):
+        ports = set()
+        for _ in range(3):
+            kept.request("POST", "/nowhere", b"a" * 2_000)
+            ports.add(kept.sock.getsockname())
+            response = kept.getresponse()
+            response.read()
+            assert response.status == 404
+    assert len(ports) == 1
+
+
+def test_long_lists_in_headers_hold_nobody(server: Server) -> None:
+    with Watch(server) as watch:
+        for name in ("Accept", "Access-Control-Request-Headers", "Accept-Language"):
+            with connect(server) as long:
+                lines = f"{name}: {'a/b;q=0.1,' * 700}\r\n" * 80
+                origin = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: POST\r\n"
+                long.sendall(request("OPTIONS", "/api/chat/")[:-2] + (origin + lines + "\r\n").encode())
+                assert status(long) == 200
     assert watch.slowest < HEALTH_SECONDS
