@@ -19,7 +19,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 IPV6_PREFIX = 64  # one household
 UNREAD_BYTES = 65_536  # of a body that are read after its answer
-UNREAD_PIECE = 4_096  # bytes that are read without a break
+UNREAD_PIECE = 2_048  # bytes that are read without a break: a chunk may be one byte
 UNREAD_SECONDS = 1.0
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves the kernel's memory too
 

@@ -75,11 +75,11 @@ host, port = listen_address(settings)
 
 def _worker_class() -> type:
     """Return the class of the workers, with our bounds."""
-    worker: type = _by_path(CONNECTIONS).BoundedWorker
+    worker: Any = _by_path(CONNECTIONS).BoundedWorker
     bounded = settings["RATELIMIT_ENABLED"] and not settings["TRUSTED_PROXIES"]
-    worker.connections_per_address = settings["CONNECTIONS_PER_ADDRESS"] if bounded else None  # type: ignore[attr-defined]
-    worker.send_seconds = settings["SEND_SECONDS"]  # type: ignore[attr-defined]
-    return worker
+    worker.connections_per_address = settings["CONNECTIONS_PER_ADDRESS"] if bounded else None
+    worker.send_seconds = settings["SEND_SECONDS"]
+    return worker  # type: ignore[no-any-return]  # what is loaded by its path has no types
 
 
 def _by_path(path: Path) -> Any:
@@ -173,7 +173,7 @@ def post_worker_init(worker: Any) -> None:
     import gevent
     from gunicorn import util as gunicorn_util
 
-    from chatbot.api import docs, problems
+    from chatbot.api import docs, exchange, problems
     from chatbot.errors import CannotServe
     from chatbot.jobs import boot, drain
 
@@ -184,7 +184,9 @@ def post_worker_init(worker: Any) -> None:
         sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again
     with worker.wsgi.app_context():
         docs.document()
-    gunicorn_util.write_error = problems.refuse  # what is no request, and so never comes to the application
+    is_https = settings["BASE_URL"].startswith("https:")
+    # What is no request, and so never comes to the application.
+    gunicorn_util.write_error = partial(problems.refuse, hsts=exchange.HSTS if is_https else "")
     drain.prepare(worker)
     if worker.age == 1:
         gevent.spawn(_announce, model)

@@ -135,6 +135,8 @@ def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name:
 def test_tls_variant_takes_nothing_older_and_nothing_in_the_clear() -> None:
     text = (DEPLOY / "nginx-tls.conf").read_text()
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
+    assert 'add_header Strict-Transport-Security "max-age=31536000" always;' in text
+    assert "proxy_hide_header Strict-Transport-Security;" in text
     (in_the_clear,) = re.findall(r"listen 80;(.*?)\n    }", text, re.DOTALL)
     assert "return 308 https://" in in_the_clear
     assert "include" not in in_the_clear
@@ -146,6 +148,7 @@ def test_systemd_unit_is_valid_and_runs_what_make_run_does(tmp_path: Path) -> No
     made = (ROOT / "Makefile").read_text()
     assert all(f"$(BIN)/{command}" in made for command in commands)
     assert len(commands) == 2
+    assert "\nInaccessiblePaths=-/opt/chatbot/.git\n" in text
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed here")
     here = tmp_path / "chatbot.service"

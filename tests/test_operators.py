@@ -1,6 +1,7 @@
 """What operators rely on: headers, the log of security events, private files, secrets that rotate, sessions that end."""
 
 import json
+import socket
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -39,6 +40,19 @@ def test_answers_have_the_headers_of_safe_ones(make_app: MakeApp, path: str) -> 
     assert "Strict-Transport-Security" not in plain
     behind_tls = make_app(BASE_URL="https://chat.example.org").test_client().get(path).headers
     assert behind_tls["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_refusals_of_what_is_no_request_have_them_too(tmp_path: Path, scheme: str) -> None:
+    with (
+        running(tmp_path, LLM="memory", BASE_URL=f"{scheme}://127.0.0.1", **UNMEASURED) as server,
+        socket.create_connection(("127.0.0.1", server.port), 10) as connection,
+    ):
+        connection.sendall(b"nonsense\r\n\r\n")
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"\r\nReferrer-Policy: no-referrer\r\n" in answer
+    assert (b"\r\nStrict-Transport-Security: max-age=31536000\r\n" in answer) == (scheme == "https")
 
 
 def test_metrics_are_open_to_this_machine_and_never_through_a_proxy(make_app: MakeApp) -> None:

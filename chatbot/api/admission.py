@@ -85,7 +85,7 @@ def _admission() -> Admission:
 def _release_when_sent(response: Response) -> Response:
     releases: dict[str, Callable[[], None]] = g.pop("releases", {})
     if releases and response.direct_passthrough:  # of which werkzeug tells the server nothing but the iterator
-        response.response = ClosingIterator(response.response, list(releases.values()))  # type: ignore[arg-type]
+        response.response = ClosingIterator(response.response, list(releases.values()))  # type: ignore[arg-type]  # an iterable of bytes
         return response
     for release in releases.values():
         response.call_on_close(release)

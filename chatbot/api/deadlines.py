@@ -8,7 +8,9 @@ import gevent
 from werkzeug.exceptions import RequestTimeout
 
 MIN_BYTES_PER_SECOND = 16_384  # what keeps coming at this rate, such as an upload, is not cut off
-PIECE = 16_384  # bytes that are read without a break
+# Bytes that are read without a break: gunicorn takes 10 us for each chunk, and a chunk may be one byte.
+PIECE = 65_536
+PIECE_OF_CHUNKS = 2_048
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -22,15 +24,17 @@ class BodyDeadlines:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Call the application with a body that has deadlines."""
-        environ["wsgi.input"] = _Body(environ["wsgi.input"], self._read_seconds, self._total_seconds)
+        piece = PIECE if environ.get("CONTENT_LENGTH") else PIECE_OF_CHUNKS
+        environ["wsgi.input"] = _Body(environ["wsgi.input"], piece, self._read_seconds, self._total_seconds)
         return self._application(environ, start_response)
 
 
 class _Body:
     """A body whose reads raise werkzeug's RequestTimeout (408) when they take too long."""
 
-    def __init__(self, stream: Any, read_seconds: float, total_seconds: float) -> None:
+    def __init__(self, stream: Any, piece: int, read_seconds: float, total_seconds: float) -> None:
         self._stream = stream
+        self._piece = piece
         self._read_seconds = read_seconds
         self._total_seconds = total_seconds
         self._started: float | None = None
@@ -38,7 +42,7 @@ class _Body:
 
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes, all of them by default."""
-        return self._within_deadline(self._stream.read, min(size, PIECE) if size > 0 else size)
+        return self._within_deadline(self._stream.read, min(size, self._piece) if size > 0 else size)
 
     def readline(self, size: int = -1) -> bytes:
         """Read up to the end of a line."""
@@ -50,7 +54,7 @@ class _Body:
         until = self._started + self._total_seconds + self._received / MIN_BYTES_PER_SECOND
         if now >= until:
             raise RequestTimeout
-        if self._received > PIECE:  # a socket that always has data lets nobody else run, and no timeout come
+        if self._received >= self._piece:  # a socket that always has data lets nobody else run, and no timeout come
             gevent.sleep(0)
         with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
             data = read(size)

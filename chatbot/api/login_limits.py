@@ -1,7 +1,8 @@
 """Limits on guesses of a password: per account and address, and slower where an account meets too many in all.
 
-A stranger's guesses never refuse the owner: each address has an allowance of its own, an address that has logged in to
-the account before is not slowed, and the limit of all logins together does not count it either.
+Guesses on an account from elsewhere do not refuse its owner: each address has an allowance of its own. An address that
+has logged in to the account before is not slowed, and the limit of all logins together does not count it either; that
+limit refuses first logins from new addresses while so many others guess.
 """
 
 import hashlib

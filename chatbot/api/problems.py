@@ -83,7 +83,7 @@ def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[st
     }
 
 
-def refuse(connection: socket.socket, status: int, reason: str, _detail: str) -> None:
+def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *, hsts: str = "") -> None:
     """Answer what does not come to the application, as everything else is answered (`gunicorn.util.write_error`).
 
     gunicorn's own words would repeat what was sent.
@@ -96,6 +96,7 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str) ->
     said = orjson.dumps(body(facts, detail, "", ""))
     kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
     kind += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
+    kind += f"Strict-Transport-Security: {hsts}\r\n" if hsts else ""
     retry = f"Retry-After: {DEFAULT_RETRY_AFTER}\r\n" if facts.retryable else ""
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}{retry}\r\n"
     write_nonblock(connection, head.encode() + said)
