@@ -17,9 +17,11 @@ run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); 
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn -c chatbot/server.py wsgi:app
 
+# What an attacker can take from others is measured where no other test takes it.
 test: $(VENV)/dev $(NODE) ## Run all tests and record their coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0 --ignore=tests/hostile
+	@$(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0 tests/hostile
 
 check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded coverage it judges
 	@$(BIN)/ruff check .

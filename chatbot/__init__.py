@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import config
 
 from . import api, cli, libraries, logs
-from .api.deadlines import BodyDeadlines
+from .api.deadlines import AnswersInPieces, BodyDeadlines
 from .api.long_headers import WithoutLongLists
 from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
@@ -32,6 +32,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app.wsgi_app = BodyDeadlines(  # type: ignore[method-assign]  # as above
         app.wsgi_app, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"]
     )
+    app.wsgi_app = AnswersInPieces(app.wsgi_app)  # type: ignore[method-assign]  # as above
     db.init_app(app)
     migrate.init_app(app, db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     jwt.init_app(app)

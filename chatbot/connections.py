@@ -5,19 +5,17 @@ gevent worker has a deadline for headers alone; api/deadlines.py has the one for
 """
 
 import errno
-import ipaddress
 import socket
 import struct
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gunicorn import util
-from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-IPV6_PREFIX = 64  # one household
 UNREAD_BYTES = 65_536  # of a body that are read after its answer
 UNREAD_PIECE = 2_048  # bytes that are read without a break: a chunk may be one byte
 UNREAD_SECONDS = 1.0
@@ -27,6 +25,7 @@ RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves t
 class BoundedWorker(GeventWorker):
     """A gevent worker in which no address takes all connections and no client keeps an answer in memory for long."""
 
+    networks: Callable[[str], dict[str, int]]  # of an address, each with the factor of its bound
     connections_per_address: int | None = None  # None: all come from a proxy, whose matter this is
     send_seconds = 30.0
 
@@ -35,29 +34,40 @@ class BoundedWorker(GeventWorker):
         self._open: Counter[str] = Counter()
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        """Serve one connection, or refuse it where its address has too many."""
-        key = network(addr)
-        bound = self.connections_per_address if key else None
-        if bound is not None and self._open[key] >= bound:
+        """Serve one connection, or refuse it where its address or a network of it has too many."""
+        # Behind a Unix socket is a proxy, which has to bound its clients itself.
+        keys = type(self).networks(str(addr[0])) if isinstance(addr, tuple) else {}
+        if any(self._open[key] >= self._bound(factor) for key, factor in keys.items()):
             util.write_error(client, 429, "Too Many Requests", "too_many_connections")
             util.close(client)
             return
-        self._open[key] += 1
+        for key in keys:
+            self._open[key] += 1
         try:
-            client.settimeout(self.send_seconds)  # of reading too; headers, bodies and idle connections have less
-            AsyncWorker.handle(self, listener, client, addr)  # GeventWorker's own takes the timeout off
+            super().handle(listener, client, addr)
         finally:
-            self._open[key] -= 1
-            if not self._open[key]:
-                del self._open[key]
+            for key in keys:
+                self._open[key] -= 1
+                if not self._open[key]:
+                    del self._open[key]
+
+    def _bound(self, factor: int) -> float:
+        """Return how many connections a network may have: wider ones half of the worker's at most."""
+        bound = self.connections_per_address
+        if bound is None:
+            return float("inf")
+        half: int = self.worker_connections // 2
+        return min(bound * factor, max(bound, half))
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
         """Serve one request; a client that takes nothing of its answer is dropped like one that is gone."""
+        sock.settimeout(self.send_seconds)  # of reading too; bodies have less
         try:
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError as error:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             raise ConnectionResetError(errno.ECONNRESET, "The client took nothing of its answer.") from error
+        sock.settimeout(None)  # headers have a deadline of gunicorn's
         if not _is_read(req.body):
             raise StopIteration  # which closes the connection: gunicorn itself would read on without end
 
@@ -80,17 +90,3 @@ def _is_read(body: Any) -> bool:
     except Exception:  # noqa: BLE001 - whatever is wrong with it, the next request's beginning is unknown
         return False
     return False
-
-
-def network(addr: Any) -> str:
-    """Return the network that connections are counted by: an IPv4 address or an IPv6 /64; "" for a Unix socket.
-
-    Behind a Unix socket is a proxy, which has to bound its clients itself.
-    """
-    if not isinstance(addr, tuple):
-        return ""
-    address = ipaddress.ip_address(str(addr[0]).partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address):
-        mapped = address.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return str(address)

@@ -19,12 +19,14 @@ from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from limits.strategies import MovingWindowRateLimiter
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.orm import DeclarativeBase
 
 from .fair_pool import FairPool
 from .lazy_api import LazyApi
+from .limit_storage import LeastRecentlyUsedStorage
 
 try:
     from pysqlite3 import dbapi2 as sqlite
@@ -53,10 +55,19 @@ class Model(DeclarativeBase):
     )
 
 
+class BoundedLimiter(Limiter):
+    """Flask-Limiter whose memory is bounded, also while Redis is away."""
+
+    def init_app(self, app: Flask) -> None:
+        """Set an application up."""
+        super().init_app(app)
+        self._fallback_limiter = MovingWindowRateLimiter(LeastRecentlyUsedStorage())
+
+
 db = SQLAlchemy(model_class=Model, disable_autonaming=True, engine_options={"poolclass": FairPool})
 migrate = Migrate()
 jwt = JWTManager()
-limiter = Limiter(key_func=get_remote_address)
+limiter = BoundedLimiter(key_func=get_remote_address)
 cors = CORS()
 api = LazyApi()
 api.DEFAULT_ERROR_RESPONSE_NAME = None  # each door names its problems itself

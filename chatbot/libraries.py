@@ -72,7 +72,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "JWT_TOKEN_LOCATION": ["headers"],
         "JWT_COOKIE_CSRF_PROTECT": False,
         "MAX_CONTENT_LENGTH": MAX_BODY,
-        "RATELIMIT_STORAGE_URI": ours["REDIS_URL"] or "memory://",
+        "RATELIMIT_STORAGE_URI": ours["REDIS_URL"] or "lru://",
         "RATELIMIT_STORAGE_OPTIONS": REDIS_TIMEOUTS if ours["REDIS_URL"] else {},
         # Without its storage the limits go on in memory: neither a 500 each nor no limit at all.
         "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": True,

@@ -33,6 +33,7 @@ from config import listen_address, load  # noqa: E402 - found through the line a
 
 LOGS = HERE / "logs.py"
 CONNECTIONS = HERE / "connections.py"
+NETWORKS = HERE / "networks.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 LEAVING = 5.0  # seconds that another server may take to let go of the port
@@ -78,6 +79,7 @@ def _worker_class() -> type:
     worker: Any = _by_path(CONNECTIONS).BoundedWorker
     bounded = settings["RATELIMIT_ENABLED"] and not settings["TRUSTED_PROXIES"]
     worker.connections_per_address = settings["CONNECTIONS_PER_ADDRESS"] if bounded else None
+    worker.networks = staticmethod(_by_path(NETWORKS).factors)
     worker.send_seconds = settings["SEND_SECONDS"]
     return worker  # type: ignore[no-any-return]  # what is loaded by its path has no types
 

@@ -55,7 +55,7 @@ WORST = {
     "config._weakness": worst(("", "secre", ""), ("", "dev", "")), "config._resolve": ANY,
     "chatbot.api.body.HALF": ANY, "chatbot.api.body.STRING": worst(("", '"', ""), ('"', '\\"', ""), ('"', "a", ""), ('"', "\\", ""), ("", '"\\"', ""), ("", '"a" ', "")), "chatbot.api.limits.AMOUNT": worst(("", "1", ""), ("", "1 per", "")),
     "chatbot.api.exchange.SANE": worst(("", "a", "!")), "chatbot.api.idempotency.PRINTABLE": worst(("", "a", "\n")),
-    "chatbot.api.limits.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
+    "chatbot.networks.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
     "chatbot.libraries._origin_pattern": worst(("https://a.example:", "1", "x"), ("", "https://a.example:1", "x"), pattern=r"https://a\.example(:\d+)?"),
     "chatbot.normalization._LONG_RUN": worst(("", "\u0301" * 13 + "a", ""), ("", "\uff9e" * 13 + "a", ""), ("", "。", "")),
     "chatbot.rag.chunking.PLACES[0]": worst(("", "\n" + " " * 80, "x"), ("", "\n", "x"), ("\n", " ", "x")),

@@ -4,11 +4,19 @@ from typing import Any
 
 from flask import request
 
-from ..schemas.auth import LoginSchema, ProfileSchema, RefreshSchema, SignupSchema, TokensSchema, UserSchema
+from ..schemas.auth import (
+    LoginSchema,
+    PasswordChangeSchema,
+    ProfileSchema,
+    RefreshSchema,
+    SignupSchema,
+    TokensSchema,
+    UserSchema,
+)
 from ..services import auth
 from . import caller, limits, login_limits, problems
 from .blueprint import Blueprint
-from .limits import by_address, by_user, everybody
+from .limits import by_address, by_user
 
 blueprint = Blueprint("users", __name__, url_prefix="/api/users", description="Accounts and sessions")
 
@@ -22,12 +30,13 @@ def bound_body() -> None:
 
 
 @blueprint.route("/signup/", methods=["POST"])
-@limits.limit(RATE_SIGNUP_ADDRESS=by_address, RATE_SIGNUP_GLOBAL=everybody)
+@limits.limit(RATE_SIGNUP_ADDRESS=by_address)
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(SignupSchema)
 @blueprint.response(201, UserSchema)
 def sign_up(account: dict[str, Any]) -> dict[str, Any]:
     """Make an account."""
+    login_limits.slow_down_sign_ups()
     return auth.sign_up(account["email"], account["username"], account["password"])
 
 
@@ -80,3 +89,15 @@ def get_me() -> dict[str, Any]:
 def change_me(profile: dict[str, str]) -> dict[str, Any]:
     """Change the caller's username."""
     return auth.rename(caller.current(), profile["username"])
+
+
+@blueprint.route("/me/password/", methods=["POST"])
+@caller.required
+@limits.limit(RATE_LOGIN_ACCOUNT=by_user)
+@problems.document(400, 413, 415, 503)
+@blueprint.arguments(PasswordChangeSchema)
+@blueprint.response(204)
+def change_password(passwords: dict[str, str]) -> None:
+    """Change the caller's password; all their other sessions end."""
+    login_limits.take_own_turns()
+    auth.change_password(caller.current(), **passwords)

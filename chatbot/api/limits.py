@@ -1,6 +1,5 @@
 """Rate limits: their keys, their scopes and the headers that announce them."""
 
-import ipaddress
 import math
 import re
 import time
@@ -11,25 +10,25 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, g, request
 
-from .. import security_log
+from .. import networks, security_log
 from ..extensions import limiter
 from . import caller, problems
 
 log = structlog.get_logger(__name__)
-WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+")  # as some proxies write an address
 AMOUNT = re.compile(r"(?<!\d)\d++(?= per )")
 UNKNOWN = "unknown"  # the key of a Unix socket, which has no address, and of what a proxy made illegible
-# The smallest network that one customer of a provider has, then the usual larger ones with the factor of their bounds:
-# without those, a customer with a /48 has 65,536 networks of the first kind (RFC 6177).
-IPV6_PREFIX = 64
-WIDER_PREFIXES = {56: 4, 48: 16}
 View = Callable[..., Any]
 Key = Callable[[], str]
 
 
 def by_address() -> str:
     """Return the caller's address; of IPv6 the /64, which is one household."""
-    return _network(IPV6_PREFIX)
+    return _network(networks.HOUSEHOLD)
+
+
+def by_provider() -> str:
+    """Return the caller's address; of IPv6 the widest network that one customer of a provider has."""
+    return _network(networks.WIDEST)
 
 
 def by_user() -> str:
@@ -53,7 +52,7 @@ def limit(**rates: Key) -> Callable[[View], View]:
         for setting, key in rates.items():
             scope = setting.lower()
             view = limiter.shared_limit(_rate(setting), scope, key_func=_without_errors(key))(view)
-            for prefix, factor in WIDER_PREFIXES.items() if key is by_address else ():
+            for prefix, factor in networks.WIDER_FACTORS.items() if key is by_address else ():
                 key_func = _without_errors(partial(_network, prefix))
                 wider = limiter.shared_limit(
                     _rate(setting, factor), f"{scope}/{prefix}", key_func=key_func, exempt_when=_is_ipv4
@@ -93,25 +92,13 @@ def _without_errors(key: Key) -> Key:
 
 
 def _network(prefix: int) -> str:
-    address = _address()
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, prefix), strict=False))
-    return str(address or UNKNOWN)
+    address = networks.parsed(request.remote_addr or "")
+    return networks.network(address, prefix) if address else UNKNOWN
 
 
 def _is_ipv4() -> bool:
-    return not isinstance(_address(), ipaddress.IPv6Address)
-
-
-def _address() -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the caller's address, an IPv4 one in IPv6's form as such; None for what is none."""
-    written = request.remote_addr or ""
-    found = WITH_PORT.fullmatch(written)
-    try:
-        address = ipaddress.ip_address(found[1] or found[2] if found else written)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address
+    address = networks.parsed(request.remote_addr or "")
+    return address is None or address.version == 4
 
 
 def _announce(response: Response) -> Response:

@@ -1,8 +1,7 @@
 """Limits on guesses of a password: per account and address, and slower where an account meets too many in all.
 
-Guesses on an account from elsewhere do not refuse its owner: each address has an allowance of its own. An address that
-has logged in to the account before is not slowed, and the limit of all logins together does not count it either; that
-limit refuses first logins from new addresses while so many others guess.
+Guesses from elsewhere refuse nobody: each address has an allowance of its own for each account. Beyond the limits of an
+account in all, and of everybody together, guesses wait; an address that has logged in to the account before does not.
 """
 
 import hashlib
@@ -15,12 +14,12 @@ from flask import current_app, g
 from flask_limiter import RateLimitExceeded
 
 from ..extensions import limiter
-from ..services import auth
-from . import limits
+from ..services import auth, passwords
+from . import caller, limits
 
 T = TypeVar("T")
 KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
-DELAY_SECONDS = 3.0  # of a guess beyond RATE_LOGIN_TOTAL
+DELAY_SECONDS = 3.0  # of what is beyond the limits of all together
 
 log = structlog.get_logger(__name__)
 
@@ -32,12 +31,24 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
     """
     g.login_account = hashlib.sha256(auth.folded(email.strip()).encode()).hexdigest()
     _count_for_account()
-    if not _is_known():
-        _count_for_everybody()
-        _slow_down()
+    is_known = _is_known()
+    passwords.origin.set(passwords.Origin(limits.by_provider(), is_known))
+    if not is_known:
+        _slow_down(_count_for_everybody, _count_in_total)
     result = log_in()
     _remember()
     return result
+
+
+def slow_down_sign_ups() -> None:
+    """Let a sign-up wait where there are too many of them."""
+    passwords.origin.set(passwords.Origin(limits.by_provider()))
+    _slow_down(_count_sign_up)
+
+
+def take_own_turns() -> None:
+    """Let the caller's hashes wait for none but other users'."""
+    passwords.origin.set(passwords.Origin(str(caller.current().user_id), is_known=True))
 
 
 def _by_account() -> str:
@@ -63,10 +74,19 @@ def _count_in_total() -> None:
     """Count a guess of this account from anywhere else than its known addresses."""
 
 
-def _slow_down() -> None:
-    try:
-        _count_in_total()
-    except RateLimitExceeded:
+@limits.limit(RATE_SIGNUP_GLOBAL=limits.everybody)
+def _count_sign_up() -> None:
+    """Count a sign-up of anybody."""
+
+
+def _slow_down(*counts: Callable[[], None]) -> None:
+    is_beyond = False
+    for count in counts:
+        try:
+            count()
+        except RateLimitExceeded:
+            is_beyond = True
+    if is_beyond:
         time.sleep(DELAY_SECONDS)
 
 

@@ -62,6 +62,23 @@ class ProfileSchema(Schema):
     username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada.lovelace"})
 
 
+class PasswordChangeSchema(Schema):
+    """A password and the one that follows it."""
+
+    current_password = fields.String(
+        required=True,
+        load_only=True,
+        validate=Length(1, 1024),
+        metadata=NO_NUL | {"format": "password", "example": "correct horse battery"},
+    )
+    new_password = fields.String(
+        required=True,
+        load_only=True,
+        validate=PASSWORD,
+        metadata={"format": "password", "example": "staple battery horse"},
+    )
+
+
 class UserSchema(Schema):
     """An account as its owner sees it."""
 

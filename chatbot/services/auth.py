@@ -1,4 +1,4 @@
-"""Accounts and sessions: sign up, log in, refresh, log out, disable."""
+"""Accounts and sessions: sign up, log in, refresh, log out, change the password, disable."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -59,11 +59,13 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
     try:
         with write("sign_up") as connection:
             connection.execute(sa.insert(User).values(values))
-            return _user(connection, user_id)
+            user = _user(connection, user_id)
     except IntegrityError:
         with read() as connection:
             _refuse_taken(connection, email, username)
         raise
+    security_log.record("signup", "ok", user_id=user_id)
+    return user
 
 
 def log_in(email: str, password: str) -> Login:
@@ -76,21 +78,15 @@ def log_in(email: str, password: str) -> Login:
         account = security_log.account_hash(folded(email))
         security_log.record("login", "failed", user_id=found.id if found else None, account=account)
         raise InvalidCredentials("The e-mail address or the password is wrong.")
-    if passwords.is_outdated(password, found.password_hash):
-        _rehash(found.id, found.password_hash, password)
+    stored = found.password_hash
+    if passwords.is_outdated(password, stored):
+        stored = _rehash(found.id, stored, password)
     moment, refresh = now(), tokens.new_refresh(uuid7())
     with write("log_in") as connection:
-        connection.execute(
-            sa.insert(Session).values(
-                id=refresh.session_id,
-                user_id=found.id,
-                refresh_hash=refresh.hash,
-                created_at=moment,
-                rotated_at=moment,
-                expires_at=moment + tokens.REFRESH_LIFETIME,
-            )
-        )
-        user = _user(connection, found.id)
+        unchanged = _is_unchanged(connection, found.id, stored)
+        user = _open(connection, found.id, refresh, moment) if unchanged else None
+    if user is None:  # the password was changed, keyed anew, or the account disabled, since it was read
+        return log_in(email, password)
     security_log.record("login", "ok", user_id=found.id, session_id=refresh.session_id)
     return Login(tokens.access(found.id, refresh, moment), refresh.token, user)
 
@@ -115,6 +111,7 @@ def refresh(token: str) -> Login:
         identity.forget(presented.session_id)
         raise Unauthenticated("The refresh token is spent or its session has ended.")
     successor, rotated_at = rotated
+    security_log.record("refresh", "ok", user_id=user["id"], session_id=successor.session_id)
     return Login(tokens.access(user["id"], successor, rotated_at), successor.token, user)
 
 
@@ -142,6 +139,31 @@ def rename(caller: Caller, username: str) -> dict[str, Any]:
             return _user(connection, caller.user_id)
     except IntegrityError as error:
         raise UsernameTaken("This username is taken.") from error
+
+
+def change_password(caller: Caller, current_password: str, new_password: str) -> None:
+    """Change the caller's password and end all their other sessions.
+
+    Raises InvalidCredentials (the current password is wrong), InvalidInput (the new one is a common one), Busy.
+    """
+    with read() as connection:
+        statement = sa.select(User.email, User.username, User.password_hash).where(User.id == caller.user_id)
+        found = connection.execute(statement).one()
+    facts = {"user_id": caller.user_id, "session_id": caller.session_id}
+    if not passwords.verify(current_password, found.password_hash):
+        security_log.record("password", "failed", **facts)
+        raise InvalidCredentials("The current password is wrong.")
+    passwords.refuse_common(new_password, found.email, found.username, field="new_password")
+    password_hash = passwords.digest(new_password)
+    with write("change_password") as connection:
+        if not _is_unchanged(connection, caller.user_id, found.password_hash):
+            raise InvalidCredentials("The password was changed meanwhile.")
+        connection.execute(sa.update(User).where(User.id == caller.user_id).values(password_hash=password_hash))
+        others = (Session.user_id == caller.user_id, Session.id != caller.session_id, Session.ended_at.is_(None))
+        ended = connection.scalars(sa.update(Session).where(*others).values(ended_at=now()).returning(Session.id)).all()
+    for session_id in ended:
+        identity.forget(session_id)
+    security_log.record("password", "changed", sessions_ended=len(ended), **facts)
 
 
 def disable(email: str) -> dict[str, Any]:
@@ -225,10 +247,33 @@ def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
         raise UsernameTaken("This username is taken.")
 
 
-def _rehash(user_id: UUID, old: str, password: str) -> None:
-    values = {"password_hash": passwords.digest(password)}
+def _is_unchanged(connection: sa.Connection, user_id: UUID, password_hash: str) -> bool:
+    """Return whether an account still has this hash and is not disabled; it stays so until the transaction ends."""
+    wanted = (User.id == user_id, User.password_hash == password_hash, User.disabled_at.is_(None))
+    return connection.scalar(sa.select(User.id).where(*wanted).with_for_update(key_share=True)) is not None
+
+
+def _open(connection: sa.Connection, user_id: UUID, refresh: tokens.Refresh, moment: datetime) -> dict[str, Any]:
+    """Insert a session; return whose it is."""
+    values = {
+        "id": refresh.session_id,
+        "user_id": user_id,
+        "refresh_hash": refresh.hash,
+        "created_at": moment,
+        "rotated_at": moment,
+        "expires_at": moment + tokens.REFRESH_LIFETIME,
+    }
+    connection.execute(sa.insert(Session).values(values))
+    return _user(connection, user_id)
+
+
+def _rehash(user_id: UUID, old: str, password: str) -> str:
+    """Store a password's hash at today's cost and under today's key; return it."""
+    password_hash = passwords.digest(password)
+    statement = sa.update(User).where(User.id == user_id, User.password_hash == old)
     with write("rehash") as connection:
-        connection.execute(sa.update(User).where(User.id == user_id, User.password_hash == old).values(values))
+        connection.execute(statement.values(password_hash=password_hash))
+    return password_hash
 
 
 def _user(connection: sa.Connection, user_id: UUID) -> dict[str, Any]:

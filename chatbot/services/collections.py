@@ -74,11 +74,13 @@ def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None =
 
 
 def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
-    """Change a collection; raises NotFound, Forbidden for one that the caller may only read or write into."""
+    """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
     with write("change_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
         statement = sa.update(Collection).where(Collection.id == collection_id, may_govern(caller))
-        connection.execute(statement.values(**values, updated_at=now()))
+        owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
+        if values.get("description") and owner is not None:
+            storage.require_quota(connection, owner)
         return _row(connection, may_govern(caller), collection_id)
 
 

@@ -120,6 +120,7 @@ def decline(caller: Caller, collection_id: UUID) -> None:
     with write("decline_invitation") as connection:
         if connection.execute(sa.delete(CollectionMember).where(*_open(caller, collection_id))).rowcount != 1:
             raise NotFound("There is no such invitation.")
+    _record(caller, "decline", collection_id, caller.user_id)
 
 
 def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
@@ -138,9 +139,9 @@ def _open(caller: Caller, collection_id: UUID | None = None) -> tuple[sa.ColumnE
 
 
 def _require_room(connection: sa.Connection, collection_id: UUID) -> None:
-    """Raise TooManyCollections where a locked collection has as many members, also former ones, as one may have."""
+    """Raise TooManyCollections where a locked collection has as many members and invitations as one may have."""
     bound = current_app.config["MEMBERS_PER_COLLECTION"]
-    count = sa.select(sa.func.count()).where(CollectionMember.collection_id == collection_id)
+    count = sa.select(sa.func.count()).where(CollectionMember.collection_id == collection_id, _has_not_left)
     if current_app.config["RATELIMIT_ENABLED"] and (connection.scalar(count) or 0) >= bound:
         raise TooManyCollections(f"A collection may have {bound} members.")
 

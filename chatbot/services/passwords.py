@@ -1,7 +1,8 @@
 """Passwords: bcrypt over base64(HMAC-SHA-256(key, password)), in a thread of its own.
 
 bcrypt reads at most 72 bytes and stops at NUL; the keyed hash in front of it has 44 characters and none.
-Inline it would stop every stream of the process for 250 ms, so one real thread at nice 15 computes.
+Inline it would stop every stream of the process for 250 ms, so one real thread at nice 15 computes. Those who wait for
+it take turns: whoever asks from many addresses at once takes it from nobody.
 """
 
 import base64
@@ -11,7 +12,10 @@ import hmac
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import bcrypt
@@ -19,14 +23,64 @@ from flask import current_app
 from gevent.threadpool import ThreadPoolExecutor
 
 from ..errors import Busy, InvalidInput
+from ..turnstile import RoundRobinSemaphore
 from . import keys
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
-MAX_WAITING = 64  # hashes; at 250 ms each the last one waits 16 s
-_waiting = threading.BoundedSemaphore(MAX_WAITING)
+MAX_WAITING = 1024  # hashes
+WAIT_SECONDS = 20.0  # for one's turn
+RETRY_AFTER = 5.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """For whom a hash is computed."""
+
+    name: str  # a network, or a user
+    is_known: bool = False  # whether it has logged in before to the account that it asks for
+
+
+OPERATOR = Origin("operator", is_known=True)  # who runs `flask` commands
+origin: ContextVar[Origin] = ContextVar("origin", default=OPERATOR)  # of the request that is served
+
+
+class Turns:
+    """The turns of those who wait for the thread: known and unknown origins in turn, of each kind one by one."""
+
+    def __init__(self) -> None:
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
+        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in (True, False)}
+        self._kinds = RoundRobinSemaphore(1, 1)
+
+    @contextmanager
+    def mine(self, origin: Origin) -> Iterator[None]:
+        """Wait for one's turn, and have it for as long as the context lasts; raises Busy."""
+        if not self._waiting.acquire(blocking=False):
+            raise Busy("Too many logins at once.", retry_after=RETRY_AFTER)
+        try:
+            with (
+                _place(self._of_kind[origin.is_known], origin.name),
+                _place(self._kinds, origin.is_known),
+            ):
+                yield
+        finally:
+            self._waiting.release()
+
+
+@contextmanager
+def _place(semaphore: RoundRobinSemaphore, key: str | bool) -> Iterator[None]:
+    if not semaphore.acquire(key, WAIT_SECONDS):
+        raise Busy("Too many logins at once.", retry_after=RETRY_AFTER)
+    try:
+        yield
+    finally:
+        semaphore.release(key)
+
+
+_turns = Turns()
 
 
 def digest(password: str) -> str:
@@ -46,11 +100,11 @@ def is_outdated(password: str, stored: str) -> bool:
     return len(keys.current_and_previous()) > 1 and not _apart(_verify, _keyed(password), stored, _rounds())
 
 
-def refuse_common(password: str, *names: str) -> None:
-    """Raise InvalidInput for a password that everybody tries first, or that is a name of the account."""
+def refuse_common(password: str, *names: str, field: str = "password") -> None:
+    """Raise InvalidInput, naming the field, for a password that everybody tries first, or a name of the account."""
     folded = password.casefold()
     if folded in _common() or folded in {name.casefold() for name in names}:
-        raise InvalidInput({"password": ["Is too easy to guess."]})
+        raise InvalidInput({field: ["Is too easy to guess."]})
 
 
 @functools.cache
@@ -66,13 +120,9 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def _apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    if not _waiting.acquire(blocking=False):
-        raise Busy("Too many logins at once.", retry_after=5)
-    try:
+    with _turns.mine(origin.get()):
         result: R = _executor().submit(_politely, function, *args, **kwargs).result()
         return result
-    finally:
-        _waiting.release()
 
 
 def _politely(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -22,6 +22,7 @@ from .rights import anybody, may_read, may_write
 
 PIECE = 1 << 20  # bytes
 ROW_BYTES = 500  # that a document or collection takes beside its content
+MOST_BYTES = 4  # of a character in UTF-8
 AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 # Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
@@ -37,7 +38,8 @@ GROW = (
     )
     .returning(Collection.owner_id)
 )
-_taken = Collection.size + Collection.described_bytes + sa.func.length(Collection.description) + ROW_BYTES
+_description = MOST_BYTES * sa.func.length(Collection.description)  # neither database's length of bytes is the other's
+_taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
 USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
 

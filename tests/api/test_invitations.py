@@ -77,6 +77,19 @@ def test_numbers_of_collections_and_members_are_bounded(make_app: MakeApp) -> No
         assert invite(bob, one, eve, "reader") == 204
     accepted = [eve.call("POST", f"/api/invitations/{one}/accept/").status_code for one in (*others, homes[0])]
     assert accepted == [200, 200, 200, 409]
+    assert bob.call("POST", f"/api/invitations/{homes[0]}/accept/").status_code == 200
+    assert bob.call("DELETE", f"/api/collections/{homes[0]}/members/{bob.id}/").status_code == 204
+    assert invite(ada, homes[0], zoe, "reader") == 204  # who left takes no place
+
+
+def test_descriptions_count_for_the_quota_also_when_they_change(make_app: MakeApp) -> None:
+    app = make_app(KNOWLEDGE_BYTES="4000")
+    ada = join(app.test_client(), "ada")
+    made = ada.call("POST", "/api/collections/", {"name": "Law", "description": "\u20ac" * 300}).get_json()["id"]
+    refused = ada.call("PATCH", f"/api/collections/{made}/", {"description": "\u20ac" * 950})
+    assert (refused.status_code, refused.get_json()["code"]) == (413, "quota_exceeded")
+    assert ada.call("GET", f"/api/collections/{made}/").get_json()["description"] == "\u20ac" * 300
+    assert ada.call("PATCH", f"/api/collections/{made}/", {"description": "\u20ac" * 400}).status_code == 200
 
 
 def test_name_resolves_to_own_operators_and_membership_and_never_to_a_strangers(

@@ -2,12 +2,15 @@
 
 import contextlib
 import http.client
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import PASSWORD
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
 from tests.processes import UNMEASURED, Server, Upstream, running
 from tests.redis_server import RedisServer
@@ -151,3 +154,62 @@ def test_long_lists_in_headers_hold_nobody(server: Server) -> None:
                 long.sendall(request("OPTIONS", "/api/chat/")[:-2] + (origin + lines + "\r\n").encode())
                 assert status(long) == 200
     assert watch.slowest < HEALTH_SECONDS
+
+
+def test_guesses_from_many_addresses_let_others_log_in(tmp_path: Path) -> None:
+    """All hashes waited in one line, of which twenty addresses took every place: the others got 503."""
+    bounds = {"RATE_LOGIN_GLOBAL": "10 per minute", "BCRYPT_ROUNDS": "12"}
+    guess = {"email": "somebody@example.org", "password": "guess guess"}
+    addresses = [f"127.0.1.{number}" for number in range(1, 21)]
+    is_over = threading.Event()
+    answers: list[int] = []
+
+    def attack(address: str) -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(OSError):
+                answers.append(server.call("POST", "/api/users/login/", guess, source=address)[0])
+
+    def seconds_of_a_login(source: str) -> float:
+        started = time.monotonic()
+        mine = {"email": "honest@example.org", "password": PASSWORD}
+        assert server.call("POST", "/api/users/login/", mine, source=source, seconds=60)[0] == 200
+        return time.monotonic() - started
+
+    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}, **UNMEASURED) as server:
+        server.sign_in("honest", source=HONEST)
+        with Watch(server) as watch, ThreadPoolExecutor(80) as pool:
+            for address in addresses * 4:
+                pool.submit(attack, address)
+            try:
+                time.sleep(5)
+                known, new = seconds_of_a_login(HONEST), seconds_of_a_login("127.0.0.3")
+            finally:
+                is_over.set()
+    assert {401} <= set(answers) <= {401, 429, 503}
+    assert known < 3  # hashes of .25 s
+    assert new < 20  # a pause of 3 s, then the turns of all addresses before it
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) -> None:
+    """SEND_SECONDS were a total for each answer: a page of a megabyte had to be taken at 43 KB a second."""
+    with running(tmp_path, LLM="memory", **{**BOUNDED, "SEND_SECONDS": "1"}, **UNMEASURED) as server:
+        token = server.sign_in("slow", source=ATTACKER)
+        for number in range(6):
+            said = {"message": f"{number} " + "\U0001f600" * 31_000}
+            assert server.call("POST", "/api/chat/", said, token, source=ATTACKER)[0] == 200
+        with connect(server, receive_buffer=16_384) as slow:
+            slow.sendall(request("GET", "/api/chat-history/?limit=100", token, Connection="close"))
+            received, started = 0, time.monotonic()
+            while piece := slow.recv(16_384):
+                received += len(piece)
+                time.sleep(0.05)
+        assert received > 700_000
+        assert time.monotonic() - started > 2
+        with connect(server) as idle:
+            idle.sendall(request("GET", "/healthz"))
+            assert status(idle) == 200
+            time.sleep(2)
+            idle.sendall(request("GET", "/healthz"))
+            assert status(idle) == 200
+        assert "Traceback" not in server.log()

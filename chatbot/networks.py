@@ -1,0 +1,41 @@
+"""The networks that the addresses of clients are counted by.
+
+gunicorn's arbiter loads this file by its path: it imports nothing of ours.
+"""
+
+import ipaddress
+import re
+
+WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d+)?|([0-9.]+):\d+")  # as some proxies write an address
+HOUSEHOLD = 64  # prefix of the smallest IPv6 network that one customer of a provider has
+# The usual larger ones with the factors of their bounds: without them, a customer with a /48 has 65,536 households
+# (RFC 6177).
+WIDER_FACTORS = {56: 4, 48: 16}
+WIDEST = 48
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def parsed(written: str) -> Address | None:
+    """Return an address, an IPv4 one in IPv6's form as such; None for what is none."""
+    found = WITH_PORT.fullmatch(written)
+    try:
+        address = ipaddress.ip_address(found[1] or found[2] if found else written.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def network(address: Address, prefix: int) -> str:
+    """Return the network of an IPv6 address, or the IPv4 address itself."""
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, prefix), strict=False))
+    return str(address)
+
+
+def factors(written: str) -> dict[str, int]:
+    """Return the networks that an address counts for, each with the factor of its bounds; none for what is none."""
+    address = parsed(written)
+    if address is None:
+        return {}
+    prefixes = {HOUSEHOLD: 1} | (WIDER_FACTORS if isinstance(address, ipaddress.IPv6Address) else {})
+    return {network(address, prefix): factor for prefix, factor in prefixes.items()}
