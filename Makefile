@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The locks are whole: whatever is needed is in them.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 NODE := tests/node/node_modules
-COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --python-version 3.11
+COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench bench-grown bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
@@ -54,7 +54,7 @@ chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databas
 docs: $(VENV)/dev ## Generate docs/postman from the API document
 	@$(BIN)/python docs/postman/generate.py
 
-lock: $(VENV)/dev ## Compile the requirements anew from pyproject.toml
+lock: $(VENV)/dev ## Lock the newest versions of what pyproject.toml asks for
 	@$(COMPILE) pyproject.toml -o requirements.txt
 	@$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
 	@$(COMPILE) --group model --no-deps -o requirements-model.txt

@@ -116,13 +116,15 @@ def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name:
             file.read_text().replace("/etc/nginx/nginx-server", f"{tmp_path}/nginx-server")
         )
     parsed = crossplane.parse(str(tmp_path / name), strict=True)
-    assert (parsed["status"], parsed["errors"]) == ("ok", [])
+    # To crossplane the entries of a map are directives.
+    entries = {f'unknown directive "{entry}"' for entry in ("~(?s)^(?<network>.{8}).{8}$", "default")}
+    assert {error["error"].partition(" in ")[0] for error in parsed["errors"]} == entries
     assert len(parsed["config"]) == 2
     text = (DEPLOY / "nginx-server.conf").read_text()
     assert "location = /metrics {" in text
     for bound in ("limit_conn addresses", "client_body_timeout", "client_header_timeout", "send_timeout"):
         assert f"\n{bound}" in text
-    assert "zone=addresses" in (DEPLOY / name).read_text()
+    assert "limit_conn_zone $household zone=addresses" in (DEPLOY / name).read_text()
     assert "proxy_buffering off;" in text
     assert (
         int(re.search(r"proxy_read_timeout (\d+)s", text)[1])
@@ -137,8 +139,12 @@ def test_tls_variant_takes_nothing_older_and_nothing_in_the_clear() -> None:
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
     assert 'add_header Strict-Transport-Security "max-age=31536000" always;' in text
     assert "proxy_hide_header Strict-Transport-Security;" in text
-    (in_the_clear,) = re.findall(r"listen 80;(.*?)\n    }", text, re.DOTALL)
-    assert "return 308 https://" in in_the_clear
+    (in_the_clear,) = re.findall(r"listen 80;(.*?)\n    }\n", text, re.DOTALL)
+    documentation, rest = re.findall(r"location (\S+) {(.*?)\n        }", in_the_clear, re.DOTALL)
+    assert (documentation[0], rest[0]) == ("/api/docs/", "/")
+    assert "return 308 https://" in documentation[1]
+    assert "return 403 " in rest[1]
+    assert "https_required" in rest[1]
     assert "include" not in in_the_clear
 
 

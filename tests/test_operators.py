@@ -89,8 +89,10 @@ def test_security_events_are_logged_and_no_secret(tmp_path: Path) -> None:
         log = server.log()
     found = {(event["action"], event["outcome"]) for event in events}
     assert found >= {
+        ("signup", "ok"),
         ("login", "ok"),
         ("login", "failed"),
+        ("refresh", "ok"),
         ("refresh", "reused"),
         ("membership", "invite"),
         ("limit", "refused"),
@@ -101,6 +103,30 @@ def test_security_events_are_logged_and_no_secret(tmp_path: Path) -> None:
     assert "session" in next(event for event in events if (event["action"], event["outcome"]) == ("login", "ok"))
     for secret in ("not her passphrase", "a sound passphrase", pair["refresh_token"], pair["access_token"], token):
         assert secret not in log
+
+
+def test_refused_requests_are_logged_with_their_address_and_user(tmp_path: Path) -> None:
+    with running(tmp_path, LLM="memory", **UNMEASURED) as server:
+        token = server.sign_in("ada")
+        me = server.call("GET", "/api/users/me/", None, token)[2]["id"]
+        refused = [
+            server.call("GET", f"/api/chat/{me}/", None, token)[0],
+            server.call("POST", "/api/chat/", {"message": 1}, token)[0],
+            server.call("GET", "/api/users/me/", None, "not.a.token")[0],
+            server.call("POST", "/api/users/refresh/", {"refresh_token": "cr_guess"})[0],
+        ]
+        lines = [line for line in server.lines() if line.get("event") == "request"]
+        log = server.log()
+    assert refused == [404, 400, 401, 401]
+    found = [(line["status"], line["address"], line.get("user")) for line in lines if line["status"] >= 400]
+    assert [one for one in found if one[0] != 503] == [
+        (404, "127.0.0.1", me),
+        (400, "127.0.0.1", me),
+        (401, "127.0.0.1", None),
+        (401, "127.0.0.1", None),
+    ]
+    assert all("address" not in line for line in lines if line["status"] < 400)
+    assert "cr_guess" not in log
 
 
 def test_disabled_account_is_an_event_of_the_command(tmp_path: Path) -> None:
