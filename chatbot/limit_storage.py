@@ -1,4 +1,4 @@
-"""Where the rate limits of one process are counted, without Redis."""
+"""Rate-limit storage in bounded memory, for one process without Redis."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ MAX_KEYS = 100_000  # of each kind; at some 400 bytes each
 
 
 class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
-    """Counts in memory, for so many keys; what was asked for least recently is forgotten first.
+    """Counts for up to MAX_KEYS keys of each kind; the least recently used key is evicted first.
 
     The library's own storage looks through all its keys a hundred times a second: with the 100,000 that one customer's
     /48 makes in minutes, the process did nothing else.

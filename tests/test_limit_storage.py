@@ -1,4 +1,4 @@
-"""Where the rate limits of one process are counted."""
+"""Rate-limit storage in bounded memory."""
 
 import threading
 import time

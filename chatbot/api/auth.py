@@ -36,7 +36,7 @@ def bound_body() -> None:
 @blueprint.response(201, UserSchema)
 def sign_up(account: dict[str, Any]) -> dict[str, Any]:
     """Make an account."""
-    login_limits.slow_down_sign_ups()
+    login_limits.delay_excess_sign_up()
     return auth.sign_up(account["email"], account["username"], account["password"])
 
 
@@ -99,5 +99,5 @@ def change_me(profile: dict[str, str]) -> dict[str, Any]:
 @blueprint.response(204)
 def change_password(passwords: dict[str, str]) -> None:
     """Change the caller's password; all their other sessions end."""
-    login_limits.take_own_turns()
+    login_limits.queue_hashes_by_user()
     auth.change_password(caller.current(), **passwords)

@@ -63,7 +63,7 @@ class _Body:
 
 
 class AnswersInPieces:
-    """WSGI middleware that splits answers: SEND_SECONDS hold for each piece, and who takes one slowly takes it all."""
+    """WSGI middleware that splits answers, so that SEND_SECONDS hold for each piece: slow clients get all of it."""
 
     def __init__(self, application: Application) -> None:
         self._application = application

@@ -52,12 +52,12 @@ def _end(response: Response) -> Response:
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     if request.path not in QUIET:
         facts = {"method": request.method, "path": request.path, "status": response.status_code}
-        log.info("request", **facts, **_who(response.status_code), milliseconds=round(seconds * 1000, 1))
+        log.info("request", **facts, **_caller_facts(response.status_code), milliseconds=round(seconds * 1000, 1))
     return response
 
 
-def _who(status: int) -> dict[str, str]:
-    """Return whom a refused request came from, for whoever looks for attacks."""
+def _caller_facts(status: int) -> dict[str, str]:
+    """Return the address and the user of a refused request: attacks are found by them."""
     if status < 400:
         return {}
     known = g.get("caller")

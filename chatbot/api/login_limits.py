@@ -1,6 +1,6 @@
 """Limits on guesses of a password: per account and address, and slower where an account meets too many in all.
 
-Guesses from elsewhere refuse nobody: each address has an allowance of its own for each account. Beyond the limits of an
+Guesses from other addresses refuse no owner: each address has an allowance of its own for each account. Beyond the limits of an
 account in all, and of everybody together, guesses wait; an address that has logged in to the account before does not.
 """
 
@@ -19,7 +19,7 @@ from . import caller, limits
 
 T = TypeVar("T")
 KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
-DELAY_SECONDS = 3.0  # of what is beyond the limits of all together
+DELAY_SECONDS = 3.0  # beyond the limits of all together
 
 log = structlog.get_logger(__name__)
 
@@ -34,20 +34,20 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
     is_known = _is_known()
     passwords.origin.set(passwords.Origin(limits.by_provider(), is_known))
     if not is_known:
-        _slow_down(_count_for_everybody, _count_in_total)
+        _delay_excess(_count_for_everybody, _count_in_total)
     result = log_in()
     _remember()
     return result
 
 
-def slow_down_sign_ups() -> None:
-    """Let a sign-up wait where there are too many of them."""
+def delay_excess_sign_up() -> None:
+    """Delay a sign-up beyond RATE_SIGNUP_GLOBAL."""
     passwords.origin.set(passwords.Origin(limits.by_provider()))
-    _slow_down(_count_sign_up)
+    _delay_excess(_count_sign_up)
 
 
-def take_own_turns() -> None:
-    """Let the caller's hashes wait for none but other users'."""
+def queue_hashes_by_user() -> None:
+    """Give the caller's hashes turns of their own."""
     passwords.origin.set(passwords.Origin(str(caller.current().user_id), is_known=True))
 
 
@@ -79,7 +79,7 @@ def _count_sign_up() -> None:
     """Count a sign-up of anybody."""
 
 
-def _slow_down(*counts: Callable[[], None]) -> None:
+def _delay_excess(*counts: Callable[[], None]) -> None:
     is_beyond = False
     for count in counts:
         try:

@@ -1,8 +1,8 @@
 """Passwords: bcrypt over base64(HMAC-SHA-256(key, password)), in a thread of its own.
 
 bcrypt reads at most 72 bytes and stops at NUL; the keyed hash in front of it has 44 characters and none.
-Inline it would stop every stream of the process for 250 ms, so one real thread at nice 15 computes. Those who wait for
-it take turns: whoever asks from many addresses at once takes it from nobody.
+Inline it would stop every stream of the process for 250 ms, so one real thread at nice 15 computes. Networks take turns
+for it: an attack from many addresses delays logins from elsewhere by one hash for each network.
 """
 
 import base64
@@ -30,36 +30,36 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
-MAX_WAITING = 1024  # hashes
-WAIT_SECONDS = 20.0  # for one's turn
-RETRY_AFTER = 5.0  # seconds
+MAX_WAITING_HASHES = 1024
+MAX_WAIT_SECONDS = 20.0  # for a turn
+RETRY_AFTER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """For whom a hash is computed."""
+    """The network or the user that a hash is computed for."""
 
-    name: str  # a network, or a user
+    name: str
     is_known: bool = False  # whether it has logged in before to the account that it asks for
 
 
-OPERATOR = Origin("operator", is_known=True)  # who runs `flask` commands
+OPERATOR = Origin("operator", is_known=True)  # `flask` commands
 origin: ContextVar[Origin] = ContextVar("origin", default=OPERATOR)  # of the request that is served
 
 
-class Turns:
-    """The turns of those who wait for the thread: known and unknown origins in turn, of each kind one by one."""
+class HashQueue:
+    """Grants the hashing thread to known and to unknown origins in turn, round-robin within each kind."""
 
     def __init__(self) -> None:
-        self._waiting = threading.BoundedSemaphore(MAX_WAITING)
+        self._waiting = threading.BoundedSemaphore(MAX_WAITING_HASHES)
         self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in (True, False)}
         self._kinds = RoundRobinSemaphore(1, 1)
 
     @contextmanager
-    def mine(self, origin: Origin) -> Iterator[None]:
-        """Wait for one's turn, and have it for as long as the context lasts; raises Busy."""
+    def turn(self, origin: Origin) -> Iterator[None]:
+        """Wait for an origin's turn and hold it for as long as the context lasts; raises Busy."""
         if not self._waiting.acquire(blocking=False):
-            raise Busy("Too many logins at once.", retry_after=RETRY_AFTER)
+            raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
         try:
             with (
                 _place(self._of_kind[origin.is_known], origin.name),
@@ -72,15 +72,15 @@ class Turns:
 
 @contextmanager
 def _place(semaphore: RoundRobinSemaphore, key: str | bool) -> Iterator[None]:
-    if not semaphore.acquire(key, WAIT_SECONDS):
-        raise Busy("Too many logins at once.", retry_after=RETRY_AFTER)
+    if not semaphore.acquire(key, MAX_WAIT_SECONDS):
+        raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
     try:
         yield
     finally:
         semaphore.release(key)
 
 
-_turns = Turns()
+_queue = HashQueue()
 
 
 def digest(password: str) -> str:
@@ -120,7 +120,7 @@ def _executor() -> ThreadPoolExecutor:
 
 
 def _apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with _turns.mine(origin.get()):
+    with _queue.turn(origin.get()):
         result: R = _executor().submit(_politely, function, *args, **kwargs).result()
         return result
 

@@ -68,29 +68,31 @@ def test_common_passwords_and_own_names_are_refused() -> None:
 
 
 def test_too_many_waiting_are_told_to_come_back(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "MAX_WAITING", 1)
-    monkeypatch.setattr(passwords, "_turns", passwords.Turns())
-    with passwords._turns.mine(passwords.Origin("")), pytest.raises(Busy):
+    monkeypatch.setattr(passwords, "MAX_WAITING_HASHES", 1)
+    monkeypatch.setattr(passwords, "_queue", passwords.HashQueue())
+    with passwords._queue.turn(passwords.Origin("")), pytest.raises(Busy):
         passwords.verify("anything", None)
     assert not passwords.verify("anything", None)
 
 
-def test_who_waits_too_long_is_told_to_come_back(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.05)
+def test_wait_that_is_too_long_ends_with_busy(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "MAX_WAIT_SECONDS", 0.05)
     for is_known in (True, False):
-        with passwords._turns.mine(passwords.Origin("", is_known)), pytest.raises(Busy):
+        with passwords._queue.turn(passwords.Origin("", is_known)), pytest.raises(Busy):
             passwords.verify("anything", None)
     assert not passwords.verify("anything", None)
 
 
 def test_origins_take_turns_and_the_known_ones_wait_for_one_at_most() -> None:
-    turns, served, threads = passwords.Turns(), list[str](), list[threading.Thread]()
+    queue = passwords.HashQueue()
+    served: list[str] = []
+    threads: list[threading.Thread] = []
 
     def wait(name: str, *, is_known: bool = False) -> None:
-        with turns.mine(passwords.Origin(name, is_known)):
+        with queue.turn(passwords.Origin(name, is_known)):
             served.append(name)
 
-    with turns.mine(passwords.Origin("first")):
+    with queue.turn(passwords.Origin("first")):
         for name, is_known in [("a", False)] * 4 + [("b", False)] * 2 + [("c", False), ("known", True)]:
             threads.append(threading.Thread(target=wait, args=[name], kwargs={"is_known": is_known}))
             threads[-1].start()
