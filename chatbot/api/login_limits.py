@@ -1,7 +1,8 @@
-"""Limits on guesses of a password: per account and address, and slower where an account meets too many in all.
+"""Limits on guesses of a password: per account and address, and delays where an account meets too many in all.
 
-Guesses from other addresses refuse no owner: each address has an allowance of its own for each account. Beyond the limits of an
-account in all, and of everybody together, guesses wait; an address that has logged in to the account before does not.
+Guesses from other addresses refuse no owner: each address has an allowance of its own for each account. Beyond the
+limits of an account in all, and of everybody together, guesses wait; an address that has logged in to the account
+before does not.
 """
 
 import hashlib
