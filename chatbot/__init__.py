@@ -10,6 +10,7 @@ import config
 
 from . import api, cli, libraries, logs
 from .api.deadlines import AnswersInPieces, BodyDeadlines
+from .api.fair_starts import FairStarts
 from .api.long_headers import WithoutLongLists
 from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
@@ -25,7 +26,8 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app.session_interface = NoSessions()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the way that Flask documents
+    app.wsgi_app = FairStarts(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
+    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as above
         app.wsgi_app, x_for=settings["TRUSTED_PROXIES"], x_proto=settings["TRUSTED_PROXIES"], x_host=0
     )
     app.wsgi_app = WithoutLongLists(app.wsgi_app)  # type: ignore[method-assign]  # as above

@@ -19,6 +19,7 @@ from gunicorn.workers.ggevent import GeventWorker
 UNREAD_BYTES = 65_536  # of a body that are read after its answer
 UNREAD_PIECE = 2_048  # bytes that are read without a break: a chunk may be one byte
 UNREAD_SECONDS = 1.0
+YIELD_BYTES = 16_384  # of requests that are read without a break
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves the kernel's memory too
 
 
@@ -44,7 +45,7 @@ class BoundedWorker(GeventWorker):
         for key in keys:
             self._open[key] += 1
         try:
-            super().handle(listener, client, addr)
+            super().handle(listener, YieldingSocket(client), addr)
         finally:
             for key in keys:
                 self._open[key] -= 1
@@ -70,6 +71,27 @@ class BoundedWorker(GeventWorker):
         sock.settimeout(None)  # headers have a deadline of gunicorn's
         if not _is_read(req.body):
             raise StopIteration  # which closes the connection: gunicorn itself would read on without end
+
+
+class YieldingSocket:
+    """A socket that lets other greenlets run between reads: one that always has data never waits."""
+
+    def __init__(self, wrapped: socket.socket) -> None:
+        self._wrapped = wrapped
+        self._received = 0
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the socket has."""
+        return getattr(self._wrapped, name)
+
+    def recv(self, *args: Any) -> bytes:
+        """Receive as the socket does."""
+        data = self._wrapped.recv(*args)
+        self._received += len(data)
+        if self._received > YIELD_BYTES:
+            self._received = 0
+            gevent.sleep(0)
+        return data
 
 
 def _is_read(body: Any) -> bool:

@@ -7,10 +7,13 @@ from typing import Any
 import gevent
 from werkzeug.exceptions import RequestTimeout
 
+from . import fair_starts
+
 MIN_BYTES_PER_SECOND = 16_384  # what keeps coming at this rate, such as an upload, is not cut off
 # Bytes that are read without a break: gunicorn takes 10 us for each chunk, and a chunk may be one byte.
 PIECE = 65_536
 PIECE_OF_CHUNKS = 2_048
+WAITED_SECONDS = 0.002  # a read that took longer has waited
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
@@ -25,15 +28,16 @@ class BodyDeadlines:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Call the application with a body that has deadlines."""
         piece = PIECE if environ.get("CONTENT_LENGTH") else PIECE_OF_CHUNKS
-        environ["wsgi.input"] = _Body(environ["wsgi.input"], piece, self._read_seconds, self._total_seconds)
+        environ["wsgi.input"] = _Body(environ, piece, self._read_seconds, self._total_seconds)
         return self._application(environ, start_response)
 
 
 class _Body:
     """A body whose reads raise werkzeug's RequestTimeout (408) when they take too long."""
 
-    def __init__(self, stream: Any, piece: int, read_seconds: float, total_seconds: float) -> None:
-        self._stream = stream
+    def __init__(self, environ: dict[str, Any], piece: int, read_seconds: float, total_seconds: float) -> None:
+        self._environ = environ
+        self._stream = environ["wsgi.input"]
         self._piece = piece
         self._read_seconds = read_seconds
         self._total_seconds = total_seconds
@@ -56,8 +60,12 @@ class _Body:
             raise RequestTimeout
         if self._received >= self._piece:  # a socket that always has data lets nobody else run, and no timeout come
             gevent.sleep(0)
-        with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
-            data = read(size)
+        try:
+            with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
+                data = read(size)
+        finally:
+            if time.monotonic() - now > WAITED_SECONDS:  # many bodies may come, or be given up, in one moment
+                fair_starts.take_turn(self._environ)
         self._received += len(data)
         return data
 

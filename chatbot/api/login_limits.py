@@ -8,17 +8,20 @@ before does not.
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from flask import current_app, g
 from flask_limiter import RateLimitExceeded
 
+from ..errors import InvalidCredentials
 from ..extensions import limiter
 from ..services import auth, passwords
 from . import caller, limits
 
 T = TypeVar("T")
+Kind = Literal["known", "fresh", "failed"]
+FAILED_SECONDS = 3_600  # how long a wrong guess tells an address from fresh ones
 KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
 DELAY_SECONDS = 3.0  # beyond the limits of all together
 
@@ -32,12 +35,21 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
     """
     g.login_account = hashlib.sha256(auth.folded(email.strip()).encode()).hexdigest()
     _count_for_account()
-    is_known = _is_known()
-    passwords.origin.set(passwords.Origin(limits.by_provider(), is_known))
+    provider = limits.by_provider()
+    account = f"known/{_by_account_and_address()}"
+    failures = f"failed/{provider}"
+    is_known = bool(_with_storage(lambda storage: storage.get(account)))
+    has_failed = bool(_with_storage(lambda storage: storage.get(failures)))
+    kind: Kind = "known" if is_known else "failed" if has_failed else "fresh"
+    passwords.origin.set(passwords.Origin(provider, kind))
     if not is_known:
         _delay_excess(_count_for_everybody, _count_in_total)
-    result = log_in()
-    _remember()
+    try:
+        result = log_in()
+    except InvalidCredentials:
+        _with_storage(lambda storage: storage.incr(failures, FAILED_SECONDS))
+        raise
+    _with_storage(lambda storage: storage.incr(account, KNOWN_SECONDS))
     return result
 
 
@@ -49,7 +61,7 @@ def delay_excess_sign_up() -> None:
 
 def queue_hashes_by_user() -> None:
     """Give the caller's hashes turns of their own."""
-    passwords.origin.set(passwords.Origin(str(caller.current().user_id), is_known=True))
+    passwords.origin.set(passwords.Origin(str(caller.current().user_id), "known"))
 
 
 def _by_account() -> str:
@@ -91,20 +103,12 @@ def _delay_excess(*counts: Callable[[], None]) -> None:
         time.sleep(DELAY_SECONDS)
 
 
-def _is_known() -> bool:
-    return bool(_with_storage(lambda storage, key: storage.get(key)))
-
-
-def _remember() -> None:
-    _with_storage(lambda storage, key: storage.incr(key, KNOWN_SECONDS))
-
-
-def _with_storage(use: Callable[[Any, str], int]) -> int:
-    """Ask the limits' storage about this account and address; 0 where it is away or limits are off."""
+def _with_storage(use: Callable[[Any], int]) -> int:
+    """Ask the limits' storage; return 0 where it is away or limits are off."""
     if not current_app.config["RATELIMIT_ENABLED"]:
         return 0
     try:
-        return use(limiter.limiter.storage, f"known/{_by_account_and_address()}")
+        return use(limiter.limiter.storage)
     except Exception as error:  # noqa: BLE001 - Redis is away: the address counts as unknown
         log.warning("known addresses are not there", error=type(error).__name__)
         return 0

@@ -6,6 +6,7 @@ other meaning. Zero-width characters would do as well, but some servers strip th
 """
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -38,4 +39,8 @@ def defuse(text: str) -> str:
 
 def defuse_messages(messages: Sequence[Message]) -> list[Message]:
     """Return messages with the special tokens in their contents broken."""
-    return [replace(message, content=defuse(message.content)) for message in messages]
+    defused = []
+    for message in messages:
+        defused.append(replace(message, content=defuse(message.content)))
+        time.sleep(0)  # others run in between
+    return defused

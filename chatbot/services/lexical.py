@@ -26,6 +26,7 @@ from .feed import FRESH, Searched, changed
 from .transactions import read
 
 ROWS = 200  # chunks in one reading
+MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time
 MANY = 10_000  # chunks whose indexing leaves memory behind
 PATIENCE = 0.5  # seconds in which the process that writes may catch up
 LOOK_EVERY = 0.02
@@ -128,14 +129,26 @@ class LexicalSearch:
         if known is None:
             apart(self._index.remove, "collection", [str(searched.id)])
             for items in _items(Chunk.collection_id == searched.id):
-                apart(self._index.add, items)
+                self._add(items)
             return searched.last_change
         touched, change = changed(searched, known)
         apart(self._index.remove, "document", [str(one) for one in touched])
         for start in range(0, len(touched), ROWS):
             for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
-                apart(self._index.add, items)
+                self._add(items)
         return change
+
+    def _add(self, items: Sequence[Indexed]) -> None:
+        """Add chunks a few at a time: searches wait for the same thread."""
+        piece: list[Indexed] = []
+        size = 0
+        for item in items:
+            if piece and size + len(item.text) > MAX_PIECE_CHARACTERS:
+                apart(self._index.add, piece)
+                piece, size = [], 0
+            piece.append(item)
+            size += len(item.text)
+        apart(self._index.add, piece)
 
     def _read_state(self) -> None:
         try:

@@ -14,7 +14,7 @@ LARGEST = 1e300
 LARGEST_INTEGER = 2**53 - 1  # beyond it JSON's readers disagree (RFC 7493, 2.2)
 MOST_FACTS = 100
 MOST_CONDITIONS = 20
-MOST_VALUES = 1_000  # that one condition names
+MOST_VALUES = 1_000  # that all of them name
 COMPARISONS = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__"}
 Scalar = str | float | bool
 
@@ -49,7 +49,11 @@ def condition(wanted: dict[str, Any]) -> sa.ColumnElement[bool]:
     """Compile a filter to a condition on `documents`; raises InvalidInput for what is none."""
     if len(wanted) > MOST_CONDITIONS:
         raise InvalidInput({"filter": [f"Has more than {MOST_CONDITIONS} conditions."]})
-    parts = [_one(name, test) for name, tests in wanted.items() for test in _tests(name, tests)]
+    tests = [(name, test) for name, given in wanted.items() for test in _tests(name, given)]
+    values = sum(len(value) if isinstance(value, list) else 1 for _, (_, value) in tests)
+    if len(tests) > MOST_CONDITIONS or values > MOST_VALUES:
+        raise InvalidInput({"filter": [f"Has more than {MOST_CONDITIONS} conditions or {MOST_VALUES:,} values."]})
+    parts = [_one(name, test) for name, test in tests]
     return sa.and_(sa.true(), *parts)
 
 
@@ -72,8 +76,6 @@ def _one(name: str, test: tuple[str, Any]) -> sa.ColumnElement[bool]:
         return sa.exists().where(*fact, getattr(column, COMPARISONS[operator])(value))
     if not isinstance(value, list) or not value or not all(map(_is_scalar, value)):
         raise _bad(name, "Needs a text, a number, true or false.")
-    if len(value) > MOST_VALUES:
-        raise _bad(name, f"Has more than {MOST_VALUES} values.")
     kinds: dict[str, list[Any]] = {}
     for one in value:
         for kind, typed in _set(one).items():

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import bcrypt
 from flask import current_app
@@ -40,19 +40,19 @@ class Origin:
     """The network or the user that a hash is computed for."""
 
     name: str
-    is_known: bool = False  # whether it has logged in before to the account that it asks for
+    kind: Literal["known", "fresh", "failed"] = "fresh"  # has logged in before, neither, or has guessed wrong lately
 
 
-OPERATOR = Origin("operator", is_known=True)  # `flask` commands
+OPERATOR = Origin("operator", "known")  # `flask` commands
 origin: ContextVar[Origin] = ContextVar("origin", default=OPERATOR)  # of the request that is served
 
 
 class HashQueue:
-    """Grants the hashing thread to known and to unknown origins in turn, round-robin within each kind."""
+    """Grants the hashing thread to the kinds of origins in turn, and round-robin within each kind."""
 
     def __init__(self) -> None:
         self._waiting = threading.BoundedSemaphore(MAX_WAITING_HASHES)
-        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in (True, False)}
+        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in ("known", "fresh", "failed")}
         self._kinds = RoundRobinSemaphore(1, 1)
 
     @contextmanager
@@ -62,8 +62,8 @@ class HashQueue:
             raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
         try:
             with (
-                _place(self._of_kind[origin.is_known], origin.name),
-                _place(self._kinds, origin.is_known),
+                _place(self._of_kind[origin.kind], origin.name),
+                _place(self._kinds, origin.kind),
             ):
                 yield
         finally:
@@ -71,7 +71,7 @@ class HashQueue:
 
 
 @contextmanager
-def _place(semaphore: RoundRobinSemaphore, key: str | bool) -> Iterator[None]:
+def _place(semaphore: RoundRobinSemaphore, key: str) -> Iterator[None]:
     if not semaphore.acquire(key, MAX_WAIT_SECONDS):
         raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
     try:

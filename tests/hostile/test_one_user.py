@@ -263,3 +263,41 @@ def test_stalled_uploads_are_given_up(tmp_path: Path) -> None:
         assert watch.slowest < HEALTH_SECONDS
         sent = server.call("POST", "/api/documents/", {"title": "T", "text": "Text."}, token, source=ATTACKER)
         assert sent[0] == 202
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/search/", {f"k{number}": [] for number in range(4_900)}),
+        ("/api/collections/", {f"k{number}": [] for number in range(4_900)}),
+        ("/api/search/", {"query": "a", "collection_ids": ["01a22165-4109-7319-ac38-0eaf7a81d435"] * 9_000}),
+        ("/api/search/", {"query": "a", "filter": {f"n{n}": {"in": [str(k) for k in range(50)]} for n in range(20)}}),
+    ],
+    ids=["unknown fields", "unknown fields of a collection", "ids", "filter"],
+)
+def test_bodies_of_many_values_hold_nobody(
+    server: Server, attacker: str, honest: str, path: str, body: dict[str, Any]
+) -> None:
+    """Thirty at once, each of 24,000 unknown fields, held everybody for 11 s."""
+    with Watch(server) as watch:
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(server.call, "POST", path, body, attacker, source=ATTACKER) for _ in range(32)]
+        assert seconds_of_a_chat(server, honest) < 2
+    answers = [one.result() for one in sent]
+    assert {answer[0] for answer in answers} <= {200, 400, 429}
+    assert all(len(answer[2].get("errors", {})) <= 20 for answer in answers)
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def test_text_of_many_tokens_slows_no_chat_of_another_down(server: Server, attacker: str, honest: str) -> None:
+    """All searches waited for one thread while it embedded and indexed a text of two million emoji."""
+    body = {"title": "Hours", "text": "Open from nine to five."}
+    assert server.call("POST", "/api/documents/", body, honest, source=HONEST)[0] in {200, 202}
+    quiet = statistics.median(seconds_of_a_chat(server, honest) for _ in range(5))
+    for number in range(3):
+        text = {"title": "T", "text": f"{number} " + "\U0001f600" * 230_000}
+        assert server.call("POST", "/api/documents/", text, attacker, source=ATTACKER)[0] == 202
+    with Watch(server) as watch:
+        busy = statistics.median(seconds_of_a_chat(server, honest) for _ in range(10))
+    assert busy < 1.5 * quiet
+    assert watch.slowest < HEALTH_SECONDS

@@ -149,7 +149,7 @@ def test_long_lists_in_headers_hold_nobody(server: Server) -> None:
     with Watch(server) as watch:
         for name in ("Accept", "Access-Control-Request-Headers", "Accept-Language"):
             with connect(server) as long:
-                lines = f"{name}: {'a/b;q=0.1,' * 700}\r\n" * 80
+                lines = f"{name}: {'a/b;q=0.1,' * 400}\r\n" * 50
                 origin = "Origin: http://localhost:3000\r\nAccess-Control-Request-Method: POST\r\n"
                 long.sendall(request("OPTIONS", "/api/chat/")[:-2] + (origin + lines + "\r\n").encode())
                 assert status(long) == 200
@@ -213,3 +213,66 @@ def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) 
             idle.sendall(request("GET", "/healthz"))
             assert status(idle) == 200
         assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("connections", [1, 40])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"POST /api/users/login/ HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    ],
+    ids=["unknown route", "login"],
+)
+def test_pipelined_requests_let_others_in(server: Server, sent: bytes, connections: int) -> None:
+    """gevent serves a socket that always has data without a break: one connection held everybody for as long as it came."""
+    is_over = threading.Event()
+
+    def attack() -> None:
+        with contextlib.suppress(OSError), connect(server) as pipelined:
+            pipelined.setblocking(False)
+            while not is_over.is_set():
+                with contextlib.suppress(BlockingIOError):
+                    pipelined.send(sent * 100)
+                with contextlib.suppress(BlockingIOError):
+                    if not pipelined.recv(1 << 20):
+                        return
+                time.sleep(0.001)
+
+    with Watch(server) as watch, ThreadPoolExecutor(connections) as pool:
+        for _ in range(connections):
+            pool.submit(attack)
+        time.sleep(3)
+        is_over.set()
+    assert watch.answers > 20
+    assert watch.slowest < HEALTH_SECONDS
+
+
+@pytest.mark.parametrize("end", [b"", b"\r\n"], ids=["unfinished", "whole"])
+def test_large_headers_hold_nobody(server: Server, end: bytes) -> None:
+    """gunicorn looked through up to 800 KB of headers again with each 8 KB that came."""
+    headers = b"".join(b"X-%d: %s\r\n" % (number, b"b" * 8_000) for number in range(98))
+    is_over = threading.Event()
+
+    def attack() -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(OSError), connect(server) as large:
+                large.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + headers + end)
+                large.recv(65_536)
+
+    with Watch(server) as watch, ThreadPoolExecutor(30) as pool:
+        for _ in range(30):
+            pool.submit(attack)
+        time.sleep(4)
+        is_over.set()
+    assert watch.slowest < HEALTH_SECONDS
+
+
+def test_many_bodies_that_are_given_up_in_one_moment_hold_nobody(tmp_path: Path) -> None:
+    bounds = {"BODY_READ_SECONDS": "2", "CONNECTIONS_PER_ADDRESS": "500"}
+    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}, **UNMEASURED) as server:
+        stalled = request("POST", "/api/users/login/", length=500) + b"{"
+        with Watch(server) as watch, flood(server, 480, stalled) as connections:
+            answers = [status(connection) for connection in connections]
+    assert set(answers) == {408}
+    assert watch.slowest < HEALTH_SECONDS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..offload import apart
+from ..offload import apart, aside
 from ..types import EmbedderOptions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class WordLlamaEmbedder:
                 self._model = apart(_load)
         lowered = [text.lower().strip() or NOTHING for text in texts]
         little = sum(map(len, lowered)) < LITTLE
-        return _embed(self._model, lowered) if little else apart(_embed, self._model, lowered)
+        return _embed(self._model, lowered) if little else aside(_embed, self._model, lowered)
 
 
 def _load() -> Any:
