@@ -49,7 +49,7 @@ bench-hostile: $(VENV)/dev ## Attacks of one address and one user at full size: 
 	@$(BIN)/python -m bench.hostile
 
 chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; then search M=30 minutes for texts that hold others up
-	@$(BIN)/python -m tests.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
+	@$(BIN)/python -m tests.support.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
 
 docs: $(VENV)/dev ## Generate docs/postman from the API document
 	@$(BIN)/python docs/postman/generate.py

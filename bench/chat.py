@@ -20,8 +20,8 @@ from typing import Any
 from bench.load import Result, Target, load
 from bench.report import Report
 from bench.streams import memory
-from tests.chaos import stack
-from tests.processes import ROOT, Server, Upstream, call, free_port, running
+from tests.support.chaos import stack
+from tests.support.processes import ROOT, Server, Upstream, call, free_port, running
 
 FEW, MANY = 64, 256  # clients
 MOST_ADDED = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms

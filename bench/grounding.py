@@ -8,9 +8,9 @@ from typing import Any
 
 from bench.judged import Judged, judged
 from bench.knowledge import Knowledge
+from chatbot.rag.citations.support import support
 from chatbot.rag.pipeline import REFUSAL
-from chatbot.rag.sentences import sentences
-from chatbot.rag.support import support
+from chatbot.rag.text.sentences import sentences
 from chatbot.rag.types import Passage
 
 ASKED = 200

@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 from bench.report import Report
-from chatbot.services import seeding
-from tests.chaos import stack
-from tests.processes import ROOT, Server
+from chatbot.services.operations import seeding
+from tests.support.chaos import stack
+from tests.support.processes import ROOT, Server
 
 PAGES = 200  # pages of each kind that are timed
 DEEP = 50  # pages of 100 that are turned before a deep one is timed

@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from tests.hostile.attack import ATTACKER, HONEST, Watch, flood, request
-from tests.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import UNMEASURED, Server, Upstream, running
 
 MAX_HEALTH_SECONDS = 0.5
 MAX_RATIO = 1.5

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.processes import Server
+from tests.support.processes import Server
 
 LOOK_EVERY = 0.05
 

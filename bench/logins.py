@@ -17,8 +17,8 @@ import bcrypt
 
 from bench.report import Report
 from bench.streams import FIRST, INTERVAL, SAID, TOKENS, WORKERS, Seen, percentile, targets, wave
-from tests.chaos import stack
-from tests.processes import ROOT, Server, Upstream, call, running
+from tests.support.chaos import stack
+from tests.support.processes import ROOT, Server, Upstream, call, running
 
 STREAMS = 64
 STORMS = (0, 16, 50)  # clients who log in at a time

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.judged import Judged
 from chatbot.rag.embedders.wordllama import WordLlamaEmbedder
-from chatbot.rag.languages import detect
 from chatbot.rag.lexical.tantivy import TantivyIndex
+from chatbot.rag.text.languages import detect
 from chatbot.rag.types import EmbedderOptions, Indexed
 
 

@@ -3,7 +3,7 @@
 import json
 
 from bench.plot import Row, draw
-from tests.processes import ROOT
+from tests.support.processes import ROOT
 
 RESULTS = ROOT / "bench" / "results"
 

@@ -20,8 +20,8 @@ from bench.knowledge import Knowledge
 from bench.raw import bm25, embedding_rate
 from bench.report import Report
 from bench.scale import STORES, passages, prepared, scale
-from tests.chaos import stack
-from tests.processes import Upstream, running
+from tests.support.chaos import stack
+from tests.support.processes import Upstream, running
 
 QUESTIONS = 20  # of each collection, whose nearest passages are compared
 SENDERS = 4  # clients that send documents at a time

@@ -17,8 +17,10 @@ from bench.knowledge import Knowledge
 from bench.streams import memory
 from chatbot import create_app
 from chatbot.rag.stores import pgvector
-from chatbot.services import embedding, seeding, wiring
-from tests.processes import Server
+from chatbot.services import wiring
+from chatbot.services.knowledge.search import embeddings
+from chatbot.services.operations import seeding
+from tests.support.processes import Server
 
 CHUNKS, SMALL = 100_000, 1_000
 QUERIES = 200
@@ -83,7 +85,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     """Return the share of the ten nearest vectors that pgvector's graph finds, and the seconds until it was there."""
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
-        vectors = [embedding.of_query(query)[1] for query in queries]
+        vectors = [embeddings.of_query(query)[1] for query in queries]
         store, started = wiring.dense()._store, time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
         while not store._graphs and time.monotonic() - started < PATIENCE:

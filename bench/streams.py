@@ -23,8 +23,8 @@ from pathlib import Path
 
 from bench.load import Target, request
 from bench.report import Report
-from tests.chaos import stack
-from tests.processes import Server, Upstream, running
+from tests.support.chaos import stack
+from tests.support.processes import Server, Upstream, running
 
 FIRST, INTERVAL, TOKENS = 0.2, 0.02, 50
 SLOW_INTERVAL = 0.2

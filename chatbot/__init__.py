@@ -8,12 +8,13 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli, libraries, logs
-from .api.deadlines import AnswersInPieces, BodyDeadlines
-from .api.fair_starts import FairStarts
-from .api.long_headers import WithoutLongLists
+from . import api, cli, extension_config
 from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
 from .extensions import api as openapi
+from .observability import logging as logs
+from .web.deadlines import AnswersInPieces, BodyDeadlines
+from .web.fair_starts import FairStarts
+from .web.long_headers import WithoutLongLists
 
 
 def create_app(settings: dict[str, Any] | None = None) -> Flask:
@@ -21,7 +22,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     settings = settings or config.load()
     logging.config.dictConfig(logs.settings(settings["LOG_LEVEL"]))
     app = Flask(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
-    app.config.from_mapping(settings | libraries.settings(settings))
+    app.config.from_mapping(settings | extension_config.settings(settings))
     app.json = OrjsonProvider(app)
     app.session_interface = NoSessions()
     app.url_map.strict_slashes = False

@@ -24,9 +24,9 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.orm import DeclarativeBase
 
-from .fair_pool import FairPool
-from .lazy_api import LazyApi
-from .limit_storage import LeastRecentlyUsedStorage
+from chatbot.database.pool import FairPool
+from chatbot.lazy_api import LazyApi
+from chatbot.web.limit_storage import LeastRecentlyUsedStorage
 
 try:
     from pysqlite3 import dbapi2 as sqlite

@@ -179,21 +179,22 @@ def post_worker_init(worker: Any) -> None:
     import gevent
     from gunicorn import util as gunicorn_util
 
-    from chatbot.api import docs, exchange, problems
+    from chatbot.api import openapi
     from chatbot.errors import CannotServe
-    from chatbot.jobs import boot, drain
+    from chatbot.web import problems, request_log
+    from chatbot.worker import shutdown, startup
 
     try:
-        model = boot.prepare(worker.wsgi, patient=worker.age > workers)
+        model = startup.prepare(worker.wsgi, patient=worker.age > workers)
     except CannotServe as error:
         worker.log.critical(error.detail)
         sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again
     with worker.wsgi.app_context():
-        docs.document()
+        openapi.document()
     is_https = settings["BASE_URL"].startswith("https:")
     # What is no request, and so never comes to the application.
-    gunicorn_util.write_error = partial(problems.refuse, hsts=exchange.HSTS if is_https else "")
-    drain.prepare(worker)
+    gunicorn_util.write_error = partial(problems.refuse, hsts=request_log.HSTS if is_https else "")
+    shutdown.prepare(worker)
     if worker.age == 1:
         gevent.spawn(_announce, model)
 

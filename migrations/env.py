@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from alembic import context
 from flask import current_app
 
-from chatbot.models.columns import UtcDateTime
+from chatbot.database.types import UtcDateTime
 
 LOCK = 4_021_760_177  # any number; PostgreSQL's advisory lock of this application's migrations
 PATIENCE = 60.0  # seconds in which another instance may be migrating

@@ -20,12 +20,13 @@ import config
 from chatbot import create_app
 from chatbot.extensions import db, limiter
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import turns, wiring
-from chatbot.services.queues import QUEUES
-from tests import databases
-from tests.databases import named
-from tests.processes import Server, Upstream, environment, running
-from tests.redis_server import RedisServer
+from chatbot.services import wiring
+from chatbot.services.chat import execution
+from chatbot.services.knowledge.ingestion.queue import QUEUES
+from tests.support import databases
+from tests.support.databases import named
+from tests.support.processes import Server, Upstream, environment, running
+from tests.support.redis_server import RedisServer
 
 # Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
 settings.register_profile("chatbot", deadline=None)
@@ -187,7 +188,7 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
     yield make
     for app in made:
         with app.app_context():
-            turns.drain(TO_END)
+            execution.drain(TO_END)
             db.engine.dispose()
         dense = app.extensions.get(wiring.KEY.format("dense"))
         if dense is not None and dense._store.durable:

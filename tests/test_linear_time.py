@@ -13,14 +13,17 @@ from typing import Any
 
 import pytest
 
-from chatbot.rag import chunking, citations, condense, filtering, languages, prompt, sentences, tokens
+from chatbot.rag import follow_ups, prompt, token_counts
+from chatbot.rag.citations import alignment
 from chatbot.rag.lexical import analysis
 from chatbot.rag.loaders import csv, sniffing
+from chatbot.rag.output_filter import answer_filter
+from chatbot.rag.text import chunking, languages, sentences
 from chatbot.rag.types import Passage
 from chatbot.schemas.auth import SignupSchema
-from chatbot.services import auth
-from tests.expressions import all_expressions
-from tests.processes import ROOT
+from chatbot.services.accounts import auth
+from tests.support.expressions import all_expressions
+from tests.support.processes import ROOT
 
 LENGTH = 32_000  # characters of the longest message
 MAX_SECONDS = 0.1
@@ -53,72 +56,72 @@ WORST = {
     "config._origin_errors": worst(("https://", "a", "/"), ("http://localhost", ":", "")),
     "config._database_errors": worst(("postgres://", "/", "\n"), ("sqlite:///", ":memory", ""), ("postgres://", "/\n", "")),
     "config._weakness": worst(("", "secre", ""), ("", "dev", "")), "config._resolve": ANY,
-    "chatbot.api.body.HALF": ANY, "chatbot.api.body.STRING": worst(("", '"', ""), ('"', '\\"', ""), ('"', "a", ""), ('"', "\\", ""), ("", '"\\"', ""), ("", '"a" ', "")), "chatbot.api.limits.AMOUNT": worst(("", "1", ""), ("", "1 per", "")),
-    "chatbot.api.exchange.SANE": worst(("", "a", "!")), "chatbot.api.idempotency.PRINTABLE": worst(("", "a", "\n")),
-    "chatbot.networks.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
-    "chatbot.libraries._origin_pattern": worst(("https://a.example:", "1", "x"), ("", "https://a.example:1", "x"), pattern=r"https://a\.example(:\d+)?"),
-    "chatbot.normalization._LONG_RUN": worst(("", "\u0301" * 13 + "a", ""), ("", "\uff9e" * 13 + "a", ""), ("", "。", "")),
-    "chatbot.rag.chunking.PLACES[0]": worst(("", "\n" + " " * 80, "x"), ("", "\n", "x"), ("\n", " ", "x")),
-    "chatbot.rag.chunking.PLACES[1]": worst(("", "\n" + " " * 20, "x"), ("", "\n- ", ""), ("", "\n111.", "")),
-    "chatbot.rag.chunking.PLACES[2]": worst(("", "\n", "a"), ("", ". ", ""), ("", "\na", "")),
-    "chatbot.rag.chunking.PLACES[3]": worst(("", ".'''", "x"), ("", "。", "x"), (".", " ", "x"), ("", ".", "x")),
-    "chatbot.rag.chunking.PLACES[4]": ANY, "chatbot.rag.chunking.PLACES[5]": worst(("", " ", "x")), "chatbot.rag.chunking.BLANK": worst(("", " ", "x")),
-    "chatbot.rag.citations._NO_CLAIM": worst(("", " ", "x"), ("- ", " ", "x"), ("[", "1", "x"), ("[1]", " ", "x")),
-    "chatbot.rag.citations._MARKUP": worst(("", " ", "x"), ("- ", " ", "x"), ("", "*", "x"), ("", "* ", "x")),
-    "chatbot.rag.condense.POINTS_BACK": worst(("", "it", ""), ("", "thes ", ""), ("", "a ", "")),
-    "chatbot.rag.condense.GOES_ON": worst(("", " ", "x"), (" ", "and", "x")),
-    "chatbot.rag.condense.CJK": ANY, "chatbot.rag.condense.CJK_POINTS_BACK": worst(("", "こ", ""), ("", "そ", "")), "chatbot.rag.condense.leans": worst(("", "a ", ""), ("", "a", "")),
-    "chatbot.rag.fences.CONTAINER": worst(("", " ", "x"), ("", "- ", "x"), ("- ", " ", "x"), ("", "1", "x"), ("", "1. ", "x")),
-    "chatbot.rag.fences.FENCE": worst(("", "~", ""), ("", "`", ""), ("```", "a", ""), ("~~~", "a", "\nx"), ("", "~", "`")),
-    "chatbot.rag.fences._CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x"), ("", "~", " ")),
-    "chatbot.rag.fences._MAYBE_CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x")),
+    "chatbot.web.json_body.HALF": ANY, "chatbot.web.json_body.STRING": worst(("", '"', ""), ('"', '\\"', ""), ('"', "a", ""), ('"', "\\", ""), ("", '"\\"', ""), ("", '"a" ', "")), "chatbot.web.rate_limits.AMOUNT": worst(("", "1", ""), ("", "1 per", "")),
+    "chatbot.web.request_log.SANE": worst(("", "a", "!")), "chatbot.web.idempotency.PRINTABLE": worst(("", "a", "\n")),
+    "chatbot.web.networks.WITH_PORT": worst(("", "1", ""), ("[", "1", ""), ("[", "1", "]:"), ("1:", "1", "x")),
+    "chatbot.extension_config._origin_pattern": worst(("https://a.example:", "1", "x"), ("", "https://a.example:1", "x"), pattern=r"https://a\.example(:\d+)?"),
+    "chatbot.rag.text.normalization._LONG_RUN": worst(("", "\u0301" * 13 + "a", ""), ("", "\uff9e" * 13 + "a", ""), ("", "。", "")),
+    "chatbot.rag.text.chunking.PLACES[0]": worst(("", "\n" + " " * 80, "x"), ("", "\n", "x"), ("\n", " ", "x")),
+    "chatbot.rag.text.chunking.PLACES[1]": worst(("", "\n" + " " * 20, "x"), ("", "\n- ", ""), ("", "\n111.", "")),
+    "chatbot.rag.text.chunking.PLACES[2]": worst(("", "\n", "a"), ("", ". ", ""), ("", "\na", "")),
+    "chatbot.rag.text.chunking.PLACES[3]": worst(("", ".'''", "x"), ("", "。", "x"), (".", " ", "x"), ("", ".", "x")),
+    "chatbot.rag.text.chunking.PLACES[4]": ANY, "chatbot.rag.text.chunking.PLACES[5]": worst(("", " ", "x")), "chatbot.rag.text.chunking.BLANK": worst(("", " ", "x")),
+    "chatbot.rag.citations.alignment._NO_CLAIM": worst(("", " ", "x"), ("- ", " ", "x"), ("[", "1", "x"), ("[1]", " ", "x")),
+    "chatbot.rag.citations.alignment._MARKUP": worst(("", " ", "x"), ("- ", " ", "x"), ("", "*", "x"), ("", "* ", "x")),
+    "chatbot.rag.follow_ups.POINTS_BACK": worst(("", "it", ""), ("", "thes ", ""), ("", "a ", "")),
+    "chatbot.rag.follow_ups.GOES_ON": worst(("", " ", "x"), (" ", "and", "x")),
+    "chatbot.rag.follow_ups.CJK": ANY, "chatbot.rag.follow_ups.CJK_POINTS_BACK": worst(("", "こ", ""), ("", "そ", "")), "chatbot.rag.follow_ups.leans": worst(("", "a ", ""), ("", "a", "")),
+    "chatbot.rag.text.fences.CONTAINER": worst(("", " ", "x"), ("", "- ", "x"), ("- ", " ", "x"), ("", "1", "x"), ("", "1. ", "x")),
+    "chatbot.rag.text.fences.FENCE": worst(("", "~", ""), ("", "`", ""), ("```", "a", ""), ("~~~", "a", "\nx"), ("", "~", "`")),
+    "chatbot.rag.text.fences._CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x"), ("", "~", " ")),
+    "chatbot.rag.text.fences._MAYBE_CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x")),
     **{f"chatbot.rag.filtering._SPECIAL[{number}]": ANY for number in range(4)},
-    "chatbot.rag.fences._CERTAIN_INFO": worst(("", "`", ""), ("```", " ", "`"), ("```", "a", "`\n"), ("", "~", "x")),
-    "chatbot.rag.fences.OPENING": worst(("", "> ", "x"), ("", "`` ", ""), ("", "~", "")), "chatbot.rag.fences._MAYBE_OPENING": worst(("", "> ", "x"), ("", "`", "~")),
-    "chatbot.rag.destinations._ADDRESS_END": ANY,
-    "chatbot.rag.links.LEAD": worst(("", " ", "x"), ("", "> ", "x"), ("", ">", "\n")), "chatbot.rag.links._ALLOWED": worst(("", "a", ":"), ("<", "a", ":"), ("", "http", "")),
-    "chatbot.rag.links._UNFINISHED": worst(("", "a", ":"), ("<", "a", ">")), "chatbot.rag.links._PROSE": worst(("", "a", "("), ("a", " ", "("), ("", "a ", "(")),
-    "chatbot.rag.links._MAYBE_PROSE": worst(("", "a", "("), ("a", " ", "x")), "chatbot.rag.links._INLINE": worst(("", "]", ""), ("]", " ", "x"), ("", "](", ""), ("](", ">", "x"), ("", "] ", "")),
-    "chatbot.rag.markup.CELL_OR_CODE_TAG": worst(("", "</", ""), ("", "<cod", "")), "chatbot.rag.markup.MAYBE_TAG": worst(("<a", " ", "<"), ("<a", "a", "\n")),
-    "chatbot.rag.markup._ANCHOR_VALUE": worst(("", " ", "x"), ("", " href", ""), ("", ' href="', ""), (' href="', "a", ""), ("", " title='", "")),
-    "chatbot.rag.output._LEAD": worst(("", "1. ", "x")), "chatbot.rag.output._ADDRESS": worst(("", "://", " "), ("", "www.", " "), ("", "a", " "), max_length=80),
+    "chatbot.rag.text.fences._CERTAIN_INFO": worst(("", "`", ""), ("```", " ", "`"), ("```", "a", "`\n"), ("", "~", "x")),
+    "chatbot.rag.text.fences.OPENING": worst(("", "> ", "x"), ("", "`` ", ""), ("", "~", "")), "chatbot.rag.text.fences._MAYBE_OPENING": worst(("", "> ", "x"), ("", "`", "~")),
+    "chatbot.rag.output_filter.destinations._ADDRESS_END": ANY,
+    "chatbot.rag.output_filter.links.LEAD": worst(("", " ", "x"), ("", "> ", "x"), ("", ">", "\n")), "chatbot.rag.output_filter.links._ALLOWED": worst(("", "a", ":"), ("<", "a", ":"), ("", "http", "")),
+    "chatbot.rag.output_filter.links._UNFINISHED": worst(("", "a", ":"), ("<", "a", ">")), "chatbot.rag.output_filter.links._PROSE": worst(("", "a", "("), ("a", " ", "("), ("", "a ", "(")),
+    "chatbot.rag.output_filter.links._MAYBE_PROSE": worst(("", "a", "("), ("a", " ", "x")), "chatbot.rag.output_filter.links._INLINE": worst(("", "]", ""), ("]", " ", "x"), ("", "](", ""), ("](", ">", "x"), ("", "] ", "")),
+    "chatbot.rag.output_filter.markup.CELL_OR_CODE_TAG": worst(("", "</", ""), ("", "<cod", "")), "chatbot.rag.output_filter.markup.MAYBE_TAG": worst(("<a", " ", "<"), ("<a", "a", "\n")),
+    "chatbot.rag.output_filter.markup._ANCHOR_VALUE": worst(("", " ", "x"), ("", " href", ""), ("", ' href="', ""), (' href="', "a", ""), ("", " title='", "")),
+    "chatbot.rag.output_filter.output._LEAD": worst(("", "1. ", "x")), "chatbot.rag.output_filter.output._ADDRESS": worst(("", "://", " "), ("", "www.", " "), ("", "a", " "), max_length=80),
     "chatbot.rag.special_tokens._TOKEN_START": worst(("", "<", ""), ("", "<|", ""), ("", "<a", "|"), ("", "[INS", ""), ("<", "a", "|>"), ("", "</", ""), ("", "\uff1c", "")),
-    "chatbot.rag.filtering._in_span": worst(("", "`", ""), ("", "``a", ""), ("", "`a", ""), self=SimpleNamespace(_span=3)),
-    "chatbot.rag.languages.KANA": ANY, "chatbot.rag.languages.THAI": ANY, "chatbot.rag.languages.HAN": ANY,
+    "chatbot.rag.output_filter.answer_filter._in_span": worst(("", "`", ""), ("", "``a", ""), ("", "`a", ""), self=SimpleNamespace(_span=3)),
+    "chatbot.rag.text.languages.KANA": ANY, "chatbot.rag.text.languages.THAI": ANY, "chatbot.rag.text.languages.HAN": ANY,
     "chatbot.rag.lexical.analysis.UNSPACED": worst(("", "中", "a"), ("", "中a", "")),
-    "chatbot.rag.llms.inlet.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
+    "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
     "chatbot.rag.llms.openai_errors._UNSUPPORTED_TEXT": worst(("", "unno", ""), ("", "not support", "")),
     "chatbot.rag.llms.openai_errors.refused_parameter": worst(("", "temperature", ""), ("", "temperatur ", ""), name="temperature"),
-    "chatbot.rag.loaders.addresses.URL": worst(("http://", "a", "!"), ("http://a/", "?", "\\"), ("http://a/", "a", "\\"), ("http://[", ":", ""), ("http://a#", "a", "\\")),
-    "chatbot.rag.loaders.addresses.NAME": worst(("", "a", ""), ("", "a-", ""), ("", "a.", ""), ("", "a" * 62 + ".", "!")),
+    "chatbot.rag.http.addresses.URL": worst(("http://", "a", "!"), ("http://a/", "?", "\\"), ("http://a/", "a", "\\"), ("http://[", ":", ""), ("http://a#", "a", "\\")),
+    "chatbot.rag.http.addresses.NAME": worst(("", "a", ""), ("", "a-", ""), ("", "a.", ""), ("", "a" * 62 + ".", "!")),
     "chatbot.rag.loaders.html.DECLARED": worst(("", "<meta ", ""), ("<meta charset=", " ", "!"), ("<meta charset", " ", "!"), ("", "<meta charset", "")),
     "chatbot.rag.loaders.html.TITLE": worst(("", "<title ", ""), ("<title>", "a", ""), ("", "<title><", "")),
     "chatbot.rag.loaders.notation.HEADING": worst(("#", " ", ""), ("# ", "#", "")), "chatbot.rag.loaders.plain.NEWLINES": worst(("", "\r", ""), ("", "\r\n", "")),
     "chatbot.rag.loaders.plain.SURROGATES": ANY, "chatbot.rag.loaders.plain.CONTROLS": ANY, "chatbot.rag.loaders.sniffing.TAG": worst(("", "<", "")), "chatbot.rag.loaders.sniffing.SEPARATORS": worst(("", "/", "")),
     "chatbot.rag.loaders.sniffing.DEVICES": worst(("COM1.", ".", "\n"), ("", "COM1", "")), "chatbot.rag.loaders.sniffing.title": worst(("", ".", "x"), ("", "A:", "x")),
-    "chatbot.rag.loaders.url.UNSAFE": ANY, "chatbot.rag.loaders.url.MEDIA_TYPE": worst(("", "a", ""), ("", "a/", ""), ("a/", "a", " ")),
-    "chatbot.rag.markdown.LINE": worst(("", "`", "x`"), ("", "```\n", ""), ("", "a\n===", "x"), ("", "=", "x"), ("a\n===", " ", "x"), ("#", " ", "x"), ("", "#", "x"), ("", "```a`\n", ""), ("", "a" * 201 + "\n", "")),
-    "chatbot.rag.markdown.UNDERLINE": ANY, "chatbot.rag.markdown.CLOSING_HASHES": worst(("", "#", "x"), ("", " #", "x"), (" #", " ", "x"), max_length=200),
-    "chatbot.rag.markers.MARKER": worst(("", "【1†", ""), ("【1†", "†", ""), ("", "[1,", ""), ("[1", ",1", ""), ("[1", " ", ""), ("", "[1", ""), ("【1", ":1", ""), ("", "[1-999]", "")),
-    "chatbot.rag.markers.BEGINNING": worst(("[", "1", "x"), ("【1", "†", "】x"), ("【1†", "a", "\n")),
-    "chatbot.rag.markers._RANGE": worst(("", "1", "x"), ("", "1 ", "x"), ("", "1-", "")), "chatbot.rag.markers.numbers": worst(("", "1", ""), ("", "1,", "")),
-    "chatbot.rag.markup.IMAGE": worst(("![](", " ", "x"), ("![](", " ", '"a'), ('![]( "', "a", '"x'), ("![](a", " ", "x"), ("![", "[", ""), ("![", "[a]", ""), ("![](", "(a)", "("), ("![](", "a", " "), ("![][", "a", ""), ("![", "\\a", "")),
-    "chatbot.rag.markup.NO_IMAGE": worst(("![", "[a]", "]("), ("![", "a", "")), "chatbot.rag.markup.OPEN_IMAGE": worst(("![](", " ", ""), ("![", "[a]", "")),
-    "chatbot.rag.markup.BEGINNING": ANY, "chatbot.rag.markup.TAG": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")), "chatbot.rag.markup._UNCLOSED": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")),
-    "chatbot.rag.markup._NAME": worst(("<", "a", "")), "chatbot.rag.markup._BARE": worst(("<a", " ", "!"), ("<a", " a", "!"), ("<", "a", "!"), ("<a ", "a", "!"), ("<a a", " ", "!")),
-    "chatbot.rag.markup._WELL_FORMED": worst(("<a", " ", "!"), ("<a", " a=b", "!"), ("<a", ' a="b"', "'"), ("<a a=", " ", "!"), ("<a a", " ", "!"), ('<a a="', "a", ""), ("<a", ' a="', ""), ("<a a=", "a", '"'), ("<a ", "a", "!")),
-    "chatbot.rag.markup._ANCHOR": worst(("<a", " ", "!"), ("<a", ' href=""', "!"), ('<a href="', "a", ""), ("<a", ' href="', "")), "chatbot.rag.markup._ADDRESS": worst(("<", "a", ">"), ("<", "a@", ">"), ("<", "mailto:", "<")),
-    "chatbot.rag.markup._ALT_ATTRIBUTE": worst((" alt", " ", "x"), ("", " alt", ""), (" alt=", " ", "x"), ("", ' alt="', ""), ("", " alt='\"", ""), ("", " alt = ", "")), "chatbot.rag.markup._ACTIVE": ANY,
+    "chatbot.rag.http.fetch.UNSAFE": ANY, "chatbot.rag.http.fetch.MEDIA_TYPE": worst(("", "a", ""), ("", "a/", ""), ("a/", "a", " ")),
+    "chatbot.rag.text.markdown.LINE": worst(("", "`", "x`"), ("", "```\n", ""), ("", "a\n===", "x"), ("", "=", "x"), ("a\n===", " ", "x"), ("#", " ", "x"), ("", "#", "x"), ("", "```a`\n", ""), ("", "a" * 201 + "\n", "")),
+    "chatbot.rag.text.markdown.UNDERLINE": ANY, "chatbot.rag.text.markdown.CLOSING_HASHES": worst(("", "#", "x"), ("", " #", "x"), (" #", " ", "x"), max_length=200),
+    "chatbot.rag.citations.markers.MARKER": worst(("", "【1†", ""), ("【1†", "†", ""), ("", "[1,", ""), ("[1", ",1", ""), ("[1", " ", ""), ("", "[1", ""), ("【1", ":1", ""), ("", "[1-999]", "")),
+    "chatbot.rag.citations.markers.BEGINNING": worst(("[", "1", "x"), ("【1", "†", "】x"), ("【1†", "a", "\n")),
+    "chatbot.rag.citations.markers._RANGE": worst(("", "1", "x"), ("", "1 ", "x"), ("", "1-", "")), "chatbot.rag.citations.markers.numbers": worst(("", "1", ""), ("", "1,", "")),
+    "chatbot.rag.output_filter.markup.IMAGE": worst(("![](", " ", "x"), ("![](", " ", '"a'), ('![]( "', "a", '"x'), ("![](a", " ", "x"), ("![", "[", ""), ("![", "[a]", ""), ("![](", "(a)", "("), ("![](", "a", " "), ("![][", "a", ""), ("![", "\\a", "")),
+    "chatbot.rag.output_filter.markup.NO_IMAGE": worst(("![", "[a]", "]("), ("![", "a", "")), "chatbot.rag.output_filter.markup.OPEN_IMAGE": worst(("![](", " ", ""), ("![", "[a]", "")),
+    "chatbot.rag.output_filter.markup.BEGINNING": ANY, "chatbot.rag.output_filter.markup.TAG": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")), "chatbot.rag.output_filter.markup._UNCLOSED": worst(("", "<a", ""), ("<a", " ", ""), ("", "<a>", "")),
+    "chatbot.rag.output_filter.markup._NAME": worst(("<", "a", "")), "chatbot.rag.output_filter.markup._BARE": worst(("<a", " ", "!"), ("<a", " a", "!"), ("<", "a", "!"), ("<a ", "a", "!"), ("<a a", " ", "!")),
+    "chatbot.rag.output_filter.markup._WELL_FORMED": worst(("<a", " ", "!"), ("<a", " a=b", "!"), ("<a", ' a="b"', "'"), ("<a a=", " ", "!"), ("<a a", " ", "!"), ('<a a="', "a", ""), ("<a", ' a="', ""), ("<a a=", "a", '"'), ("<a ", "a", "!")),
+    "chatbot.rag.output_filter.markup._ANCHOR": worst(("<a", " ", "!"), ("<a", ' href=""', "!"), ('<a href="', "a", ""), ("<a", ' href="', "")), "chatbot.rag.output_filter.markup._ADDRESS": worst(("<", "a", ">"), ("<", "a@", ">"), ("<", "mailto:", "<")),
+    "chatbot.rag.output_filter.markup._ALT_ATTRIBUTE": worst((" alt", " ", "x"), ("", " alt", ""), (" alt=", " ", "x"), ("", ' alt="', ""), ("", " alt='\"", ""), ("", " alt = ", "")), "chatbot.rag.output_filter.markup._ACTIVE": ANY,
     "chatbot.rag.prompt.TAG": worst(("<", " ", "x"), ("<", "/", "x"), ("<", " /", "x"), ("", "< ", "x"), ("<", "\u00ad", "/"), ("<", " ", "/ x"), ("", "<passag", "")),
-    "chatbot.rag.sentences._FENCE": worst(("", " ", "x"), ("- ", " ", "x"), ("", "`", "x"), ("", "```\n", ""), ("", " \n", ""), ("1. ", " ", "x")),
-    "chatbot.rag.sentences._END": worst(("", ".", "x"), ("", "…!?", "x"), (".", "]", "x"), ("", ".]", "x"), (".", "[1]", "x"), (".", " [1]", "x"), (".[1", ",1", "x"), ("", "。", "x"), ("。", ")", "x"), ("", ".[1]", "x")),
-    "chatbot.rag.sentences._MARKERS": worst(("", "[1]", "x"), ("", " [1]", " x"), ("", "【1", ""), ("【1", "a", "")),
-    "chatbot.rag.sentences._WORD": worst(("", "a", " "), max_length=sentences.LONGEST_WORD), "chatbot.rag.sentences._BLOCK": worst(("", " ", "x"), ("", "-", "x"), ("---", " ", "x"), ("[", "1", "x")),
-    "chatbot.rag.sentences._LINE_START": worst(("", " ", "x"), (" ", "1", ")")), "chatbot.rag.sentences._INITIALS": worst(("", "a.", ""), ("", "a", ".")),
-    "chatbot.rag.tokens.PLAIN": worst(("", "a ", ""), ("", "a1", "")),
-    "chatbot.rag.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "a1", "")), "chatbot.rag.words._PAIRED": ANY, "chatbot.rag.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
+    "chatbot.rag.text.sentences._FENCE": worst(("", " ", "x"), ("- ", " ", "x"), ("", "`", "x"), ("", "```\n", ""), ("", " \n", ""), ("1. ", " ", "x")),
+    "chatbot.rag.text.sentences._END": worst(("", ".", "x"), ("", "…!?", "x"), (".", "]", "x"), ("", ".]", "x"), (".", "[1]", "x"), (".", " [1]", "x"), (".[1", ",1", "x"), ("", "。", "x"), ("。", ")", "x"), ("", ".[1]", "x")),
+    "chatbot.rag.text.sentences._MARKERS": worst(("", "[1]", "x"), ("", " [1]", " x"), ("", "【1", ""), ("【1", "a", "")),
+    "chatbot.rag.text.sentences._WORD": worst(("", "a", " "), max_length=sentences.LONGEST_WORD), "chatbot.rag.text.sentences._BLOCK": worst(("", " ", "x"), ("", "-", "x"), ("---", " ", "x"), ("[", "1", "x")),
+    "chatbot.rag.text.sentences._LINE_START": worst(("", " ", "x"), (" ", "1", ")")), "chatbot.rag.text.sentences._INITIALS": worst(("", "a.", ""), ("", "a", ".")),
+    "chatbot.rag.token_counts.PLAIN": worst(("", "a ", ""), ("", "a1", "")),
+    "chatbot.rag.text.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "a1", "")), "chatbot.rag.text.words._PAIRED": ANY, "chatbot.rag.text.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
     "chatbot.schemas.auth.USERNAME": worst(("", "a", "!"), ("", ".", "")), "chatbot.schemas.knowledge.LANGUAGE_CODE": ANY, "chatbot.schemas.knowledge.NewDocumentSchema": worst(("", "http", "")),
-    "chatbot.services.completions.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
+    "chatbot.services.chat.openai.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.accounts.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
 }  # fmt: skip
 
 EXPRESSIONS = all_expressions()
@@ -182,13 +185,13 @@ PASSAGES = [Passage(str(number), 1, "Rome", ("Rome is old. A b c. " * 60)[:1_200
 
 
 def filter_whole(text: str) -> None:
-    answer = filtering.AnswerFilter(3)
+    answer = answer_filter.AnswerFilter(3)
     answer.feed(text)
     answer.end()
 
 
 def filter_characters(text: str) -> None:
-    answer = filtering.AnswerFilter(3)
+    answer = answer_filter.AnswerFilter(3)
     for character in text:
         answer.feed(character)
     answer.end()
@@ -205,7 +208,7 @@ def build_prompt(text: str) -> None:
 MARKS = ("", "\u0301\u0323", "")  # of two classes: normalization has to sort them
 ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
     "cite": (
-        lambda text: citations.cite(text, PASSAGES),
+        lambda text: alignment.cite(text, PASSAGES),
         [("", ".", "x"), ("", "【1†", ""), ("", "[1-999]", ""), ("", "[1-999,1-999] ", ""), ("", "[1]\n", ""), ("Rome. ", "[1]", ""), ("", "A b [1]. ", ""), ("", "Rome is old. ", ""), MARKS],
     ),
     "sentences": (sentences.sentences, [("", ".", "x"), ("", "A. ", ""), ("", "\n", "x"), ("", "```\n", ""), ("", "。", "")]),
@@ -213,12 +216,12 @@ ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
     "filter, characters": (filter_characters, [("", "【1†", ""), ("", "[1-999]", ""), ("![](", " ", '"'), ("", '![]( "', ""), ("<a", " a", ""), ("", "~", "")]),
     "chunks": (chunking.split, [("", " ", "x"), ("", "\n", "x"), ("", "# a\n", ""), ("", "|\n", ""), ("", "a\n===", ""), ("", ".'''", "")]),
     "prompt": (build_prompt, [("<", " ", "x"), ("", "< ", ""), ("", "<", ""), MARKS]),
-    "condense": (condense.leans, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
+    "condense": (follow_ups.leans, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
     "language": (languages.detect, [("", "a", ""), ("", "中", ""), MARKS]),
     "terms": (lambda text: analysis.query_terms(text, "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
     "account": (auth.folded, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
     "title": (sniffing.title, [MARKS, ("", "%25", ""), ("", ".", ""), ("", "\ufdfa", "")]),
-    "tokens": (tokens.estimate, [("", "a1", ""), MARKS]),
+    "tokens": (token_counts.estimate, [("", "a1", ""), MARKS]),
     "sign-up": (refuse_sign_up, [("", "a", ""), ("", "a.", ""), ("", "\\", "")]),
 }  # fmt: skip
 
@@ -232,7 +235,7 @@ def test_function_is_linear(name: str) -> None:
 
 
 def test_answer_of_dots_beside_a_passage_is_cited_at_once() -> None:
-    assert seconds(lambda text: citations.cite(text, PASSAGES), "." * 14_000 + "x", enough=0.05) < 0.05
+    assert seconds(lambda text: alignment.cite(text, PASSAGES), "." * 14_000 + "x", enough=0.05) < 0.05
 
 
 def test_rows_of_a_table_with_many_columns_cost_what_they_have() -> None:

@@ -2,26 +2,11 @@
 
 from flask import Flask
 
-from ..extensions import api
-from . import (
-    admission,
-    auth,
-    chat,
-    collections,
-    completions,
-    docs,
-    documents,
-    embeddings,
-    exchange,
-    health,
-    history,
-    invitations,
-    limits,
-    metrics,
-    models,
-    problems,
-    search,
-)
+from chatbot.extensions import api
+from chatbot.openai_api import completions, embeddings, models
+from chatbot.web import admission, problems, rate_limits, request_log
+
+from . import auth, chat, collections, documents, health, history, invitations, metrics, openapi, search
 
 BLUEPRINTS = (
     auth.blueprint,
@@ -41,10 +26,10 @@ BLUEPRINTS = (
 
 def init_app(app: Flask) -> None:
     """Register every door, and what all of them share."""
-    exchange.init_app(app)
+    request_log.init_app(app)
     admission.init_app(app)
-    limits.init_app(app)
+    rate_limits.init_app(app)
     for blueprint in BLUEPRINTS:
         api.register_blueprint(blueprint)
     problems.init_app(app)
-    docs.init_app(app)
+    openapi.init_app(app)

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import request
 
-from ..schemas.auth import (
+from chatbot.schemas.auth import (
     LoginSchema,
     PasswordChangeSchema,
     ProfileSchema,
@@ -13,10 +13,10 @@ from ..schemas.auth import (
     TokensSchema,
     UserSchema,
 )
-from ..services import auth
-from . import caller, limits, login_limits, problems
-from .blueprint import Blueprint
-from .limits import by_address, by_user
+from chatbot.services.accounts import auth
+from chatbot.web import authentication, login_limits, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("users", __name__, url_prefix="/api/users", description="Accounts and sessions")
 
@@ -30,7 +30,7 @@ def bound_body() -> None:
 
 
 @blueprint.route("/signup/", methods=["POST"])
-@limits.limit(RATE_SIGNUP_ADDRESS=by_address)
+@rate_limits.limit(RATE_SIGNUP_ADDRESS=by_address)
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(SignupSchema)
 @blueprint.response(201, UserSchema)
@@ -41,7 +41,7 @@ def sign_up(account: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/login/", methods=["POST"])
-@limits.limit(RATE_LOGIN_ADDRESS=by_address)
+@rate_limits.limit(RATE_LOGIN_ADDRESS=by_address)
 @problems.document(400, 401, 413, 415, 503)
 @blueprint.arguments(LoginSchema)
 @blueprint.response(200, TokensSchema)
@@ -51,7 +51,7 @@ def log_in(credentials: dict[str, str]) -> auth.Login:
 
 
 @blueprint.route("/refresh/", methods=["POST"])
-@limits.limit(RATE_REFRESH_ADDRESS=by_address)
+@rate_limits.limit(RATE_REFRESH_ADDRESS=by_address)
 @problems.document(400, 401, 413, 415, 503)
 @blueprint.arguments(RefreshSchema)
 @blueprint.response(200, TokensSchema)
@@ -61,43 +61,43 @@ def refresh(presented: dict[str, str]) -> auth.Login:
 
 
 @blueprint.route("/logout/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(503)
 @blueprint.response(204)
 def log_out() -> None:
     """End this session; its tokens die."""
-    auth.log_out(caller.current())
+    auth.log_out(authentication.current())
 
 
 @blueprint.route("/me/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, UserSchema)
 def get_me() -> dict[str, Any]:
     """Show the caller's account."""
-    return auth.me(caller.current())
+    return auth.me(authentication.current())
 
 
 @blueprint.route("/me/", methods=["PATCH"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(ProfileSchema)
 @blueprint.response(200, UserSchema)
 def change_me(profile: dict[str, str]) -> dict[str, Any]:
     """Change the caller's username."""
-    return auth.rename(caller.current(), profile["username"])
+    return auth.rename(authentication.current(), profile["username"])
 
 
 @blueprint.route("/me/password/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_LOGIN_ACCOUNT=by_user)
+@authentication.required
+@rate_limits.limit(RATE_LOGIN_ACCOUNT=by_user)
 @problems.document(400, 413, 415, 503)
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
 def change_password(passwords: dict[str, str]) -> None:
     """Change the caller's password; all their other sessions end."""
     login_limits.queue_hashes_by_user()
-    auth.change_password(caller.current(), **passwords)
+    auth.change_password(authentication.current(), **passwords)

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from flask import Response, g, request, url_for
 
-from ..errors import InvalidInput, TurnFailed
-from ..schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
-from ..schemas.knowledge import TraceSchema
-from ..services import chat, feedback, grounding, turns
-from ..services.chat import OpenedTurn
-from . import admission, caller, idempotency, limits, problems, sse
-from .blueprint import Blueprint
-from .limits import by_address, by_user
+from chatbot.errors import InvalidInput, TurnFailed
+from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
+from chatbot.schemas.knowledge import TraceSchema
+from chatbot.services.chat import execution, feedback, grounding, turns
+from chatbot.services.chat.turns import OpenedTurn
+from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("chat", __name__, url_prefix="/api/chat", description="Chat with the model")
 
@@ -22,8 +22,8 @@ Answer = dict[str, Any] | Response | tuple[dict[str, Any], int, dict[str, str]]
 
 
 @blueprint.route("/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@authentication.required
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(MessageSchema)
 @sse.document(TurnSchema)
@@ -36,61 +36,61 @@ def create_turn(message: dict[str, Any]) -> Answer:
     as `failed`, and the problem document's `instance` is its address. With `stream` or `Accept:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
-    who, key = caller.current(), idempotency.key(message)
+    who, key = authentication.current(), idempotency.key(message)
     stream = _enter_stream(message.pop("stream", False))
-    opened = turns.open_and_start(who, lambda: chat.open_turn(who, **message, key=key), key)
+    opened = execution.open_and_start(who, lambda: turns.open_turn(who, **message, key=key), key)
     return _answer(opened, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
 def get_turn(turn_id: UUID) -> dict[str, Any]:
     """Show one turn, whatever its state, with the text so far."""
-    return turns.get_turn(caller.current(), turn_id)
+    return execution.get_turn(authentication.current(), turn_id)
 
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     offset = _last_event_id()
-    admission.enter_stream(caller.current().user_id)
-    turn = turns.get_turn(caller.current(), turn_id)
+    admission.enter_stream(authentication.current().user_id)
+    turn = execution.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
-    reader = sse.Reader(caller.current(), turn_id)
+    reader = sse.Reader(authentication.current(), turn_id)
     return sse.response(chain([sse.opened(turn)] if offset is None else [], reader.frames(offset or 0)))
 
 
 @blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TraceSchema)
 def get_trace(turn_id: UUID) -> dict[str, Any]:
     """Show why a turn was answered as it was."""
-    return grounding.get_trace(caller.current(), turn_id)
+    return grounding.get_trace(authentication.current(), turn_id)
 
 
 @blueprint.route("/<uuid:turn_id>/cancel/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(202)
 def cancel_turn(turn_id: UUID) -> Response:
     """End a running turn; its text so far stays."""
-    turns.cancel(caller.current(), turn_id)
+    execution.cancel(authentication.current(), turn_id)
     return Response(status=202)
 
 
 @blueprint.route("/<uuid:turn_id>/regenerate/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@authentication.required
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(AgainSchema)
 @sse.document(TurnSchema)
@@ -98,21 +98,21 @@ def cancel_turn(turn_id: UUID) -> Response:
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
-    who, key = caller.current(), idempotency.key(again)
+    who, key = authentication.current(), idempotency.key(again)
     stream = _enter_stream(again.get("stream", False))
-    opened = turns.open_and_start(who, lambda: chat.regenerate(who, turn_id, key=key), key)
+    opened = execution.open_and_start(who, lambda: turns.regenerate(who, turn_id, key=key), key)
     return _answer(opened, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/feedback/", methods=["PUT"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(FeedbackSchema)
 @blueprint.response(204)
 def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
     """Say what you think of an answer; a second time replaces the first."""
-    feedback.give(caller.current(), turn_id, opinion["rating"], opinion.get("comment"))
+    feedback.give(authentication.current(), turn_id, opinion["rating"], opinion.get("comment"))
 
 
 def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
@@ -120,14 +120,14 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     if isinstance(opened, OpenedTurn):
         turn_id, turn = opened.id, opened.shown()
     else:
-        turn_id, turn = opened, turns.get_turn(caller.current(), opened)
+        turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
-        return _whole(turns.wait(caller.current(), turn_id))
-    first, reader = sse.opened(turn), sse.Reader(caller.current(), turn_id)
-    has_text, ended = turns.begun(turn_id, PATIENCE)
+        return _whole(execution.wait(authentication.current(), turn_id))
+    first, reader = sse.opened(turn), sse.Reader(authentication.current(), turn_id)
+    has_text, ended = execution.begun(turn_id, PATIENCE)
     if ended or not turn["bot_response"]:
         _whole(ended or turn)
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.
@@ -145,7 +145,7 @@ def _enter_stream(stream: bool) -> bool:
     accepted = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
     stream = not _responds_async() and (stream or accepted == sse.MEDIA_TYPE)
     if stream:
-        admission.enter_stream(caller.current().user_id)
+        admission.enter_stream(authentication.current().user_id)
     return stream
 
 

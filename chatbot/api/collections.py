@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from ..schemas.knowledge import (
+from chatbot.schemas.knowledge import (
     CollectionChangeSchema,
     CollectionListSchema,
     CollectionSchema,
@@ -13,90 +13,90 @@ from ..schemas.knowledge import (
     PageSchema,
     RoleSchema,
 )
-from ..services import collections, members
-from . import caller, idempotency, limits, paging, problems
-from .blueprint import Blueprint
-from .limits import by_user
+from chatbot.services.knowledge import collections, members
+from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("collections", __name__, url_prefix="/api/collections", description="Documents that go together")
 
 
 @blueprint.route("/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, CollectionListSchema)
 def list_collections(query: dict[str, Any]) -> dict[str, Any]:
     """List the collections that the caller may read, by time."""
-    return paging.page(collections.page, query, caller.current())
+    return pagination.page(collections.page, query, authentication.current())
 
 
 @blueprint.route("/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
 def create_collection(values: dict[str, Any]) -> dict[str, Any]:
     """Make a collection."""
-    return collections.create(caller.current(), values, idempotency.key(values))
+    return collections.create(authentication.current(), values, idempotency.key(values))
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, CollectionSchema)
 def get_collection(collection_id: UUID) -> dict[str, Any]:
     """Show a collection."""
-    return collections.get(caller.current(), collection_id)
+    return collections.get(authentication.current(), collection_id)
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["PATCH"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(CollectionChangeSchema)
 @blueprint.response(200, CollectionSchema)
 def change_collection(values: dict[str, Any], collection_id: UUID) -> dict[str, Any]:
     """Rename, describe or share a collection."""
-    return collections.change(caller.current(), collection_id, values)
+    return collections.change(authentication.current(), collection_id, values)
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["DELETE"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(204)
 def delete_collection(collection_id: UUID) -> None:
     """Delete a collection and all documents in it."""
-    collections.delete(caller.current(), collection_id)
+    collections.delete(authentication.current(), collection_id)
 
 
 @blueprint.route("/<uuid:collection_id>/members/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberListSchema)
 def list_members(collection_id: UUID) -> dict[str, Any]:
     """List the members of a collection and the users who were invited."""
-    return {"items": members.list_members(caller.current(), collection_id), "next_cursor": None}
+    return {"items": members.list_members(authentication.current(), collection_id), "next_cursor": None}
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberSchema)
 def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
     """Show a member of a collection, or an invited user."""
-    return members.get_member(caller.current(), collection_id, user_id)
+    return members.get_member(authentication.current(), collection_id, user_id)
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["PUT"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 503)
 @blueprint.arguments(RoleSchema)
 @blueprint.response(204)
@@ -105,14 +105,14 @@ def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> No
 
     Of a member it changes the role. A user who left cannot be invited again.
     """
-    members.invite(caller.current(), collection_id, user_id, values["role"])
+    members.invite(authentication.current(), collection_id, user_id, values["role"])
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["DELETE"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_member(collection_id: UUID, user_id: UUID) -> None:
     """Remove a member or an invitation, or leave for good."""
-    members.remove(caller.current(), collection_id, user_id)
+    members.remove(authentication.current(), collection_id, user_id)

@@ -6,14 +6,20 @@ from uuid import UUID
 
 from flask import Flask, Response, current_app, g
 
-from ..errors import ChatbotError
-from ..schemas import problem
-from ..schemas.knowledge import ChunkListSchema, DocumentListSchema, DocumentSchema, DocumentsQuerySchema, PageSchema
-from ..services import collections, documents
-from ..services.identity import Caller
-from . import admission, caller, idempotency, limits, paging, problems, sse, uploads
-from .blueprint import Blueprint
-from .limits import by_user
+from chatbot.errors import ChatbotError
+from chatbot.schemas import problem
+from chatbot.schemas.knowledge import (
+    ChunkListSchema,
+    DocumentListSchema,
+    DocumentSchema,
+    DocumentsQuerySchema,
+    PageSchema,
+)
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.knowledge import collections, documents
+from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("documents", __name__, url_prefix="/api/documents", description="What is searched")
 
@@ -24,25 +30,25 @@ _documents = DocumentSchema()
 
 
 @blueprint.route("/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(DocumentsQuerySchema, location="query")
 @blueprint.response(200, DocumentListSchema)
 def list_documents(query: dict[str, Any]) -> dict[str, Any]:
     """List the documents that the caller may read, by time."""
-    return paging.page(documents.page, query, caller.current())
+    return pagination.page(documents.page, query, authentication.current())
 
 
 @blueprint.route("/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_DOCUMENT_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT], **uploads.DOCUMENT)
 @blueprint.response(202, DocumentSchema)
 @blueprint.alt_response(200, schema=DocumentSchema, success=True)
 def create_document() -> Answer:
     """Send a document; the same content again is the same document."""
-    who, (content, said) = caller.current(), uploads.received()
+    who, (content, said) = authentication.current(), uploads.received()
     key = idempotency.key({**said, "hash": (content.hash() or b"").hex()})
     home = said.get("collection_id") or collections.ensure_default(who)
     document, new = documents.create(
@@ -52,25 +58,25 @@ def create_document() -> Answer:
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, DocumentSchema)
 def get_document(document_id: UUID) -> dict[str, Any]:
     """Show a document and how far it is."""
-    return documents.get(caller.current(), document_id)
+    return documents.get(authentication.current(), document_id)
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["PUT"])
-@caller.required
-@limits.limit(RATE_DOCUMENT_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503, **uploads.DOCUMENT)
 @blueprint.response(202, DocumentSchema)
 def replace_document(document_id: UUID) -> dict[str, Any]:
     """Send a new version of a document; until it is whole, the old one answers."""
     content, said = uploads.received()
     return documents.replace(
-        caller.current(),
+        authentication.current(),
         document_id,
         content,
         details=said.get("metadata"),
@@ -80,47 +86,47 @@ def replace_document(document_id: UUID) -> dict[str, Any]:
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["DELETE"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_document(document_id: UUID) -> None:
     """Delete a document; nothing of it is found any more, at once."""
-    documents.delete(caller.current(), document_id)
+    documents.delete(authentication.current(), document_id)
 
 
 @blueprint.route("/<uuid:document_id>/retry/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_DOCUMENT_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(202, DocumentSchema)
 def retry_document(document_id: UUID) -> dict[str, Any]:
     """Try a document that failed once more."""
-    return documents.retry(caller.current(), document_id)
+    return documents.retry(authentication.current(), document_id)
 
 
 @blueprint.route("/<uuid:document_id>/chunks/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, ChunkListSchema)
 def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
     """List the passages of a document as they are searched."""
-    after = paging.decode_position(query.get("cursor"))
-    items, last = documents.chunks(caller.current(), document_id, limit=query["limit"], after=after)
-    return {"items": items, "next_cursor": None if last is None else paging.encode_position(last)}
+    after = pagination.decode_position(query.get("cursor"))
+    items, last = documents.chunks(authentication.current(), document_id, limit=query["limit"], after=after)
+    return {"items": items, "next_cursor": None if last is None else pagination.encode_position(last)}
 
 
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
-    admission.enter_stream(caller.current().user_id)
-    who, app = caller.current(), current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+    admission.enter_stream(authentication.current().user_id)
+    who, app = authentication.current(), current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
     first = documents.get(who, document_id)
     return sse.response(_events(app, who, first, g.get("request_id", "")))
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from ..schemas.health import HealthSchema
-from ..services import health
-from . import limits
-from .blueprint import Blueprint
-from .limits import by_address
+from chatbot.schemas.health import HealthSchema
+from chatbot.services.operations import readiness
+from chatbot.web import rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_address
 
 blueprint = Blueprint("health", __name__, description="Probes")
 
@@ -19,12 +19,12 @@ def get_health() -> dict[str, Any]:
 
 
 @blueprint.route("/readyz", methods=["GET"])
-@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @blueprint.response(200, HealthSchema)
 @blueprint.alt_response(503, schema=HealthSchema)
 def get_readiness() -> tuple[dict[str, Any], int]:
     """Tell whether the process can serve, and what is degraded."""
-    checks = health.checks()
+    checks = readiness.checks()
     ready = checks["database"] == checks["turns"] == "ok"
     whole = set(checks.values()) == {"ok"}
     status = "ok" if whole else "degraded" if ready else "unavailable"

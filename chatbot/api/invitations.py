@@ -3,41 +3,41 @@
 from typing import Any
 from uuid import UUID
 
-from ..schemas.knowledge import CollectionSchema, InvitationListSchema, PageSchema
-from ..services import members
-from . import caller, limits, paging, problems
-from .blueprint import Blueprint
-from .limits import by_user
+from chatbot.schemas.knowledge import CollectionSchema, InvitationListSchema, PageSchema
+from chatbot.services.knowledge import members
+from chatbot.web import authentication, pagination, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("invitations", __name__, url_prefix="/api/invitations", description="Invitations to collections")
 
 
 @blueprint.route("/", methods=["GET"])
-@caller.required
-@limits.limit(RATE_READ_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, InvitationListSchema)
 def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
     """List the caller's open invitations by time, a page at a time."""
-    return paging.page(members.list_invitations, query, caller.current())
+    return pagination.page(members.list_invitations, query, authentication.current())
 
 
 @blueprint.route("/<uuid:invitation_id>/accept/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(200, CollectionSchema)
 def accept_invitation(invitation_id: UUID) -> dict[str, Any]:
     """Become a member of the collection; its documents are searched for the caller from now on."""
-    return members.accept(caller.current(), invitation_id)
+    return members.accept(authentication.current(), invitation_id)
 
 
 @blueprint.route("/<uuid:invitation_id>/", methods=["DELETE"])
-@caller.required
-@limits.limit(RATE_WRITE_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(204)
 def decline_invitation(invitation_id: UUID) -> None:
     """Decline an invitation."""
-    members.decline(caller.current(), invitation_id)
+    members.decline(authentication.current(), invitation_id)

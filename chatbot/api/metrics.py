@@ -5,11 +5,11 @@ import ipaddress
 
 from flask import Response, current_app, request
 
-from .. import metrics
-from ..errors import Unauthenticated
-from . import caller, limits, problems
-from .blueprint import Blueprint
-from .limits import by_address
+from chatbot.errors import Unauthenticated
+from chatbot.observability import metrics
+from chatbot.web import authentication, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_address
 
 blueprint = Blueprint("metrics", __name__, description="Numbers for Prometheus")
 PROXY_HEADERS = (
@@ -19,7 +19,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @blueprint.route("/metrics", methods=["GET"])
-@limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}})
 def get_metrics() -> Response:
     """Return what was counted, in Prometheus' text format.
@@ -28,7 +28,7 @@ def get_metrics() -> Response:
     """
     if not _is_local():
         token = current_app.config["METRICS_TOKEN"]
-        if not token or not hmac.compare_digest(caller.credential().encode(), token.encode()):
+        if not token or not hmac.compare_digest(authentication.credential().encode(), token.encode()):
             raise Unauthenticated("Send `Authorization: Bearer <METRICS_TOKEN>`.")
     return Response(metrics.text(), content_type=CONTENT_TYPE)
 

@@ -2,29 +2,30 @@
 
 from typing import Any
 
-from ..schemas.knowledge import FoundListSchema, SearchSchema
-from ..services import grounding, retrieval
-from . import caller, limits, problems
-from .blueprint import Blueprint
-from .limits import by_user
+from chatbot.schemas.knowledge import FoundListSchema, SearchSchema
+from chatbot.services.chat import grounding
+from chatbot.services.knowledge.search import hybrid
+from chatbot.web import authentication, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("search", __name__, url_prefix="/api/search", description="Passages without a model")
 
 
 @blueprint.route("/", methods=["POST"])
-@caller.required
-@limits.limit(RATE_SEARCH_USER=by_user)
+@authentication.required
+@rate_limits.limit(RATE_SEARCH_USER=by_user)
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(SearchSchema)
 @blueprint.response(200, FoundListSchema)
 def search(wanted: dict[str, Any]) -> dict[str, Any]:
     """Find the passages that fit a query best, among all that the caller may read."""
-    retrieved = retrieval.search(
-        caller.current(),
+    retrieved = hybrid.search(
+        authentication.current(),
         wanted["query"],
         limit=wanted["limit"],
         collection_ids=wanted.get("collection_ids"),
         wanted=wanted.get("filter"),
-        most_of_one=wanted.get("per_document", retrieval.MOST_OF_ONE),
+        most_of_one=wanted.get("per_document", hybrid.MOST_OF_ONE),
     )
     return {"items": [grounding.told(one) for one in retrieved.found], "notes": retrieved.notes}

@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 from flask.cli import with_appcontext
 
-from ..services import backup
+from chatbot.services.operations import backup
+
 from .outcome import bar, told
 
 FILE = click.argument("file", type=click.Path(dir_okay=False, path_type=Path))

@@ -7,7 +7,8 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from ..services import retention
+from chatbot.services.operations import retention
+
 from .outcome import told, watched
 
 group = AppGroup("history", help="What is kept of the conversations.")

@@ -12,12 +12,19 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup
 
-from ..errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
-from ..rag.errors import LLMError, TypeMismatch, UnsupportedType
-from ..rag.loaders import sniffing
-from ..services import auth, collections, documents, embedding, inspection, knowledge, loops, queues, storage
-from ..services.identity import OPERATOR, Caller
-from ..services.storage import Content
+from chatbot.errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
+from chatbot.rag.errors import LLMError, TypeMismatch, UnsupportedType
+from chatbot.rag.loaders import sniffing
+from chatbot.services import periodic
+from chatbot.services.accounts import auth
+from chatbot.services.accounts.authentication import OPERATOR, Caller
+from chatbot.services.knowledge import collections, documents, verification
+from chatbot.services.knowledge import content as storage
+from chatbot.services.knowledge.content import Content
+from chatbot.services.knowledge.ingestion import queue as queues
+from chatbot.services.knowledge.ingestion import worker
+from chatbot.services.knowledge.search import embeddings
+
 from .outcome import bar, told
 
 LOOK_EVERY = 0.2  # seconds between two looks at documents that another process works on
@@ -53,12 +60,12 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
 def list_all() -> None:
     """List all collections: documents, passages, bytes; and which embedder's vectors are searched."""
     with told():
-        for row in inspection.collections():
+        for row in verification.collections():
             click.echo(
                 f"{row['id']}  {row['owner'] or '(operator)'}  {row['name']}  {row['visibility']}  "
                 f"{row['documents']} documents, {row['chunks']} passages, {row['bytes']} bytes"
             )
-        stale = embedding.stale()
+        stale = embeddings.stale()
     if stale:
         click.echo(f"Searched are vectors of {stale}; `flask knowledge reindex` goes over to the configured embedder.")
 
@@ -66,8 +73,8 @@ def list_all() -> None:
 @group.command("verify")
 def verify() -> None:
     """Check that every document can be searched as it should: versions, passages, vectors, counts."""
-    with told(), bar("Verifying", inspection.count()) as step:
-        faults = list(inspection.verify(step))
+    with told(), bar("Verifying", verification.count()) as step:
+        faults = list(verification.verify(step))
     for fault in faults:
         click.echo(fault)
     click.echo(f"Found {len(faults)} faults.")
@@ -78,9 +85,9 @@ def verify() -> None:
 @group.command("reindex")
 def reindex() -> None:
     """Embed all passages with the configured embedder, then search those vectors; until then the old ones answer."""
-    with told(), bar("Embedding", embedding.missing()) as step:
+    with told(), bar("Embedding", embeddings.missing()) as step:
         try:
-            done = embedding.reindex(step)
+            done = embeddings.reindex(step)
         except LLMError as error:
             raise click.ClickException(f"{error.detail} What is embedded stays; run it again.") from error
     click.echo(f"Embedded {done} passages.")
@@ -124,7 +131,7 @@ def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes)
         except TooManyDocuments as error:
             if error.retry_after != queues.RETRY_AFTER:
                 raise
-        if not any(knowledge.work(queue) for queue in queues.QUEUES):
+        if not any(worker.work(queue) for queue in queues.QUEUES):
             time.sleep(LOOK_EVERY)
 
 
@@ -139,13 +146,13 @@ def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
 def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     """Work on the queue, beside a server or alone, until all that was sent has ended; returns what failed."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
-    loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
+    periodic.every(app, worker.EVERY_LEASE, worker.renew)
     waiting, failed = dict(sent), []
     with bar("Reading", len(sent)) as step:
         while waiting:
-            if not any(knowledge.work(queue) for queue in queues.QUEUES):
+            if not any(worker.work(queue) for queue in queues.QUEUES):
                 time.sleep(LOOK_EVERY)
-            for document in inspection.ended(list(waiting)):
+            for document in verification.ended(list(waiting)):
                 name = waiting.pop(document["id"])
                 step(1)
                 if document["status"] == "failed":

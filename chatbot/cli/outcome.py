@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ..errors import ChatbotError, InvalidInput
-from ..services import single_writer
+from chatbot.database.sqlite import server_lock
+from chatbot.errors import ChatbotError, InvalidInput
 
 
 def watched() -> bool:
@@ -20,7 +20,7 @@ def watched() -> bool:
 def told() -> Iterator[None]:
     """Turn a refusal into one clear line and exit code 1; refuse to write beside a server where that is unsafe."""
     try:
-        single_writer.require_alone()
+        server_lock.require_alone()
         yield
     except InvalidInput as error:
         reasons = (f"{name}: {' '.join(messages)}" for name, messages in error.errors.items())

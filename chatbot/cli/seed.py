@@ -4,7 +4,8 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from ..services import seeding
+from chatbot.services.operations import seeding
+
 from .outcome import bar, told
 
 group = AppGroup("seed", help="Make data up, to measure speed on it.")

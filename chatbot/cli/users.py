@@ -7,9 +7,10 @@ from flask import current_app
 from flask.cli import AppGroup
 from marshmallow import ValidationError
 
-from ..errors import EmailTaken, InvalidInput, UsernameTaken
-from ..schemas.auth import SignupSchema
-from ..services import auth
+from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
+from chatbot.schemas.auth import SignupSchema
+from chatbot.services.accounts import auth
+
 from .outcome import told
 
 DEMO = ("ada", "grace", "alan")

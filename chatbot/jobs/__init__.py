@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 
-from ..extensions import scheduler
-from ..services import loops, wiring
+from chatbot.extensions import scheduler
+from chatbot.services import periodic, wiring
+
 from . import knowledge, purge, upkeep
 
 LATE = {"misfire_grace_time": None, "coalesce": True}  # a worker that was stopped runs what it missed once, late
@@ -21,7 +22,7 @@ def start(app: Flask) -> None:
     with app.app_context():
         fleet = wiring.shared()
     if fleet is not None:
-        loops.every(app, EVERY_MARK, fleet.keep_mark)
+        periodic.every(app, EVERY_MARK, fleet.keep_mark)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing
     scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK, next_run_time=soon, **LATE)
     scheduler.start()

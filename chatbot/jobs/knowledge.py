@@ -7,10 +7,12 @@ import structlog
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..errors import ChatbotError
-from ..rag.errors import LLMError
-from ..services import embedding, knowledge, loops, wiring
-from ..services.queues import QUEUES, Queue
+from chatbot.errors import ChatbotError
+from chatbot.rag.errors import LLMError
+from chatbot.services import periodic, wiring
+from chatbot.services.knowledge.ingestion import worker
+from chatbot.services.knowledge.ingestion.queue import QUEUES, Queue
+from chatbot.services.knowledge.search import embeddings
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
@@ -26,15 +28,15 @@ def start(app: Flask) -> None:
     for queue in QUEUES:
         for _ in range(FETCHERS if queue == "fetched" else 1):
             threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
-    loops.every(app, EVERY_LOOK, look)
-    loops.every(app, knowledge.EVERY_LEASE, knowledge.renew)
-    loops.every(app, EVERY_LOOK, follow)
-    loops.every(app, EVERY_MENDING, embedding.mend)
+    periodic.every(app, EVERY_LOOK, look)
+    periodic.every(app, worker.EVERY_LEASE, worker.renew)
+    periodic.every(app, EVERY_LOOK, follow)
+    periodic.every(app, EVERY_MENDING, embeddings.mend)
 
 
 def look() -> None:
     """Wake who works on the queues when there is something in them, whoever put it there."""
-    if knowledge.is_waited_for():
+    if worker.is_waited_for():
         for queue in QUEUES:
             wiring.bell(queue).set()
 
@@ -52,7 +54,7 @@ def _work(app: Flask, queue: Queue) -> None:
         rung.wait()
         rung.clear()
         while done := run(app, queue):
-            if done < knowledge.BATCHES.get(queue, 1):
+            if done < worker.BATCHES.get(queue, 1):
                 time.sleep(GATHERING)
 
 
@@ -60,7 +62,7 @@ def run(app: Flask, queue: Queue = "plain") -> int:
     """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
     with app.app_context():
         try:
-            return knowledge.work(queue)
+            return worker.work(queue)
         except (ChatbotError, LLMError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:

@@ -5,8 +5,8 @@ from datetime import timedelta
 import structlog
 from flask import Flask
 
-from ..errors import ChatbotError
-from ..services import clock, retention
+from chatbot.errors import ChatbotError
+from chatbot.services.operations import clock, retention
 
 log = structlog.get_logger(__name__)
 

@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from ..services import checkpoints, gauges, loops, upkeep
+from chatbot.database.sqlite import checkpoints
+from chatbot.services import periodic
+from chatbot.services.chat import maintenance
+from chatbot.services.operations import gauges
 
 EVERY_LEASE = 5.0  # seconds; a third of a turn's lease
 EVERY_GAUGE = 5.0  # seconds between two looks for the metrics
@@ -17,12 +20,12 @@ EVERY_LOOK = 1.0  # seconds between two looks for turns that were cancelled thro
 def start(app: Flask) -> None:
     """Start the loop; it ends with its process."""
     work: list[tuple[float, Callable[[], object]]] = [
-        (EVERY_LEASE, upkeep.keep_leases),
-        (EVERY_LOOK, upkeep.obey_cancels),
+        (EVERY_LEASE, maintenance.keep_leases),
+        (EVERY_LOOK, maintenance.obey_cancels),
         (EVERY_GAUGE, gauges.look),
         (checkpoints.EVERY, checkpoints.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
-        work.append((app.config["TURN_FLUSH_SECONDS"], upkeep.save_texts))
+        work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.save_texts))
     for seconds, do in work:
-        loops.every(app, seconds, do)
+        periodic.every(app, seconds, do)

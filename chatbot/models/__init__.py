@@ -1,5 +1,7 @@
 """Tables."""
 
+from chatbot.database.lease import Lease
+
 from .auth import Session, User
 from .chat import ChatMessage, Conversation, Feedback, IdempotencyKey, TurnLogPiece
 from .knowledge import (
@@ -16,7 +18,6 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
-from .lease import Lease
 
 __all__ = [
     "ChatMessage",

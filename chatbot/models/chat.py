@@ -6,9 +6,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..extensions import Model
+from chatbot.database.types import Id, Time, now
+from chatbot.extensions import Model
+
 from .auth import User
-from .columns import Id, Time, now
 
 RUNNING = ("pending", "streaming")
 HAS_SIBLINGS = sa.text("root_id IS NOT NULL")

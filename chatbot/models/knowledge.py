@@ -7,9 +7,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from ..extensions import Model
+from chatbot.database.types import Id, Time, now
+from chatbot.extensions import Model
+
 from .auth import User
-from .columns import Id, Time, now
 
 IS_DEFAULT = sa.text("is_default")
 IS_SHARED = sa.text("visibility = 'shared'")

@@ -2,11 +2,12 @@
 
 from collections.abc import Generator, Iterator, Sequence
 
-from . import condense, prompt, special_tokens
+from chatbot.rag.output_filter.answer_filter import AnswerFilter
+
+from . import follow_ups, prompt, special_tokens
 from .errors import Aborted, LLMError
-from .filtering import AnswerFilter
 from .ports import LLM
-from .tokens import Counter
+from .token_counts import Counter
 from .types import Abort, Ask, Finish, Passage, Prompted, Question
 
 # Of the best passage's score: what it takes to show any, to a model that must answer from them and to one that may
@@ -87,7 +88,7 @@ def close_fence(text: str) -> str:
 def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:
     if question.retrieve is None:
         return None, []
-    query = condense.query(question.text, question.history)
+    query = follow_ups.query(question.text, question.history)
     return query, chosen(question.retrieve(query, question.text), strict=question.strict)[:MOST_PASSAGES]
 
 

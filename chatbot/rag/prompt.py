@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .tokens import Counter, estimate
+from .token_counts import Counter, estimate
 from .types import Message, Passage
 
 SYSTEM = (

@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from .. import errors
-from ..rag import errors as rag
+from chatbot import errors
+from chatbot.rag import errors as rag
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
-from ..errors import IdempotencyKeyReused
-from ..models import IdempotencyKey
-from ..models.columns import now
-from .identity import Caller
+from chatbot.database.types import now
+from chatbot.errors import IdempotencyKeyReused
+from chatbot.models import IdempotencyKey
+from chatbot.services.accounts.authentication import Caller
 
 LIFETIME = timedelta(hours=24)
 

@@ -11,26 +11,26 @@ from uuid import UUID
 
 from flask import current_app
 
-from ..rag import registry, tokens
-from ..rag.errors import ModelUnavailable
-from ..rag.llms.fallback import FallbackLLM
-from ..rag.llms.queued import QueuedLLM
-from ..rag.ports import LLM, Embedder, Loader, Reranker, VectorStore
-from ..rag.tokens import Counter
-from ..rag.types import CacheKey, Deadlines, EmbedderOptions, LLMOptions, StoreOptions
-from ..turnstile import RoundRobinSemaphore
-from .dense import DenseSearch
-from .document_watch import DocumentWatch
-from .lexical import LexicalSearch
-from .positions import MemoryPositions, TablePositions
-from .slots import Slots
-from .turn_log.memory import MemoryTurnLog
-from .turn_log.port import TurnLog
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
+from chatbot.rag import registry, token_counts
+from chatbot.rag.errors import ModelUnavailable
+from chatbot.rag.llms.fallback import FallbackLLM
+from chatbot.rag.llms.queued import QueuedLLM
+from chatbot.rag.ports import LLM, Embedder, Loader, Reranker, VectorStore
+from chatbot.rag.token_counts import Counter
+from chatbot.rag.types import CacheKey, Deadlines, EmbedderOptions, LLMOptions, StoreOptions
+from chatbot.services.chat.slots import Slots
+from chatbot.services.chat.turn_log.memory import MemoryTurnLog
+from chatbot.services.chat.turn_log.port import TurnLog
+from chatbot.services.knowledge.document_watch import DocumentWatch
+from chatbot.services.knowledge.search.lexical_index import LexicalSearch
+from chatbot.services.knowledge.search.replicas import MemoryPositions, TablePositions
+from chatbot.services.knowledge.search.vector_index import DenseSearch
 
 if TYPE_CHECKING:
-    from ..rag.loaders.parser import Parser
-    from .runner import Running
-    from .shared import Shared
+    from chatbot.cluster import Shared
+    from chatbot.rag.loaders.sandbox.parser import Parser
+    from chatbot.services.chat.generation import Running
 
 T = TypeVar("T")
 KEY = "chatbot.{}"
@@ -70,7 +70,7 @@ def turn_log() -> TurnLog:
         fleet = shared()
         if fleet is None:
             return MemoryTurnLog()
-        from .turn_log.redis import RedisTurnLog
+        from chatbot.services.chat.turn_log.redis import RedisTurnLog
 
         return RedisTurnLog(fleet.redis, fleet.channels)
 
@@ -82,7 +82,7 @@ def shared() -> "Shared | None":
     config = current_app.config
     if not config["REDIS_URL"]:
         return None
-    from .shared import Shared
+    from chatbot.cluster import Shared
 
     return _kept("shared", lambda: Shared(config["REDIS_URL"], (config["SECRET_KEY"], config["JWT_SECRET_KEY"])))
 
@@ -182,8 +182,8 @@ def reranker() -> Reranker | None:
 
 def parser(queue: str) -> "Parser":
     """Return the process that reads the documents of a queue, started on first use."""
-    from ..rag.loaders.parser import Parser
-    from .queues import FIRST_TRY, LIMITS
+    from chatbot.rag.loaders.sandbox.parser import Parser
+    from chatbot.services.knowledge.ingestion.queue import FIRST_TRY, LIMITS
 
     return _kept(f"parser.{queue}", lambda: Parser(LIMITS.get(queue, FIRST_TRY)))
 
@@ -199,11 +199,11 @@ def prompt_budget() -> tuple[int, Counter]:
     config = current_app.config
     most: int = config["PROMPT_TOKENS"]
     if _embedded():
-        return min(most, EMBEDDED_PROMPT, EMBEDDED_CONTEXT - config["OPENAI_MAX_TOKENS"]), tokens.estimate
+        return min(most, EMBEDDED_PROMPT, EMBEDDED_CONTEXT - config["OPENAI_MAX_TOKENS"]), token_counts.estimate
     # Elsewhere a model of the same name, such as the default, may have another tokenizer.
-    return most, tokens.estimate if config["OPENAI_BASE_URL"] or config["LLM"] != "openai" else tokens.counter(
-        config["OPENAI_MODEL"]
-    )
+    return most, token_counts.estimate if config["OPENAI_BASE_URL"] or config[
+        "LLM"
+    ] != "openai" else token_counts.counter(config["OPENAI_MODEL"])
 
 
 def model_names() -> list[str]:

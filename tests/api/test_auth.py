@@ -7,7 +7,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from chatbot.services import auth, identity, passwords
+from chatbot.services.accounts import auth, authentication, passwords
 from tests.conftest import PASSWORD, MakeApp, Person, join
 
 ACCOUNT = {"email": "Ada@Example.org", "username": "Ada", "password": PASSWORD, "password_confirm": PASSWORD}
@@ -138,7 +138,7 @@ def test_wrong_login_is_one_answer(client: FlaskClient, email: str, password: st
 def test_disabled_user_is_out_and_cannot_log_in(app: Flask, ada: Person) -> None:
     with app.app_context():
         auth.disable("ADA@example.org")
-    identity._sessions.clear()  # as after 5 seconds
+    authentication._sessions.clear()  # as after 5 seconds
     assert ada.call("GET", "/api/users/me/").status_code == 401
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert log_in(ada.client).get_json()["code"] == "invalid_credentials"

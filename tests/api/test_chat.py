@@ -5,12 +5,13 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from chatbot.database import leases
+from chatbot.database.transactions import read
 from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from chatbot.rag.errors import UpstreamBusy, UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import chat, leases, turns, upkeep
-from chatbot.services.transactions import read
+from chatbot.services.chat import execution, maintenance, turns
 from tests.conftest import Person
 
 TURN = {
@@ -115,8 +116,8 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
     stream = llm.stream
 
     def slow(messages):
-        monkeypatch.setattr(leases, "now", lambda: chat.now() + 2 * chat.LEASE)
-        assert upkeep.close_abandoned() == 1
+        monkeypatch.setattr(leases, "now", lambda: turns.now() + 2 * turns.LEASE)
+        assert maintenance.close_abandoned() == 1
         return stream(messages)
 
     llm.stream = slow
@@ -128,7 +129,7 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
 
 def test_failure_after_the_turn_was_closed_elsewhere_changes_nothing(ada: Person, llm: MemoryLLM) -> None:
     def fail(messages):
-        with turns.write("test") as connection:
+        with execution.write("test") as connection:
             connection.execute(db.update(ChatMessage).values(status="interrupted", lease_token=None))
         raise UpstreamTimeout
         yield
@@ -204,16 +205,16 @@ def test_foreign_conversation_is_as_absent_as_a_random_one(ada: Person, eve: Per
 
 
 def test_turn_without_lease_is_closed_with_the_next_look(app: Flask, ada: Person) -> None:
-    from chatbot.services.identity import Caller
+    from chatbot.services.accounts.authentication import Caller
 
     with app.app_context():
-        caller = Caller(chat.UUID(ada.id), uuid4(), "user")
-        turn = chat.open_turn(caller, "Left alone")
-        assert upkeep.close_abandoned() == 0
-        with turns.write("test") as connection:
-            past = chat.now() - chat.timedelta(seconds=1)
+        caller = Caller(turns.UUID(ada.id), uuid4(), "user")
+        turn = turns.open_turn(caller, "Left alone")
+        assert maintenance.close_abandoned() == 0
+        with execution.write("test") as connection:
+            past = turns.now() - turns.timedelta(seconds=1)
             connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
-        assert upkeep.close_abandoned() == 1
+        assert maintenance.close_abandoned() == 1
         with read() as connection:
             row = connection.execute(db.select(ChatMessage.__table__).where(ChatMessage.id == turn.id)).one()
             assert (row.status, row.lease_token) == ("interrupted", None)

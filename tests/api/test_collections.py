@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.transactions import write
 from chatbot.models import User
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import collections, wiring
-from chatbot.services.transactions import write
+from chatbot.services import wiring
+from chatbot.services.knowledge import collections
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import PASSWORD, Person
 

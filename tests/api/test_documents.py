@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from chatbot.services import knowledge, queues, storage
+from chatbot.services.knowledge import content
+from chatbot.services.knowledge.ingestion import queue as queues
+from chatbot.services.knowledge.ingestion import worker
 from tests.conftest import MakeApp, Person
-from tests.processes import events
+from tests.support.processes import events
 
 HOURS = "The library is open from nine to five on weekdays. On Sundays it is closed."
 BEES = "Honey bees dance to tell each other where the flowers are. The dance is called the waggle dance."
@@ -19,7 +21,7 @@ BEES = "Honey bees dance to tell each other where the flowers are. The dance is 
 def work(app: Flask) -> None:
     """Let the queue be worked on to its end."""
     with app.app_context():
-        while any(knowledge.work(queue) for queue in queues.QUEUES):
+        while any(worker.work(queue) for queue in queues.QUEUES):
             pass
 
 
@@ -161,7 +163,7 @@ def test_bad_document_is_a_400_and_nothing_is_stored(ada: Person, body: dict[str
 def test_quota_counts_what_is_stored_and_comes_back_with_a_deletion(make_app: MakeApp) -> None:
     from tests.conftest import join
 
-    app = make_app(KNOWLEDGE_BYTES=str(storage.ROW_BYTES * 2 + 150))
+    app = make_app(KNOWLEDGE_BYTES=str(content.ROW_BYTES * 2 + 150))
     ada = join(app.test_client(), "ada")
     first = send(ada, "Hours", HOURS)
     refused = ada.call("POST", "/api/documents/", {"title": "Bees", "text": BEES})

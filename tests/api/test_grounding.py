@@ -15,8 +15,8 @@ from chatbot.rag.types import Ask, Finish
 from chatbot.services import wiring
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
-from tests.pinecone_server import KEY, PineconeServer, pinecone_server
-from tests.processes import events
+from tests.support.pinecone_server import KEY, PineconeServer, pinecone_server
+from tests.support.processes import events
 
 QUESTION = "When is the library open on weekdays?"
 ANSWER = "The library is open from nine to five on weekdays [1]."

@@ -8,11 +8,11 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.api import paging
+from chatbot.database.transactions import write
 from chatbot.errors import InvalidInput
 from chatbot.extensions import db
 from chatbot.models import ChatMessage
-from chatbot.services.transactions import write
+from chatbot.web import pagination
 from tests.conftest import Person
 
 
@@ -61,7 +61,7 @@ def test_only_own_turns_are_listed(ada: Person, eve: Person) -> None:
     eve.says("canary-of-eve")
     assert [turn["user_message"] for turn in ada.history()] == ["canary-of-ada"]
     assert [turn["user_message"] for turn in eve.history()] == ["canary-of-eve"]
-    cursor = paging.encode((datetime(2020, 1, 1, tzinfo=UTC), UUID(int=0)))
+    cursor = pagination.encode((datetime(2020, 1, 1, tzinfo=UTC), UUID(int=0)))
     assert [turn["user_message"] for turn in eve.history(f"?cursor={cursor}")] == ["canary-of-eve"]
 
 
@@ -109,9 +109,9 @@ def test_history_uses_its_index(app: Flask, ada: Person) -> None:
 @given(st.datetimes(datetime(1970, 1, 1), datetime(9000, 1, 1)), st.uuids())
 def test_cursor_comes_back_as_its_key(moment: datetime, identity: UUID) -> None:
     key = (moment.replace(tzinfo=UTC), identity)
-    assert paging.decode(paging.encode(key)) == key
+    assert pagination.decode(pagination.encode(key)) == key
 
 
 def test_cursor_beyond_time_is_none() -> None:
     with pytest.raises(InvalidInput):
-        paging.decode(paging.encode((paging.EPOCH + timedelta(days=1), UUID(int=0)))[:-3])
+        pagination.decode(pagination.encode((pagination.EPOCH + timedelta(days=1), UUID(int=0)))[:-3])

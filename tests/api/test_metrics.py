@@ -8,7 +8,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chatbot.rag.errors import UpstreamBusy
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import gauges, loops
+from chatbot.services import periodic
+from chatbot.services.operations import gauges
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person
 
@@ -63,12 +64,12 @@ def test_routes_are_named_and_not_addresses(app: Flask, ada: Person) -> None:
 def test_documents_and_gauges_are_counted(app: Flask, ada: Person) -> None:
     grown = Grown(app)
     send(ada, "Hours", HOURS)
-    loops.run(app, gauges.look)
+    periodic.run(app, gauges.look)
     assert numbers(app)["chatbot_documents_waiting",] == 1
     work(app)
     send(ada, "Blank", " ")
     work(app)
-    loops.run(app, gauges.look)
+    periodic.run(app, gauges.look)
     found = numbers(app)
     assert found["chatbot_documents_waiting",] == 0
     assert (grown.by("chatbot_documents_total", "ready"), grown.by("chatbot_documents_total", "failed")) == (1, 1)

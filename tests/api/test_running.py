@@ -7,15 +7,15 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
-from chatbot.api import sse
+from chatbot.database.transactions import read
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import turns, upkeep
-from chatbot.services.transactions import read
+from chatbot.services.chat import execution, maintenance
+from chatbot.web import sse
 from tests.conftest import Person, join
-from tests.processes import Event
-from tests.turns import ended, gated, resumed, running
+from tests.support.processes import Event
+from tests.support.turns import ended, gated, resumed, running
 
 
 def test_cancel_keeps_the_text_and_counts_its_tokens(ada: Person, llm: MemoryLLM) -> None:
@@ -49,12 +49,12 @@ def test_cancel_through_another_process_is_obeyed(app: Flask, ada: Person, llm: 
     gated(llm, "one", " never")
     turn = running(ada)
     with app.app_context():
-        mine = turns.wiring.running()
-        one = mine.pop(turns.UUID(turn["id"]))
+        mine = execution.wiring.running()
+        one = mine.pop(execution.UUID(turn["id"]))
         assert ada.call("POST", f"/api/chat/{turn['id']}/cancel/").status_code == 202
         assert not one.abort.requested
         mine[one.turn.id] = one
-        upkeep.obey_cancels()
+        maintenance.obey_cancels()
     assert ended(ada, turn["id"])["status"] == "cancelled"
 
 
@@ -81,7 +81,7 @@ def test_second_message_to_a_running_conversation_is_409(ada: Person, llm: Memor
 def test_stream_ends_when_its_session_does(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
     monkeypatch.setattr(sse, "CHECK_EVERY", 0.1)
     gate = gated(llm, "one", " two")
     turn = running(ada)
@@ -101,7 +101,7 @@ def test_stream_ends_when_its_session_does(
 def test_no_slot_is_503_and_nothing_is_written(make_app, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app(TURN_SLOTS="1")
     with app.app_context():
-        llm = turns.wiring.llm().models[0]
+        llm = execution.wiring.llm().models[0]
     person = join(app.test_client(), "ada")
     gate = gated(llm, "one", " two")
     turn = running(person)
@@ -123,7 +123,7 @@ def test_drain_closes_what_runs_and_takes_nothing_new(app: Flask, ada: Person, l
     reader = threading.Thread(target=lambda: read.extend(resumed(ada, turn["id"], 0)))
     reader.start()
     with app.app_context():
-        turns.drain(0.3)
+        execution.drain(0.3)
     reader.join(10)
     assert (read[-1][1], read[-1][2]["code"], read[-1][2]["retryable"]) == ("error", "interrupted", True)
     turn = ended(ada, turn["id"])
@@ -145,8 +145,8 @@ def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
         while not ada.call("GET", f"/api/chat/{opened[-1]['id']}/").get_json()["bot_response"]:
             time.sleep(0.01)
     with app.app_context():
-        assert upkeep.save_texts() == 3
-        assert upkeep.save_texts() == 0
+        assert maintenance.save_texts() == 3
+        assert maintenance.save_texts() == 0
         with read() as connection:
             rows = connection.execute(
                 db.select(TurnLogPiece.start, TurnLogPiece.text).order_by(TurnLogPiece.text)

@@ -12,16 +12,17 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from chatbot.api import idempotency as idempotency_door
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, Feedback, IdempotencyKey
-from chatbot.models.columns import now
 from chatbot.rag.errors import UpstreamBusy, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import idempotency, turns, upkeep
-from chatbot.services.transactions import read, write
+from chatbot.services import idempotency
+from chatbot.services.chat import execution, maintenance
+from chatbot.web import idempotency as idempotency_door
 from tests.conftest import MakeApp, Person, join
-from tests.turns import ended, events, gated, running, text
+from tests.support.turns import ended, events, gated, running, text
 
 
 def post(person: Person, key: str, message: str = "Hi", path: str = "/api/chat/", **fields: Any) -> TestResponse:
@@ -145,9 +146,9 @@ def test_retry_after_a_crash_joins_then_opens_one_sibling(app: Flask, ada: Perso
         "POST", "/api/chat/", {"message": "Hi"}, headers={"Idempotency-Key": "k", "Prefer": "respond-async"}
     ).get_json()
     with app.app_context():
-        mine = turns.wiring.running()
+        mine = execution.wiring.running()
         one = mine.pop(UUID(turn["id"]))  # as if the process had died
-        turns.wiring.turn_log().close(one.turn.id)
+        execution.wiring.turn_log().close(one.turn.id)
         with write("test") as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
         reaper = threading.Timer(0.2, lambda: upkeep_in(app))
@@ -166,7 +167,7 @@ def test_retry_after_a_crash_joins_then_opens_one_sibling(app: Flask, ada: Perso
 
 def upkeep_in(app: Flask) -> None:
     with app.app_context():
-        upkeep.close_abandoned()
+        maintenance.close_abandoned()
 
 
 def test_retry_after_the_conversation_went_on_is_409(ada: Person, llm: MemoryLLM) -> None:
@@ -244,7 +245,7 @@ def test_known_key_needs_no_slot(make_app: MakeApp) -> None:
     person = join(app.test_client(), "ada")
     first = post(person, "k").get_json()
     with app.app_context():
-        llm = turns.wiring.llm().models[0]
+        llm = execution.wiring.llm().models[0]
         gate = gated(llm, "one", " two")
         turn = running(person)
         assert post(person, "k").get_json() == first
@@ -252,5 +253,5 @@ def test_known_key_needs_no_slot(make_app: MakeApp) -> None:
         assert post(person, "k", "Something else").get_json()["code"] == "idempotency_key_reused"
         gate.set()
         ended(person, turn["id"])
-        turns.drain(0)
+        execution.drain(0)
     assert post(person, "k").get_json() == first

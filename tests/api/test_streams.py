@@ -10,17 +10,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot.api import chat as door
-from chatbot.api import sse
+from chatbot.database.transactions import write
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.errors import UpstreamBusy, UpstreamIncomplete
-from chatbot.rag.filtering import AnswerFilter
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import turns, upkeep
-from chatbot.services.transactions import write
+from chatbot.rag.output_filter.answer_filter import AnswerFilter
+from chatbot.services.chat import execution, maintenance
+from chatbot.web import sse
 from tests.conftest import Person
-from tests.processes import Event
-from tests.turns import ended, events, gated, later, resumed, running, text
+from tests.support.processes import Event
+from tests.support.turns import ended, events, gated, later, resumed, running, text
 
 STREAM = {"Accept": "text/event-stream"}
 
@@ -84,7 +84,7 @@ def test_failure_after_it_is_an_event_and_the_text_stays(ada: Person, llm: Memor
 
 def test_slow_beginning_is_bridged_by_heartbeats(ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door, "PATIENCE", 0.01)
-    monkeypatch.setattr(turns, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
     later(0.4, gated(llm, "late"))
     body = ada.says("Hi", stream=True).get_data()
     assert body.startswith(b"id: 0\nevent: turn\n")
@@ -163,24 +163,24 @@ def test_failed_turn_tells_its_error_again(ada: Person, llm: MemoryLLM) -> None:
 def test_turn_of_a_dead_process_is_followed_by_its_row(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "LOOK_EVERY", 0.02)
-    monkeypatch.setattr(turns, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(execution, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
     gate = gated(llm, "saved", " lost")
     turn = running(ada)
     with app.app_context():
-        while upkeep.save_texts() == 0:
+        while maintenance.save_texts() == 0:
             time.sleep(0.01)
-        mine = turns.wiring.running()
-        one = mine.pop(turns.UUID(turn["id"]))
-        turns.wiring.turn_log().close(one.turn.id)  # as after a restart: nothing in memory
+        mine = execution.wiring.running()
+        one = mine.pop(execution.UUID(turn["id"]))
+        execution.wiring.turn_log().close(one.turn.id)  # as after a restart: nothing in memory
 
         def reap() -> None:
             time.sleep(0.3)
             with app.app_context():
                 with write("test") as connection:
-                    past = upkeep.now() - upkeep.LEASE
+                    past = maintenance.now() - maintenance.LEASE
                     connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
-                assert upkeep.close_abandoned() == 1
+                assert maintenance.close_abandoned() == 1
 
         reaper = threading.Thread(target=reap)
         reaper.start()
@@ -208,7 +208,9 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
 def test_any_pieces_and_any_offset_give_the_same_text(
     ada: Person, llm: MemoryLLM, pieces: list[str], data: st.DataObject
 ) -> None:
-    one = AnswerFilter(0)  # what it takes out of the whole, it takes out of any pieces (tests/rag/test_filtering.py)
+    one = AnswerFilter(
+        0
+    )  # what it takes out of the whole, it takes out of any pieces (tests/rag/output_filter/test_answer_filter.py)
     whole = one.feed("".join(pieces)) + one.end()
     llm.says(*pieces)
     found = events(ada.says("Hi", stream=True))

@@ -5,7 +5,7 @@ import io
 import pytest
 from flask import Flask
 
-from chatbot.services import knowledge, queues
+from chatbot.services.knowledge.ingestion import queue, worker
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import Person
 
@@ -59,15 +59,15 @@ def test_version_that_fails_leaves_title_and_metadata_of_the_old_one(app: Flask,
 
 
 def test_small_document_does_not_wait_for_a_large_one(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queues, "LARGE", 100_000)
+    monkeypatch.setattr(queue, "LARGE", 100_000)
     thick = b"A thick book tells of bees. " * 10_000
     sent = {"file": (io.BytesIO(thick), "thick.txt")}
     response = ada.client.post("/api/documents/", data=sent, headers={"Authorization": f"Bearer {ada.access_token}"})
     assert response.status_code == 202
     send(ada, "Hours", HOURS)
     with app.app_context():
-        assert knowledge.work("plain") == 1
+        assert worker.work("plain") == 1
     assert find(ada, "library")[0]["title"] == "Hours"
     with app.app_context():
-        assert [knowledge.work("plain"), knowledge.work("large"), knowledge.work("large")] == [0, 1, 0]
+        assert [worker.work("plain"), worker.work("large"), worker.work("large")] == [0, 1, 0]
     assert "thick" in {one["title"] for one in find(ada, "bees")}

@@ -7,10 +7,10 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
 from chatbot.extensions import db
 from chatbot.models import ChatMessage, Lease, User
-from chatbot.models.columns import now
-from chatbot.services.transactions import read, write
 from tests.conftest import MakeApp, Person
 
 CREATE = ["users", "create", "--email", "root@example.org", "--username", "root", "--password", "a sound passphrase"]

@@ -9,7 +9,7 @@ from flask import Flask
 from chatbot.services import wiring
 from tests.api.test_documents import HOURS, find
 from tests.conftest import MakeApp, Person
-from tests.processes import Server
+from tests.support.processes import Server
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.transactions import read
+from chatbot.database.types import now
 from chatbot.models import ChatMessage, Chunk, Conversation, User
-from chatbot.models.columns import now
-from chatbot.services import inspection, retention, seeding
-from chatbot.services.transactions import read
+from chatbot.services.knowledge import verification
+from chatbot.services.operations import retention, seeding
 from tests.api.test_documents import find
 from tests.conftest import MakeApp, Person
 
@@ -50,7 +51,7 @@ def test_seeded_users_log_in_read_and_write(seeded: Flask) -> None:
 
 def test_half_of_the_turns_is_older_than_the_retention_and_all_is_sound(seeded: Flask) -> None:
     with seeded.app_context():
-        assert list(inspection.verify(lambda _: None)) == []
+        assert list(verification.verify(lambda _: None)) == []
         assert 1_490 <= retention.count(timedelta(days=30)) <= 1_510
         with read() as connection:
             tables = (User, ChatMessage, Chunk)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, Server, Upstream, running
+from tests.support.processes import ROOT, Server, Upstream, running
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES", "50")
 LOGOUT = "/api/users/logout/"  # ends the session that all others need, so it gets one of its own

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self
 
-from tests.processes import Server
+from tests.support.processes import Server
 
 ATTACKER = "127.0.0.66"
 HONEST = "127.0.0.2"

@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.hostile.attack import HONEST, Watch
-from tests.processes import Server
+from tests.support.processes import Server
 
 SLOW_SECONDS = 0.25
 SENDERS = 2

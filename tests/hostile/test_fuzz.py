@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.hostile.fuzz import Search
-from tests.processes import UNMEASURED, Upstream, running
+from tests.support.processes import UNMEASURED, Upstream, running
 
 SECONDS = 120.0
 RATES = dict.fromkeys(("RATE_CHAT_USER", "RATE_CHAT_ADDRESS", "RATE_SEARCH_USER"), "100000 per minute")

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
-from tests.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import UNMEASURED, Server, Upstream, running
 
 RATES = {
     "RATE_CHAT_USER": "10000 per minute",

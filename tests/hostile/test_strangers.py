@@ -12,8 +12,8 @@ import pytest
 
 from tests.conftest import PASSWORD
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
-from tests.processes import UNMEASURED, Server, Upstream, running
-from tests.redis_server import RedisServer
+from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.redis_server import RedisServer
 
 MARKS = "a" + "\u0301" * 1300 + "\u0316" * 1300
 

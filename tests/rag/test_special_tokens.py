@@ -4,7 +4,7 @@ from time import thread_time
 
 import pytest
 
-from chatbot.rag import pipeline, tokens
+from chatbot.rag import pipeline, token_counts
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.special_tokens import defuse
 from chatbot.rag.types import Message, Passage, Question
@@ -49,7 +49,7 @@ def test_nothing_from_outside_reaches_the_model_with_a_token() -> None:
     ]
     for question, count in zip(questions, (5, 2), strict=True):
         llm = MemoryLLM()
-        list(pipeline.answer(question, llm, 10_000, tokens.estimate))
+        list(pipeline.answer(question, llm, 10_000, token_counts.estimate))
         (messages,) = llm.prompts
         text = "\n".join(message.content for message in messages)
         assert token not in text

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import EmbedderError
-from ..types import EmbedderOptions
+from chatbot.rag.errors import EmbedderError
+from chatbot.rag.types import EmbedderOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 DIMENSION = 64
 

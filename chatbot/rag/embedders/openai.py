@@ -6,12 +6,12 @@ from urllib.request import getproxies
 
 import openai
 
-from ..errors import EmbedderError
-from ..llms.transport import Pool
-from ..types import EmbedderOptions
+from chatbot.rag.errors import EmbedderError
+from chatbot.rag.http.pool import Pool
+from chatbot.rag.types import EmbedderOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 BATCH = 128  # texts in one request
 LONGEST = 24_000  # characters of a text; models take 8,191 tokens

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import EmbedderError
-from ..offload import apart
-from ..types import EmbedderOptions
+from chatbot.concurrency.threads import apart
+from chatbot.rag.errors import EmbedderError
+from chatbot.rag.types import EmbedderOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 BATCH = 32
 

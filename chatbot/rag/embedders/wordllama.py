@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..offload import apart, aside
-from ..types import EmbedderOptions
+from chatbot.concurrency.threads import apart, aside
+from chatbot.rag.types import EmbedderOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 DIMENSION = 256
 LITTLE = 4_000  # characters that are embedded on the spot, half a millisecond: the way to the thread costs more

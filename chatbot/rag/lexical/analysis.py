@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ...normalization import nfkc
+from chatbot.rag.text.normalization import nfkc
 
 if TYPE_CHECKING:
     from tantivy import TextAnalyzer

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import IndexBroken, IndexLocked
-from ..languages import detect
-from ..types import Hit, Indexed
+from chatbot.rag.errors import IndexBroken, IndexLocked
+from chatbot.rag.text.languages import detect
+from chatbot.rag.types import Hit, Indexed
+
 from .analysis import ANALYZERS, analyzer_of, query_terms, terms
 from .checksums import damaged
 

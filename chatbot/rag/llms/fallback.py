@@ -8,9 +8,16 @@ import tenacity
 from purgatory import SyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
-from ..errors import LLMError, UpstreamBusy, UpstreamDown, UpstreamFailed, UpstreamTimeout, UpstreamUnreachable
-from ..ports import LLM
-from ..types import Ask, Finish, Try
+from chatbot.rag.errors import (
+    LLMError,
+    UpstreamBusy,
+    UpstreamDown,
+    UpstreamFailed,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+from chatbot.rag.ports import LLM
+from chatbot.rag.types import Ask, Finish, Try
 
 SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
 SIGNS_OF_ILLNESS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts

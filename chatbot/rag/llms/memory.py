@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Iterator
 
-from ..errors import LLMError
-from ..types import Ask, Finish, FinishReason, LLMOptions, Message
+from chatbot.rag.errors import LLMError
+from chatbot.rag.types import Ask, Finish, FinishReason, LLMOptions, Message
 
 
 class MemoryLLM:

@@ -15,12 +15,13 @@ import httpx2
 import openai
 import orjson
 
-from ..errors import Aborted, LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
-from ..types import Abort, Ask, Finish, FinishReason, LLMOptions
-from .event_stream import payloads
+from chatbot.rag.errors import Aborted, LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
+from chatbot.rag.http.deadlines import Guard, Watchdog
+from chatbot.rag.http.event_stream import payloads
+from chatbot.rag.http.pool import Pool
+from chatbot.rag.types import Abort, Ask, Finish, FinishReason, LLMOptions
+
 from .openai_errors import refused_parameter, status_error, translate
-from .transport import Pool
-from .watchdog import Guard, Watchdog
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_BYTES = 64 << 20  # of an answer with all its wrapping

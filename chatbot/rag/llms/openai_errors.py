@@ -12,7 +12,7 @@ import httpx2
 import openai
 import orjson
 
-from .. import errors
+from chatbot.rag import errors
 
 BY_STATUS: dict[int, type[errors.LLMError]] = {
     401: errors.UpstreamDenied,

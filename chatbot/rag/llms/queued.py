@@ -2,10 +2,10 @@
 
 from collections.abc import Hashable, Iterator
 
-from ...turnstile import RoundRobinSemaphore
-from ..errors import Aborted, UpstreamBusy
-from ..ports import LLM
-from ..types import Ask, Finish
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
+from chatbot.rag.errors import Aborted, UpstreamBusy
+from chatbot.rag.ports import LLM
+from chatbot.rag.types import Ask, Finish
 
 RETRY_AFTER = 10.0  # seconds
 

@@ -5,8 +5,9 @@ import io
 import itertools
 from collections.abc import Iterator
 
-from ..errors import UnreadableDocument
-from ..types import Parsed
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.types import Parsed
+
 from . import plain
 
 DELIMITERS = ",;\t|"

@@ -5,8 +5,9 @@ import zipfile
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-from ..errors import UnreadableDocument
-from ..types import Parsed
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.types import Parsed
+
 from . import notation, plain
 
 MOST_MEMBERS = 3_000

@@ -3,7 +3,8 @@
 import re
 from html import unescape
 
-from ..types import Parsed
+from chatbot.rag.types import Parsed
+
 from . import notation, plain
 
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)

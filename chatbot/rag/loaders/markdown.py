@@ -1,6 +1,7 @@
 """Markdown: the text as it is, and its first heading as the title."""
 
-from ..types import Parsed
+from chatbot.rag.types import Parsed
+
 from . import notation, plain
 
 

@@ -2,7 +2,8 @@
 
 import re
 
-from ..errors import UnreadableDocument
+from chatbot.rag.errors import UnreadableDocument
+
 from . import plain
 
 DEEPEST = 250  # elements in one another

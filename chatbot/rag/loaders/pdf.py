@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 
-from ..errors import UnreadableDocument
-from ..types import Parsed
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.types import Parsed
+
 from . import plain
 
 MOST_PAGES = 10_000

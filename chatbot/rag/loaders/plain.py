@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import DocumentError, UnreadableDocument
-from ..types import Parsed
+from chatbot.rag.errors import DocumentError, UnreadableDocument
+from chatbot.rag.types import Parsed
 
 MOST_TEXT = 20_000_000  # code points: a hundred thick books
 LONGEST_TITLE = 200

@@ -4,8 +4,9 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-from ...normalization import nfkc
-from ..errors import TypeMismatch, UnsupportedType
+from chatbot.rag.errors import TypeMismatch, UnsupportedType
+from chatbot.rag.text.normalization import nfkc
+
 from . import plain
 
 PDF = "application/pdf"

@@ -1,6 +1,7 @@
 """Plain text: UTF-8, UTF-16 and UTF-32 with a mark, and what is left as Windows-1252."""
 
-from ..types import Parsed
+from chatbot.rag.types import Parsed
+
 from . import plain
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import httpx2
 
-from ..errors import RerankerError
-from ..types import EmbedderOptions
+from chatbot.rag.errors import RerankerError
+from chatbot.rag.types import EmbedderOptions
 
 
 class HttpReranker:

@@ -6,10 +6,10 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
-    from ..types import Ids, Vectors
+    from chatbot.rag.types import Ids, Vectors
 
 NEIGHBOURS = 32  # of each vector in the graph (Malkov and Yashunin, 2018: M)
 BREADTH = 128  # candidates that a search in the graph keeps (efSearch)

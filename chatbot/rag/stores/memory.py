@@ -3,10 +3,10 @@
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
-from ..types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 
 class MemoryStore:

@@ -11,13 +11,13 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreFailed, StoreFenced, StoreForgot
-from ..types import Hit, Stored, StoreOptions
+from chatbot.rag.errors import StoreFailed, StoreFenced, StoreForgot
+from chatbot.rag.types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
 
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 EXACT = 50_000  # vectors of a collection that are compared one by one
 BREADTH = 400  # candidates that a search in the graph keeps (hnsw.ef_search), at least

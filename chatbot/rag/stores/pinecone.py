@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pinecone import Index, NotFoundError, PineconeException
 
-from ..errors import StoreFailed, StoreFenced, StoreForgot
-from ..types import Hit, Stored, StoreOptions
+from chatbot.rag.errors import StoreFailed, StoreFenced, StoreForgot
+from chatbot.rag.types import Hit, Stored, StoreOptions
 
 if TYPE_CHECKING:
-    from ..types import Vectors
+    from chatbot.rag.types import Vectors
 
 MARKS = "chatbot-collections"
 SEARCH_SECONDS, WRITE_SECONDS = 5.0, 20.0  # for all tries of a call; the library itself may wait for minutes

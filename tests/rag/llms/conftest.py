@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from chatbot.rag.llms import embedded
-from tests.processes import ROOT, free_port
-from tests.test_server import wait_for
+from tests.support.processes import ROOT, free_port
+from tests.system.test_server import wait_for
 
 
 class ModelServer:

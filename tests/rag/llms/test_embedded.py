@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import Server, free_port
-from tests.test_server import wait_for
+from tests.support.processes import Server, free_port
+from tests.system.test_server import wait_for
 
 pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.rag.errors import UpstreamFailed, UpstreamGarbled
-from chatbot.rag.llms import event_stream
+from chatbot.rag.http import event_stream
 
 
 @given(st.lists(st.text(), max_size=5), st.lists(st.integers(1, 40), min_size=1), st.sampled_from([b"\n", b"\r\n"]))

@@ -22,7 +22,7 @@ from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.types import Abort, Ask, Finish, LLMOptions, Message
-from tests.processes import Upstream
+from tests.support.processes import Upstream
 
 
 def several(

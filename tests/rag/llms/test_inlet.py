@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag.llms.inlet import Inlet, dechunked
+from chatbot.rag.http.reader import Inlet, dechunked
 
 
 def read(*packets: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The adapter's own ways; the faults are played in tests/test_faults.py."""
+"""The adapter's own ways; the faults are played in tests/system/test_faults.py."""
 
 import socket
 import time
@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from chatbot.rag.errors import UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
+from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
-from chatbot.rag.llms.watchdog import Guard, Watchdog
 from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message
-from tests.processes import Upstream, free_port
+from tests.support.processes import Upstream, free_port
 
 
 def model(url: str, **deadlines: float) -> OpenAILLM:

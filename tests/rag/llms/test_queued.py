@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.rag.errors import Aborted, UpstreamBusy
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.types import Abort, Ask, Finish, Message
-from chatbot.turnstile import RoundRobinSemaphore
 
 
 class Held:

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from chatbot.rag import pipeline, tokens
+from chatbot.rag import pipeline, token_counts
 from chatbot.rag.llms import embedded
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import Message, Passage, Question
@@ -50,7 +50,7 @@ def question(text: str, *, is_verbatim: bool) -> Question:
 def control_tokens(server: ModelServer, asked: Question, *, is_defused: bool = True) -> list[int]:
     """Return the ids of special tokens in the prompt that the embedded model reads."""
     llm = MemoryLLM()
-    list(pipeline.answer(asked, llm, 10_000, tokens.estimate))
+    list(pipeline.answer(asked, llm, 10_000, token_counts.estimate))
     messages = llm.prompts[0] if is_defused else asked.verbatim
     body = {"messages": [{"role": message.role, "content": message.content} for message in messages]}
     prompt = server.post("/apply-template", body)["prompt"]

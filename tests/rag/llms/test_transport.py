@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from chatbot.rag.llms import transport
-from chatbot.rag.llms.transport import Pool
-from tests.processes import free_port
+from chatbot.rag.http import pool as transport
+from chatbot.rag.http.pool import Pool
+from tests.support.processes import free_port
 
 TIMEOUT = {"timeout": {"connect": 1.0, "read": 0.5, "write": 1.0, "pool": 1.0}}
 PATIENT = {"timeout": {"connect": 30.0, "read": 30.0, "write": 30.0, "pool": 30.0}}  # for 64 threads on two cores

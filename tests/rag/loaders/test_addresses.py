@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag.loaders.addresses import DENIED, Address, check_place, check_server, is_denied, parse
+from chatbot.rag.http.addresses import DENIED, Address, check_place, check_server, is_denied, parse
 
 DENIED_PLACES = [
     "0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.100.100.200", "100.127.255.255", "127.0.0.1", "127.255.255.254",

@@ -15,8 +15,8 @@ import psutil
 import pytest
 
 from chatbot.rag import errors
-from chatbot.rag.loaders import frames, service
-from chatbot.rag.loaders.parser import Parser
+from chatbot.rag.loaders.sandbox import frames, service
+from chatbot.rag.loaders.sandbox.parser import Parser
 from chatbot.rag.types import Parsed, ParserLimits
 
 ROOT = Path(__file__).parents[3]
@@ -202,7 +202,7 @@ def test_threads_take_turns(parser: Parser) -> None:
 
 ORPHAN = """
     import sys
-    from chatbot.rag.loaders.parser import Parser
+    from chatbot.rag.loaders.sandbox.parser import Parser
 
     parser = Parser(loaders={"facts": "naughty:Facts", "loops": "naughty:Loops", "sleeps": "naughty:Sleeps"})
     print(parser.parse("facts", 0, []).text.split()[0], flush=True)
@@ -234,7 +234,7 @@ PATCHED = """
     import time
     import gevent
     from chatbot.rag import errors
-    from chatbot.rag.loaders.parser import Parser
+    from chatbot.rag.loaders.sandbox.parser import Parser
     from chatbot.rag.types import ParserLimits
 
     worst, stop = 0.0, False

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatbot.rag.errors import AddressRefused
-from chatbot.rag.loaders.url import Fetched, Limits, fetch
+from chatbot.rag.http.fetch import Fetched, Limits, fetch
 from tests.rag.loaders.test_addresses import DENIED_PLACES
 from tests.rag.loaders.web import PUBLIC, Answer, Endless, Names, Web, answer, catch_all, quickest, web
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatbot.rag.errors import AddressRefused
-from chatbot.rag.loaders.url import Limits, fetch
+from chatbot.rag.http.fetch import Limits, fetch
 from tests.rag.loaders.web import PUBLIC, Endless, Names, answer, catch_all, quickest, web
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,7 +23,7 @@ import gevent.monkey
 gevent.monkey.patch_all()
 import gevent, socket, time
 from chatbot.rag.errors import AddressRefused
-from chatbot.rag.loaders.url import Limits, fetch
+from chatbot.rag.http.fetch import Limits, fetch
 
 def trickle(listener):
     connection, _ = listener.accept()

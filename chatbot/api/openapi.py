@@ -1,0 +1,91 @@
+"""The API document and Swagger UI, from files that came with pip."""
+
+import functools
+from importlib.util import find_spec
+from pathlib import Path
+
+import orjson
+from flask import Blueprint, Flask, Response, current_app, send_from_directory
+
+from chatbot.extensions import api
+from chatbot.schemas import problem
+from chatbot.web import rate_limits
+from chatbot.web.rate_limits import by_address
+
+DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`; [what each means](/api/docs/#errors)."
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8"><title>Chatbot API</title>
+<style>
+#errors { font-family: sans-serif; margin: 2em; } #errors td { padding: .3em 1em; } tr:target { background: #ffc; }
+body:has(tr:target) #ui { display: none; }
+</style>
+<link rel="stylesheet" href="/api/docs/swagger-ui.css"><link rel="icon" href="/api/docs/favicon-32x32.png">
+</head>
+<body>
+<div id="ui"></div>
+<table id="errors"><caption><a href="/api/docs/">Chatbot API</a>: what a problem's code means</caption>
+<tr><th>code</th><th>status</th><th>meaning</th><th>a retry may help</th></tr>
+{errors}
+</table>
+<script src="/api/docs/swagger-ui-bundle.js"></script>
+<script src="/api/docs/start.js"></script></body>
+</html>
+"""
+ERROR = "<tr id={code}><td>{code}</td><td>{status}</td><td>{title}</td><td>{retry}</td></tr>"
+START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true});\n'
+POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+blueprint = Blueprint("docs", __name__, url_prefix="/api")
+
+
+def init_app(app: Flask) -> None:
+    """Open the doors of the document."""
+    app.register_blueprint(blueprint)
+
+
+def document() -> bytes:
+    """Return the OpenAPI 3.1 document as JSON, made once for an application."""
+    kept = current_app.extensions
+    if "chatbot.openapi" not in kept:
+        kept["chatbot.openapi"] = orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2)
+    made: bytes = kept["chatbot.openapi"]
+    return made
+
+
+@blueprint.get("/openapi.json")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_document() -> Response:
+    """Serve the OpenAPI document."""
+    return Response(document(), mimetype="application/json")
+
+
+@blueprint.get("/docs/")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_page() -> Response:
+    """Serve Swagger UI, and below it the codes, to which each problem's `type` leads."""
+    known = sorted(problem.BY_CODE.values(), key=lambda one: one.code)
+    rows = [
+        ERROR.format(code=one.code, status=one.status, title=one.title, retry="yes" if one.retryable else "")
+        for one in known
+    ]
+    page = PAGE.replace("{errors}", "\n".join(rows))
+    return Response(page, headers={"Content-Security-Policy": POLICY})
+
+
+@blueprint.get("/docs/<path:name>")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_file(name: str) -> Response:
+    """Serve one of Swagger UI's files."""
+    if name == "start.js":
+        return Response(START, mimetype="text/javascript")
+    return send_from_directory(_files(), name, max_age=86_400)
+
+
+@functools.cache
+def _files() -> Path:
+    spec = find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("flask-swagger-ui")
+    return Path(spec.origin).parent / "dist"

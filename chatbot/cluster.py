@@ -1,0 +1,67 @@
+"""Redis, and the processes that it connects: reached, new enough, and all with the same secrets."""
+
+import hmac
+from typing import Any
+
+import structlog
+from redis import BlockingConnectionPool, ConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from chatbot.errors import CannotServe
+
+TIMEOUT = 1.0  # seconds that Redis may take
+CONNECTIONS = 32  # that wait for one another
+MOST_FOLLOWERS = 4096  # of turns that other processes run; further ones look at the rows
+LEAST = (6, 2)  # version
+MARK = "chatbot:secrets"
+KEPT = 60  # seconds without a process, after which others may come with other secrets
+AWAY = "Redis does not answer: limits are counted by each process, and answers of other processes come more slowly."
+
+log = structlog.get_logger(__name__)
+
+
+class Shared:
+    """The Redis of a fleet; nothing that uses it may depend on it."""
+
+    def __init__(self, url: str, secrets: tuple[str, str]) -> None:
+        once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
+        once |= {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
+        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **once)
+        self.redis = Redis(connection_pool=pool)
+        # Who follows a turn holds a connection: those must not be missing elsewhere.
+        self.channels = ConnectionPool.from_url(url, max_connections=MOST_FOLLOWERS, **once)
+        # Tells secrets apart, and nothing else of them.
+        self._mark = hmac.digest("\n".join(secrets).encode(), b"chatbot secrets in use", "sha256").hex().encode()
+
+    def require(self) -> None:
+        """Look whether Redis can be used, with our secrets; raises CannotServe with what to do."""
+        try:
+            info: Any = self.redis.info("server")
+            version = str(info["redis_version"])
+            if tuple(map(int, version.split(".")[:2])) < LEAST:
+                raise CannotServe(f"REDIS_URL: Redis {version} is too old; this needs {'.'.join(map(str, LEAST))}.")
+            is_first = self.redis.set(MARK, self._mark, nx=True, ex=KEPT)
+            if not is_first and self.redis.get(MARK) not in {self._mark, None}:
+                raise CannotServe(
+                    "SECRET_KEY, JWT_SECRET_KEY: Other processes on this Redis have other secrets. Give all the same, "
+                    f"or end the others and wait {KEPT} seconds."
+                )
+        except RedisError as error:
+            raise CannotServe(f"REDIS_URL: Redis cannot be used: {error}") from error
+
+    def keep_mark(self) -> None:
+        """Let others know which secrets are in use; what Redis lost is there again."""
+        try:
+            self.redis.set(MARK, self._mark, ex=KEPT)
+        except RedisError as error:
+            log.warning("Redis does not answer", detail=str(error))
+
+    def state(self) -> str:
+        """Return `ok`, or what is worse while Redis is away."""
+        try:
+            self.redis.ping()
+        except RedisError:
+            return AWAY
+        return "ok"

@@ -1,0 +1,1 @@
+"""Semaphores and threads that work with and without gevent."""

@@ -1,0 +1,1 @@
+"""Everything about talking to a database, and nothing about chat."""

@@ -1,0 +1,37 @@
+"""SQLAlchemy's pool, in which whoever waits for a connection gets one in his turn."""
+
+from typing import Any
+
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
+
+from chatbot.concurrency.semaphores import Turnstile
+
+
+class FairPool(QueuePool):
+    """A QueuePool with a queue before it: in its own, whoever comes at the right moment overtakes who was woken.
+
+    Who was overtaken queues anew, and so some of many may wait for as long as one may, in vain. This one has one
+    size: a QueuePool that may overflow asks itself for a connection again, which would take two places.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if self.size() < 1 or self._max_overflow:
+            raise ValueError("pool_size is to be 1 or more and max_overflow 0.")
+        self._turnstile = Turnstile(self.size())
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        if not self._turnstile.acquire(self.timeout()):
+            raise PoolTimeout(f"No connection within {self.timeout()} seconds; {self.status()}")
+        try:
+            return super()._do_get()
+        except BaseException:
+            self._turnstile.release()
+            raise
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        try:
+            super()._do_return_conn(record)
+        finally:
+            self._turnstile.release()

@@ -1,0 +1,50 @@
+"""SQLite's checkpoints, out of the way of requests.
+
+Whoever's commit finds more than a thousand pages in the write-ahead log copies them into the database, for tens of
+milliseconds. In a server that would be a request, and with it all streams of the process: there it is done here.
+"""
+
+from pathlib import Path
+
+from chatbot.concurrency.threads import alone
+from chatbot.extensions import BundledSQLite, db, sqlite_checkpoints_apart
+
+EVERY = 0.5  # seconds
+LEAST = 4 << 20  # bytes of the log that are worth it
+MOST = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
+
+_done = 0  # when the log was written last, of what is copied
+
+
+def begin() -> None:
+    """Let this process's connections leave the log alone, up to sixty times as long as they would."""
+    if db.engine.dialect.name == "sqlite":
+        sqlite_checkpoints_apart()
+        db.engine.dispose()
+
+
+def checkpoint() -> None:
+    """Copy what the log has, when that is much, in a thread of its own; nobody waits for it."""
+    file = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or file is None:
+        return
+    global _done
+    try:
+        log = Path(f"{file}-wal").stat()
+    except FileNotFoundError:  # nobody has written yet
+        return
+    if log.st_size >= LEAST and log.st_mtime_ns != _done:
+        alone(_checkpoint, file)
+        _done = log.st_mtime_ns  # what was written meanwhile is for the next time
+
+
+def _checkpoint(file: str) -> None:
+    connection = BundledSQLite.import_dbapi().connect(file, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        (_, pages, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if pages > MOST:  # somebody wrote during each one so far
+            connection.execute("PRAGMA busy_timeout=500")
+            connection.execute("PRAGMA wal_checkpoint(RESTART)")
+    finally:
+        connection.close()

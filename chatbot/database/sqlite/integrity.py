@@ -1,0 +1,66 @@
+"""Whether SQLite's file is sound: looked at beside the traffic, after an end that was not a clean one."""
+
+import threading
+from pathlib import Path
+
+import structlog
+
+from chatbot.concurrency.threads import alone
+from chatbot.extensions import BundledSQLite, db
+
+CHECKING = "The database is being checked after an end that was not clean."
+DAMAGED = "The database file is damaged: restore a backup into a new one (`flask restore`)."
+
+log = structlog.get_logger(__name__)
+_state = "ok"
+_mark: Path | None = None
+
+
+def begin() -> None:
+    """Note that the file is in use from now on; where it still was, its last process was killed, or the machine was."""
+    global _mark
+    file = db.engine.url.database
+    if db.engine.dialect.name != "sqlite" or file is None:
+        return
+    _mark = Path(f"{file}-in-use")
+    if _mark.exists():
+        _check_beside(file)
+    _mark.touch()
+
+
+def end() -> None:
+    """Note that this process let go of the file in order; what was found damaged is looked at again."""
+    if _mark is not None and _state != DAMAGED:
+        _mark.unlink(missing_ok=True)
+
+
+def state() -> str:
+    """Return `ok`, that it is being checked, or that it is damaged."""
+    return _state
+
+
+def _check_beside(file: str) -> None:
+    global _state
+    _state = CHECKING
+    threading.Thread(target=_check, args=[file], name="quick_check", daemon=True).start()
+
+
+def _check(file: str) -> None:
+    global _state
+    found = alone(_quick_check, file)
+    _state = "ok" if found == ["ok"] else DAMAGED
+    if found != ["ok"]:
+        log.error("damaged database", found=found)
+
+
+def _quick_check(file: str) -> list[str]:
+    """Look for pages that are not what they should be (https://sqlite.org/pragma.html#pragma_quick_check)."""
+    sqlite = BundledSQLite.import_dbapi()
+    try:
+        connection = sqlite.connect(f"file:{file}?mode=ro", uri=True)
+        try:
+            return [str(row[0]) for row in connection.execute("PRAGMA quick_check(10)")]
+        finally:
+            connection.close()
+    except sqlite.Error as error:
+        return [str(error)]

@@ -1,0 +1,151 @@
+"""The two ways to the database: `read` and `write`. Nobody waits for a model or a client inside either.
+
+Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from chatbot.concurrency.semaphores import Crowd
+from chatbot.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
+from chatbot.extensions import LOCK_PATIENCE, SQLiteError, db
+
+from . import failpoints
+from .sqlite import group_commit
+
+FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
+DAMAGED = ("file is not a database", "disk image is malformed")
+WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
+OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
+# Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
+MOST_EACH, MOST_WAITING = 3, 12
+_crowd = Crowd(MOST_EACH, MOST_WAITING)
+_full = threading.Event()  # since a write found no room, until the next one does
+
+
+@contextmanager
+def read(*, steady: bool = False) -> Iterator[Connection]:
+    """Yield a connection for queries, which changes nothing; with `steady` all of them see one snapshot.
+
+    Raises DatabaseBusy, DatabaseUnavailable.
+    """
+    try:
+        with db.engine.connect() as connection:
+            if steady and connection.dialect.name == "postgresql":  # SQLite's queries always see one
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+    except OURS as error:
+        if _is_the_statements_own(error):
+            raise
+        raise _in_our_words(error) from error
+
+
+@contextmanager
+def write(
+    step: str, *, lasting: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
+) -> Iterator[Connection]:
+    """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
+
+    `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
+    `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
+    A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
+    error after it undoes it. On SQLite one that writes much does so `alone`: no other's commit waits for it. One that
+    `waits_as` a user locks what another one may hold for long, such as a collection: few do so at a time, fewer of each
+    user, none for over LOCK_PATIENCE, so that who sends and deletes much leaves connections for everybody else.
+
+    Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
+    """
+    try:
+        if db.engine.dialect.name == "sqlite":
+            ways = group_commit.writing(db.engine, lasting=lasting, alone=alone)
+        else:
+            ways = _writing(lasting=lasting, single=single, waits_as=waits_as)
+        with ways as connection:
+            yield connection
+            failpoints.reach(f"{step}:written")
+        _full.clear()
+        failpoints.reach(f"{step}:committed")
+    except OURS as error:
+        if _is_the_statements_own(error):
+            raise
+        raise _in_our_words(error) from error
+    except group_commit.NotLetIn as error:
+        raise _busy() from error
+
+
+@contextmanager
+def _writing(*, lasting: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
+    """Yield a connection to PostgreSQL, whose commits wait for the disk together by themselves."""
+    with _in_turn(waits_as), db.engine.connect() as connection:
+        options: dict[str, Any] = {} if single else {"isolation_level": "READ COMMITTED"}
+        with connection.execution_options(**options).begin():
+            if not lasting:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            if waits_as is not None:
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
+            yield connection
+
+
+@contextmanager
+def _in_turn(waits_as: UUID | None) -> Iterator[None]:
+    if waits_as is None:
+        yield
+        return
+    if not _crowd.acquire(waits_as, LOCK_PATIENCE):
+        raise _busy()
+    try:
+        yield
+    finally:
+        _crowd.release(waits_as)
+
+
+def is_full() -> bool:
+    """Tell whether the last write of this process found no room."""
+    return _full.is_set()
+
+
+def _is_the_statements_own(error: Exception) -> bool:
+    if not isinstance(error, DBAPIError) or isinstance(error, OperationalError) or error.connection_invalidated:
+        return False
+    if _is_damaged(error):
+        return False
+    return not _is_full(error)  # a PostgreSQL that became read-only says so with an InternalError
+
+
+def _is_damaged(error: Exception) -> bool:
+    return any(sign in _words(error) for sign in DAMAGED)
+
+
+def _is_full(error: Exception) -> bool:
+    return any(sign in _words(error) for sign in FULL)
+
+
+def _words(error: Exception) -> str:
+    """Return what the database says of itself: no value that a user sent, such as PostgreSQL's DETAIL has."""
+    if isinstance(error, IntegrityError | DataError):
+        return ""
+    said = getattr(error, "orig", error)
+    return str(getattr(getattr(said, "diag", None), "message_primary", None) or said).lower()
+
+
+def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
+    waited = getattr(getattr(error, "orig", None), "sqlstate", None) in WAITED
+    if waited or "locked" in _words(error) or isinstance(error, PoolTimeout):
+        return _busy()
+    if _is_damaged(error):
+        return DatabaseDamaged("The database is damaged.", retry_after=60)
+    if _is_full(error):
+        _full.set()
+        return StorageFull("The database cannot be written.", retry_after=30)
+    return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
+
+
+def _busy() -> DatabaseBusy:
+    return DatabaseBusy("The database is busy.", retry_after=1)

@@ -1,0 +1,48 @@
+"""The door for OpenAI's clients: the same runner and log as `/api/chat/`, in another framing."""
+
+from typing import Any
+
+from flask import Response
+
+from chatbot.api.chat import PATIENCE
+from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
+from chatbot.services.chat import execution, openai, turns
+from chatbot.services.chat.turns import OpenedTurn
+from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_address, by_user
+
+from . import framing
+
+blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="For OpenAI's clients")
+
+
+@blueprint.route("/chat/completions", methods=["POST"])
+@openai_errors.document
+@authentication.required
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(CompletionRequestSchema)
+@sse.document(CompletionSchema)
+@blueprint.response(200, CompletionSchema)
+def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
+    """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
+    who, key, listed = authentication.current(), idempotency.key(wanted), bool(wanted["store"])
+    if wanted["stream"]:
+        admission.enter_stream(who.user_id)
+    question, ids, brief = openai.brief(who, wanted)
+    opened = execution.open_and_start(
+        who, lambda: turns.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, brief
+    )
+    if isinstance(opened, OpenedTurn):
+        turn_id, turn = opened.id, opened.shown()
+    else:
+        turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
+    if not wanted["stream"]:
+        return framing.completion(execution.wait(authentication.current(), turn_id))
+    ended = execution.begun(turn_id, PATIENCE)[1] or turn
+    if ended["status"] in sse.FAILED and not ended["bot_response"]:
+        framing.finish_reason(ended)
+    options = wanted.get("stream_options") or {}
+    chunks = framing.Chunks(turn, brief.model, include_usage=options.get("include_usage", False))
+    return sse.response(chunks.frames(sse.Reader(authentication.current(), turn_id)))

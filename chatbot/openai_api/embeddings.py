@@ -1,0 +1,26 @@
+"""The door of the embedder for OpenAI's clients."""
+
+from typing import Any
+
+from chatbot.schemas.completions import EmbeddingRequestSchema, EmbeddingsSchema
+from chatbot.services.chat import openai
+from chatbot.web import authentication, openai_errors, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
+
+blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", description="For OpenAI's clients")
+
+
+@blueprint.route("", methods=["POST"])
+@openai_errors.document
+@authentication.required
+@rate_limits.limit(RATE_SEARCH_USER=by_user)
+@problems.document(400, 404, 413, 415, 502, 503)
+@blueprint.arguments(EmbeddingRequestSchema)
+@blueprint.response(200, EmbeddingsSchema)
+def create_embeddings(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the vectors of texts, as the knowledge base has them."""
+    vectors, tokens = openai.embed(wanted["model"], wanted["input"], wanted["encoding_format"])
+    items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": items, "model": wanted["model"], "usage": usage}

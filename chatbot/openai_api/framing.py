@@ -1,0 +1,89 @@
+"""OpenAI's framing of a turn: completions and chunks (OpenAI API reference, "Chat")."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from chatbot.errors import Cancelled, ChatbotError, TurnFailed
+from chatbot.schemas import problem
+from chatbot.schemas.completions import FINISH
+from chatbot.web import openai_errors, sse
+
+DONE = b"data: [DONE]\n\n"
+
+
+def completion(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a whole answer; raises TurnFailed, Cancelled."""
+    message = {"role": "assistant", "content": turn["bot_response"], "refusal": None}
+    choice = {"index": 0, "message": message, "finish_reason": finish_reason(turn), "logprobs": None}
+    return {
+        "id": identity(turn),
+        "object": "chat.completion",
+        "created": int(turn["created_at"].timestamp()),
+        "model": turn["model"],
+        "choices": [choice],
+        "usage": usage(turn),
+    }
+
+
+def finish_reason(turn: dict[str, Any]) -> str:
+    """Return why the answer ended; raises TurnFailed, Cancelled for one that is not whole."""
+    if turn["status"] in sse.FAILED:
+        raise TurnFailed(turn["error"] or "LeaseLost", retry_after=turn.get("retry_after"))
+    if turn["status"] not in FINISH:
+        raise Cancelled("The turn was cancelled.")
+    return FINISH[turn["status"]]
+
+
+def usage(turn: dict[str, Any]) -> dict[str, int] | None:
+    """Return the tokens of a turn, or None where the model's server did not tell them."""
+    prompt, answer = turn["prompt_tokens"], turn["completion_tokens"]
+    if prompt is None or answer is None:
+        return None
+    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
+
+
+def identity(turn: dict[str, Any]) -> str:
+    """Return the completion's id; the turn's id is the part behind the hyphen."""
+    return f"chatcmpl-{turn['id']}"
+
+
+class Chunks:
+    """A turn's text as chunks of a stream, then its end; heartbeats are comments."""
+
+    def __init__(self, opened: dict[str, Any], model: str, *, include_usage: bool) -> None:
+        created = int(opened["created_at"].timestamp())
+        self._head = {"id": identity(opened), "object": "chat.completion.chunk", "model": model, "created": created}
+        self._silent: dict[str, Any] = {"usage": None} if include_usage else {}
+
+    def frames(self, reader: sse.Reader) -> Iterator[bytes]:
+        """Yield what a reader reads from the beginning on."""
+        yield self._chunk({"role": "assistant", "content": ""})
+        for news in reader.news(0):
+            if isinstance(news, str):
+                yield self._chunk({"content": news})
+            elif news is None:
+                yield sse.HEARTBEAT
+            else:
+                yield from self._last(news)
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+        return _data({**self._head, "choices": [choice], **self._silent})
+
+    def _last(self, news: dict[str, Any] | ChatbotError) -> Iterator[bytes]:
+        try:
+            if isinstance(news, ChatbotError):
+                raise news
+            yield self._chunk({}, finish_reason(news))
+        except ChatbotError as failure:
+            yield _data(openai_errors.body(problem.of(failure), failure.detail))
+            return
+        if self._silent:
+            yield _data({**self._head, "choices": [], "usage": usage(news)})
+        yield DONE
+
+
+def _data(value: dict[str, Any]) -> bytes:
+    return b"data: %s\n\n" % orjson.dumps(value)

@@ -1,0 +1,236 @@
+"""How well passages support what an answer says: the share of its words they hold, and whether they contradict it."""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from chatbot.rag.text.sentences import sentences
+from chatbot.rag.text.words import ANTONYMS, PRONOUNS, STOP, Words, words
+from chatbot.rag.types import Passage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Embed = Callable[[Sequence[str]], "np.ndarray"]
+
+SUPPORTED = 0.55  # from here on a sentence counts as supported
+MAX_PLACES = 32  # sentences of a passage that are compared for one word: a claim must not cost a thousand
+FINALISTS = 4  # sentences of the passages that are looked at closely
+LONGEST_RUN = 3  # sentences in a quote
+WORTH = 0.12  # what another sentence must add to the score to be quoted too
+STOP_WEIGHT = 0.1  # of a word that says nothing, beside that of a word that is in every second sentence
+BY_ORDER, BY_MEANING = 0.2, 0.2  # weights of neighbouring words, and of the embedding; the rest is the words
+LEAST_COSINE = 0.2  # of two sentences that have nothing to do with each other
+# What is left of the score when something is not in the sentence, but meant by a pronoun, elsewhere, or nowhere.
+NAME_MEANT, NAME_ELSEWHERE, NAME_NOWHERE = 0.9, 0.5, 0.35
+NUMBER_ELSEWHERE, NUMBER_NOWHERE = 0.45, 0.3
+BEGINNING = ""  # of a sentence, where a word would be
+SURELY_VERBS = ("be", "have")
+NEGATED, OPPOSITE, EXCHANGED = 0.35, 0.4, 0.45
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A run of sentences of one passage, with how well it supports a claim (0 to 1)."""
+
+    score: float
+    passage: int
+    first: int
+    last: int
+
+
+NOTHING = Match(0.0, 0, 0, -1)
+
+
+def support(sentence: str, passage: Passage, embed: Embed | None = None) -> float:
+    """Return how well a passage supports a sentence, from 0 to 1; from SUPPORTED on it counts as supported."""
+    return Evidence([passage], [sentence], embed).best(0).score
+
+
+class Evidence:
+    """The sentences of passages, and claims that may rest on them.
+
+    `embed` returns one row for each text; the cosine of rows is taken, rows that are not finite count as nothing.
+    """
+
+    def __init__(self, passages: Sequence[Passage], claims: Sequence[str], embed: Embed | None = None) -> None:
+        self.spans = [(number, *span) for number, passage in enumerate(passages) for span in sentences(passage.text)]
+        texts = [passages[number].text[start:end] for number, start, end in self.spans]
+        self._claims = [words(claim) for claim in claims]
+        self._words = [words(text) for text in texts]
+        self._stems = [frozenset(found.stems) for found in self._words]
+        self._titles = [frozenset(words(passage.title).stems) for passage in passages]
+        self._whole = [set(stems) for stems in self._titles]
+        # Of each passage an inverted index: the sentences that hold a stem.
+        self._places: list[dict[str, list[int]]] = [{} for _ in passages]
+        for at, stems in enumerate(self._stems):
+            number = self.spans[at][0]
+            self._whole[number] |= stems
+            for stem in stems:
+                self._places[number].setdefault(stem, []).append(at)
+        self._passage_names = set[str]().union(*(found.names for found in self._words))
+        self._weights = _weights(self._stems)
+        self._unseen = math.log(2 * len(texts) + 2)
+        self._cosines = _cosines(list(claims), texts, embed) if embed and texts and claims else None
+
+    def best(self, claim: int, passage: int | None = None) -> Match:
+        """Return the run that supports a claim best, of all passages or of one (counted from 0)."""
+        weights = self._weights_of(self._claims[claim])
+        rough = self._covered(weights, passage)
+        if self._cosines is not None:
+            rough = {at: covered + BY_MEANING * self._cosine(claim, at, at) for at, covered in rough.items()}
+        finalists = heapq.nsmallest(FINALISTS, rough, key=lambda at: (-rough[at], at))
+        matches = [self._match(claim, at, at, weights) for at in finalists]
+        return self._grown(claim, max(matches, key=_score_of), weights) if matches else NOTHING
+
+    def _covered(self, weights: dict[str, float], passage: int | None) -> dict[int, float]:
+        """Return the share of a claim that each sentence covers, without those that cover nothing."""
+        covered: defaultdict[int, float] = defaultdict(float)
+        for places in self._places if passage is None else [self._places[passage]]:
+            for stem, weight in weights.items():
+                for at in places.get(stem, ())[:MAX_PLACES]:
+                    covered[at] += weight
+        return covered
+
+    def _weights_of(self, claim: Words) -> dict[str, float]:
+        """Return the share of each of a claim's words in what it says."""
+        weights = {
+            stem: self._weights.get(stem, self._unseen) * (STOP_WEIGHT if stem in STOP else 1) for stem in claim.stems
+        }
+        total = sum(weights.values())
+        return {stem: weight / total for stem, weight in weights.items()}
+
+    def _cosine(self, claim: int, first: int, last: int) -> float:
+        if self._cosines is None:
+            return 0.0
+        highest = max(float(self._cosines[claim, at]) for at in range(first, last + 1))
+        return max(0.0, (highest - LEAST_COSINE) / (1 - LEAST_COSINE))
+
+    def _grown(self, claim: int, match: Match, weights: dict[str, float]) -> Match:
+        """Return the run around a sentence, as long as each further sentence is worth it."""
+        while match.last - match.first + 1 < LONGEST_RUN:
+            longer = [
+                self._match(claim, first, last, weights)
+                for first, last in ((match.first - 1, match.last), (match.first, match.last + 1))
+                if first >= 0 and last < len(self.spans) and self.spans[first][0] == self.spans[last][0]
+            ]
+            found = max(longer, key=_score_of, default=match)
+            if found.score < match.score + WORTH:
+                break
+            match = found
+        return match
+
+    def _match(self, claim: int, first: int, last: int, weights: dict[str, float]) -> Match:
+        said, run = self._claims[claim], self._words[first : last + 1]
+        stems = frozenset[str]().union(*self._stems[first : last + 1])
+        score = sum([weights[stem] for stem in weights.keys() & stems])
+        score = (1 - BY_ORDER) * score + BY_ORDER * _neighbours(said, run, score)
+        if self._cosines is not None:
+            score = max(score, (1 - BY_MEANING) * score + BY_MEANING * self._cosine(claim, first, last))
+        longer = sum(len(found.stems) for found in run) - len(said.stems)
+        score -= 0.0002 * max(0, longer)  # of two that hold the same words the shorter one
+        score *= self._missing(said, first, last, stems) * _contradiction(said, run, stems)
+        return Match(max(0.0, score), self.spans[first][0], first, last)
+
+    def _missing(self, said: Words, first: int, last: int, stems: frozenset[str]) -> float:
+        """Return a factor below 1 when numbers or names are not where the rest is."""
+        whole = self._whole[self.spans[first][0]]
+        left = 1.0
+        if said.numbers - stems:
+            left *= NUMBER_ELSEWHERE if said.numbers <= whole else NUMBER_NOWHERE
+        names = self._names(said)
+        if names <= stems:
+            return left
+        if not names <= whole:
+            return left * NAME_NOWHERE
+        meant = names <= stems | self._before(first) and not PRONOUNS.isdisjoint(stems)
+        return left * (NAME_MEANT if meant else NAME_ELSEWHERE)
+
+    def _before(self, first: int) -> frozenset[str]:
+        """Return what a pronoun may mean: the words of the title and of two sentences in front."""
+        number = self.spans[first][0]
+        before = range(max(0, first - 2), first)
+        return self._titles[number].union(*(self._stems[at] for at in before if self.spans[at][0] == number))
+
+    def _names(self, said: Words) -> set[str]:
+        first = said.first
+        return said.names | {first} if first in self._passage_names else said.names
+
+
+def _weights(sentences_stems: Sequence[frozenset[str]]) -> dict[str, float]:
+    """Return inverse document frequencies, a sentence being a document (Robertson and Spärck Jones, smoothed)."""
+    count = len(sentences_stems)
+    frequencies = Counter(stem for stems in sentences_stems for stem in stems)
+    return {stem: math.log(1 + (count + 1) / (often + 0.5)) for stem, often in frequencies.items()}
+
+
+def _cosines(claims: list[str], texts: list[str], embed: Embed) -> "np.ndarray":
+    import numpy as np
+
+    rows = np.nan_to_num(np.asarray(embed([*claims, *texts]), dtype=np.float32), posinf=0.0, neginf=0.0)
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return rows[: len(claims)] @ rows[len(claims) :].T
+
+
+def _score_of(match: Match) -> float:
+    return match.score
+
+
+def _neighbours(said: Words, run: Sequence[Words], otherwise: float) -> float:
+    """Return which share of the claim's pairs of neighbouring content words is in the run too."""
+    if not said.pairs:
+        return otherwise
+    known = frozenset[tuple[str, str]]().union(*(found.pairs for found in run))
+    return len(said.pairs & known) / len(said.pairs)
+
+
+def _contradiction(said: Words, run: Sequence[Words], stems: frozenset[str]) -> float:
+    """Return a factor below 1 for a negation on one side alone, an opposite, or exchanged names or numbers."""
+    left = NEGATED if _negated(said, run, stems) else 1.0
+    opposites = (ANTONYMS[stem] for stem in said.stems if stem in ANTONYMS and stem not in stems)
+    if any(not stems.isdisjoint(each) for each in opposites):
+        left *= OPPOSITE
+    return left * (EXCHANGED if _exchanged(said, run) else 1.0)
+
+
+def _negated(said: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
+    """Tell whether what one side denies is said by the other."""
+    here = said.denied()
+    there = [denied for found in run if found.negations for denied in found.denied()]
+    if not here and not there:
+        return False
+    all_here, all_there = frozenset[str]().union(*here), frozenset[str]().union(*there)
+    content = set(said.content)
+    return any(denied and denied <= stems and not denied & all_there for denied in here) or any(
+        denied and denied <= content and not denied & all_here for denied in there
+    )
+
+
+def _exchanged(said: Words, run: Sequence[Words]) -> bool:
+    """Tell whether a name or number stands where the run has another one between the same words."""
+    pairs = frozenset[tuple[str, str]]().union(*(pairwise(_bounded(found)) for found in run))
+    alone = {
+        (before, after)
+        for before, middle, after in _triples(said)
+        if _replaceable(said, before, middle, after) and pairs.isdisjoint([(before, middle), (middle, after)])
+    }
+    return bool(alone) and any((before, after) in alone for found in run for before, _, after in _triples(found))
+
+
+def _replaceable(said: Words, before: str, middle: str, after: str) -> bool:
+    if before == BEGINNING:
+        return middle == said.first and after in SURELY_VERBS  # else it may be "Many" for "Several"
+    return middle in said.names or middle in said.numbers
+
+
+def _bounded(found: Words) -> list[str]:
+    return [BEGINNING, *found.stems]
+
+
+def _triples(found: Words) -> Iterable[tuple[str, str, str]]:
+    stems = _bounded(found)
+    return zip(stems, stems[1:], stems[2:], strict=False)

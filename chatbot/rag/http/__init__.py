@@ -1,0 +1,1 @@
+"""HTTP to models and to fetched documents: pool, deadlines, allowed addresses."""

@@ -1,0 +1,1 @@
+"""Text: normalization, sentences, words, languages, Markdown, chunks."""

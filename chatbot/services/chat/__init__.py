@@ -1,0 +1,1 @@
+"""Turns: opening, generation, following, history."""

@@ -1,0 +1,220 @@
+"""Turns that run: reserve a slot, start the runner, read at an offset, cancel, and end them all before a restart."""
+
+import _thread
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from flask import Flask, current_app
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.errors import Busy, NotFound, NotRunning, TooManyTurns
+from chatbot.models import ChatMessage
+from chatbot.models.chat import RUNNING
+from chatbot.services import idempotency, wiring
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.chat.turn_log.port import TurnText
+
+from . import generation, grounding, history, turns
+from .generation import Brief, Running
+from .turns import OpenedTurn
+
+HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
+LOOK_EVERY = 0.5  # seconds between two looks at a turn that another process runs
+PLAIN = Brief()
+TO_CLOSE = 5.0  # seconds that a turn which was asked to end may take to write its end
+
+
+class Slot:
+    """A slot of this process that is reserved for one turn."""
+
+    def __init__(self) -> None:
+        self.used = False
+
+    def start(self, caller: Caller, turn: OpenedTurn | UUID, brief: Brief = PLAIN) -> None:
+        """Let the runner answer an opened turn; it goes on whoever listens. One that is known already runs or ran."""
+        if isinstance(turn, UUID):
+            return
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+        running = Running(caller, turn, wiring.turn_log().open(turn.id), brief)
+        wiring.running()[turn.id] = running
+        self.used = True
+        facts = structlog.contextvars.get_contextvars()
+        # Not a threading.Thread: its start waits until the thread runs, half a millisecond in which nobody is served.
+        _thread.start_new_thread(generation.run, (app, running, facts))
+
+
+def open_and_start(
+    caller: Caller, open_turn: Callable[[], OpenedTurn | UUID], key: idempotency.Key | None, brief: Brief = PLAIN
+) -> OpenedTurn | UUID:
+    """Open a turn in a slot and let it run; one that its key opened before needs no slot.
+
+    Raises Busy or TooManyTurns, and nothing is written, and what `open_turn` raises.
+    """
+    try:
+        with slot(caller) as reserved:
+            opened = open_turn()
+            reserved.start(caller, opened, brief)
+            return opened
+    except (Busy, TooManyTurns):
+        known = turns.known_turn(caller, key)
+        if known is None:
+            raise
+        return known
+
+
+@contextmanager
+def slot(caller: Caller) -> Iterator[Slot]:
+    """Reserve a slot for a turn that is about to be opened; given back unless the turn starts.
+
+    Raises Busy or TooManyTurns, and nothing is written.
+    """
+    wiring.slots().reserve(caller.user_id)
+    reserved = Slot()
+    try:
+        yield reserved
+    finally:
+        if not reserved.used:
+            wiring.slots().release(caller.user_id)
+
+
+def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    turn = history.get_turn(caller, turn_id)
+    text = wiring.turn_log().find(turn_id)
+    if turn["status"] in RUNNING and text is not None:
+        turn["bot_response"] = text.since(0)
+        turn["status"] = "streaming" if text.length else "pending"
+    return turn
+
+
+def cancel(caller: Caller, turn_id: UUID) -> None:
+    """Ask a running turn to end, in whichever process it runs; raises NotFound, NotRunning."""
+    mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with write("cancel_turn") as connection:
+        statement = sa.update(ChatMessage).where(*mine, ChatMessage.status.in_(RUNNING))
+        if connection.execute(statement.values(cancel_requested_at=now())).rowcount != 1:
+            if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
+                raise NotFound("There is no such turn.")
+            raise NotRunning("The turn has ended.")
+    running = wiring.running().get(turn_id)
+    if running is not None:
+        running.stop("cancelled")
+
+
+def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
+    """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
+    text = wiring.turn_log().find(turn_id)
+    if text is None or not text.wait(0, seconds):
+        return False, None
+    return text.length > 0, None if text.length else text.ended
+
+
+def text_of(turn_id: UUID) -> TurnText | None:
+    """Return the text of a turn that runs in this process."""
+    return wiring.turn_log().find(turn_id)
+
+
+def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return a turn when it has ended."""
+    text = wiring.turn_log().find(turn_id)
+    if text is not None:
+        while text.ended is None:
+            text.wait(sys.maxsize, HEARTBEAT)
+        return _as_readable(caller, text.ended)
+    while (turn := history.get_turn(caller, turn_id))["status"] in RUNNING:
+        time.sleep(LOOK_EVERY)
+    return turn
+
+
+def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
+
+    None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
+    text = wiring.turn_log().find(turn_id)
+    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
+
+
+def drain(seconds: float) -> None:
+    """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
+    wiring.slots().close()
+    running, deadline = wiring.running(), time.monotonic() + seconds
+    while running and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for one in list(running.values()):
+        one.stop("interrupted")
+    deadline = time.monotonic() + TO_CLOSE
+    while running and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def is_draining() -> bool:
+    """Tell whether this process takes no new turns any more."""
+    return wiring.slots().closed
+
+
+def candidates(caller: Caller, text: TurnText) -> list[dict[str, Any]] | None:
+    """Return the passages that a turn is answered from, as the caller may read them now; None when none were sought."""
+    found = text.candidates
+    return None if found is None else _as_readable(caller, {"citations": found})["citations"]
+
+
+def _as_readable(caller: Caller, turn: dict[str, Any]) -> dict[str, Any]:
+    """Return a turn with the quotes that the caller may read by now; rights may have gone while it ran."""
+    if not turn.get("citations"):
+        return turn
+    shown = dict(turn)
+    with read() as connection:
+        grounding.refresh(connection, caller, [shown])
+    return shown
+
+
+def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    while True:
+        if text.wait(offset, HEARTBEAT):
+            piece = text.since(offset)
+            if piece:
+                offset += len(piece)
+                yield piece
+            elif text.ended is not None:
+                with app.app_context():
+                    ended = _as_readable(caller, text.ended)
+                yield ended
+                return
+        else:
+            yield None
+
+
+def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+    """Follow a turn that has ended, or that another process runs: its row, and what the log has beyond it."""
+    silent_since, look = time.monotonic(), True
+    with app.app_context():
+        log = wiring.turn_log()
+    with log.elsewhere(turn_id) as news:
+        while True:
+            turn = None
+            if look:
+                with app.app_context():
+                    turn = history.get_turn(caller, turn_id)
+            ended = turn is not None and turn["status"] not in RUNNING
+            saved = turn["bot_response"][offset:] if turn is not None else ""
+            piece = saved if ended else max(saved, news.since(offset), key=len)
+            if piece:
+                offset += len(piece)
+                silent_since = time.monotonic()
+                yield piece
+            if ended:
+                yield turn
+                return
+            look = news.wait(HEARTBEAT)
+            if time.monotonic() - silent_since >= HEARTBEAT:
+                silent_since = time.monotonic()
+                yield None

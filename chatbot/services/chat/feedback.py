@@ -1,0 +1,25 @@
+"""What users think of answers."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chatbot.database.transactions import write
+from chatbot.database.types import now
+from chatbot.errors import NotFound
+from chatbot.models import ChatMessage, Feedback
+from chatbot.services.accounts.authentication import Caller
+
+
+def give(caller: Caller, turn_id: UUID, rating: int, comment: str | None = None) -> None:
+    """Keep what the caller thinks (-1 or 1) of one of his turns, instead of what he thought before.
+
+    Raises NotFound.
+    """
+    own = sa.select(ChatMessage.id).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with write("give_feedback") as connection:
+        if connection.scalar(own.with_for_update()) is None:
+            raise NotFound("There is no such turn.")
+        connection.execute(sa.delete(Feedback).where(Feedback.turn_id == turn_id))
+        values = {"turn_id": turn_id, "rating": rating, "comment": comment, "updated_at": now()}
+        connection.execute(sa.insert(Feedback).values(values))

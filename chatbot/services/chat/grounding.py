@@ -1,0 +1,178 @@
+"""Passages for a turn, the citations of its answer, and the trace that tells why it was answered so."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from chatbot.concurrency.threads import apart
+from chatbot.database.transactions import read
+from chatbot.errors import NotFound
+from chatbot.models import ChatMessage, Chunk, Collection, Document, TurnTrace
+from chatbot.rag import pipeline
+from chatbot.rag.citations import alignment
+from chatbot.rag.types import Citation, Passage, Prompted, Try
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.knowledge.permissions import may_read
+from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search.hybrid import Found, Retrieved
+
+CANDIDATES = 20  # passages that are looked at for a prompt, and told in the trace
+
+log = structlog.get_logger(__name__)
+
+
+class Grounding:
+    """Finds passages for one turn, and remembers how."""
+
+    def __init__(self, caller: Caller, asked: dict[str, Any] | None, *, is_there_any: bool = True) -> None:
+        wanted = asked or {}
+        self._caller, self._is_there_any = caller, is_there_any
+        self._collections = [UUID(one) for one in wanted["collection_ids"]] if wanted.get("collection_ids") else None
+        self.mode: str = wanted.get("grounding", "auto")
+        self.retrieved: Retrieved | None = None
+        self._started = time.monotonic()
+        self.first_text: float | None = None
+
+    def retrieve(self, query: str, also: str) -> Sequence[Passage]:
+        """Return passages for a query and a second wording; none where a collection that was named is gone."""
+        try:
+            self.retrieved = hybrid.search(
+                self._caller, query, limit=CANDIDATES, collection_ids=self._collections, also=also
+            )
+        except NotFound:
+            self.retrieved = Retrieved(query, notes=["A collection that was asked for is gone."])
+        return [one.passage for one in self.retrieved.found]
+
+    def wanted(self) -> bool:
+        """Tell whether passages are to be looked for: asked for, and there is something to read."""
+        if self.mode == "off":
+            return False
+        return self.mode == "strict" or self._collections is not None or self._is_there_any
+
+    def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], float | None]:
+        """Return the citations of an answer, as they are stored, and the share of it that they support."""
+        if not passages or not answer.strip():
+            return [], None
+        # By words alone: the embedder added nothing to the sentences that it was measured on (docs/decisions.md).
+        found, grounded = apart(alignment.cite, answer, passages)
+        return [stored(one) for one in found], grounded
+
+    def trace(self, prompted: Prompted, tries: Sequence[Try]) -> dict[str, Any]:
+        """Return why the turn was answered as it was."""
+        retrieved = self.retrieved or Retrieved("")
+        used = {(one.document_id, one.start): marker for marker, one in enumerate(prompted.passages, 1)}
+        passages = [one.passage for one in retrieved.found]
+        wanted = {id(one) for one in pipeline.chosen(passages, strict=self.mode == "strict")}
+        seconds = {"first_text": self.first_text and self.first_text - self._started}
+        milliseconds = {name: round(value * 1000, 2) for name, value in seconds.items() if value}
+        return {
+            "retrieval_query": prompted.query,
+            "candidates": [_candidate(one, used, id(one.passage) in wanted) for one in retrieved.found],
+            "dropped": retrieved.dropped,
+            "notes": retrieved.notes,
+            "prompt_tokens": dict(prompted.tokens),
+            "tries": [{"model": t.model, "error": t.error, "milliseconds": round(t.seconds * 1000, 2)} for t in tries],
+            "milliseconds": {**retrieved.milliseconds, **milliseconds},
+        }
+
+
+def stored(citation: Citation) -> dict[str, Any]:
+    """Return a citation as it is stored and shown."""
+    passage = citation.passage
+    return {
+        "marker": citation.marker,
+        "document_id": passage.document_id,
+        "document_version": passage.document_version,
+        "title": passage.title,
+        "page": passage.page,
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+        "score": round(citation.score, 4),
+        "supported": citation.supported,
+        "stale": False,
+        "answer_spans": [list(span) for span in citation.answer_spans],
+    }
+
+
+def candidate(marker: int | None, passage: Passage) -> dict[str, Any]:
+    """Return a passage as a citation of which nothing is known yet."""
+    whole = Citation(
+        marker, passage, passage.start, passage.start + len(passage.text), passage.text, passage.score, False
+    )
+    return stored(whole)
+
+
+def told(found: Found) -> dict[str, Any]:
+    """Return a passage that was found as a citation without marker, with its rank on both sides."""
+    ranks = {"lexical_rank": found.lexical_rank, "dense_rank": found.dense_rank}
+    return candidate(None, found.passage) | ranks
+
+
+def refresh(connection: sa.Connection, caller: Caller, rows: Sequence[dict[str, Any]]) -> None:
+    """Bring the citations of turns up to now.
+
+    They are stale where another version is searched, and without quote where the document is gone or not readable.
+    """
+    cited = {UUID(one["document_id"]) for row in rows for one in row["citations"] or ()}
+    if not cited:
+        return
+    statement = sa.select(Document.id, Document.version).join(Collection, Collection.id == Document.collection_id)
+    versions = {
+        str(row.id): row.version
+        for row in connection.execute(statement.where(Document.id.in_(cited), may_read(caller)))
+    }
+    for row in rows:
+        row["citations"] = [_refreshed(one, versions.get(one["document_id"])) for one in row["citations"] or ()]
+
+
+def get_trace(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return the trace of one of the caller's turns; raises NotFound. Without a search there is little to tell."""
+    statement = sa.select(TurnTrace.facts).join(ChatMessage, ChatMessage.id == TurnTrace.turn_id)
+    mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with read() as connection:
+        if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
+            raise NotFound("There is no such turn.")
+        facts: dict[str, Any] | None = connection.scalar(statement.where(*mine))
+    if facts is None:
+        return Grounding(caller, {"grounding": "off"}).trace(Prompted(), ())
+    with read() as connection:
+        refresh(connection, caller, [found := {"citations": facts["candidates"]}])
+        texts = _texts(connection, caller, found["citations"])
+    return {**facts, "candidates": [one | {"quote": texts.get(_place(one), "")} for one in found["citations"]]}
+
+
+def _texts(connection: sa.Connection, caller: Caller, places: Sequence[dict[str, Any]]) -> dict[Any, str]:
+    """Return the texts of passages that are still searched; a trace keeps where they stand and no copy."""
+    named = [(UUID(one["document_id"]), one["start"]) for one in places]
+    statement = sa.select(Chunk.document_id, Chunk.version, Chunk.start, Chunk.text)
+    statement = statement.join(Collection, Collection.id == Chunk.collection_id)
+    wanted = sa.tuple_(Chunk.document_id, Chunk.start).in_(named)
+    rows = connection.execute(statement.where(wanted, may_read(caller))) if named else ()
+    return {(str(row.document_id), row.version, row.start): row.text for row in rows}
+
+
+def _place(citation: dict[str, Any]) -> tuple[str, int, int]:
+    return citation["document_id"], citation["document_version"], citation["start"]
+
+
+def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> dict[str, Any]:
+    marker = used.get((found.passage.document_id, found.passage.start))
+    return {
+        **told(found),
+        "quote": "",
+        "marker": marker,
+        "lexical_score": found.lexical_score,
+        "dense_score": found.dense_score,
+        "dropped": None if marker else "no room in the prompt" if wanted else "not relevant enough",
+    }
+
+
+def _refreshed(citation: dict[str, Any], version: int | None) -> dict[str, Any]:
+    if version is None:
+        return {**citation, "quote": "", "title": "", "stale": True}
+    return {**citation, "stale": version != citation["document_version"]}

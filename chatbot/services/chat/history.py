@@ -1,0 +1,166 @@
+"""What was said: one turn, pages of turns, and what a prompt repeats of them."""
+
+import functools
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chatbot.database.transactions import read
+from chatbot.errors import NotFound
+from chatbot.models import ChatMessage, Conversation, TurnLogPiece
+from chatbot.models.chat import RUNNING
+from chatbot.rag.types import Message
+from chatbot.services.accounts.authentication import Caller
+
+from . import grounding
+from .turns import OpenedTurn
+
+Key = tuple[datetime, UUID]
+
+HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
+FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
+SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
+PAGE_BYTES = 1 << 20  # of text, after which a page ends
+MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
+
+
+def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    statement = sa.select(*FIELDS).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    with read() as connection:
+        rows = [dict(row._mapping) for row in connection.execute(statement)]
+        if not rows:
+            raise NotFound("There is no such turn.")
+        _add_texts(connection, rows)
+        _add_siblings(connection, rows)
+        grounding.refresh(connection, caller, rows)
+    return rows[0]
+
+
+def ended_turn(turn: OpenedTurn) -> dict[str, Any] | None:
+    """Return how a turn ended in the database, or None while it runs there or when it is gone."""
+    statement = sa.select(*FIELDS).where(ChatMessage.id == turn.id, ChatMessage.status.not_in(RUNNING))
+    with read() as connection:
+        row = connection.execute(statement).one_or_none()
+    return None if row is None else {**row._mapping, "siblings": turn.siblings}
+
+
+def page(
+    caller: Caller,
+    *,
+    limit: int,
+    after: Key | None = None,
+    order: Literal["asc", "desc"] = "asc",
+    conversation_id: UUID | None = None,
+) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` of the caller's active turns by time, and the key after which the next page begins.
+
+    A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
+    """
+    statement = _page(order, after is not None, conversation_id is not None)
+    wanted: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
+    if after:
+        wanted |= {"last_time": after[0], "last_id": after[1]}
+    with read() as connection:
+        if conversation_id:
+            _require_conversation(connection, caller, conversation_id)
+            wanted["home"] = conversation_id
+        rows, more = _rows_that_fit(connection.execute(statement, wanted), limit)
+        _add_texts(connection, rows)
+        _add_siblings(connection, rows)
+        grounding.refresh(connection, caller, rows)
+    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+
+
+@functools.cache
+def _page(order: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]]:
+    """Return the statement of a page of `:caller_id`, after `:last_time` and `:last_id` and of `:home` where said."""
+    key = sa.tuple_(ChatMessage.created_at, ChatMessage.id)
+    mine = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
+    statement = sa.select(*FIELDS).where(*mine).limit(sa.bindparam("most"))
+    if goes_on:
+        last = sa.bindparam("last_time", type_=ChatMessage.created_at.type), sa.bindparam("last_id", type_=sa.Uuid())
+        statement = statement.where(key > sa.tuple_(*last) if order == "asc" else key < sa.tuple_(*last))
+    if of_one:
+        statement = statement.where(ChatMessage.conversation_id == sa.bindparam("home"))
+    direction = sa.asc if order == "asc" else sa.desc
+    return statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
+
+
+def _rows_that_fit(found: sa.CursorResult[Any], limit: int) -> tuple[list[dict[str, Any]], bool]:
+    """Return the first turns of a result, up to `limit` and PAGE_BYTES but at least one, and whether there are more."""
+    rows: list[dict[str, Any]] = []
+    left = PAGE_BYTES
+    for one in found:  # from SQLite one at a time: what does not fit is not read
+        row = dict(one._mapping)
+        left -= _size(row)
+        if rows and (left < 0 or len(rows) == limit):
+            found.close()
+            return rows, True
+        rows.append(row)
+    return rows, False
+
+
+def _size(row: dict[str, Any]) -> int:
+    """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
+    texts = [row["user_message"], row["bot_response"], *(one["quote"] for one in row["citations"] or ())]
+    return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+
+
+def before(turn: OpenedTurn) -> list[Message]:
+    """Return what was said in the conversation before this turn, oldest first, as a prompt repeats it."""
+    if turn.sequence == 1:
+        return []
+    statement = sa.select(ChatMessage.user_message, ChatMessage.bot_response).where(
+        ChatMessage.conversation_id == turn.conversation_id,
+        ChatMessage.sequence < turn.sequence,
+        ChatMessage.active,
+        ChatMessage.status.in_(SAID),
+        ChatMessage.bot_response != "",
+    )
+    pairs: list[tuple[Message, Message]] = []
+    left = PAGE_BYTES
+    with read() as connection:
+        found = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MOST_REPEATED))
+        for row in found:
+            left -= len(row.user_message) + len(row.bot_response)
+            if left < 0:
+                found.close()
+                break
+            pairs.append((Message("user", row.user_message), Message("assistant", row.bot_response)))
+    return [message for pair in reversed(pairs) for message in pair]
+
+
+def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
+    """Return what the log has of a running turn's text."""
+    statement = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == turn_id).order_by(TurnLogPiece.start)
+    return "".join(connection.scalars(statement))
+
+
+def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Show of turns that run, of which few are a user's, what is saved of their texts so far."""
+    for row in rows:
+        if row["status"] not in RUNNING:
+            continue
+        row["bot_response"] = logged_text(connection, row["id"])
+        if not row["bot_response"]:  # nothing is saved yet, or it ended between the two queries: then its row has it
+            ended = connection.execute(sa.select(*FIELDS).where(ChatMessage.id == row["id"])).one_or_none()
+            row.update({} if ended is None else ended._mapping)
+
+
+def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
+    """Tell each turn which others answer the same message, in their order."""
+    roots = {row["root_id"] for row in rows if row["root_id"]}
+    statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(ChatMessage.root_id.in_(roots))
+    found = connection.execute(statement.order_by(ChatMessage.sequence)).all() if roots else []
+    for row in rows:
+        row["siblings"] = [other.id for other in found if other.root_id == row["root_id"] and other.id != row["id"]]
+
+
+def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:
+    own = sa.select(Conversation.id).where(Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
+    if connection.scalar(own) is None:
+        raise NotFound("There is no such conversation.")

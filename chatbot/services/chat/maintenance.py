@@ -1,0 +1,154 @@
+"""What keeps turns alive and what ends the abandoned: leases, saved text, cancel requests, the reaper."""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any, TypeVar
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database import leases
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.models import ChatMessage, TurnLogPiece
+from chatbot.models.chat import IS_RUNNING
+from chatbot.rag import pipeline
+from chatbot.services import wiring
+
+from .generation import Running
+from .turns import LEASE, RELEASED
+
+BATCH = 200  # turns in one transaction; it holds SQLite's lock, and every stream, for 2 ms at most
+
+# `IS_RUNNING` and not `in_(RUNNING)`: bound parameters match no partial index of SQLite, which then reads the whole
+# table on the hub, and they cannot be many rows' at a time.
+IS_HELD = (
+    ChatMessage.id == sa.bindparam("turn"),
+    ChatMessage.lease_token == sa.bindparam("held"),
+    IS_RUNNING,
+)
+SAVE_PIECE = sa.insert(TurnLogPiece).from_select(
+    ["turn_id", "start", "text"],
+    # Locked on PostgreSQL: a turn that is closed meanwhile would leave this piece behind.
+    sa.select(ChatMessage.id, sa.cast(sa.bindparam("at"), sa.Integer), sa.cast(sa.bindparam("said"), sa.Text))
+    .where(*IS_HELD)
+    .with_for_update(read=True),
+)
+SAY_STREAMING = sa.update(ChatMessage).where(*IS_HELD).values(status="streaming")
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+def save_texts() -> int:
+    """Save what the running turns of this process said since the last time; returns how many had said something."""
+    talking = [one for one in wiring.running().values() if one.text.length > one.saved]
+    for batch in _batches(talking):
+        lengths = [one.text.length for one in batch]
+        for one in batch:
+            one.logged = True
+        pieces = [_row(one) | {"at": one.saved, "said": one.text.since(one.saved)} for one in batch]
+        began = [_row(one) for one in batch if not one.saved]
+        try:
+            with write("save_texts") as connection:
+                connection.execute(SAVE_PIECE, pieces)
+                if began:
+                    connection.execute(SAY_STREAMING, began)
+        except IntegrityError:
+            _find_saved(batch)
+            continue
+        for one, length in zip(batch, lengths, strict=True):
+            one.saved = length
+    return len(talking)
+
+
+def _find_saved(batch: list[Running]) -> None:
+    """Look how far texts are saved, after a commit whose acknowledgement was lost on the way."""
+    lengths = sa.select(TurnLogPiece.turn_id, sa.func.sum(sa.func.length(TurnLogPiece.text)))
+    of_these = TurnLogPiece.turn_id.in_([one.turn.id for one in batch])
+    with read() as connection:
+        rows = connection.execute(lengths.where(of_these).group_by(TurnLogPiece.turn_id))
+        saved: dict[UUID, int] = {row[0]: row[1] for row in rows}
+    for one in batch:
+        one.saved = saved.get(one.turn.id, 0)
+
+
+def obey_cancels() -> None:
+    """Stop the turns of this process that were cancelled through another one."""
+    running = wiring.running()
+    if not running:
+        return
+    asked = (ChatMessage.cancel_requested_at.is_not(None), IS_RUNNING)
+    with read() as connection:
+        for turn_id in connection.scalars(sa.select(ChatMessage.id).where(*asked)):
+            if turn_id in running:
+                running[turn_id].stop("cancelled")
+
+
+def keep_leases() -> None:
+    """Renew, then reap: a process that was stopped for long keeps what nobody took from it."""
+    renew_leases()
+    close_abandoned()
+
+
+def renew_leases() -> None:
+    """Keep the turns of this process, and stop those that it has lost to the reaper of another one."""
+    for batch in _batches(list(wiring.running().values())):
+        held = [one.turn.lease_token for one in batch]
+        mine = (ChatMessage.lease_token.in_(held), IS_RUNNING)
+        statement = sa.update(ChatMessage).where(*mine).values(lease_expires_at=now() + LEASE)
+        with write("renew_leases") as connection:
+            kept = set(connection.scalars(statement.returning(ChatMessage.id)))
+        for one in batch:
+            if one.turn.id not in kept:
+                one.stop("lost")
+
+
+def close_abandoned() -> int:
+    """Close every turn without a live lease as `interrupted`, with the text so far; returns how many there were."""
+    closed = 0
+    while True:
+        abandoned = (IS_RUNNING, leases.run_out(ChatMessage.lease_expires_at, LEASE))
+        statement = sa.select(ChatMessage.id).where(*abandoned).limit(BATCH)
+        with read() as connection:
+            if not connection.scalars(statement).all():
+                return closed
+        with write("close_abandoned") as connection:
+            ids = connection.scalars(statement.with_for_update(skip_locked=True)).all()
+            _interrupt(connection, ids)
+        closed += len(ids)
+        log.warning("turns interrupted", turns=[str(turn_id) for turn_id in ids])
+        if not ids:  # another process is at it
+            return closed
+
+
+def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
+    if not ids:
+        return
+    of_these = TurnLogPiece.turn_id.in_(ids)
+    rows = connection.execute(
+        sa.select(TurnLogPiece.turn_id, TurnLogPiece.text)
+        .where(of_these)
+        .order_by(TurnLogPiece.turn_id, TurnLogPiece.start)
+    ).all()
+    texts = {
+        turn_id: pipeline.close_fence("".join(row.text for row in group))
+        for turn_id, group in groupby(rows, lambda row: row.turn_id)
+    }
+    statement = sa.update(ChatMessage).where(ChatMessage.id == sa.bindparam("turn_id"))
+    ended = {"status": "interrupted", "completed_at": now(), **RELEASED}
+    connection.execute(
+        statement.values(**ended), [{"turn_id": turn_id, "bot_response": texts.get(turn_id, "")} for turn_id in ids]
+    )
+    connection.execute(sa.delete(TurnLogPiece).where(of_these))
+
+
+def _row(one: Running) -> dict[str, Any]:
+    return {"turn": one.turn.id, "held": one.turn.lease_token}
+
+
+def _batches(items: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(items), BATCH):
+        yield items[start : start + BATCH]

@@ -1,0 +1,286 @@
+"""A turn's life in the database: opened before the model is called, closed exactly once."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.compiled import Prepared
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
+from chatbot.models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
+from chatbot.models.chat import IS_RUNNING, RUNNING
+from chatbot.services import idempotency
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.knowledge.search import hybrid
+
+LEASE = timedelta(seconds=15)
+UNKNOWN = (
+    "error",
+    "completed_at",
+    "model",
+    "prompt_tokens",
+    "completion_tokens",
+    "retrieval_query",
+    "citations",
+    "grounded",
+)
+RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+
+# Each chat runs these.
+INSERT_CONVERSATION = Prepared(sa.insert(Conversation))
+CLOSE_TURN = Prepared(
+    sa.update(ChatMessage).where(
+        ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
+    )
+)
+_home = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
+_opened = sa.insert(Conversation).values({column: sa.bindparam(name) for column, name in _home.items()}).cte("opened")
+DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTurn:
+    """A turn that runs, and the token with which alone it may be closed."""
+
+    id: UUID
+    conversation_id: UUID
+    user_message: str
+    created_at: datetime
+    lease_token: UUID
+    sequence: int = 1
+    siblings: tuple[UUID, ...] = ()
+    asked: dict[str, Any] | None = None  # how passages are to be looked for, where that was said
+    is_there_any: bool = True  # whether there is anything to look for them in, where no collection was named
+
+    def shown(self) -> dict[str, Any]:
+        """Return what the turn shows as it was opened."""
+        names = ("id", "conversation_id", "user_message", "created_at", "siblings")
+        unknown = dict.fromkeys(UNKNOWN)
+        return {name: getattr(self, name) for name in names} | unknown | {"status": "pending", "bot_response": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a turn ended. `error` is the name of an error's class."""
+
+    status: str
+    bot_response: str = ""
+    error: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    retrieval_query: str | None = None
+    citations: list[dict[str, Any]] | None = None
+    grounded: float | None = None
+
+
+OUTCOME = tuple(one.name for one in fields(Outcome))
+
+
+def open_turn(
+    caller: Caller,
+    message: str,
+    conversation_id: UUID | None = None,
+    *,
+    collection_ids: Sequence[UUID] | None = None,
+    grounding: str = "auto",
+    key: idempotency.Key | None = None,
+    listed: bool = True,
+) -> OpenedTurn | UUID:
+    """Commit the user's message as a pending turn, in a new conversation unless one is named.
+
+    Passages are looked for in the named collections, or in all that the caller may read. Returns the id of the turn
+    that the key opened before, when that is to be joined or told again.
+    Raises NotFound for a conversation or collection that is absent or somebody else's, ConversationBusy,
+    IdempotencyKeyReused, NotTheLastTurn.
+    """
+    asked = _asked(caller, collection_ids, grounding)
+    try:
+        with write("open_turn", single=key is None and conversation_id is None) as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if key and known:
+                return _again(connection, caller, known, key)
+            moment, home = now(), conversation_id or uuid7()
+            sequence = _next_in_conversation(connection, caller, home) if conversation_id else 1
+            turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
+            insert = _insert if conversation_id else _insert_both
+            turn = replace(turn, is_there_any=insert(connection, caller, turn, listed=listed))
+            if key:
+                idempotency.keep(connection, caller, key, turn.id)
+            return turn
+    except IntegrityError as error:
+        return _joined(caller, key, error)
+
+
+def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenedTurn | UUID:
+    """Open a sibling of the conversation's last turn, which takes its place.
+
+    Returns the id of the turn that the key opened before. Raises NotFound, ConversationBusy, NotTheLastTurn,
+    IdempotencyKeyReused.
+    """
+    try:
+        with write("regenerate") as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if key and known:
+                return _again(connection, caller, known, key)
+            turn = _open_sibling(connection, caller, _locked(connection, caller, turn_id))
+            if key:
+                idempotency.keep(connection, caller, key, turn.id)
+            return turn
+    except (NotTheLastTurn, ConversationBusy):
+        # Perhaps by a request with the same key, which came in the same moment.
+        known = known_turn(caller, key)
+        if known is None:
+            raise
+        return known
+    except IntegrityError as error:
+        return _joined(caller, key, error)
+
+
+def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
+    """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
+    if key is None:
+        return None
+    with read() as connection:
+        return idempotency.find(connection, caller, key, writes=False)
+
+
+def close_turn(
+    turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
+
+    Raises LeaseLost when it was closed by somebody else meanwhile.
+    """
+    values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
+    key = {"turn_id": turn.id, "held_token": turn.lease_token}
+    with write("close_turn", single=not logged and trace is None) as connection:
+        ended = CLOSE_TURN.run(connection, {**values, **key, **RELEASED})
+        if ended.rowcount != 1:
+            raise LeaseLost(f"Turn {turn.id} was closed by another process.")
+        if logged:
+            connection.execute(DELETE_LOG, {"turn_id": turn.id})
+        if trace is not None:
+            connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
+    return turn.shown() | values
+
+
+@functools.cache
+def _insert_turn(role: str) -> Prepared:
+    return Prepared(sa.insert(ChatMessage).returning(hybrid.is_there_any(role)))
+
+
+@functools.cache
+def _insert_turn_and_conversation(role: str) -> Prepared:
+    """Return the statement that inserts both rows, a transaction by itself; SQLite has no such."""
+    return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(hybrid.is_there_any(role)))
+
+
+def _insert(
+    connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None
+) -> bool:
+    """Insert a turn; tells whether there is anything to look for passages in."""
+    row = _row(caller, turn, listed=listed, root_id=root_id)
+    return bool(_insert_turn(caller.role).run(connection, row).scalar_one())
+
+
+def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool) -> bool:
+    """Insert a turn and the conversation that it begins; tells what `_insert` does."""
+    home = {"id": turn.conversation_id, "user_id": caller.user_id, "last_sequence": 1, "created_at": turn.created_at}
+    if connection.dialect.name != "postgresql":
+        INSERT_CONVERSATION.run(connection, home)
+        return _insert(connection, caller, turn, listed=listed)
+    row = _row(caller, turn, listed=listed) | {_home[name]: value for name, value in home.items()}
+    return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
+
+
+def _row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None) -> dict[str, Any]:
+    return {
+        "id": turn.id,
+        "user_id": caller.user_id,
+        "caller_id": caller.user_id,
+        "conversation_id": turn.conversation_id,
+        "sequence": turn.sequence,
+        "user_message": turn.user_message,
+        "bot_response": "",  # said here, because an INSERT with another inside forgets the defaults of its columns
+        "status": "pending",
+        "active": True,
+        "created_at": turn.created_at,
+        "lease_token": turn.lease_token,
+        "lease_expires_at": turn.created_at + LEASE,
+        "listed": listed,
+        "root_id": root_id,
+        "asked": turn.asked,
+    }
+
+
+def _next_in_conversation(connection: sa.Connection, caller: Caller, home: UUID) -> int:
+    sequence: int | None = connection.scalar(
+        sa.update(Conversation)
+        .where(Conversation.id == home, Conversation.user_id == caller.user_id)
+        .values(last_sequence=Conversation.last_sequence + 1)
+        .returning(Conversation.last_sequence)
+    )
+    if sequence is None:
+        raise NotFound("There is no such conversation.")
+    return sequence
+
+
+def _locked(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
+    statement = sa.select(ChatMessage.__table__).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    row = connection.execute(statement.with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound("There is no such turn.")
+    return row
+
+
+def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -> OpenedTurn:
+    """Open another try of the conversation's last turn; the old one steps back."""
+    if old.status in RUNNING:
+        raise ConversationBusy("The turn is still running.", retry_after=1)
+    moment = now()
+    sequence = _next_in_conversation(connection, caller, old.conversation_id)
+    if sequence != old.sequence + 1:
+        raise NotTheLastTurn("The conversation went on after this turn.")
+    root = old.root_id or old.id
+    connection.execute(sa.update(ChatMessage).where(ChatMessage.id == old.id).values(active=False, root_id=root))
+    siblings = connection.scalars(
+        sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)
+    )
+    turn = OpenedTurn(
+        uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
+    )
+    return replace(turn, is_there_any=_insert(connection, caller, turn, listed=old.listed, root_id=root))
+
+
+def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:
+    """Return what is kept of how passages are to be looked for; raises NotFound for what the caller may not read."""
+    if collection_ids:
+        hybrid.searched(caller, collection_ids)
+        return {"collection_ids": [str(one) for one in collection_ids], "grounding": grounding}
+    return None if grounding == "auto" else {"grounding": grounding}
+
+
+def _again(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenedTurn | UUID:
+    """Return the turn of a key that was used before, or another try of one that may succeed now."""
+    old = _locked(connection, caller, turn_id)
+    if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
+        return turn_id
+    turn = _open_sibling(connection, caller, old)
+    idempotency.move(connection, caller, key, turn.id)
+    return turn
+
+
+def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> UUID:
+    """Return the turn that a request with the same key opened in the same moment; else the conversation is busy."""
+    known = known_turn(caller, key)
+    if known:
+        return known
+    raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error

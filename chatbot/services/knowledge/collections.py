@@ -1,0 +1,182 @@
+"""Collections of documents, and who else may use them."""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import DefaultCollection, Forbidden, NotFound, TooManyCollections
+from chatbot.models import Chunk, Collection, Document, User
+from chatbot.services import idempotency
+from chatbot.services.accounts.authentication import Caller
+
+from . import content
+from .permissions import may_govern, may_read
+
+Key = tuple[datetime, UUID]
+DEFAULT_NAME = "My documents"
+OPERATORS_NAME = "Knowledge base"
+# Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
+MOST_DOCUMENTS, MOST_BYTES, BYTES_OF_CHUNK = 200, 4 << 20, 2_000
+PAUSE = 0.01  # seconds between two of them, in which others write
+FIELDS = tuple(Collection.__table__.c[name] for name in (
+    "id", "owner_id", "name", "description", "visibility", "language", "is_default", "bytes", "chunks", "created_at",
+    "updated_at",
+))  # fmt: skip
+
+
+def page(caller: Caller, *, limit: int, after: Key | None = None) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` collections that the caller may read, by time, and the key of the next page."""
+    ensure_default(caller)
+    key = sa.tuple_(Collection.created_at, Collection.id)
+    statement = sa.select(*FIELDS).where(may_read(caller)).limit(limit + 1)
+    if after:
+        bound = sa.tuple_(sa.literal(after[0], Collection.created_at.type), sa.literal(after[1], sa.Uuid()))
+        statement = statement.where(key > bound)
+    with read() as connection:
+        rows = [
+            dict(row._mapping) for row in connection.execute(statement.order_by(Collection.created_at, Collection.id))
+        ]
+    more, rows = len(rows) > limit, rows[:limit]
+    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+
+
+def get(caller: Caller, collection_id: UUID) -> dict[str, Any]:
+    """Return a collection that the caller may read; raises NotFound."""
+    with read() as connection:
+        return _row(connection, may_read(caller), collection_id)
+
+
+def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> dict[str, Any]:
+    """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
+    try:
+        with write("create_collection") as connection:
+            known = idempotency.find(connection, caller, key) if key else None
+            if known:
+                return _row(connection, may_read(caller), known)
+            _require_room(connection, caller)
+            made = uuid7()
+            connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
+            content.require_quota(connection, caller.user_id)
+            if key:
+                idempotency.keep(connection, caller, key, thing_id=made)
+            return _row(connection, Collection.owner_id == caller.user_id, made)
+    except IntegrityError:
+        # A request with the same key came in the same moment.
+        if key is None:
+            raise
+        return create(caller, values, key)
+
+
+def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+    """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
+    with write("change_collection", waits_as=caller.user_id) as connection:
+        require_governed(connection, caller, collection_id)
+        statement = sa.update(Collection).where(Collection.id == collection_id, may_govern(caller))
+        owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
+        if values.get("description") and owner is not None:
+            content.require_quota(connection, owner)
+        return _row(connection, may_govern(caller), collection_id)
+
+
+def delete(caller: Caller, collection_id: UUID) -> None:
+    """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection.
+
+    Its documents go some at a time, each time committed, and it with the last ones: one transaction for all of a large
+    one would keep everybody's messages out of SQLite for seconds. What breaks off is gone on with by deleting it again.
+    """
+    while _delete_some(caller, collection_id):
+        time.sleep(PAUSE)
+
+
+def _delete_some(caller: Caller, collection_id: UUID) -> bool:
+    """Delete some documents of a collection, and it with the last ones; returns whether there are more."""
+    with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
+        require_governed(connection, caller, collection_id)
+        governed = (Collection.id == collection_id, may_govern(caller))
+        if connection.scalar(sa.select(Collection.is_default).where(*governed)):
+            raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
+        connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
+        columns = (Document.id, Document.size, Document.chunks)
+        inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)
+        found = connection.execute(inside.limit(MOST_DOCUMENTS + 1)).all()
+        some = _some(found)
+        if len(some) < len(found):
+            content.remove(connection, collection_id, some)
+            return True
+        content.unindex(connection, Chunk.collection_id == collection_id)
+        connection.execute(sa.delete(Collection).where(*governed))
+        return False
+
+
+def _some(found: Sequence[Any]) -> dict[UUID, int]:
+    """Return the first documents that may go in one transaction, at least one, and how many chunks each has."""
+    some: dict[UUID, int] = {}
+    left = MOST_BYTES
+    for document_id, size, chunks in found[:MOST_DOCUMENTS]:
+        left -= size + chunks * BYTES_OF_CHUNK
+        if some and left < 0:
+            break
+        some[document_id] = chunks
+    return some
+
+
+def ensure_default(caller: Caller) -> UUID:
+    """Return the collection that everybody has, made when it is first asked for."""
+    statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
+    with read() as connection:
+        found: UUID | None = connection.scalar(statement)
+    if found:
+        return found
+    try:
+        with write("create_default_collection") as connection:
+            made = uuid7()
+            values = {"owner_id": caller.user_id, "name": DEFAULT_NAME, "is_default": True}
+            connection.execute(sa.insert(Collection).values(id=made, **values))
+            return made
+    except IntegrityError:  # another request made it
+        return ensure_default(caller)
+
+
+def operators(name: str = OPERATORS_NAME) -> UUID:
+    """Return the operator's collection of this name, shared with everybody; made when it is first asked for."""
+    with write("operators_collection") as connection:
+        statement = sa.select(Collection.id).where(Collection.owner_id.is_(None), Collection.name == name)
+        found: UUID | None = connection.scalar(statement.limit(1))
+        if found is None:
+            found = uuid7()
+            connection.execute(sa.insert(Collection).values(id=found, name=name, visibility="shared"))
+        return found
+
+
+def _require_room(connection: sa.Connection, caller: Caller) -> None:
+    """Raise TooManyCollections where the caller has as many as one may have; requests at once wait for one another."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return
+    bound = current_app.config["COLLECTIONS_PER_USER"]
+    connection.execute(sa.select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True)).all()
+    count = sa.select(sa.func.count()).where(Collection.owner_id == caller.user_id)
+    if (connection.scalar(count) or 0) >= bound:
+        raise TooManyCollections(f"You may have {bound} collections.")
+
+
+def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
+    """Raise Forbidden for a collection that the caller may only use, NotFound for one that he may not even read."""
+    _row(connection, may_read(caller), collection_id)
+    if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_govern(caller))) is None:
+        raise Forbidden("Only the owner may do that.")
+
+
+def _row(connection: sa.Connection, allowed: sa.ColumnElement[bool], collection_id: UUID) -> dict[str, Any]:
+    row = connection.execute(sa.select(*FIELDS).where(Collection.id == collection_id, allowed)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such collection.")
+    count = sa.select(sa.func.count()).where(Document.collection_id == collection_id)
+    return {**row._mapping, "documents": connection.scalar(count)}

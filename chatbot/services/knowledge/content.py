@@ -1,0 +1,189 @@
+"""What documents take: their bytes in pieces, the account of their collection's owner, and the feed of changes."""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.database.compiled import Prepared
+from chatbot.database.types import now
+from chatbot.errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
+from chatbot.models import Chunk, Collection, Document, DocumentFact, DocumentPiece, KnowledgeChange, User
+from chatbot.services.accounts.authentication import Caller
+
+from . import metadata
+from .permissions import anybody, may_read, may_write
+
+PIECE = 1 << 20  # bytes
+ROW_BYTES = 500  # that a document or collection takes beside its content
+MOST_BYTES = 4  # of a character in UTF-8
+AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
+
+# Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
+_owners = sa.select(Collection.owner_id).where(Collection.id.in_(sa.bindparam("homes", expanding=True)))
+LOCK_OWNERS = sa.select(User.id).where(User.id.in_(_owners)).order_by(User.id).with_for_update(key_share=True)
+GROW = (
+    sa.update(Collection)
+    .where(Collection.id == sa.bindparam("home"))
+    .values(
+        size=Collection.size + sa.bindparam("more"),
+        described_bytes=Collection.described_bytes + sa.bindparam("more_described"),
+        updated_at=sa.bindparam("moment", type_=Collection.updated_at.type),
+    )
+    .returning(Collection.owner_id)
+)
+_description = MOST_BYTES * sa.func.length(Collection.description)  # neither database's length of bytes is the other's
+_taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
+USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
+INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a document is to be made of: its bytes in pieces of at most 1 MB, or an address to fetch them from."""
+
+    title: str
+    media_type: str
+    pieces: tuple[bytes, ...] = ()
+    url: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(map(len, self.pieces))
+
+    def hash(self) -> bytes | None:
+        """Return the SHA-256 of the content, or None before it is fetched."""
+        return None if self.url else digest(self.pieces)
+
+
+def digest(pieces: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 of some pieces; others may run in between."""
+    made = hashlib.sha256()
+    for piece in pieces:
+        made.update(piece)
+        time.sleep(0)
+    return made.digest()
+
+
+def require_size(size: int) -> None:
+    """Raise DocumentTooLarge for more bytes than a document may have."""
+    most = current_app.config["DOCUMENT_BYTES"]
+    if size > most:
+        raise DocumentTooLarge(f"A document may have {most:,} bytes.")
+
+
+def cut(data: bytes) -> tuple[bytes, ...]:
+    """Return data in pieces as they are stored; raises DocumentTooLarge."""
+    require_size(len(data))
+    return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE)) or (b"",)
+
+
+def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
+    """Lock a collection that is to be written; raises NotFound, and Forbidden for one that may only be read."""
+    named = {"caller_id": caller.user_id, "home": collection_id}
+    if connection.scalar(_writable(caller.role), named) is not None:
+        return
+    readable = sa.select(Collection.id).where(Collection.id == collection_id, may_read(caller))
+    if connection.scalar(readable) is None:
+        raise NotFound("There is no such collection.")
+    raise Forbidden("You may only read this collection.")
+
+
+@functools.cache
+def _writable(role: str) -> sa.Select[UUID]:
+    """Return the collection `:home`, locked, if the caller may write it."""
+    mine = sa.select(Collection.id).where(Collection.id == sa.bindparam("home"), may_write(anybody(role)))
+    return mine.with_for_update()
+
+
+def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> None:
+    """Lock the owners of locked collections, in order; what refers to them, such as messages, may go on."""
+    connection.execute(LOCK_OWNERS, {"homes": list(collection_ids)}).all()
+
+
+def account(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
+    """Count stored bytes in or out of a collection: of contents, and of what describes documents.
+
+    The owner is locked after the collection: what goes into two of them at once is counted one after the other. Raises
+    QuotaExceeded when the owner has too many in all.
+    """
+    lock_owners(connection, [collection_id])
+    more = {"more": size, "more_described": described}
+    owner = connection.scalar(GROW, {"home": collection_id, "moment": now(), **more})
+    if size + described > 0 and owner is not None:
+        require_quota(connection, owner)
+
+
+def require_quota(connection: sa.Connection, owner_id: UUID) -> None:
+    """Raise QuotaExceeded when a user has more than all their documents and collections may take."""
+    used = connection.scalar(USED, {"its_owner": owner_id}) or 0
+    if used > current_app.config["KNOWLEDGE_BYTES"]:
+        raise QuotaExceeded(f"All documents together may have {current_app.config['KNOWLEDGE_BYTES']} bytes.")
+
+
+def described_bytes(title: str, details: dict[str, Any] | None) -> int:
+    """Return what a document takes beside its content: its row, and its metadata as JSON and as facts."""
+    return ROW_BYTES + len(title.encode()) + 2 * len(json.dumps(details or {}))
+
+
+def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
+    """Tell who searches a collection that documents are searched otherwise from now on.
+
+    `grown` has, by document, how many chunks more (or fewer) it has.
+    """
+    statement = sa.insert(KnowledgeChange).returning(KnowledgeChange.id)
+    at = now()
+    rows = [{"collection_id": collection_id, "document_id": one, "created_at": at} for one in grown]
+    change = max(connection.scalars(statement, rows))
+    values = {"chunks": Collection.chunks + sum(grown.values()), "last_change": change}
+    connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**values))
+
+
+def drop(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    """Let go of stored pieces; returns how many bytes they had."""
+    size = connection.scalar(sa.select(sa.func.sum(sa.func.length(DocumentPiece.data))).where(*which)) or 0
+    connection.execute(sa.delete(DocumentPiece).where(*which))
+    return int(size)
+
+
+def remove(connection: sa.Connection, collection_id: UUID, chunks: Mapping[UUID, int]) -> None:
+    """Delete documents of a locked collection and all that is searched of them; `chunks` has how many each has."""
+    ids = list(chunks)
+    unindex(connection, Chunk.document_id.in_(ids))
+    size = drop(connection, DocumentPiece.document_id.in_(ids))
+    described = connection.scalar(sa.select(sa.func.sum(Document.described_bytes)).where(Document.id.in_(ids))) or 0
+    connection.execute(sa.delete(Document).where(Document.id.in_(ids)))
+    account(connection, collection_id, -size, -described)
+    announce(connection, collection_id, {one: -count for one, count in chunks.items()})
+
+
+def unindex(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+    """Delete passages some at a time: in one statement those of a thick book would hold every stream for a while."""
+    some = sa.select(Chunk.id).where(which).limit(AT_A_TIME)
+    while ids := connection.scalars(some).all():
+        connection.execute(sa.delete(Chunk).where(Chunk.id.in_(ids)))
+        time.sleep(0)
+
+
+def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:
+    """Keep the content of a document's version."""
+    for position, data in enumerate(pieces):
+        values = {"document_id": document_id, "version": version, "position": position, "data": data}
+        INSERT_PIECE.run(connection, values)
+        time.sleep(0)
+
+
+def describe(connection: sa.Connection, document_id: UUID, details: dict[str, Any]) -> None:
+    """Keep a document's metadata as filters look for it."""
+    connection.execute(sa.delete(DocumentFact).where(DocumentFact.document_id == document_id))
+    facts = metadata.facts(document_id, details)
+    if facts:
+        connection.execute(sa.insert(DocumentFact), facts)

@@ -1,0 +1,271 @@
+"""Documents: taken in, replaced, listed, tried again, deleted. What is searched of them comes later (`knowledge`)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
+from chatbot.models import Chunk, Collection, Document, DocumentPiece
+from chatbot.services import idempotency, wiring
+from chatbot.services.accounts.authentication import Caller
+
+from . import content as storage
+from .content import Content
+from .document_watch import DocumentWatch
+from .ingestion import queue as queues
+from .permissions import may_read
+
+Key = tuple[datetime, UUID]
+HIDDEN = {
+    "content_hash", "wanted_version", "wanted_title", "wanted_metadata", "attempts", "queued_at", "lease_token",
+    "lease_expires_at", "url", "described_bytes", "is_slow",
+}  # fmt: skip
+FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
+
+# Made once, as in `storage`.
+INSERT = sa.insert(Document).returning(*FIELDS)
+_here = sa.select(Document.id, Document.content_hash, Document.url).where(
+    Document.collection_id == sa.bindparam("home")
+)
+NAMED = _here.where(Document.external_id == sa.bindparam("name"))
+ALIKE = _here.where(Document.content_hash == sa.bindparam("hash")).limit(1)
+
+
+def create(
+    caller: Caller,
+    content: Content,
+    collection_id: UUID,
+    *,
+    external_id: str | None = None,
+    details: dict[str, Any] | None = None,
+    key: idempotency.Key | None = None,
+) -> tuple[dict[str, Any], bool]:
+    """Queue a document; returns it and whether it is new: the same content again is the same document.
+
+    Raises NotFound, Forbidden, QuotaExceeded, TooManyDocuments, ExternalIdTaken, IdempotencyKeyReused.
+    """
+    same = content.hash()
+    try:
+        with write("create_document", alone=len(content.pieces) > 1, waits_as=caller.user_id) as connection:
+            storage.lock(connection, caller, collection_id)
+            known = idempotency.find(connection, caller, key) if key else None
+            if known:
+                return _row(connection, Document.id == known), False
+            known = _same(connection, collection_id, content, same, external_id)
+            if known:
+                if key:
+                    idempotency.keep(connection, caller, key, thing_id=known)
+                return _row(connection, Document.id == known), False
+            described = storage.described_bytes(content.title, details)
+            values = {
+                "queued_at": queues.place(connection, collection_id, content.media_type),
+                "described_bytes": described,
+            }
+            storage.account(connection, collection_id, content.size, described)
+            made = uuid7()
+            values |= {**_described(content), "external_id": external_id, "content_hash": same}
+            values |= {"id": made, "collection_id": collection_id, "details": details or {}}
+            row = dict(connection.execute(INSERT, _columns(values)).one()._mapping)
+            storage.store(connection, made, 1, content.pieces)
+            if details:
+                storage.describe(connection, made, details)
+            if key:
+                idempotency.keep(connection, caller, key, thing_id=made)
+    except IntegrityError as error:
+        return _joined(caller, key, error), False
+    wiring.bell(queues.of(content)).set()
+    return row, True
+
+
+def replace(
+    caller: Caller,
+    document_id: UUID,
+    content: Content,
+    *,
+    details: dict[str, Any] | None = None,
+    collection_id: UUID | None = None,
+    external_id: str | None = None,
+) -> dict[str, Any]:
+    """Queue a new version of a document; until it is whole, the old one is searched, under its title and metadata.
+
+    Collection and external id, where they are said, must be what they are. Raises NotFound, Forbidden, QuotaExceeded,
+    TooManyDocuments, InvalidInput.
+    """
+    same = content.hash()
+    with write("replace_document", alone=True, waits_as=caller.user_id) as connection:
+        old = _locked(connection, caller, document_id)
+        _require_same_place(old, collection_id, external_id)
+        unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
+        if unchanged and details is None and old.status != "failed":
+            return _row(connection, Document.id == document_id)
+        # The version that is searched keeps its bytes until the new one takes its place.
+        others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
+        described = storage.described_bytes(content.title, _wanted_details(old) if details is None else details)
+        place = queues.place(connection, old.collection_id, content.media_type)
+        grown = (content.size - storage.drop(connection, *others), described - old.described_bytes)
+        storage.account(connection, old.collection_id, *grown)
+        version = old.wanted_version + 1
+        values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued(place)}
+        values |= {"described_bytes": described, "is_slow": False}
+        values |= {} if details is None else {"details": details}
+        if old.version:  # what is searched keeps its title and metadata as well
+            values["wanted_title"] = values.pop("title")
+            if details is not None:
+                values["wanted_details"] = values.pop("details")
+        elif details is not None:
+            storage.describe(connection, document_id, details)
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
+        storage.store(connection, document_id, version, content.pieces)
+        row = _row(connection, Document.id == document_id)
+    wiring.bell(queues.of(content)).set()
+    return row
+
+
+def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
+    """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed, TooManyDocuments."""
+    with write("retry_document", waits_as=caller.user_id) as connection:
+        old = _locked(connection, caller, document_id)
+        if old.status != "failed":
+            raise NotFailed("Only a document that failed can be tried again.")
+        place = queues.place(connection, old.collection_id, old.media_type)
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
+        row = _row(connection, Document.id == document_id)
+    for queue in queues.QUEUES:
+        wiring.bell(queue).set()
+    return row
+
+
+def delete(caller: Caller, document_id: UUID) -> None:
+    """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
+    with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
+        old = _locked(connection, caller, document_id)
+        storage.remove(connection, old.collection_id, {document_id: old.chunks})
+
+
+def watch() -> DocumentWatch:
+    """Return what waits until a document changes."""
+    return wiring.document_watch()
+
+
+def get(caller: Caller, document_id: UUID) -> dict[str, Any]:
+    """Return a document that the caller may read; raises NotFound."""
+    with read() as connection:
+        return _row(connection, Document.id == document_id, may_read(caller))
+
+
+def page(
+    caller: Caller,
+    *,
+    limit: int,
+    after: Key | None = None,
+    collection_id: UUID | None = None,
+    status: str | None = None,
+    external_id: str | None = None,
+) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` documents that the caller may read, by time, and the key of the next page."""
+    key = sa.tuple_(Document.created_at, Document.id)
+    statement = sa.select(*FIELDS).join(Collection).where(may_read(caller)).limit(limit + 1)
+    wanted = {Document.collection_id: collection_id, Document.status: status, Document.external_id: external_id}
+    statement = statement.where(*(column == value for column, value in wanted.items() if value is not None))
+    if after:
+        bound = sa.tuple_(sa.literal(after[0], Document.created_at.type), sa.literal(after[1], sa.Uuid()))
+        statement = statement.where(key > bound)
+    with read() as connection:
+        found = connection.execute(statement.order_by(Document.created_at, Document.id)).all()
+    rows = [dict(row._mapping) for row in found[:limit]]
+    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if len(found) > limit else None
+
+
+def chunks(
+    caller: Caller, document_id: UUID, *, limit: int, after: int = -1
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Return the passages of a document as they are searched, and the position after which the next page begins."""
+    get(caller, document_id)
+    statement = (
+        sa.select(Chunk.__table__)
+        .join(Collection, Collection.id == Chunk.collection_id)
+        .where(Chunk.document_id == document_id, Chunk.position > after, may_read(caller))
+    )
+    with read() as connection:
+        found = connection.execute(statement.order_by(Chunk.position).limit(limit + 1)).all()
+    rows = [dict(row._mapping) for row in found[:limit]]
+    return rows, rows[-1]["position"] if len(found) > limit else None
+
+
+def requeued(place: datetime) -> dict[str, Any]:
+    """Return the values of a document that waits anew, at a place in its queue."""
+    waiting = {"status": "queued", "progress": 0.0, "error": None, "reason": None, "attempts": 0}
+    return {**waiting, "queued_at": place, "updated_at": now(), "lease_token": None, "lease_expires_at": None}
+
+
+def _described(content: Content) -> dict[str, Any]:
+    return {"title": content.title, "media_type": content.media_type, "url": content.url, "size": content.size}
+
+
+def _wanted_details(old: sa.Row[Any]) -> dict[str, Any]:
+    """Return the metadata that a document has, or will have once its newest version is whole."""
+    found: dict[str, Any] = old.metadata if old.wanted_metadata is None else old.wanted_metadata
+    return found
+
+
+def _columns(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values by the names of their columns: two are not those of their attributes."""
+    return {getattr(Document, name).expression.key: value for name, value in values.items()}
+
+
+def _require_same_place(old: sa.Row[Any], collection_id: UUID | None, external_id: str | None) -> None:
+    for name, said in (("collection_id", collection_id), ("external_id", external_id)):
+        if said is not None and said != getattr(old, name):
+            raise InvalidInput({name: ["A document keeps the one that it has; leave it out, or send a new document."]})
+
+
+def _same(
+    connection: sa.Connection, collection_id: UUID, content: Content, same: bytes | None, external_id: str | None
+) -> UUID | None:
+    """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
+    if external_id is not None:
+        named = connection.execute(NAMED, {"home": collection_id, "name": external_id}).one_or_none()
+        if named is not None and (named.url != content.url if content.url else named.content_hash != same):
+            raise ExternalIdTaken("Another document of this collection has this external_id; PUT replaces it.")
+        return None if named is None else named.id
+    if same is None:
+        return None
+    found: UUID | None = connection.scalar(ALIKE, {"home": collection_id, "hash": same})
+    return found
+
+
+def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> dict[str, Any]:
+    """Return what a request with the same key made in the same moment; else the external id is taken."""
+    if key:
+        with read() as connection:
+            known = idempotency.find(connection, caller, key, writes=False)
+            if known:
+                return _row(connection, Document.id == known)
+    raise ExternalIdTaken("Another document of this collection has this external_id.") from error
+
+
+def _locked(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.Row[Any]:
+    """Return a document that the caller may write, its collection locked before it; raises NotFound, Forbidden."""
+    readable = sa.select(Document.collection_id).join(Collection).where(Document.id == document_id, may_read(caller))
+    home = connection.scalar(readable)
+    if home is None:
+        raise NotFound("There is no such document.")
+    storage.lock(connection, caller, home)
+    mine = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
+    row = connection.execute(mine.with_for_update()).one_or_none()
+    if row is None:  # deleted in this moment
+        raise NotFound("There is no such document.")
+    return row
+
+
+def _row(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> dict[str, Any]:
+    statement = sa.select(*FIELDS).join(Collection, Collection.id == Document.collection_id).where(*conditions)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such document.")
+    return dict(row._mapping)

@@ -1,0 +1,164 @@
+"""Documents that were read become what is searched: passages, vectors and the switch to them in one transaction.
+
+Small documents share one: a transaction of its own for each took more time than reading and embedding it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from chatbot.database.transactions import write
+from chatbot.database.types import now
+from chatbot.models import Chunk, ChunkVector, Collection, Document, DocumentPiece
+from chatbot.observability import metrics
+from chatbot.rag import types as rag
+from chatbot.rag.text import chunking
+from chatbot.services.knowledge import content
+
+from .queue import Queue
+
+MOST = 200  # passages in one transaction, unless one document has more
+ROWS = 100  # passages in one statement; between two, others run
+SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Job:
+    """A document that this process works on, the token of its lease, its text and the passages in it.
+
+    What is stored and embedded of a passage is made when it is: for a thick book it is three times the text.
+    """
+
+    token: UUID
+    queue: Queue
+    id: UUID
+    collection_id: UUID
+    version: int
+    title: str
+    media_type: str
+    url: str | None
+    attempts: int
+    language: str | None
+    text: str = ""
+    chunks: Sequence[rag.Chunk] = ()
+
+    def indexed(self) -> Iterator[str]:
+        """Yield what is embedded of each passage."""
+        for chunk in self.chunks:
+            yield chunking.indexed_text(self.title, chunk.headings, self.text[chunk.start : chunk.end])
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what is stored of each passage."""
+        for position, chunk in enumerate(self.chunks):
+            yield {
+                "collection_id": self.collection_id,
+                "document_id": self.id,
+                "version": self.version,
+                "position": position,
+                "start": chunk.start,
+                "end": chunk.end,
+                "page": chunk.page,
+                "headings": "\n".join(chunk.headings),
+                "language": self.language,
+                "text": self.text[chunk.start : chunk.end],
+            }
+
+
+def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+    """Let new versions be searched instead of the old ones; what was changed or deleted meanwhile is left alone.
+
+    `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
+    """
+    for group in _groups(jobs):
+        with write("switch_documents", alone=True) as connection:
+            held = _held(connection, group)
+            mine = [job for job in group if job.id in held]
+            if mine:
+                _settle(connection, mine, held)
+                _insert(connection, mine, space, vectors)
+                _tell(connection, mine, held)
+        metrics.DOCUMENTS.labels("ready").inc(len(mine))
+        for job in group:
+            if job.id not in held:
+                log.info("document changed meanwhile", document=str(job.id))
+
+
+def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+    group: list[Job] = []
+    size = 0
+    for job in jobs:
+        if group and size + len(job.chunks) > MOST:
+            yield group
+            group, size = [], 0
+        group.append(job)
+        size += len(job.chunks)
+    if group:
+        yield group
+
+
+def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[Any]]":
+    """Lock collections and documents; return those that are still ours, as they were until now."""
+    homes = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
+    connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+    statement = sa.select(Document.__table__).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
+    rows = connection.execute(statement.with_for_update()).all()
+    content.lock_owners(connection, {job.collection_id for job in jobs})  # all at once: two in two orders would wait
+    ours = {(job.id, job.token, job.version) for job in jobs}
+    return {row.id: row for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
+
+
+def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
+    """Say that documents are ready, and let go of what was searched of them, and of the bytes of older versions."""
+    ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **SETTLED}
+    ready |= {"wanted_title": None, "wanted_details": None}
+    ready["details"] = sa.func.coalesce(Document.wanted_details, Document.details)
+    changing = ("version", "title", "chunks")
+    statement = sa.update(Document).where(Document.id == sa.bindparam("which"))
+    statement = statement.values(**ready, updated_at=now(), **{name: sa.bindparam(f"its_{name}") for name in changing})
+    values = [
+        {"which": job.id, "its_version": job.version, "its_title": job.title, "its_chunks": len(job.chunks)}
+        for job in jobs
+    ]
+    connection.execute(statement, values)
+    for job in jobs:
+        if (wanted := held[job.id].wanted_metadata) is not None:
+            content.describe(connection, job.id, wanted)
+        if held[job.id].chunks:
+            content.unindex(connection, Chunk.document_id == job.id)
+        if job.version > 1:
+            older = (DocumentPiece.document_id == job.id, DocumentPiece.version != job.version)
+            content.account(connection, job.collection_id, -content.drop(connection, *older))
+
+
+def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+    rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _vectors(vectors, job), strict=True))
+    statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
+    while part := list(islice(rows, ROWS)):
+        ids = connection.scalars(statement, [chunk for chunk, _ in part]).all()
+        values = [
+            {"chunk_id": one, "space": space, "vector": vector.tobytes()}
+            for one, (_, vector) in zip(ids, part, strict=True)
+            if vector is not None
+        ]
+        if values:
+            connection.execute(sa.insert(ChunkVector), values)
+        time.sleep(0)
+
+
+def _vectors(vectors: Mapping[UUID, Any], job: Job) -> Iterable[Any]:
+    found: Iterable[Any] = vectors.get(job.id) or [None] * len(job.chunks)
+    return found
+
+
+def _tell(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
+    for home in sorted({job.collection_id for job in jobs}):
+        grown = {job.id: len(job.chunks) - held[job.id].chunks for job in jobs if job.collection_id == home}
+        content.announce(connection, home, grown)

@@ -1,0 +1,93 @@
+"""Where a document's text comes from: its stored pieces, or an address that is fetched now."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.errors import LeaseLost
+from chatbot.models import Document, DocumentPiece
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.types import Parsed
+from chatbot.services import wiring
+from chatbot.services.knowledge import content
+
+from . import queue as queues
+
+if TYPE_CHECKING:
+    from .publication import Job
+
+_version = (
+    DocumentPiece.document_id == sa.bindparam("document_id"),
+    DocumentPiece.version == sa.bindparam("its_version"),
+)
+SIZES = sa.select(sa.func.length(DocumentPiece.data)).where(*_version).order_by(DocumentPiece.position)
+DATA = sa.select(DocumentPiece.data).where(*_version, DocumentPiece.position == sa.bindparam("place"))
+LITTLE = 100_000  # bytes of them that are read on the spot, 3 ms; in a thread, one expression would hold all others
+
+
+def parsed(job: "Job") -> Parsed | None:
+    """Return a document's text, or None when it is gone; raises what is wrong with it (`rag.errors.DocumentError`)."""
+    if job.url is not None:
+        _fetch(job)
+    sizes = _stored(job)
+    if not sizes:
+        return None
+    pieces, size = _pieces(job, len(sizes)), sum(sizes)
+    if job.media_type in queues.PLAIN and size < LITTLE:
+        found: Parsed = wiring.loader(job.media_type).load(b"".join(pieces))
+    else:
+        found = _parse(job, size, pieces)
+    if not found.text or found.text.isspace():
+        raise UnreadableDocument("The document has no text.")
+    return found
+
+
+def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
+    """Return what a parser makes of a document, and count its time for the owner; raises TooManyDocuments."""
+    queues.require_parser_seconds(job.collection_id)
+    started = time.monotonic()
+    try:
+        return wiring.parser(job.queue).parse(job.media_type, size, pieces)
+    finally:
+        queues.spend_parser_seconds(job.collection_id, time.monotonic() - started)
+
+
+def _stored(job: "Job") -> list[int]:
+    """Return the sizes (bytes) of the stored pieces."""
+    with read() as connection:
+        return list(connection.scalars(SIZES, {"document_id": job.id, "its_version": job.version}))
+
+
+def _pieces(job: "Job", count: int) -> Iterator[bytes]:
+    """Yield the stored pieces, one in memory at a time; raises LeaseLost when they are gone meanwhile."""
+    for position in range(count):
+        with read() as connection:
+            data = connection.scalar(DATA, {"document_id": job.id, "its_version": job.version, "place": position})
+        if data is None:
+            raise LeaseLost("The document was changed meanwhile.")
+        yield data
+
+
+def _fetch(job: "Job") -> None:
+    """Fetch an address and store what it gave as the document's content; raises AddressRefused, QuotaExceeded."""
+    from chatbot.rag.http import fetch as url
+    from chatbot.rag.loaders import sniffing
+
+    allowed = current_app.config["INGEST_HOSTS"]
+    fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
+    job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
+    pieces = content.cut(fetched.data)
+    same, mine = content.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
+    values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
+    with write("store_fetched", alone=True) as connection:
+        of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
+        dropped = content.drop(connection, *of_version)
+        content.account(connection, job.collection_id, len(fetched.data) - dropped)
+        if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
+            raise LeaseLost("The document was changed meanwhile.")
+        content.store(connection, job.id, job.version, pieces)

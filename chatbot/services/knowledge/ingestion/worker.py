@@ -1,0 +1,217 @@
+"""The work on the queue of documents: claim, read, cut into chunks, embed, and switch in one transaction.
+
+The table is the queue. An attempt is counted before the work, so that a document which kills its worker is given up
+after three; what failed once is claimed alone, so that it takes no other with it.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import accumulate
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from chatbot.concurrency.threads import aside, give_back
+from chatbot.database import leases
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import ChatbotError, GaveUp, LeaseLost
+from chatbot.models import Collection, Document
+from chatbot.models.knowledge import IS_WAITING
+from chatbot.observability import metrics
+from chatbot.rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed, ParserTimeout
+from chatbot.rag.text import chunking, languages
+from chatbot.rag.types import Parsed
+from chatbot.services import wiring
+from chatbot.services.knowledge.search import embeddings
+
+from . import queue as queues
+from . import sources
+from .publication import ROWS, SETTLED, Job, switch
+from .queue import Queue
+
+LEASE = timedelta(seconds=15)
+EVERY_LEASE = 5.0  # seconds between two renewals
+MOST_ATTEMPTS = 3
+# Documents that are claimed, embedded and told of together: few where one may take a parser long.
+BATCHES = {"plain": 32, "small": 4}
+MOST_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
+LONG = 10_000  # characters that are cut on the spot: 2 ms
+
+log = structlog.get_logger(__name__)
+_ONE_WAITING = sa.select(Document.id).where(IS_WAITING).limit(1)
+
+
+def work(queue: Queue = "plain") -> int:
+    """Work on the next documents of a queue; returns how many there were.
+
+    Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
+    """
+    jobs = claim(queue)
+    if not jobs:
+        _give_up()
+    held = wiring.ingesting()
+    held.update({job.id: job.token for job in jobs})
+    try:
+        read_well = [job for job in jobs if _read(job)]
+        _give_back(read_well)
+        vectors = _embedded(read_well)
+        _give_back(read_well)
+        switch(read_well, *vectors)
+    finally:
+        for job in jobs:
+            held.pop(job.id, None)
+    return len(jobs)
+
+
+def claim(queue: Queue = "plain") -> list[Job]:
+    """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
+    abandoned = sa.and_(Document.status == "processing", leases.run_out(Document.lease_expires_at, LEASE))
+    takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    free = (IS_WAITING, queues.condition(queue), *takeable)
+    # Those that broke off before come alone.
+    order = (Document.attempts > 0, Document.queued_at)
+    with read() as connection:
+        first = connection.execute(sa.select(Document.attempts).where(*free).order_by(*order).limit(1)).one_or_none()
+    if first is None:
+        return []
+    again = first.attempts > 0
+    most = 1 if again else BATCHES.get(queue, 1)
+    waiting = sa.select(Document.id, Document.size).where(*free, (Document.attempts > 0) == again).order_by(*order)
+    waiting = waiting.limit(most).with_for_update(skip_locked=True)
+    token = uuid7()
+    taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
+    language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
+    statement = sa.update(Document).values(**taken, lease_expires_at=now() + LEASE)
+    title = sa.func.coalesce(Document.wanted_title, Document.title)
+    columns = (Document.id, Document.collection_id, Document.wanted_version, title, Document.media_type)
+    with write("claim_documents") as connection:
+        ids = _within(MOST_BYTES, connection.execute(waiting).all())
+        statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
+        rows = connection.execute(statement).all()
+    return [Job(token, queue, *row) for row in rows]
+
+
+def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
+    """Return the first documents that have so many bytes together; one at least."""
+    sizes = accumulate(row.bytes for row in rows)
+    return [row.id for number, (row, size) in enumerate(zip(rows, sizes, strict=True)) if not number or size <= most]
+
+
+def renew() -> None:
+    """Keep the documents that this process works on."""
+    held = wiring.ingesting()
+    if held:
+        statement = sa.update(Document).where(Document.lease_token.in_(set(held.values())), IS_WAITING)
+        with write("renew_documents") as connection:
+            connection.execute(statement.values(lease_expires_at=now() + LEASE))
+
+
+def is_waited_for() -> bool:
+    """Tell whether a document waits or is worked on; asked each second by each process."""
+    with read() as connection:
+        return connection.scalar(_ONE_WAITING) is not None
+
+
+def waiting() -> int:
+    """Return how many documents wait or are worked on."""
+    with read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(Document).where(IS_WAITING)) or 0
+
+
+def _give_up() -> None:
+    """Bury what broke off too often; its owner may try it again."""
+    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.run_out(Document.lease_expires_at, LEASE))
+    with read() as connection:
+        if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
+            return
+    reason = f"Its processing broke off {MOST_ATTEMPTS} times."
+    failed = {"status": "failed", "error": GaveUp.__name__, "reason": reason, "updated_at": now(), **SETTLED}
+    with write("give_documents_up") as connection:
+        connection.execute(sa.update(Document).where(*dead).values(**failed))
+
+
+def _read(job: Job) -> bool:
+    """Read a document and cut it into chunks; what cannot be read fails with a sentence for its owner."""
+    try:
+        parsed = sources.parsed(job)
+    except (DocumentError, ChatbotError) as error:
+        if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
+            raise  # the database's matter, not the document's
+        if isinstance(error, ParserTimeout) and job.queue != "slow":
+            _put_back(job, is_slow=True, attempts=0)
+        elif isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
+            _put_back(job)  # perhaps it was not the document's fault
+        else:
+            _fail(job, error)
+        return False
+    if parsed is None:  # deleted, or replaced meanwhile
+        return False
+    _cut(job, parsed)
+    _tell(job, 0.4)
+    return True
+
+
+def _cut(job: Job, parsed: Parsed) -> None:
+    if parsed.title and job.url is not None and job.title == job.url[:255]:
+        job.title = parsed.title[:255]
+    job.language = job.language or languages.detect(parsed.text)
+    job.text = parsed.text
+    long = len(parsed.text) > LONG
+    job.chunks = aside(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
+
+
+def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
+    """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
+
+    Words alone find them then, until `embedding.mend` has given them vectors.
+    """
+    if not any(job.chunks for job in jobs):
+        return None, {}
+    try:
+        embedder = embeddings.active()
+        vectors = embeddings.each(embedder, (text for job in jobs for text in job.indexed()))
+    except (EmbedderError, LLMError) as error:
+        log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
+        wiring.wanting_vectors().set()
+        return None, {}
+    if embeddings.active().space != embedder.space:  # `reindex` went over to another one in this moment
+        wiring.wanting_vectors().set()
+    found, at = {}, 0
+    for job in jobs:
+        found[job.id], at = vectors[at : at + len(job.chunks)], at + len(job.chunks)
+    return embedder.space, found
+
+
+def _give_back(jobs: list[Job]) -> None:
+    """After each step with a thick book: what the step let go of would stay with the process beside the next one's."""
+    if any(len(job.text) > MOST_BYTES for job in jobs):
+        aside(give_back)
+
+
+def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
+    facts = {"error": type(error).__name__, "detail": error.detail, "cause": repr(error.__cause__)}
+    metrics.DOCUMENTS.labels("failed").inc()
+    log.info("document failed", document=str(job.id), **facts)
+    mine = (Document.id == job.id, Document.lease_token == job.token)
+    failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
+    with write("fail_document") as connection:
+        connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
+
+
+def _put_back(job: Job, **changed: Any) -> None:
+    mine = (Document.id == job.id, Document.lease_token == job.token)
+    with write("put_document_back") as connection:
+        connection.execute(
+            sa.update(Document).where(*mine).values(status="queued", updated_at=now(), **SETTLED, **changed)
+        )
+
+
+def _tell(job: Job, progress: float) -> None:
+    """Say how far a long document is; a short one is ready before anybody looks."""
+    if len(job.chunks) > ROWS:
+        mine = (Document.id == job.id, Document.lease_token == job.token)
+        with write("tell_progress") as connection:
+            connection.execute(sa.update(Document).where(*mine).values(progress=progress, updated_at=now()))

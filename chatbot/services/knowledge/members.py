@@ -1,0 +1,156 @@
+"""Members of collections: invited by the owner, members once they accept, and gone for good when they leave."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.errors import MemberLeft, NotFound, TooManyCollections
+from chatbot.models import Collection, CollectionMember, User
+from chatbot.observability import security_log
+from chatbot.services.accounts.authentication import Caller
+
+from . import collections
+
+Key = tuple[datetime, UUID]
+FIELDS = (CollectionMember.user_id, User.username, CollectionMember.role, CollectionMember.state)
+_has_not_left = CollectionMember.state != "left"
+
+
+def list_members(caller: Caller, collection_id: UUID) -> list[dict[str, Any]]:
+    """Return the members and invited users of a collection; raises NotFound, Forbidden."""
+    with read() as connection:
+        collections.require_governed(connection, caller, collection_id)
+        statement = sa.select(*FIELDS).join(User, User.id == CollectionMember.user_id)
+        rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id, _has_not_left))
+        return [dict(row._mapping) for row in rows.all()]
+
+
+def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, Any]:
+    """Return one member or invited user; raises NotFound, Forbidden."""
+    for member in list_members(caller, collection_id):
+        if member["user_id"] == user_id:
+            return member
+    raise NotFound("There is no such member.")
+
+
+def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
+    """Invite a user to read a collection or write into it; of a member, change what they may do.
+
+    Raises NotFound, Forbidden, MemberLeft for a user who left it, TooManyCollections.
+    """
+    with write("invite_member", waits_as=caller.user_id) as connection:
+        collections.require_governed(connection, caller, collection_id)
+        connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
+        if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
+            raise NotFound("There is no such user.")
+        pair = _pair(collection_id, user_id)
+        state = connection.scalar(sa.select(CollectionMember.state).where(*pair))
+        if state == "left":
+            raise MemberLeft("They left this collection.")
+        if state is None:
+            _require_room(connection, collection_id)
+            values = {"collection_id": collection_id, "user_id": user_id, "role": role, "invited_at": now()}
+            connection.execute(sa.insert(CollectionMember).values(values))
+        else:
+            connection.execute(sa.update(CollectionMember).where(*pair).values(role=role))
+    _record(caller, "invite" if state is None else "change", collection_id, user_id, role=role)
+
+
+def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
+    """Take a member or an invitation back; a member who removes themselves leaves for good.
+
+    Raises NotFound, Forbidden.
+    """
+    with write("remove_member", waits_as=caller.user_id) as connection:
+        pair = _pair(collection_id, user_id)
+        if user_id == caller.user_id:
+            left = sa.update(CollectionMember).where(*pair, CollectionMember.state == "accepted").values(state="left")
+            if connection.execute(left).rowcount == 1:
+                _record(caller, "leave", collection_id, user_id)
+                return
+        else:
+            collections.require_governed(connection, caller, collection_id)
+        if connection.execute(sa.delete(CollectionMember).where(*pair, _has_not_left)).rowcount != 1:
+            raise NotFound("There is no such member.")
+    _record(caller, "remove", collection_id, user_id)
+
+
+def list_invitations(
+    caller: Caller, *, limit: int, after: Key | None = None
+) -> tuple[list[dict[str, Any]], Key | None]:
+    """Return up to `limit` open invitations of the caller by time, and the key of the next page.
+
+    An invitation has the id of its collection, and tells nothing of it but whose it is.
+    """
+    key = sa.tuple_(CollectionMember.invited_at, CollectionMember.collection_id)
+    columns = (CollectionMember.collection_id.label("id"), CollectionMember.role, CollectionMember.invited_at)
+    statement = sa.select(*columns, User.username.label("invited_by"))
+    statement = statement.join(Collection, Collection.id == CollectionMember.collection_id)
+    statement = statement.outerjoin(User, User.id == Collection.owner_id).where(*_open(caller)).limit(limit + 1)
+    if after:
+        bound = sa.tuple_(sa.literal(after[0], CollectionMember.invited_at.type), sa.literal(after[1], sa.Uuid()))
+        statement = statement.where(key > bound)
+    with read() as connection:
+        found = connection.execute(statement.order_by(*key.clauses)).all()
+    rows = [dict(row._mapping) for row in found[:limit]]
+    return rows, (rows[-1]["invited_at"], rows[-1]["id"]) if len(found) > limit else None
+
+
+def accept(caller: Caller, collection_id: UUID) -> dict[str, Any]:
+    """Become a member of a collection that the caller was invited to, and return it.
+
+    Raises NotFound, TooManyCollections.
+    """
+    with write("accept_invitation") as connection:
+        connection.execute(sa.select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True)).all()
+        _require_membership_left(connection, caller)
+        accepted = sa.update(CollectionMember).values(state="accepted")
+        if connection.execute(accepted.where(*_open(caller, collection_id))).rowcount != 1:
+            raise NotFound("There is no such invitation.")
+    _record(caller, "accept", collection_id, caller.user_id)
+    return collections.get(caller, collection_id)
+
+
+def decline(caller: Caller, collection_id: UUID) -> None:
+    """Decline an invitation; raises NotFound."""
+    with write("decline_invitation") as connection:
+        if connection.execute(sa.delete(CollectionMember).where(*_open(caller, collection_id))).rowcount != 1:
+            raise NotFound("There is no such invitation.")
+    _record(caller, "decline", collection_id, caller.user_id)
+
+
+def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
+    known = {"user_id": caller.user_id, "session_id": caller.session_id, "collection": collection_id, "member": member}
+    security_log.record("membership", what, **known, **facts)
+
+
+def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
+    return (CollectionMember.collection_id == collection_id, CollectionMember.user_id == user_id)
+
+
+def _open(caller: Caller, collection_id: UUID | None = None) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions for the open invitations of a caller, or for one of them."""
+    mine = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "invited")
+    return mine if collection_id is None else (*mine, CollectionMember.collection_id == collection_id)
+
+
+def _require_room(connection: sa.Connection, collection_id: UUID) -> None:
+    """Raise TooManyCollections where a locked collection has as many members and invitations as one may have."""
+    bound = current_app.config["MEMBERS_PER_COLLECTION"]
+    count = sa.select(sa.func.count()).where(CollectionMember.collection_id == collection_id, _has_not_left)
+    if current_app.config["RATELIMIT_ENABLED"] and (connection.scalar(count) or 0) >= bound:
+        raise TooManyCollections(f"A collection may have {bound} members.")
+
+
+def _require_membership_left(connection: sa.Connection, caller: Caller) -> None:
+    """Raise TooManyCollections where the caller is a member of as many collections as one may be."""
+    bound = current_app.config["COLLECTIONS_PER_USER"]
+    mine = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "accepted")
+    count = sa.select(sa.func.count()).where(*mine)
+    if current_app.config["RATELIMIT_ENABLED"] and (connection.scalar(count) or 0) >= bound:
+        raise TooManyCollections(f"You may be a member of {bound} collections.")

@@ -1,0 +1,47 @@
+"""Who may read and write which collection: conditions inside the queries, never a look afterwards."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.models import Collection, CollectionMember
+from chatbot.services.accounts.authentication import Caller
+
+
+def anybody(role: str) -> Caller:
+    """Return who stands for any caller of a role in a statement that is made once: run it with a `caller_id`."""
+    somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
+    return Caller(somebody, somebody, role)
+
+
+def may_read(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those whose documents this caller may read."""
+    return sa.or_(may_govern(caller), Collection.visibility == "shared", _is_member(caller))
+
+
+def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those that are searched when none is named.
+
+    What other users share with everybody is searched when it is named: or each could speak in everybody's prompt.
+    """
+    mine = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
+    return sa.and_(may_read(caller), mine)
+
+
+def may_write(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those into which this caller may write."""
+    return sa.or_(may_govern(caller), _is_member(caller, CollectionMember.role == "writer"))
+
+
+def may_govern(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those that this caller may change, share and delete.
+
+    A collection without an owner is the operator's: administrators govern it.
+    """
+    owned = Collection.owner_id == caller.user_id
+    return sa.or_(owned, Collection.owner_id.is_(None)) if caller.role == "admin" else owned
+
+
+def _is_member(caller: Caller, *also: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    mine = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
+    return sa.exists().where(*mine, CollectionMember.state == "accepted", *also)

@@ -1,0 +1,1 @@
+"""Hybrid search and the indexes that follow the database."""

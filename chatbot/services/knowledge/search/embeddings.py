@@ -1,0 +1,226 @@
+"""Which vectors are searched: those of the active space, until `flask knowledge reindex` goes over to another one."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.transactions import read, write
+from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
+from chatbot.rag.errors import EmbedderError
+from chatbot.rag.ports import Embedder
+from chatbot.rag.text import chunking
+from chatbot.services import wiring
+from chatbot.services.knowledge import content
+
+if TYPE_CHECKING:
+    from chatbot.rag.types import Vector
+
+BATCH = 200  # chunks that are embedded and stored at a time
+FEW = 64  # texts in one call of the embedder: 20 ms of the embedded one
+HARMLESS = "hello"
+LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
+
+ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
+DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
+
+log = structlog.get_logger(__name__)
+
+
+def active() -> Embedder:
+    """Return the embedder of the space that is searched; the configured one while nothing is embedded."""
+    return _active()[0]
+
+
+def _active() -> tuple[Embedder, int | None]:
+    """Return it with the dimension of its space, None while nothing is embedded."""
+    with read() as connection:
+        row = connection.execute(ACTIVE).one_or_none()
+    return (wiring.embedder(), None) if row is None else (wiring.embedder(row.adapter, row.model), row.dimension)
+
+
+def of_query(query: str) -> "tuple[Embedder, Vector]":
+    """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
+    embedder, dimension = _active()
+    vector: Vector = embedder.embed([query])[0]
+    _require_dimension(embedder.space, dimension, len(vector))
+    return embedder, vector
+
+
+def ensure(embedder: Embedder, dimension: int) -> str:
+    """Return the name of an embedder's space, made and active when it is the first; its dimension is fixed then.
+
+    Raises EmbedderError for vectors of another dimension.
+    """
+    if _dimension(embedder.space, dimension) is None:
+        try:
+            with write("make_space") as connection:
+                first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
+                adapter, model = wiring.embedder_settings()
+                values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
+                connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
+        except IntegrityError:  # another process made it
+            return ensure(embedder, dimension)
+    return embedder.space
+
+
+def _dimension(space: str, got: int) -> int | None:
+    """Return the dimension of a space, None before its first vector; raises EmbedderError when `got` is another."""
+    with read() as connection:
+        known: int | None = connection.scalar(DIMENSION, {"space": space})
+    _require_dimension(space, known, got)
+    return known
+
+
+def _require_dimension(space: str, known: int | None, got: int) -> None:
+    """Raise EmbedderError for another dimension: so a server shows that it has another model of the same name now."""
+    if known is not None and known != got:
+        raise EmbedderError(f"The vectors of {space} have {got} dimensions, and had {known} before.")
+
+
+def each(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":
+    """Return a vector for each text, None for one that the embedder refuses; raises EmbedderError when it fails.
+
+    A few are embedded at a time, so that questions are in between.
+    """
+    found: list[Vector | None] = []
+    coming = iter(texts)
+    while part := list(islice(coming, FEW)):
+        try:
+            vectors = list(embedder.embed(part))
+        except EmbedderError:
+            (harmless,) = embedder.embed([HARMLESS])  # raises when it is the embedder's fault and not a text's
+            vectors = [harmless]
+            found.extend(_of_one(embedder, text) for text in part)
+        else:
+            found.extend(vectors)
+        if len(found) == len(part):
+            ensure(embedder, len(vectors[0]))
+    return found
+
+
+def _of_one(embedder: Embedder, text: str) -> "Vector | None":
+    try:
+        vector: Vector = embedder.embed([text])[0]
+    except EmbedderError as error:
+        log.warning("the embedder refused a passage", detail=error.detail)
+        return None
+    return vector
+
+
+def stale() -> str | None:
+    """Return the name of the space that is searched when the settings name another one."""
+    with read() as connection:
+        name: str | None = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
+    return name if name is not None and name != wiring.embedder().space else None
+
+
+def missing() -> int:
+    """Return how many chunks have no vector of the configured embedder."""
+    with read() as connection:
+        return connection.scalar(sa.select(sa.func.count()).where(_without(wiring.embedder().space))) or 0
+
+
+def reindex(on_batch: Callable[[int], None]) -> int:
+    """Embed all chunks with the configured embedder beside the old vectors, then switch; returns how many.
+
+    What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
+    the next call goes on from there.
+    """
+    embedder, done = wiring.embedder(), 0
+    while True:
+        count, refused = _fill(embedder, on_batch)
+        done += count
+        if _switch(embedder, refused):
+            return done
+
+
+def mend() -> None:
+    """Give vectors to the chunks that came while the embedder failed, in this process or in one that is gone.
+
+    Raises `rag.errors.EmbedderError` while it still does.
+    """
+    wanting = wiring.wanting_vectors()
+    if wanting.is_set():
+        wanting.clear()
+        try:
+            done, _ = _fill(active(), lambda _: None)
+        except BaseException:
+            wanting.set()
+            raise
+        if done:
+            log.info("vectors were missing", chunks=done)
+
+
+def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set[int]]:
+    """Embed what has no vector; returns how many that were, and which are refused."""
+    done, refused = 0, set[int]()
+    for rows in _wanting(embedder.space):
+        texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
+        pairs = list(zip([row.id for row in rows], each(embedder, texts), strict=True))
+        found = {one: vector.tobytes() for one, vector in pairs if vector is not None}
+        _store(embedder.space, found, rows)
+        refused.update(one for one, vector in pairs if vector is None)
+        done += len(found)
+        on_batch(len(rows))
+    return done, refused
+
+
+def _wanting(space: str) -> Iterator[Sequence[Any]]:
+    """Yield the chunks without a vector, some at a time; others run in between."""
+    columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.headings, Chunk.text, Document.title)
+    statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_without(space))
+    with read() as connection:
+        first, last = connection.execute(sa.select(sa.func.min(Chunk.id), sa.func.max(Chunk.id))).one()
+    for start in range(first or 0, (last or -1) + 1, LOOKED_THROUGH):
+        within = statement.where(Chunk.id >= start, Chunk.id < start + LOOKED_THROUGH).order_by(Chunk.id)
+        with read() as connection:
+            rows = connection.execute(within).all()
+        for at in range(0, len(rows), BATCH):
+            yield rows[at : at + BATCH]
+        time.sleep(0)
+
+
+def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
+    """Store vectors of chunks that are still there and still have none, and tell who searches them."""
+    homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
+    with write("fill_vectors", alone=True) as connection:
+        connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+        wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _without(space))))
+        values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
+        if values:
+            connection.execute(sa.insert(ChunkVector), values)
+        searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
+        if space == searched:
+            touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
+            for home in sorted({collection for collection, _ in touched}):
+                content.announce(connection, home, {one: 0 for collection, one in touched if collection == home})
+
+
+def _switch(embedder: Embedder, refused: set[int]) -> bool:
+    """Search the new vectors from now on, unless a document came in meanwhile; then let the old ones go."""
+    with write("switch_space") as connection:
+        wanting = sa.select(Chunk.id).where(_without(embedder.space)).limit(len(refused) + 1)
+        if set(connection.scalars(wanting)) - refused:
+            return False
+        if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == embedder.space)) is None:
+            return True  # nothing is embedded
+        connection.execute(sa.update(EmbeddingSpace).where(EmbeddingSpace.active).values(active=False))
+        mine = sa.update(EmbeddingSpace).where(EmbeddingSpace.name == embedder.space)
+        connection.execute(mine.values(active=True))
+    old = sa.select(ChunkVector.chunk_id).where(ChunkVector.space != embedder.space).limit(BATCH)
+    while True:
+        with write("drop_vectors", alone=True) as connection:
+            ids = connection.scalars(old).all()
+            gone = sa.delete(ChunkVector).where(ChunkVector.chunk_id.in_(ids), ChunkVector.space != embedder.space)
+            connection.execute(gone)
+        if not ids:
+            return True
+
+
+def _without(space: str) -> sa.ColumnElement[bool]:
+    return ~sa.exists().where(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)

@@ -1,0 +1,247 @@
+"""Passages for a question: words and vectors, fused; every hit is joined with the tables for rights and liveness."""
+
+import functools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+import structlog
+
+from chatbot.database.transactions import read
+from chatbot.errors import NotFound
+from chatbot.models import Chunk, Collection, Document
+from chatbot.rag import ranking
+from chatbot.rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError, StoreFailed
+from chatbot.rag.types import Hit, Passage
+from chatbot.services import wiring
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.knowledge import metadata
+from chatbot.services.knowledge.permissions import anybody, may_read, searched_by_default
+
+from . import embeddings
+from .changes import Searched
+
+CANDIDATES = 200  # of each side (../shared/data/README.md)
+MOST_OF_ONE = 3  # passages of one document, before those of others have had their turn
+RERANKED = 30  # candidates that a reranker judges
+SPARE = 30  # hits that are looked at beyond three times the limit, in place of those that are gone or crowded out
+MAX_QUERY_CHARACTERS = 4_000  # that are searched: some characters become 18 when they are normalised
+MOST_FILTERED = 100_000  # documents that a filter may leave
+
+COLUMNS = (Collection.id, Collection.last_change, Collection.chunks)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A passage that was found, and how: ranks from 1, None where that side did not find it."""
+
+    chunk_id: int
+    passage: Passage
+    headings: str
+    lexical_rank: int | None
+    dense_rank: int | None
+    lexical_score: float | None
+    dense_score: float | None
+
+
+@dataclass(slots=True)
+class Retrieved:
+    """What came of a search: the passages, best first, and how it went."""
+
+    query: str
+    found: list[Found] = field(default_factory=list)
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    milliseconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Sides:
+    """The hits of both sides, what the query can reach at most, and how much the lexical side weighs."""
+
+    lexical: list[Hit] = field(default_factory=list)
+    dense: list[Hit] = field(default_factory=list)
+    ceiling: float = 0.0
+    weight: float = 1.0
+
+
+def search(
+    caller: Caller,
+    query: str,
+    *,
+    limit: int,
+    collection_ids: Sequence[UUID] | None = None,
+    wanted: dict[str, Any] | None = None,
+    most_of_one: int = MOST_OF_ONE,
+    also: str | None = None,
+) -> Retrieved:
+    """Return the passages that the caller may read and that fit a query best.
+
+    `also` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises NotFound for a
+    collection that is absent or not readable, InvalidInput for a filter that is none.
+    """
+    query = query[:MAX_QUERY_CHARACTERS]
+    also = also and also[:MAX_QUERY_CHARACTERS]
+    retrieved, started = Retrieved(query), time.monotonic()
+    collections = searched(caller, collection_ids)
+    documents = _filtered(collections, wanted) if wanted else None
+    if not collections or documents == []:
+        return retrieved
+    sides = _both_sides(retrieved, query, collections, documents)
+    if also and also != query:
+        _merge(sides, _both_sides(retrieved, also, collections, documents))
+    retrieved.milliseconds["search"] = _since(started)
+    fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
+    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
+    inside, among = {one.id for one in collections}, None if documents is None else set(documents)
+    rows = {one: row for one, row in rows.items() if _was_asked_for(row, inside, among)}
+    ordered = ranking.spread(
+        [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
+    )
+    looked_at = limit if wiring.reranker() is None else max(limit, RERANKED)
+    retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
+    retrieved.milliseconds["total"] = _since(started)
+    return retrieved
+
+
+def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> list[Searched]:
+    """Return the collections to search: those named, or the caller's and the operator's, where there is anything.
+
+    Raises NotFound when one that is named is absent or not readable.
+    """
+    with read() as connection:
+        if collection_ids is None:
+            return [Searched(*row) for row in connection.execute(_usual(caller.role), {"caller_id": caller.user_id})]
+        named = {"caller_id": caller.user_id, "named": list(collection_ids)}
+        found = [Searched(*row) for row in connection.execute(_named(caller.role), named)]
+    if len(found) != len(set(collection_ids)):
+        raise NotFound("There is no such collection.")
+    return [one for one in found if one.chunks]
+
+
+def is_there_any(role: str) -> sa.Exists:
+    """Return the condition that there is anything to search, when no collection is named, for `:caller_id`."""
+    return _usual(role).exists()
+
+
+@functools.cache
+def _usual(role: str) -> sa.Select[UUID, int, int]:
+    """Return the collections that are searched when none is named; made once, it costs more than to run it."""
+    return sa.select(*COLUMNS).where(searched_by_default(anybody(role)), Collection.chunks > 0)
+
+
+@functools.cache
+def _named(role: str) -> sa.Select[UUID, int, int]:
+    """Return those of the collections `:named` that the caller may read."""
+    among = Collection.id.in_(sa.bindparam("named", expanding=True))
+    return sa.select(*COLUMNS).where(may_read(anybody(role)), among)
+
+
+@functools.cache
+def _hits(role: str) -> sa.Select[*tuple[Any, ...]]:
+    """Return the passages `:ids` that are alive and that the caller may read, with their documents."""
+    return (
+        sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
+        .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
+        .join(Collection, Collection.id == Document.collection_id)
+        .where(Chunk.id.in_(sa.bindparam("ids", expanding=True)), may_read(anybody(role)))
+    )
+
+
+def _filtered(collections: Sequence[Searched], wanted: dict[str, Any]) -> list[UUID]:
+    """Return the documents that a filter leaves, before anything is searched."""
+    within = Document.collection_id.in_([one.id for one in collections])
+    statement = sa.select(Document.id).where(within, metadata.condition(wanted)).limit(MOST_FILTERED)
+    with read() as connection:
+        return list(connection.scalars(statement))
+
+
+def _both_sides(
+    retrieved: Retrieved, query: str, collections: Sequence[Searched], documents: Sequence[UUID] | None
+) -> _Sides:
+    sides = _Sides()
+    try:
+        sides.lexical, sides.ceiling = wiring.lexical().search(query, collections, CANDIDATES, documents)
+    except IndexFailed as error:
+        log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
+        retrieved.notes.append("The index of words failed: searched by vectors alone.")
+    try:
+        embedder, vector = embeddings.of_query(query)
+        dense = wiring.dense()
+        hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
+        sides.dense, sides.weight = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES], embedder.weight
+    except (EmbedderError, LLMError) as error:
+        log.warning("searched by words alone", error=type(error).__name__, detail=error.detail)
+        failed = "vector store" if isinstance(error, StoreFailed) else "embedder"
+        retrieved.notes.append(f"The {failed} failed: searched by words alone.")
+    return sides
+
+
+def _merge(sides: _Sides, other: _Sides) -> None:
+    """Keep the better score of each hit of two wordings."""
+    for name in ("lexical", "dense"):
+        best: dict[int, float] = dict(getattr(other, name))
+        for one, score in getattr(sides, name):
+            best[one] = max(score, best.get(one, score))
+        setattr(sides, name, sorted(best.items(), key=lambda hit: -hit[1])[:CANDIDATES])
+    sides.ceiling = max(sides.ceiling, other.ceiling)
+
+
+def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
+    """Tell whether a hit is where it was looked for; the copies may be wrong.
+
+    Not in the query of `_joined`: SQLite would go through all passages of the collection then.
+    """
+    return row.collection_id in collections and (documents is None or row.document_id in documents)
+
+
+def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
+    """Return the hits that are alive and that the caller may read, with their documents."""
+    wanted = {"caller_id": caller.user_id, "ids": list(ids)}
+    with read() as connection:
+        rows = {row.id: row for row in connection.execute(_hits(caller.role), wanted).all()}
+    if len(rows) < len(ids):
+        retrieved.dropped["no longer there"] = len(ids) - len(rows)
+    return rows
+
+
+def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -> list[Found]:
+    lexical = {one: (rank, score) for rank, (one, score) in enumerate(sides.lexical, 1)}
+    dense = {one: (rank, score) for rank, (one, score) in enumerate(sides.dense, 1)}
+    least = min((score for _, score in sides.dense), default=None)  # what is not among them has less
+    found = []
+    for one in ordered:
+        row, (lexical_rank, bm25), (dense_rank, cosine) = rows[one], lexical.get(one, NONE), dense.get(one, NONE)
+        score = ranking.relevance(bm25, least if cosine is None else cosine, sides.ceiling)
+        passage = Passage(str(row.document_id), row.version, row.title, row.text, row.start, row.page, score)
+        found.append(Found(one, passage, row.headings, lexical_rank, dense_rank, bm25, cosine))
+    return found
+
+
+def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
+    reranker = wiring.reranker()
+    if reranker is None or not found:
+        return found
+    first, rest = found[:RERANKED], found[RERANKED:]
+    started = time.monotonic()
+    try:
+        scores = reranker.rank(retrieved.query, [one.passage.text for one in first])
+    except RerankerError as error:
+        log.warning("not reranked", detail=error.detail)
+        retrieved.notes.append("The reranker failed.")
+        return found
+    retrieved.milliseconds["rerank"] = _since(started)
+    order = sorted(range(len(first)), key=lambda at: -scores[at])
+    return [*(first[at] for at in order), *rest]
+
+
+NONE: tuple[int | None, float | None] = (None, None)
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 2)

@@ -1,0 +1,240 @@
+"""Search by words: the index of this host, a cache in a folder. One process writes it and all read it.
+
+Beside it lies a file that says how far each collection was followed. What is done twice is the same: a document's
+chunks are removed before they are added.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+import structlog
+
+from chatbot.concurrency.threads import apart, give_back
+from chatbot.database.transactions import read
+from chatbot.models import Chunk, Collection, Document, KnowledgeChange
+from chatbot.rag import registry
+from chatbot.rag.errors import IndexBroken, IndexLocked
+from chatbot.rag.ports import LexicalIndex
+from chatbot.rag.text import chunking
+from chatbot.rag.types import Hit, Indexed
+
+from .changes import FRESH, Searched, changed
+
+ROWS = 200  # chunks in one reading
+MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time
+MANY = 10_000  # chunks whose indexing leaves memory behind
+PATIENCE = 0.5  # seconds in which the process that writes may catch up
+LOOK_EVERY = 0.02
+
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+class LexicalSearch:
+    """An index of words and how far it has followed the tables."""
+
+    def __init__(self, adapter: str, folder: Path) -> None:
+        self._state, self._folder = folder / "followed.json", folder / "index"
+        self._lock = threading.Lock()
+        self._known: dict[str, int] = {}
+        self._times: dict[str, str] = {}
+        self._written_at = 0.0
+        self._make = registry.load("lexical", adapter)
+        self._index = self._opened()
+
+    def search(
+        self, query: str, collections: Sequence[Searched], k: int, documents: Sequence[UUID] | None
+    ) -> tuple[list[Hit], float]:
+        """Return the best chunks of collections as they were after their last change, and the query's ceiling.
+
+        Where another process writes the index and is slow, they may be as they were a moment before. Raises IndexLocked
+        when the index is broken, and another process writes it.
+        """
+        ids = [str(one.id) for one in collections]
+        among = None if documents is None else [str(one) for one in documents]
+
+        def searched() -> tuple[list[Hit], float]:
+            self._follow(collections)
+            return apart(self._search, query, ids, k, among)
+
+        return self._mended(searched)
+
+    def _follow(self, collections: Sequence[Searched]) -> None:
+        """Bring the index up to date with these collections, or wait a moment for the process that does."""
+        deadline = time.monotonic() + PATIENCE
+        while behind := [one for one in collections if self._known.get(str(one.id), -1) < one.last_change]:
+            with self._lock:
+                try:
+                    self._write(behind)
+                    return
+                except IndexLocked:
+                    self._read_state()
+            if time.monotonic() >= deadline:
+                return
+            time.sleep(LOOK_EVERY)
+
+    def follow_all(self) -> set[UUID]:
+        """Bring the index up to date with all collections, and let those go that are deleted; returns all that are.
+
+        Raises IndexLocked.
+        """
+        return self._mended(self._follow_all)
+
+    def _follow_all(self) -> set[UUID]:
+        with read() as connection:
+            rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
+        gone = self._known.keys() - {str(row.id) for row in rows}
+        behind = [Searched(*row) for row in rows if self._known.get(str(row.id), -1) < row.last_change]
+        if gone or behind:
+            with self._lock:
+                try:
+                    self._write(behind, sorted(gone))
+                except IndexLocked:
+                    self._read_state()
+        return {row.id for row in rows}
+
+    def _search(
+        self, query: str, collections: list[str], k: int, documents: list[str] | None
+    ) -> tuple[list[Hit], float]:
+        return self._index.search(query, collections, k, documents), self._index.ceiling(query, collections)
+
+    def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
+        apart(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked
+        self._read_state()
+        if time.time() - self._written_at > FRESH:
+            apart(self._index.remove, "collection", list(self._known))
+            self._known = {}
+        reached: dict[str, int] = {}
+        for one in behind:
+            reached[str(one.id)] = self._catch_up(one)
+        apart(self._index.commit)
+        if any(one.chunks > MANY for one in behind):
+            apart(self._index.close)  # the next word opens another writer, which has not grown yet
+            apart(give_back)
+        self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
+        self._written_at = time.time()
+        draft = self._state.with_suffix(".draft")
+        self._times |= _times(reached.values())
+        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self._known, "times": self._times}))
+        draft.replace(self._state)
+
+    def _catch_up(self, searched: Searched) -> int:
+        known = self._known.get(str(searched.id))
+        if known is None:
+            apart(self._index.remove, "collection", [str(searched.id)])
+            for items in _items(Chunk.collection_id == searched.id):
+                self._add(items)
+            return searched.last_change
+        touched, change = changed(searched, known)
+        apart(self._index.remove, "document", [str(one) for one in touched])
+        for start in range(0, len(touched), ROWS):
+            for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
+                self._add(items)
+        return change
+
+    def _add(self, items: Sequence[Indexed]) -> None:
+        """Add chunks a few at a time: searches wait for the same thread."""
+        piece: list[Indexed] = []
+        size = 0
+        for item in items:
+            if piece and size + len(item.text) > MAX_PIECE_CHARACTERS:
+                apart(self._index.add, piece)
+                piece, size = [], 0
+            piece.append(item)
+            size += len(item.text)
+        apart(self._index.add, piece)
+
+    def _read_state(self) -> None:
+        try:
+            state = orjson.loads(self._state.read_bytes())
+            self._known, self._written_at = dict(state["collections"]), float(state["at"])
+            self._times = dict(state["times"])
+        except (OSError, KeyError, TypeError, ValueError):
+            self._known, self._times, self._written_at = {}, {}, 0.0
+
+    def _mended(self, do: Callable[[], T]) -> T:
+        """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
+        index = self._index
+        try:
+            return do()
+        except IndexBroken as error:
+            with self._lock:
+                if self._index is index:  # nobody else has found it out
+                    with suppress(IndexBroken):
+                        apart(index.close)
+                    self._index = self._anew(error)
+                    self._forget()
+            return do()
+
+    def _opened(self) -> LexicalIndex:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            index: LexicalIndex = apart(self._make, self._folder)
+        except IndexBroken as error:
+            index = self._anew(error)
+        self._read_state()
+        if index.fresh or self._is_foreign():
+            self._forget()
+        return index
+
+    def _anew(self, error: IndexBroken) -> LexicalIndex:
+        log.warning("index of words rebuilt", folder=str(self._folder), reason=str(error))
+        made: LexicalIndex = apart(self._make, self._folder, anew=True)
+        return made
+
+    def _is_foreign(self) -> bool:
+        """Tell whether the index followed changes that the tables do not know: they came out of a backup.
+
+        A change that was made after it has a number that the index knows, and another time.
+        """
+        with read() as connection:
+            rows = connection.execute(sa.select(Collection.id, Collection.last_change)).all()
+        there = _times(self._known.values())
+        ahead = any(self._known.get(str(row.id), -1) > row.last_change for row in rows)
+        return ahead or any(self._times.get(change, time) != time for change, time in there.items())
+
+    def _forget(self) -> None:
+        self._state.unlink(missing_ok=True)
+        self._known, self._times, self._written_at = {}, {}, 0.0
+
+
+def _times(changes: Iterable[int]) -> dict[str, str]:
+    """Return when changes were made, by their numbers; those that are no longer kept are left out."""
+    columns = (KnowledgeChange.id, KnowledgeChange.created_at)
+    with read() as connection:
+        rows = connection.execute(sa.select(*columns).where(KnowledgeChange.id.in_(list(changes)))).all()
+    return {str(row.id): row.created_at.isoformat() for row in rows}
+
+
+def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:
+    statement = sa.select(
+        Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.language, Chunk.headings, Chunk.text, Document.title
+    ).join(Document, Document.id == Chunk.document_id)
+    last = 0
+    while True:
+        with read() as connection:
+            page = statement.where(condition, Chunk.id > last).order_by(Chunk.id).limit(ROWS)
+            rows = connection.execute(page).all()
+        if rows:
+            last = rows[-1].id
+            yield [
+                Indexed(
+                    row.id,
+                    str(row.collection_id),
+                    str(row.document_id),
+                    row.language,
+                    chunking.indexed_text(row.title, row.headings.split("\n"), row.text),
+                )
+                for row in rows
+            ]
+        if len(rows) < ROWS:
+            return
+        time.sleep(0)

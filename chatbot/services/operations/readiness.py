@@ -1,0 +1,51 @@
+"""Whether this process can serve."""
+
+import sqlalchemy as sa
+
+from chatbot.database.sqlite import integrity
+from chatbot.database.transactions import is_full, read
+from chatbot.errors import ChatbotError
+from chatbot.rag.errors import LLMError
+from chatbot.services import wiring
+from chatbot.services.chat import execution
+from chatbot.services.knowledge.search import embeddings
+
+
+def checks() -> dict[str, str]:
+    """Return `ok` or what is wrong, by part. Without its database nothing can be served; without a model, much."""
+    database = _database()
+    knowledge = _knowledge() if database == "ok" else "not looked at"
+    turning = "draining" if execution.is_draining() else "ok"
+    disk = "The database cannot be written." if is_full() else "ok"
+    found = {"database": database, "disk": disk, "file": integrity.state()}
+    found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
+    fleet = wiring.shared()
+    return found if fleet is None else found | {"redis": fleet.state()}
+
+
+def _database() -> str:
+    try:
+        with read() as connection:
+            connection.execute(sa.select(1))
+    except ChatbotError as error:
+        return error.detail
+    return "ok"
+
+
+def _model() -> str:
+    try:
+        wiring.llm()
+    except LLMError as error:
+        return error.detail
+    return "ok"
+
+
+def _knowledge() -> str:
+    """Say when the vectors that are searched are not those of the configured embedder."""
+    try:
+        space = embeddings.stale()
+    except (ChatbotError, LLMError) as error:
+        return error.detail
+    if space is None:
+        return "ok"
+    return f"Searched are vectors of {space}: `flask knowledge reindex` goes over to the configured embedder."

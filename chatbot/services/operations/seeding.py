@@ -1,0 +1,167 @@
+"""Made-up data by the million, on which speed is measured: users, turns over sixty days, passages with vectors."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import EmailTaken
+from chatbot.models import ChatMessage, Chunk, ChunkVector, Collection, Conversation, Document, EmbeddingSpace, User
+from chatbot.services.accounts import passwords
+from chatbot.services.knowledge import content
+
+if TYPE_CHECKING:
+    from chatbot.rag.types import Vectors
+
+PASSWORD = "a passphrase for benchmarks"  # noqa: S105 - of made-up users; the command is refused in production
+SPAN = timedelta(days=60)  # over which turns are spread: half are older than the usual retention
+PER_CONVERSATION = 20
+BATCH = 5_000
+DIMENSION, SPACE = 256, "wordllama-256"
+PER_DOCUMENT, WORDS = 50, 60
+VOCABULARY = 50_000
+COMMON = list(itertools.accumulate(1 / (rank + 50) for rank in range(VOCABULARY)))
+
+Step = Callable[[int], None]
+
+
+def counts(users: int, turns: int) -> list[int]:
+    """Return the turns of each user: the first has half of all, then a twentieth, a hundred, and the rest evenly."""
+    special = [turns // 2, turns // 20, 100]
+    each, more = divmod(turns - sum(special), users - len(special))
+    return [*special, *(each + (number < more) for number in range(users - len(special)))]
+
+
+@dataclass(slots=True)
+class _Thread:
+    """The conversation that a user is in."""
+
+    id: UUID = field(default_factory=uuid7)
+    turns: int = 0
+
+
+def users(number: int) -> list[UUID]:
+    """Make users `bench-0@example.com` and so on, all with one password; raises EmailTaken when they are there."""
+    secret, ids = passwords.digest(PASSWORD), [uuid7() for _ in range(number)]
+    rows = []
+    for one, identity in enumerate(ids):
+        name = f"bench-{one}"
+        email = f"{name}@example.com"
+        rows.append({"id": identity, "email": email, "email_key": email, "username": name, "username_key": name})
+    try:
+        with write("seed_users") as connection:
+            connection.execute(sa.insert(User).values(password_hash=secret), rows)
+    except IntegrityError as error:
+        raise EmailTaken("The users of a benchmark are there already.") from error
+    return ids
+
+
+def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None:
+    """Make so many turns of each owner, from the oldest to the newest, as they would have come."""
+    dice = random.Random(1)  # noqa: S311 - made-up words
+    order = [owner for owner, count in zip(owners, counts, strict=True) for _ in range(count)]
+    dice.shuffle(order)
+    began, each = now() - SPAN, SPAN / max(1, len(order))
+    threads = {owner: _Thread(turns=PER_CONVERSATION) for owner in owners}
+    said = [text(dice, 12) for _ in range(997)]
+    for start in range(0, len(order), BATCH):
+        part = order[start : start + BATCH]
+        fresh: list[dict[str, Any]] = []
+        moments = (began + each * number for number in range(start, start + len(part)))
+        rows = [_turn(owner, at, threads, fresh, said) for owner, at in zip(part, moments, strict=True)]
+        with write("seed_turns") as connection:
+            if fresh:
+                connection.execute(sa.insert(Conversation), fresh)
+            connection.execute(sa.insert(ChatMessage), rows)
+        on_batch(len(part))
+
+
+def settle() -> None:
+    """Count and tidy up as PostgreSQL does by itself, with grown data long ago, so that this is not measured."""
+    with read() as connection:  # a statement alone has no transaction, which this must not have
+        if connection.dialect.name == "postgresql":
+            names = ", ".join(model.__tablename__ for model in (ChatMessage, Conversation, Chunk, ChunkVector))
+            connection.exec_driver_sql(f"VACUUM (ANALYZE) {names}")
+
+
+def _turn(
+    owner: UUID, at: datetime, threads: dict[UUID, _Thread], fresh: list[dict[str, Any]], said: list[str]
+) -> dict[str, Any]:
+    thread = threads[owner]
+    if thread.turns == PER_CONVERSATION:
+        thread = threads[owner] = _Thread()
+        fresh.append({"id": thread.id, "user_id": owner, "last_sequence": PER_CONVERSATION, "created_at": at})
+    thread.turns += 1
+    mark = hash((owner, at))
+    return {
+        "id": uuid7(), "user_id": owner, "conversation_id": thread.id, "sequence": thread.turns,
+        "user_message": said[mark % len(said)], "bot_response": f"{said[mark % 991]} {said[mark % 983]}",
+        "status": "completed", "model": "bench", "prompt_tokens": 20, "completion_tokens": 40,
+        "created_at": at, "completed_at": at,
+    }  # fmt: skip
+
+
+def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vectors | None" = None) -> UUID:
+    """Make a collection of so many passages of random words, with random vectors or given ones; returns its id."""
+    import numpy as np
+
+    home, dice = uuid7(), random.Random(count)  # noqa: S311 - as above
+    numbers = np.random.default_rng(count)
+    with write("seed_collection") as connection:
+        _ensure_space(connection)
+        connection.execute(sa.insert(Collection).values(id=home, owner_id=owner, name=name))
+    for start in range(0, count, BATCH):
+        size = min(BATCH, count - start)
+        if vectors is None:
+            batch = numbers.normal(size=(size, DIMENSION)).astype(np.float32)
+            batch /= np.linalg.norm(batch, axis=1, keepdims=True)
+        else:
+            batch = vectors[start : start + size]
+        with write("seed_passages") as connection:
+            _add(connection, home, f"{name} {start}", size, batch, dice)
+        on_batch(size)
+    return home
+
+
+def _ensure_space(connection: sa.Connection) -> None:
+    if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == SPACE)) is None:
+        values = {"name": SPACE, "adapter": "wordllama", "model": "text-embedding-3-small", "dimension": DIMENSION}
+        first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
+        connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
+
+
+def _add(connection: sa.Connection, home: UUID, title: str, size: int, vectors: Any, dice: random.Random) -> None:
+    documents = [uuid7() for _ in range(-(-size // PER_DOCUMENT))]
+    sizes = Counter(number // PER_DOCUMENT for number in range(size))
+    rows = [_document(home, one, f"{title}.{number}", sizes[number]) for number, one in enumerate(documents)]
+    connection.execute(sa.insert(Document), rows)
+    chunks = [_chunk(home, documents[number // PER_DOCUMENT], number % PER_DOCUMENT, dice) for number in range(size)]
+    ids = connection.scalars(sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
+    values = [{"chunk_id": one, "space": SPACE, "vector": row.tobytes()} for one, row in zip(ids, vectors, strict=True)]
+    connection.execute(sa.insert(ChunkVector), values)
+    content.announce(connection, home, {documents[number]: count for number, count in sizes.items()})
+
+
+def _document(home: UUID, identity: UUID, title: str, chunks: int) -> dict[str, Any]:
+    place = {"id": identity, "collection_id": home, "title": title, "media_type": "text/plain"}
+    return place | {"bytes": 1, "metadata": {}, "version": 1, "status": "ready", "chunks": chunks, "progress": 1.0}
+
+
+def _chunk(home: UUID, document: UUID, position: int, dice: random.Random) -> dict[str, Any]:
+    words = text(dice, WORDS)
+    place = {"version": 1, "position": position, "start": 0, "end": len(words), "page": None}
+    return {"collection_id": home, "document_id": document, "headings": "", "language": "en", "text": words} | place
+
+
+def text(dice: random.Random, words: int) -> str:
+    """Return words as common as those of a text without its stop words (Zipf-Mandelbrot, shift 50)."""
+    return " ".join(f"word{rank}" for rank in dice.choices(range(VOCABULARY), cum_weights=COMMON, k=words))

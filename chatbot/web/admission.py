@@ -1,0 +1,98 @@
+"""Bounds on what one user has open at a time in this process: requests, and event streams."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from flask import Flask, Response, current_app, g
+from werkzeug.wsgi import ClosingIterator
+
+from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
+
+KEY = "chatbot.admission"
+RETRY_AFTER = 2.0  # seconds
+
+
+class Bound:
+    """Counts what each key holds, up to a bound; None bounds nothing."""
+
+    def __init__(self, bound: int | None) -> None:
+        self._bound = bound
+        self._held: Counter[Any] = Counter()
+        self._lock = threading.Lock()
+
+    def acquire(self, key: Any) -> bool:
+        """Count one more of a key; return whether there was room."""
+        with self._lock:
+            if self._bound is not None and self._held[key] >= self._bound:
+                return False
+            self._held[key] += 1
+            return True
+
+    def release(self, key: Any) -> None:
+        """Count one less of a key."""
+        with self._lock:
+            self._held[key] -= 1
+            if self._held[key] <= 0:
+                del self._held[key]
+
+
+class Admission:
+    """What the users of this process have open."""
+
+    def __init__(self, requests: int | None, streams: int | None) -> None:
+        self.requests = Bound(requests)
+        self.streams = Bound(streams)
+
+
+def init_app(app: Flask) -> None:
+    """Bound what each user has open; a request ends when its answer is sent, not when its view returns."""
+    bounds = (app.config["REQUESTS_PER_USER"], app.config["STREAMS_PER_USER"])
+    app.extensions[KEY] = Admission(*(bounds if app.config["RATELIMIT_ENABLED"] else (None, None)))
+    app.after_request(_release_when_sent)
+    app.teardown_request(_release_now)
+
+
+def enter_request(user_id: Any) -> None:
+    """Count this request for its user; raises TooManyRequestsAtOnce."""
+    requests = _admission().requests
+    if not requests.acquire(user_id):
+        raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
+    g.releases = {"request": partial(requests.release, user_id)}
+
+
+def enter_stream(user_id: Any) -> None:
+    """Count this request as an event stream from now on, once; raises TooManyStreams.
+
+    Called before anything is written that the stream would show.
+    """
+    if "stream" in g.releases:
+        return
+    streams = _admission().streams
+    if not streams.acquire(user_id):
+        raise TooManyStreams("Close some of your event streams.", retry_after=RETRY_AFTER)
+    g.releases["stream"] = partial(streams.release, user_id)
+    g.releases.pop("request")()
+
+
+def _admission() -> Admission:
+    found: Admission = current_app.extensions[KEY]
+    return found
+
+
+def _release_when_sent(response: Response) -> Response:
+    releases: dict[str, Callable[[], None]] = g.pop("releases", {})
+    if releases and response.direct_passthrough:  # of which werkzeug tells the server nothing but the iterator
+        response.response = ClosingIterator(response.response, list(releases.values()))  # type: ignore[arg-type]  # an iterable of bytes
+        return response
+    for release in releases.values():
+        response.call_on_close(release)
+    return response
+
+
+def _release_now(_: BaseException | None) -> None:
+    """Release what no response took over."""
+    for release in g.pop("releases", {}).values():
+        release()

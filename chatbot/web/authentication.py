@@ -1,0 +1,40 @@
+"""The credential out of the request: one function for every door."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import g, request
+
+from chatbot.errors import Unauthenticated
+from chatbot.extension_config import SCHEME
+from chatbot.services.accounts import authentication
+from chatbot.services.accounts.authentication import Caller
+
+from . import admission, problems
+
+
+def credential() -> str:
+    """Return what the Authorization header carries (RFC 6750, 2.1); raises Unauthenticated."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != SCHEME or not token.strip():
+        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
+    return token.strip()
+
+
+def current() -> Caller:
+    """Return who makes this request; only behind `required`."""
+    caller: Caller = g.caller
+    return caller
+
+
+def required(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Let only known callers in, and say so in the API document."""
+
+    @wraps(view)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        g.caller = authentication.authenticate(credential())
+        admission.enter_request(g.caller.user_id)
+        return view(*args, **kwargs)
+
+    return problems.document(401, 429, security=[{SCHEME: []}])(wrapper)

@@ -1,0 +1,17 @@
+"""The blueprint that every door is made of: flask-smorest's with the strict entry."""
+
+from typing import Any
+
+import flask_smorest
+
+from .json_body import StrictParser
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A blueprint whose arguments pass the strict JSON entry."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def arguments(self, schema: Any, **options: Any) -> Any:
+        """Decorate a view with what comes in; the schema is made here, not anew for each request."""
+        return super().arguments(schema(), **options)

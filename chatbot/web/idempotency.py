@@ -1,0 +1,37 @@
+"""The Idempotency-Key out of the request."""
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from flask import request
+
+from chatbot.errors import InvalidInput
+from chatbot.schemas import problem
+from chatbot.services.idempotency import Key
+
+HEADER = "Idempotency-Key"
+PRINTABLE = re.compile(r"[\x20-\x7e]{1,255}")
+DOCUMENT = {
+    "in": "header",
+    "name": HEADER,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    "description": "The same key and body get the same turn for 24 hours, however often they are sent.",
+}
+
+
+def key(body: dict[str, Any]) -> Key | None:
+    """Return the key of this request with the hash of its validated body, but for `stream`; None without a key.
+
+    Raises InvalidInput for a key that is no 1 to 255 printable characters.
+    """
+    given = request.headers.get(HEADER)
+    if given is None:
+        return None
+    if not PRINTABLE.fullmatch(given):
+        raise InvalidInput({HEADER: ["Must be 1 to 255 printable ASCII characters."]})
+    said = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).digest()
+    # A path with an id in it is a route of its own: the same key may regenerate two turns.
+    return Key(request.path.rstrip("/"), given, digest, problem.RETRYABLE)

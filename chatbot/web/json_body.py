@@ -1,0 +1,126 @@
+"""The one strict JSON entry: what the parsers of the world let pass is refused here.
+
+NaN, duplicate keys, NUL, lone surrogates, deep nesting, other encodings and media types.
+"""
+
+import json
+import re
+from itertools import islice
+from typing import Any, NoReturn
+
+from flask import Request, request
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from chatbot.errors import InvalidInput, MalformedBody, UnsupportedMediaType
+
+from .fair_starts import take_turn
+
+DEEPEST = 64
+MAX_VALUES = 10_000  # in one body: validation takes some 7 us for each
+MAX_ERRORS = 20  # that an answer names
+LARGE_BODY = 8_192  # bytes
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+', re.DOTALL)
+HALF = re.compile("[\ud800-\udfff]")  # of a surrogate pair
+
+
+class StrictParser(FlaskParser):
+    """webargs' parser with the strict entry, our errors and status 400 in the document."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+    DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "json": None, "query": None}
+
+    def load_json(self, req: Request, schema: Any) -> Any:
+        """Return the request's body as a JSON object."""
+        return json_body(req)
+
+    def load_querystring(self, req: Request, schema: Any) -> Any:
+        """Return the query's values; raises InvalidInput for a NUL, which no database can look for."""
+        for name, values in req.args.lists():
+            if any("\0" in value for value in values):
+                raise InvalidInput({name: ["Has a NUL."]})
+        return super().load_querystring(req, schema)
+
+    def handle_error(self, error: Any, *_: Any, **__: Any) -> NoReturn:
+        """Raise InvalidInput with the messages by field."""
+        messages = next(iter(error.normalized_messages().values()))
+        raise InvalidInput(dict(islice(flatten(messages).items(), MAX_ERRORS))) from error
+
+
+def json_body(req: Request = request) -> dict[str, Any]:
+    """Return the request's body; raises UnsupportedMediaType, MalformedBody and, over the limit, status 413."""
+    if req.mimetype != "application/json" or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
+        raise UnsupportedMediaType("Send application/json in UTF-8.")
+    data = req.get_data()
+    # A body without a length is cut at the limit, silently (werkzeug 3.1, LimitedStream.readall).
+    if req.content_length is None and req.max_content_length and len(data) >= req.max_content_length:
+        raise RequestEntityTooLarge
+    if len(data) > LARGE_BODY:
+        take_turn(req.environ)
+    return parse(data)
+
+
+def parse(data: bytes) -> dict[str, Any]:
+    """Parse a JSON object strictly (RFC 8259 with I-JSON's rules, RFC 7493); raises MalformedBody."""
+    if _separators(data) > MAX_VALUES and _separators(STRING.sub(b"", data)) > MAX_VALUES:
+        raise MalformedBody(f"The body has over {MAX_VALUES:,} values.")
+    try:
+        value = json.loads(
+            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
+        )
+    except RecursionError:
+        raise MalformedBody(f"The body is nested over {DEEPEST} levels deep.") from None
+    except ValueError as error:
+        raise MalformedBody("The body is not valid JSON in UTF-8.") from error
+    if not isinstance(value, dict):
+        raise MalformedBody("The body must be a JSON object.")
+    check_texts(value)
+    return value
+
+
+def flatten(messages: Any, prefix: str = "") -> dict[str, list[str]]:
+    """Turn marshmallow's nested messages into dotted field names."""
+    if not isinstance(messages, dict):
+        return {prefix or "body": [str(message) for message in messages]}
+    flat: dict[str, list[str]] = {}
+    for name, inner in messages.items():
+        flat |= flatten(inner, prefix if name == "_schema" else f"{prefix}.{name}".strip("."))
+    return flat
+
+
+def _separators(data: bytes) -> int:
+    """Return at least how many values JSON text has, also counting what strings contain."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedBody("The body has the same key twice.")
+    return members
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise MalformedBody(f"{name} is not JSON.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise MalformedBody("A number in the body is too large.")
+    return number
+
+
+def check_texts(value: Any) -> None:
+    """Look at every string and the depth, without recursion; raises MalformedBody for what nobody can store."""
+    waiting: list[tuple[Any, int]] = [(value, 1)]
+    while waiting:
+        item, depth = waiting.pop()
+        if depth > DEEPEST and isinstance(item, dict | list):
+            raise MalformedBody(f"The body is nested over {DEEPEST} levels deep.")
+        if isinstance(item, dict):
+            waiting.extend((part, depth + 1) for pair in item.items() for part in pair)
+        elif isinstance(item, list):
+            waiting.extend((part, depth + 1) for part in item)
+        elif isinstance(item, str) and ("\0" in item or HALF.search(item)):
+            raise MalformedBody("The body has a NUL or half a surrogate pair in a text.")

@@ -1,0 +1,115 @@
+"""Limits on guesses of a password: per account and address, and delays where an account meets too many in all.
+
+Guesses from other addresses refuse no owner: each address has an allowance of its own for each account. Beyond the
+limits of an account in all, and of everybody together, guesses wait; an address that has logged in to the account
+before does not.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import structlog
+from flask import current_app, g
+from flask_limiter import RateLimitExceeded
+
+from chatbot.errors import InvalidCredentials
+from chatbot.extensions import limiter
+from chatbot.services.accounts import auth, passwords
+
+from . import authentication, rate_limits
+
+T = TypeVar("T")
+Kind = Literal["known", "fresh", "failed"]
+FAILED_SECONDS = 3_600  # how long a wrong guess tells an address from fresh ones
+KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
+DELAY_SECONDS = 3.0  # beyond the limits of all together
+
+log = structlog.get_logger(__name__)
+
+
+def limited(email: str, log_in: Callable[[], T]) -> T:
+    """Log in within the limits of the account; the address is known from then on.
+
+    Raises flask_limiter.RateLimitExceeded and what `log_in` raises.
+    """
+    g.login_account = hashlib.sha256(auth.folded(email.strip()).encode()).hexdigest()
+    _count_for_account()
+    provider = rate_limits.by_provider()
+    account = f"known/{_by_account_and_address()}"
+    failures = f"failed/{provider}"
+    is_known = bool(_with_storage(lambda storage: storage.get(account)))
+    has_failed = bool(_with_storage(lambda storage: storage.get(failures)))
+    kind: Kind = "known" if is_known else "failed" if has_failed else "fresh"
+    passwords.origin.set(passwords.Origin(provider, kind))
+    if not is_known:
+        _delay_excess(_count_for_everybody, _count_in_total)
+    try:
+        result = log_in()
+    except InvalidCredentials:
+        _with_storage(lambda storage: storage.incr(failures, FAILED_SECONDS))
+        raise
+    _with_storage(lambda storage: storage.incr(account, KNOWN_SECONDS))
+    return result
+
+
+def delay_excess_sign_up() -> None:
+    """Delay a sign-up beyond RATE_SIGNUP_GLOBAL."""
+    passwords.origin.set(passwords.Origin(rate_limits.by_provider()))
+    _delay_excess(_count_sign_up)
+
+
+def queue_hashes_by_user() -> None:
+    """Give the caller's hashes turns of their own."""
+    passwords.origin.set(passwords.Origin(str(authentication.current().user_id), "known"))
+
+
+def _by_account() -> str:
+    return str(g.login_account)
+
+
+def _by_account_and_address() -> str:
+    return f"{g.login_account} {rate_limits.by_address()}"
+
+
+@rate_limits.limit(RATE_LOGIN_ACCOUNT=_by_account_and_address)
+def _count_for_account() -> None:
+    """Count a guess of this account from this address."""
+
+
+@rate_limits.limit(RATE_LOGIN_GLOBAL=rate_limits.everybody)
+def _count_for_everybody() -> None:
+    """Count a guess from an address that the account does not know."""
+
+
+@rate_limits.limit(RATE_LOGIN_TOTAL=_by_account)
+def _count_in_total() -> None:
+    """Count a guess of this account from anywhere else than its known addresses."""
+
+
+@rate_limits.limit(RATE_SIGNUP_GLOBAL=rate_limits.everybody)
+def _count_sign_up() -> None:
+    """Count a sign-up of anybody."""
+
+
+def _delay_excess(*counts: Callable[[], None]) -> None:
+    is_beyond = False
+    for count in counts:
+        try:
+            count()
+        except RateLimitExceeded:
+            is_beyond = True
+    if is_beyond:
+        time.sleep(DELAY_SECONDS)
+
+
+def _with_storage(use: Callable[[Any], int]) -> int:
+    """Ask the limits' storage; return 0 where it is away or limits are off."""
+    if not current_app.config["RATELIMIT_ENABLED"]:
+        return 0
+    try:
+        return use(limiter.limiter.storage)
+    except Exception as error:  # noqa: BLE001 - Redis is away: the address counts as unknown
+        log.warning("known addresses are not there", error=type(error).__name__)
+        return 0

@@ -1,0 +1,58 @@
+"""Cursors: a sort key, encoded so that nobody builds on its form."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from chatbot.errors import InvalidInput
+from chatbot.services.accounts.authentication import Caller
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Key = tuple[datetime, UUID]
+
+
+def encode(key: Key) -> str:
+    """Return the cursor of a (time, id) key."""
+    microseconds = (key[0] - EPOCH) // timedelta(microseconds=1)
+    return base64.urlsafe_b64encode(microseconds.to_bytes(8, "big") + key[1].bytes).decode().rstrip("=")
+
+
+def decode(cursor: str) -> Key:
+    """Return the key of a cursor; raises InvalidInput for what is none."""
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        if len(raw) != 24:
+            raise ValueError("length")
+        return EPOCH + timedelta(microseconds=int.from_bytes(raw[:8], "big")), UUID(bytes=raw[8:])
+    except (binascii.Error, ValueError, OverflowError) as error:
+        raise InvalidInput({"cursor": ["Is not a cursor of this list."]}) from error
+
+
+def encode_position(position: int) -> str:
+    """Return the cursor of a position in a list that never changes."""
+    return base64.urlsafe_b64encode(position.to_bytes(4, "big")).decode().rstrip("=")
+
+
+def decode_position(cursor: str | None) -> int:
+    """Return the position of a cursor, -1 without one; raises InvalidInput for what is none."""
+    if cursor is None:
+        return -1
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidInput({"cursor": ["Is not a cursor of this list."]}) from error
+    if len(raw) != 4 or raw[0] > 127:
+        raise InvalidInput({"cursor": ["Is not a cursor of this list."]})
+    return int.from_bytes(raw, "big")
+
+
+def page(
+    read: Callable[..., tuple[list[dict[str, Any]], Key | None]], query: dict[str, Any], who: Caller
+) -> dict[str, Any]:
+    """Return one page of what a service reads for a caller; raises InvalidInput for a cursor that is none."""
+    cursor = query.pop("cursor", None)
+    items, last = read(who, after=decode(cursor) if cursor else None, **query)
+    return {"items": items, "next_cursor": encode(last) if last else None}

@@ -1,0 +1,132 @@
+"""Server-sent events (WHATWG HTML, 9.2): the framing of a turn's text, its end, and heartbeats."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from flask import Flask, Response, current_app, g
+from marshmallow import Schema
+
+from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable
+from chatbot.schemas import problem
+from chatbot.schemas.chat import CandidatesSchema, TurnSchema
+from chatbot.services.accounts import authentication
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.chat import execution
+
+from . import problems
+
+MEDIA_TYPE = "text/event-stream"
+EVENT = {  # one event of a stream; `data` is JSON
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["data"],
+}
+# Proxies must neither keep nor buffer nor compress what is to be seen at once.
+HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+CHECK_EVERY = 5.0  # seconds between two looks whether the session that reads is still open
+HEARTBEAT = b": all is well\n\n"
+FAILED = {"failed", "interrupted"}
+
+_turns = TurnSchema()
+_candidates = CandidatesSchema()
+
+
+def response(frames: Iterator[bytes]) -> Response:
+    """Return the response that carries frames."""
+    return Response(frames, headers=HEADERS, mimetype=MEDIA_TYPE, direct_passthrough=True)
+
+
+def event(name: bytes, data: dict[str, Any], position: int) -> bytes:
+    """Return one event; its id is the offset in the answer's text after it, in code points."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (position, name, orjson.dumps(data))
+
+
+def document(schema: type[Schema]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a view that answers with JSON of a schema or with an event stream."""
+    content = {"application/json": {"schema": schema}, MEDIA_TYPE: {"schema": EVENT}}
+    return problems.document(responses={"200": {"description": "OK", "content": content}})
+
+
+def opened(turn: dict[str, Any]) -> bytes:
+    """Return the event that tells of a turn as it was opened."""
+    return event(b"turn", _turns.dump(turn), 0)
+
+
+def require_open(caller: Caller) -> None:
+    """Raise Unauthenticated when the session has ended; a database that cannot say so ends no stream."""
+    with suppress(DatabaseBusy, DatabaseUnavailable):
+        authentication.require_open(caller)
+
+
+class Reader:
+    """Who reads a turn: made while the request is there, used when it is gone."""
+
+    def __init__(self, caller: Caller, turn_id: Any) -> None:
+        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+        self._caller, self._turn_id, self._told = caller, turn_id, False
+        self._text = execution.text_of(turn_id)
+        self._address, self._request_id = g.get("instance", ""), g.get("request_id", "")
+
+    def frames(self, offset: int, opened: bytes = b"") -> Iterator[bytes]:
+        """Yield what follows from the offset on as events, the first one together with the turn as it was opened."""
+        position = offset
+        for news in self.news(offset):
+            if isinstance(news, str):
+                start, position = position, position + len(news)
+                yield opened + self._candidates(start) + event(b"delta", {"offset": start, "text": news}, position)
+            elif news is None:
+                yield opened + HEARTBEAT
+            else:
+                yield opened + self._candidates(position) + self._last(news, position)
+            opened = b""
+
+    def _candidates(self, position: int) -> bytes:
+        """Return the event that tells the passages, once, in front of the first text."""
+        told, self._told = self._told or position > 0, True
+        if told or self._text is None:
+            return b""
+        try:
+            with self._app.app_context():
+                found = execution.candidates(self._caller, self._text)
+        except ChatbotError:  # the database cannot say what may be read: the end of the turn tells it
+            return b""
+        return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
+
+    def news(self, offset: int) -> Iterator[str | dict[str, Any] | ChatbotError | None]:
+        """Follow the turn while the caller's session is open; an error is the last news."""
+        checked = time.monotonic()
+        try:
+            with self._app.app_context():
+                following = execution.follow(self._caller, self._turn_id, offset)
+            for news in following:
+                if time.monotonic() - checked > CHECK_EVERY:
+                    self._check_session()
+                    checked = time.monotonic()
+                yield news
+        except ChatbotError as error:
+            yield error
+
+    def _check_session(self) -> None:
+        with self._app.app_context():
+            require_open(self._caller)
+
+    def problem(self, news: dict[str, Any] | ChatbotError) -> dict[str, Any] | None:
+        """Return the problem document of the last news, or None for a turn that has its answer."""
+        if isinstance(news, ChatbotError):
+            return problems.body(problem.of(news), news.detail, self._address, self._request_id)
+        if news["status"] in FAILED:
+            return problems.body(problem.of_turn(news), "", self._address, self._request_id)
+        return None
+
+    def _last(self, news: dict[str, Any] | ChatbotError, position: int) -> bytes:
+        document = self.problem(news)
+        if isinstance(news, ChatbotError):
+            return event(b"error", document or {}, position)
+        length = len(news["bot_response"])
+        # A reader who shows more than there is was ahead of a crash: the turn replaces what he shows.
+        if document and position <= length:
+            return event(b"error", document, position)
+        return event(b"done", _turns.dump(news), length)

@@ -1,0 +1,1 @@
+"""One gunicorn worker's life."""

@@ -1,0 +1,102 @@
+"""What a worker does before it serves."""
+
+import gc
+import time
+
+import structlog
+from flask import Flask
+
+from chatbot.database import schema_version
+from chatbot.database.sqlite import checkpoints, integrity, server_lock
+from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
+from chatbot.jobs import start
+from chatbot.rag.errors import LLMError
+from chatbot.services import wiring
+from chatbot.services.chat import maintenance
+from chatbot.services.operations import clock
+
+GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
+MOST_AHEAD = 5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
+AGAIN = 0.5  # seconds until the next look whether the database is back
+
+log = structlog.get_logger(__name__)
+
+
+def prepare(app: Flask, *, patient: bool = False) -> str:
+    """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
+
+    Raises CannotServe with what to do, at once, or, where `patient`, for what does not mend itself: the worker of a
+    service that runs comes back while its database is away, and waits for it.
+    """
+    with app.app_context():
+        _require(patient)
+        if server_lock.is_needed():
+            log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
+            server_lock.hold()
+        integrity.begin()
+        checkpoints.begin()
+        _close_abandoned()
+        model = _warm_up()
+    start(app)
+    gc.collect()
+    gc.freeze()  # what was imported stays; later collections need not look at it
+    gc.set_threshold(*GARBAGE)
+    gc.enable()
+    return model
+
+
+def _require(patient: bool) -> None:
+    while (missing := _missing()) is not None:
+        if not patient or missing.detail.endswith(integrity.DAMAGED):
+            raise missing
+        log.warning("waiting for the database", detail=missing.detail)
+        time.sleep(AGAIN)
+    fleet = wiring.shared()
+    if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
+        fleet.require()
+
+
+def _missing() -> CannotServe | None:
+    """Return what is wrong with the database."""
+    try:
+        schema_version.require_current()
+        return _wrong_clock()
+    except CannotServe as error:  # a newer version migrates already, and its workers come soon
+        return error
+    except DatabaseDamaged:
+        return CannotServe(f"DATABASE_URL: {integrity.DAMAGED}")
+    except (DatabaseUnavailable, DatabaseBusy, StorageFull) as error:
+        return CannotServe(f"DATABASE_URL: {_reason(error)}")
+
+
+def _wrong_clock() -> CannotServe | None:
+    ahead = clock.ahead_of_the_database().total_seconds()
+    if abs(ahead) <= MOST_AHEAD:
+        return None
+    return CannotServe(
+        f"DATABASE_URL: The clock of this host is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the "
+        "database's: set both (NTP). A turn whose process says nothing for 15 s is given up, by these clocks."
+    )
+
+
+def _close_abandoned() -> None:
+    try:
+        maintenance.close_abandoned()
+    except ChatbotError as error:  # the loop that does it every few seconds will, when the database takes it
+        log.warning("turns not closed yet", detail=error.detail)
+
+
+def _reason(error: ChatbotError) -> str:
+    """Return what the driver said, in one line without its address of a manual."""
+    cause = str(getattr(error.__cause__, "orig", None) or error.detail)
+    what = "The database cannot be reached" if isinstance(error, DatabaseUnavailable) else "The database cannot be used"
+    return f"{what}: {' '.join(cause.split())}"
+
+
+def _warm_up() -> str:
+    """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
+    try:
+        wiring.llm()
+    except LLMError as error:
+        log.warning("no model", detail=error.detail)
+    return wiring.describe_llm()

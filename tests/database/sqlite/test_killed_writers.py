@@ -1,0 +1,55 @@
+"""A writer's greenlet may be killed at any wait."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.processes import ROOT
+
+KILLED = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+import sqlalchemy as sa
+from chatbot import create_app
+from chatbot.models import Lease
+from chatbot.services import group_commit
+from chatbot.database.transactions import read, write
+
+app = create_app()
+told = []
+def work(name):
+    with app.app_context(), write("test") as connection:
+        connection.execute(sa.insert(Lease).values(name=name, token=0))
+        gevent.sleep(0.3 if name == "third" else 0)
+    told.append(name)
+
+with app.app_context():
+    names = ("first", "second", "third", "fourth")
+    first, second, *rest = [gevent.spawn(work, name) for name in names]
+    gevent.sleep(0.1)
+    assert group_commit._open is not None, "the third writes"
+    for _ in range(3):
+        first.kill(block=False)  # who is to commit
+        second.kill(block=False)  # who waits for that
+        gevent.sleep(0.01)
+    gevent.joinall([first, *rest])
+    with read() as connection:
+        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), group_commit._turnstile._free)
+"""
+
+
+def test_who_is_killed_while_he_commits_leaves_nothing_half(sqlite_template: Path, tmp_path: Path) -> None:
+    """What others wrote beside it is committed all the same."""
+    database = tmp_path / "chatbot.db"
+    database.write_bytes(sqlite_template.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        cwd=ROOT,
+        env={"APP_ENV": "testing", "DATABASE_URL": f"sqlite:///{database}", "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.strip() == ("['fourth', 'third'] ['first', 'fourth', 'second', 'third'] 1"), done.stderr

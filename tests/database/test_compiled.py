@@ -1,0 +1,134 @@
+"""Statements that are compiled once write and find what SQLAlchemy's own way does, and a chat takes few of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.compiled import Prepared
+from chatbot.database.transactions import read, write
+from chatbot.extensions import db
+from chatbot.models import ChatMessage, Conversation
+from chatbot.services.chat import turns
+from tests.conftest import Person
+
+HOME = UUID(int=7)
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, 891_000, tzinfo=UTC)
+
+
+def row(person: Person, **values: Any) -> dict[str, Any]:
+    return {
+        "user_id": UUID(person.id), "conversation_id": HOME, "user_message": "100 % sure? it's :named", "bot_response": "é\U0001f600",
+        "status": "completed", "active": True, "listed": False, "created_at": MOMENT, **values,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"asked": None, "citations": None, "grounded": None, "completed_at": None, "lease_token": None, "prompt_tokens": None},
+        {"asked": {"grounding": "strict"}, "citations": [{"quote": "é", "score": 0.5}], "grounded": 0.25, "completed_at": MOMENT,
+         "lease_token": UUID(int=9), "prompt_tokens": 2**31 - 1},
+    ],
+)  # fmt: skip
+def test_writes_what_sqlalchemy_writes(context: Flask, ada: Person, values: dict[str, Any]) -> None:
+    insert = Prepared(sa.insert(ChatMessage))
+    with write("test") as connection:
+        connection.execute(sa.insert(Conversation).values(id=HOME, user_id=UUID(ada.id)))
+        connection.execute(sa.insert(ChatMessage), row(ada, id=UUID(int=1), sequence=1, **values))
+        insert.run(connection, row(ada, id=UUID(int=2), sequence=2, **values))
+    with read() as connection:
+        columns = [one for one in ChatMessage.__table__.c if one.name not in {"id", "sequence"}]
+        one, other = (
+            connection.execute(sa.select(*columns).where(ChatMessage.id == UUID(int=n))).one() for n in (1, 2)
+        )
+    assert one == other
+    assert (one.user_message, one.created_at, one.asked) == (row(ada)["user_message"], MOMENT, values["asked"])
+
+
+def test_name_that_is_missing_later_is_an_error_and_writes_nothing(context: Flask, ada: Person) -> None:
+    insert = Prepared(sa.insert(Conversation))
+    whole = {"id": HOME, "user_id": UUID(ada.id), "last_sequence": 1, "created_at": MOMENT}
+    with write("test") as connection:
+        insert.run(connection, whole)
+    with pytest.raises(KeyError, match="last_sequence"), write("test") as connection:
+        insert.run(connection, {"id": UUID(int=8), "user_id": UUID(ada.id), "created_at": MOMENT})
+    with read() as connection:
+        assert list(connection.scalars(sa.select(Conversation.id))) == [HOME]
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Collect what is sent to the database meanwhile, and the ends of transactions that are sent too."""
+    sent: list[str] = []
+
+    def execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    def commit(connection: sa.Connection) -> None:
+        if connection.dialect.name == "sqlite" or not connection.connection.autocommit:
+            sent.append("COMMIT")
+
+    sa.event.listen(db.engine, "before_cursor_execute", execute)
+    sa.event.listen(db.engine, "commit", commit)
+    try:
+        yield sent
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", execute)
+        sa.event.remove(db.engine, "commit", commit)
+
+
+def test_a_chat_asks_the_database_little(context: Flask, ada: Person) -> None:
+    """Each statement is a way to PostgreSQL and back: they were eight."""
+    ada.says("The first one looks the session up.")
+    with statements() as sent:
+        assert ada.says("hi").status_code == 200
+    if db.engine.dialect.name == "postgresql":
+        assert [one.split()[0] for one in sent] == ["WITH", "UPDATE"]
+    else:
+        assert [one.split()[0] for one in sent] == ["INSERT", "INSERT", "COMMIT", "UPDATE", "COMMIT"]
+
+
+def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
+    context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ada.history()
+    monkeypatch.setattr(turns, "_row", lambda *given, **options: {**ROW(*given, **options), "user_message": None})
+    assert ada.says("hi").status_code >= 409
+    monkeypatch.undo()
+    with read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 0
+    assert ada.history() == before
+
+
+ROW = turns._row
+
+
+def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None:
+    """Each statement is a way to PostgreSQL and back, and SQLAlchemy's work for it: they were half of an upload."""
+    home = ada.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"]
+    with statements() as sent:
+        made = ada.call("POST", "/api/documents/", {"title": "One", "text": "Words.", "collection_id": home})
+    assert made.status_code == 202
+    words = [one.split()[0] for one in sent if one.split()[0] not in {"BEGIN", "SET"}]
+    # Its collection, a document of the same content, its place in the queue, the owner, what is counted and stored of
+    # theirs, the document, its bytes.
+    assert words == ["SELECT", "SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_statements_made_once_for_a_role_ask_for_each_caller(context: Flask, ada: Person, eve: Person) -> None:
+    mine, theirs = (
+        person.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"] for person in (ada, eve)
+    )
+    body = {"title": "One", "text": "A word about tapirs."}
+    for _ in range(2):
+        assert ada.call("POST", "/api/documents/", {**body, "collection_id": theirs}).status_code == 404
+        assert eve.call("POST", "/api/documents/", {**body, "collection_id": mine}).status_code == 404
+        assert ada.call("POST", "/api/documents/", {**body, "collection_id": mine}).status_code in {200, 202}
+        assert eve.call("POST", "/api/search/", {"query": "tapirs", "collection_ids": [mine]}).status_code == 404
+        assert ada.call("POST", "/api/search/", {"query": "tapirs", "collection_ids": [mine]}).status_code == 200

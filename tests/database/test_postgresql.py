@@ -1,0 +1,88 @@
+"""PostgreSQL that falls silent, and what it says that a user wrote."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database import transactions
+from chatbot.database.transactions import read, write
+from chatbot.errors import DatabaseBusy
+from chatbot.extensions import db
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.chat import turns
+from chatbot.services.chat.turns import OpenedTurn
+from chatbot.services.idempotency import Key
+from tests.conftest import Person
+
+
+@pytest.fixture
+def database_url(postgres_url: str, tmp_path: Path) -> str:
+    return postgres_url
+
+
+def test_connections_that_fell_silent_are_left_for_new_ones(context: Flask, ada: Person) -> None:
+    with db.engine.connect() as one, db.engine.connect() as other:
+        silent = [connection.scalar(sa.text("SELECT pg_backend_pid()")) for connection in (one, other)]
+    for pid in silent:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(1.1)  # what was used just now is not asked
+        started = time.monotonic()
+        assert ada.says("hi").status_code == 200
+        assert time.monotonic() - started < 5
+        with read() as connection:
+            assert connection.scalar(sa.text("SELECT pg_backend_pid()")) not in silent
+    finally:
+        for pid in silent:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("words", ["disk is full", "read-only", "file is not a database", "locked"])
+def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: Person, words: str) -> None:
+    caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), Key("POST /api/chat/", words, b"x" * 32, frozenset())
+    opened: list[OpenedTurn | UUID] = []
+
+    def send() -> None:
+        with context.app_context():
+            opened.append(turns.open_turn(caller, "hi", key=key))
+
+    with write("hold") as connection:  # nobody's look at the key finds it; both write it
+        connection.execute(sa.text("LOCK TABLE idempotency_keys IN SHARE MODE"))
+        threads = [threading.Thread(target=send) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+    for thread in threads:
+        thread.join()
+    (turn,) = [one for one in opened if isinstance(one, OpenedTurn)]
+    assert [one for one in opened if isinstance(one, UUID)] == [turn.id]
+    assert not transactions.is_full()
+
+
+def test_writer_waits_for_a_lock_as_long_as_on_sqlite(context: Flask, ada: Person) -> None:
+    told = Counter[str]()
+    statement = sa.text("UPDATE users SET username = username")
+
+    def wait() -> None:
+        with context.app_context():
+            try:
+                with write("test", waits_as=UUID(ada.id)) as connection:
+                    connection.execute(statement)
+            except DatabaseBusy:
+                told["busy"] += 1
+
+    with write("hold") as connection:
+        connection.execute(statement)
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(8)
+        assert not thread.is_alive()
+    assert told == {"busy": 1}

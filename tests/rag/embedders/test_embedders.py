@@ -1,0 +1,107 @@
+"""What every embedder must do, and the two real ones."""
+
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from chatbot.rag import registry
+from chatbot.rag.embedders.openai import OpenAIEmbedder
+from chatbot.rag.errors import EmbedderError, MissingLibrary
+from chatbot.rag.ports import Embedder
+from chatbot.rag.types import EmbedderOptions
+from tests.support.processes import Upstream
+
+
+@pytest.fixture(params=["wordllama", "openai", "memory"])
+def embedder(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[Embedder]:
+    options = EmbedderOptions("scripted-embedding", "sk-canary", upstream.url, timeout=5)
+    made: Embedder = registry.load("embedders", request.param)(options)
+    yield made
+    if isinstance(made, OpenAIEmbedder):
+        made._client.close()
+
+
+def test_every_text_has_a_vector_of_length_1(embedder: Embedder) -> None:
+    texts = ["The quick brown fox", "", "   ", "\N{GRINNING FACE}", "x" * 30_000, *(f"text {n}" for n in range(300))]
+    found = embedder.embed(texts)
+    assert found.shape[0] == len(texts)
+    assert found.dtype == np.float32
+    assert np.linalg.norm(found, axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-4)
+    assert embedder.space
+    assert 0 < embedder.weight < 1
+
+
+def test_same_text_has_the_same_vector_alone_and_among_others(embedder: Embedder) -> None:
+    alone, among = embedder.embed(["bees dance"])[0], embedder.embed(["a", "bees dance", *"bcdefghij"])[1]
+    assert alone == pytest.approx(among, abs=1e-4)
+
+
+def test_wordllama_knows_no_case_and_finds_what_is_alike() -> None:
+    embedder = registry.load("embedders", "wordllama")(EmbedderOptions())
+    cat, shouted, kitten, tax = embedder.embed(["a cat", "A CAT", "a kitten", "income tax law"])
+    assert cat == pytest.approx(shouted)
+    assert cat @ kitten > cat @ tax + 0.2
+
+
+@pytest.mark.parametrize("fault", ["status", "few", "zero", "text", "ragged"])
+def test_openai_embedder_that_fails_says_so(upstream: Upstream, fault: str) -> None:
+    embedder = OpenAIEmbedder(EmbedderOptions("scripted-embedding", None, upstream.url, timeout=5))
+    with pytest.raises(EmbedderError) as caught:
+        embedder.embed([f"[[{fault}]]", "good"])
+    embedder._client.close()
+    assert "Upstream words" not in str(caught.value)
+
+
+def test_openai_embedder_without_a_server_says_so() -> None:
+    embedder = OpenAIEmbedder(EmbedderOptions("m", None, "http://127.0.0.1:9/v1", timeout=1))
+    with pytest.raises(EmbedderError):
+        embedder.embed(["x"])
+
+
+def test_missing_library_is_one_clear_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.ADAPTERS["embedders"], "far", "no_such_library.embedder:Far")
+    with pytest.raises(MissingLibrary, match="pip install no_such_library"):
+        registry.load("embedders", "far")
+
+
+def test_library_that_an_adapter_imports_late_is_missed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry.LIBRARIES, "memory", "no_such_library")
+    with pytest.raises(MissingLibrary, match="The adapter 'memory' needs a library: pip install memory"):
+        registry.load("embedders", "memory")
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Stand in for `sentence_transformers`, which brings a gigabyte of torch: what the adapter asks of it and no more."""
+    made = ModuleType("sentence_transformers")
+    made.__spec__ = ModuleSpec(made.__name__, None)
+
+    class SentenceTransformer:
+        def __init__(self, name: str) -> None:
+            if name != "there":
+                raise OSError(f"{name} is not a local folder and is not a valid model identifier")
+
+        def encode(self, texts: list[str], *, normalize_embeddings: bool, **_: object) -> np.ndarray:
+            assert all(texts)
+            vectors = np.array([[len(text), text.count("a") + 1, 1] for text in texts], dtype=np.float32)
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True) if normalize_embeddings else vectors
+
+    monkeypatch.setattr(made, "SentenceTransformer", SentenceTransformer, raising=False)
+    monkeypatch.setitem(sys.modules, made.__name__, made)
+    return made
+
+
+@pytest.mark.usefixtures("library")
+def test_sentence_transformers_gives_vectors_of_length_1_or_says_what_is_missing() -> None:
+    adapter = registry.load("embedders", "sentence-transformers")
+    embedder = adapter(EmbedderOptions("there"))
+    vectors = embedder.embed(["a banana", "", "x"])
+    assert (embedder.space, vectors.shape) == ("there", (3, 3))
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(3))
+    with pytest.raises(EmbedderError) as caught:
+        adapter(EmbedderOptions("elsewhere")).embed(["x"])
+    assert str(caught.value) == "The model 'elsewhere' cannot be loaded."

@@ -1,0 +1,74 @@
+"""What opening a turn finds out besides: whether there is anything to search, and what a key stands for."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.extensions import db
+from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
+from chatbot.services import idempotency
+from chatbot.services.accounts.authentication import Caller
+from chatbot.services.chat import turns
+from chatbot.services.chat.turns import OpenedTurn, Outcome
+from chatbot.services.knowledge.search import hybrid
+from tests.conftest import Person
+
+
+@pytest.mark.parametrize("chunks", [0, 3])
+@pytest.mark.parametrize("owner", ["ada", "eve", None])
+@pytest.mark.parametrize("shared", ["nobody", "members", "everybody"])
+def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
+    context: Flask, ada: Person, eve: Person, chunks: int, owner: str | None, shared: str
+) -> None:
+    people, home = {"ada": ada, "eve": eve}, uuid4()
+    values = {"id": home, "name": "c", "owner_id": UUID(people[owner].id) if owner else None, "chunks": chunks}
+    with write("test") as connection:
+        if shared == "everybody":
+            values["visibility"] = "shared"
+        connection.execute(sa.insert(Collection).values(**values))
+        if shared == "members":
+            connection.execute(
+                sa.insert(CollectionMember).values(
+                    collection_id=home, user_id=UUID(ada.id), role="reader", state="accepted"
+                )
+            )
+        connection.execute(sa.update(User).where(User.id == UUID(eve.id)).values(role="admin"))
+    seen = set()
+    for person, role in ((ada, "user"), (eve, "admin")):
+        caller = Caller(UUID(person.id), UUID(int=1), role)
+        first = turns.open_turn(caller, "hi")
+        assert isinstance(first, OpenedTurn)
+        turns.close_turn(first, Outcome("completed", "x"))
+        next_one = turns.open_turn(caller, "and?", first.conversation_id)
+        assert isinstance(next_one, OpenedTurn)
+        expected = bool(hybrid.searched(caller))
+        assert (first.is_there_any, next_one.is_there_any) == (expected, expected)
+        seen.add(expected)
+    assert not (chunks == 0 and True in seen)
+
+
+def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
+    """Between the look and the deletion somebody may have used the key anew."""
+    caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), idempotency.Key("r", "k", b"x" * 32, frozenset())
+    opened = turns.open_turn(caller, "hi", key=key)
+    assert isinstance(opened, OpenedTurn)
+    with write("test") as connection:
+        connection.execute(sa.update(IdempotencyKey).values(created_at=now() - idempotency.LIFETIME - timedelta(1)))
+    assert turns.known_turn(caller, key) is None
+    with read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 1
+    turns.close_turn(opened, Outcome("completed", "x"))
+    again = turns.open_turn(caller, "hi", key=key)
+    assert isinstance(again, OpenedTurn)
+    assert turns.known_turn(caller, key) == again.id
+
+
+def test_pool_keeps_what_it_makes(app: Flask) -> None:
+    """A connection beyond the pool was made for one use: half of PostgreSQL's work for a chat."""
+    with app.app_context():
+        assert db.engine.pool._max_overflow == 0  # type: ignore[attr-defined]  # there is no public name

@@ -1,0 +1,190 @@
+"""Embedders that refuse a text, change their dimension or their place, and what is searched meanwhile."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import read, write
+from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
+from chatbot.rag.embedders import memory
+from chatbot.rag.errors import EmbedderError
+from chatbot.services import wiring
+from chatbot.services.knowledge import verification
+from chatbot.services.knowledge.ingestion import publication, worker
+from chatbot.services.knowledge.search import embeddings
+from tests.api.test_documents import BEES, HOURS, find, send, work
+from tests.conftest import MakeApp, Person, join
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the embedder refuse texts that say so."""
+    real = memory.MemoryEmbedder.embed
+
+    def embed(self: memory.MemoryEmbedder, texts: Sequence[str]) -> Any:
+        if any("POISON" in text for text in texts):
+            raise EmbedderError("refused")
+        return real(self, texts)
+
+    monkeypatch.setattr(memory.MemoryEmbedder, "embed", embed)
+
+
+def vectors() -> list[bytes]:
+    with read() as connection:
+        return list(connection.scalars(sa.select(ChunkVector.vector)))
+
+
+def with_vectors(app: Flask) -> set[str]:
+    statement = sa.select(Document.title).join(Chunk, Chunk.document_id == Document.id)
+    with app.app_context(), read() as connection:
+        return set(connection.scalars(statement.join(ChunkVector, ChunkVector.chunk_id == Chunk.id)))
+
+
+@pytest.mark.usefixtures("poison")
+def test_text_that_the_embedder_refuses_takes_no_other_with_it(app: Flask, ada: Person, eve: Person) -> None:
+    send(eve, "Bad", "POISON in the library")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert with_vectors(app) == {"Hours"}
+    assert find(eve, "library")[0]["lexical_rank"] == 1
+    with app.app_context():
+        embeddings.mend()
+        assert not wiring.wanting_vectors().is_set()
+        with write("test") as connection:
+            connection.execute(sa.delete(ChunkVector))
+        assert embeddings.reindex(lambda _: None) == 1  # and ends
+    assert with_vectors(app) == {"Hours"}
+
+
+@pytest.mark.parametrize("meanwhile", [lambda who: send(who, "Bees", BEES), lambda _: None], ids=["document", "query"])
+def test_another_dimension_leaves_the_words(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Person], object]
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")[0]["dense_rank"] == 1
+    monkeypatch.setattr(memory, "DIMENSION", 32)
+    meanwhile(ada)
+    work(app)
+    answer = ada.call("POST", "/api/search/", {"query": "library"})
+    assert answer.status_code == 200
+    assert answer.get_json()["items"][0]["lexical_rank"] == 1
+    assert answer.get_json()["notes"] == ["The embedder failed: searched by words alone."]
+    assert with_vectors(app) == {"Hours"}
+
+
+def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(memory.MemoryEmbedder):
+        space = "other-64"
+
+        def embed(self, texts: Sequence[str]) -> Any:
+            return super().embed(texts)[:, ::-1].copy()
+
+    send(ada, "Hours", HOURS)
+    work(app)
+    send(ada, "Bees", BEES)
+    with app.app_context():
+        (job,) = worker.claim()
+        assert worker._read(job)
+        embedded = worker._embedded([job])
+        wiring.wanting_vectors().clear()
+        other, ours = Other(), wiring.embedder()
+        monkeypatch.setattr(wiring, "embedder", lambda *name: ours if "memory" in name else other)
+        with write("test") as connection:
+            connection.execute(sa.update(EmbeddingSpace).values(adapter="memory"))
+        embeddings.reindex(lambda _: None)
+        monkeypatch.setattr(wiring, "embedder", lambda *_: other)
+        publication.switch([job], *embedded)
+        worker.work()
+        assert find(ada, "waggle")[0]["lexical_rank"] == 1
+        wiring.wanting_vectors().set()
+        embeddings.mend()
+        with read() as connection:
+            spaces = connection.execute(sa.select(ChunkVector.chunk_id, ChunkVector.space)).all()
+    assert sum(space == "other-64" for _, space in spaces) == 2
+    assert find(ada, "waggle dance bees")[0]["dense_rank"] == 1
+
+
+def test_two_reindexes_at_once_embed_each_passage_once(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        send(ada, f"{number}", f"{HOURS} {number}")
+    work(app)
+    with app.app_context():
+        with write("test") as connection:
+            connection.execute(sa.delete(ChunkVector))
+        embedder = wiring.embedder()
+        real, within = embedder.embed, []
+
+        def embed(texts: Sequence[str]) -> Any:
+            if not within:
+                within.append(1)
+                embeddings.reindex(lambda _: None)
+            return real(texts)
+
+        monkeypatch.setattr(embedder, "embed", embed)
+        embeddings.reindex(lambda _: None)
+    assert len(with_vectors(app)) == 5
+
+
+def test_words_alone_find_while_the_embedder_fails_and_say_so(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    with app.app_context():
+        monkeypatch.setattr(wiring.embedder(), "fails", True)
+    send(ada, "Bees", BEES)
+    work(app)
+    answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
+    assert (answer["items"][0]["title"], answer["items"][0]["dense_rank"]) == ("Bees", None)
+    assert answer["notes"] == ["The embedder failed: searched by words alone."]
+    with app.app_context():
+        assert "1 passages without a vector" in next(iter(verification.verify(lambda _: None)))
+        with pytest.raises(EmbedderError):
+            embeddings.mend()
+        monkeypatch.setattr(wiring.embedder(), "fails", False)
+        assert find(ada, "waggle dance")[0]["dense_rank"] is None
+        embeddings.mend()
+        assert list(verification.verify(lambda _: None)) == []
+        assert not wiring.wanting_vectors().is_set()
+    assert find(ada, "waggle dance")[0]["dense_rank"] == 1
+
+
+def test_what_a_process_that_is_gone_left_without_vectors_gets_them(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    with app.app_context():
+        monkeypatch.setattr(wiring.embedder(), "fails", True)
+    send(ada, "Hours", HOURS)
+    work(app)
+    other = make_app()
+    there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+    assert find(there, "library")[0]["dense_rank"] is None
+    with other.app_context():
+        embeddings.mend()
+        stored = vectors()
+        embeddings.mend()
+        assert vectors() == stored
+    assert find(there, "library")[0]["dense_rank"] == 1
+
+
+def test_vectors_of_a_reindex_are_those_of_a_document_that_comes(make_app: MakeApp) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", "# Opening\n\n" + HOURS)
+    work(app)
+    with app.app_context():
+        came = vectors()
+        with write("test") as connection:
+            connection.execute(sa.delete(ChunkVector))
+        assert embeddings.reindex(lambda _: None) == 1
+        assert vectors() == came

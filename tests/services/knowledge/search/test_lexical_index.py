@@ -1,0 +1,164 @@
+"""The index of words is a cache: whatever happens to its folder, the next search finds what the tables have."""
+
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.jobs import knowledge as job
+from chatbot.models import KnowledgeChange
+from chatbot.rag.errors import IndexBroken
+from chatbot.services import periodic, wiring
+from tests.api.test_documents import BEES, HOURS, find, send, work
+from tests.conftest import MakeApp, Person, join
+
+
+def again(app: Flask, who: Person) -> Person:
+    """Return a person as another process knows her."""
+    return Person(app.test_client(), who.name, who.id, who.access_token, who.refresh_token)
+
+
+def closed(app: Flask) -> None:
+    with app.app_context():
+        wiring.lexical()._index.close()
+
+
+def files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.rglob(f"lexical/index/{pattern}"))
+
+
+def replaced(path: Path, data: bytes) -> None:
+    """Put another file in a file's place: who has the old one mapped would be killed if it became shorter (SIGBUS)."""
+    path.unlink()
+    path.write_bytes(data)
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 0x55
+    replaced(path, data)
+
+
+def broken(*_: object) -> None:
+    raise IndexBroken("a flipped byte")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "meta.json cut": lambda folder: files(folder, "meta.json")[0].write_text("{"),
+    "meta.json gone": lambda folder: files(folder, "meta.json")[0].unlink(),
+    "byte flipped": lambda folder: flip(files(folder, "*.idx")[0]),
+    "segment cut": lambda folder: replaced(files(folder, "*.term")[0], b""),
+    "segment gone": lambda folder: files(folder, "*.pos")[0].unlink(),
+    "folder gone": lambda folder: shutil.rmtree(next(folder.rglob("lexical/index"))),
+    "state cut": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("{"),
+    "state of another kind": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_broken_index_is_rebuilt_at_the_next_start(
+    make_app: MakeApp, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")[0]["lexical_rank"] == 1
+    closed(app)
+    damage(tmp_path)
+    assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1
+
+
+def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")[0]["lexical_rank"] == 1
+    with app.app_context():
+        index = wiring.lexical()._index
+
+    monkeypatch.setattr(index, "search", broken)
+    monkeypatch.setattr(index, "remove", broken)
+    assert find(ada, "library")[0]["lexical_rank"] == 1
+    with app.app_context():
+        assert wiring.lexical()._index is not index
+
+
+def test_broken_index_that_another_process_writes_leaves_the_vectors(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, other = make_app(), make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")[0]["lexical_rank"] == 1  # this one writes
+    there = again(other, ada)
+    assert find(there, "library")[0]["lexical_rank"] == 1
+    with other.app_context():
+        index = wiring.lexical()._index
+
+    monkeypatch.setattr(index, "search", broken)
+    answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
+    assert (answer["items"][0]["title"], answer["items"][0]["lexical_rank"]) == ("Hours", None)
+    assert answer["notes"] == ["The index of words failed: searched by vectors alone."]
+    periodic.run(other, job.follow)  # the job goes on as well
+    assert find(ada, "library")[0]["lexical_rank"] == 1
+
+
+def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")[0]["lexical_rank"] == 1
+    state = next(tmp_path.rglob("lexical/followed.json"))
+    ahead = state.read_bytes()
+    with app.app_context():
+        wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
+        wiring.lexical()._index.commit()  # as if a backup had brought the passages of an older time back
+    closed(app)
+    assert b":1}" in ahead
+    state.write_bytes(ahead.replace(b":1}", b":99}"))
+    assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1
+
+
+def test_index_follows_what_comes_after_it_was_rebuilt(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")
+    closed(app)
+    flip(files(tmp_path, "*.idx")[0])
+    app = make_app()
+    there = again(app, ada)
+    assert find(there, "library")[0]["lexical_rank"] == 1
+    send(there, "Bees", BEES)
+    work(app)
+    assert find(there, "waggle")[0]["lexical_rank"] == 1
+
+
+def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
+    """What comes after a backup has the numbers of what was lost; the index must not take it for that."""
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "library")
+    with app.app_context():
+        with read() as connection:
+            newest = connection.scalar(sa.select(KnowledgeChange.id)) or 0
+        with write("test") as connection:  # as if this one were another, made after the backup
+            earlier = sa.update(KnowledgeChange).where(KnowledgeChange.id == newest)
+            connection.execute(earlier.values(created_at=now() - timedelta(hours=1)))
+        wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
+        wiring.lexical()._index.commit()
+    closed(app)
+    assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1

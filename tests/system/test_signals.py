@@ -1,0 +1,56 @@
+"""What ends a server that is only just starting, and what keeps it from starting."""
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import UNMEASURED, Server
+
+BOOTING = "Booting worker"
+SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "arbiter"])
+@pytest.mark.parametrize("after", [0.0, 0.2, 0.5, 1.0, 1.5, 2.0])
+def test_interrupt_while_a_worker_boots_ends_everything(tmp_path: Path, after: float, to_all: bool) -> None:
+    server = Server(tmp_path, **SETTINGS).prepare()
+    server.spawn()
+    try:
+        while BOOTING not in server.log():
+            time.sleep(0.01)
+        time.sleep(after)
+        workers = server.workers()
+        (os.killpg if to_all else os.kill)(server.process.pid, signal.SIGINT)
+        assert server.process.wait(15) == 0  # a signal that was lost cost a minute
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+        assert "Traceback" not in server.log()
+        assert "SIGKILL" not in server.log()
+    finally:
+        server.kill()
+
+
+def test_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    server = Server(tmp_path, **SETTINGS).prepare()
+    with socket.create_server(("127.0.0.1", server.port)):
+        server.spawn()
+        assert server.process.wait(30) == os.EX_CONFIG
+    said = f"PORT: 127.0.0.1 port {server.port} cannot be had: Address already in use."
+    assert server.log().splitlines()[1:] == [said]  # after "Starting gunicorn"
+
+
+def test_port_that_is_let_go_is_waited_for(tmp_path: Path) -> None:
+    server = Server(tmp_path, **SETTINGS).prepare()
+    with socket.create_server(("127.0.0.1", server.port)):
+        server.spawn()
+        time.sleep(2)
+    try:
+        while "Chatbot API listens" not in server.log():
+            assert server.process.poll() is None
+            time.sleep(0.1)
+        assert server.call("GET", "/healthz")[0] == 200
+    finally:
+        server.stop()

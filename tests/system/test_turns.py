@@ -1,0 +1,245 @@
+"""Turns under a real gunicorn: drained, cancelled, resumed by clients that leave, and an upstream that is down."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import sqlite3
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import DATABASES
+from tests.support.databases import stack_of_a_module
+from tests.support.processes import Server, Upstream, call, events, free_port, running
+from tests.system.test_server import wait_for
+
+SLOW = ("--interval", "0.02", "--tokens", "40")
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Upstream]:
+    """An upstream whose answers take 0.8 s."""
+    upstream = Upstream(*SLOW)
+    yield upstream
+    upstream.stop()
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def slow_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, slow: Upstream
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("turns")
+    with stack_of_a_module(request) as stack, running(folder, OPENAI_BASE_URL=slow.url, **stack) as server:
+        yield server
+
+
+class Stream:
+    """One open event stream, read piece by piece."""
+
+    def __init__(self, server: Server, token: str, message: str, last: int | None = None, turn: str = "") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        if turn:
+            self._connection.request("GET", f"/api/chat/{turn}/events/", headers=headers | {"Last-Event-ID": str(last)})
+        else:
+            self._connection.request("POST", "/api/chat/", json.dumps({"message": message, "stream": True}), headers)
+        self._response = self._connection.getresponse()
+        assert self._response.status == 200
+
+    def event(self) -> tuple[int, str, dict[str, Any]] | None:
+        """Return the next event, or None at the end."""
+        lines = []
+        while (line := self._response.readline().decode()) not in {"\n", ""}:
+            lines.append(line)
+        if not lines:
+            return None
+        return next(iter(events("".join(lines) + "\n")), None) or self.event()
+
+    def leave(self) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def rest(self) -> list[tuple[int, str, dict[str, Any]]]:
+        found = []
+        while event := self.event():
+            found.append(event)
+        self.leave()
+        return found
+
+
+def test_phone_that_drops_its_connection_ten_times_shows_the_answer_byte_equal(slow_server: Server) -> None:
+    token = slow_server.sign_in("phone")
+    stream = Stream(slow_server, token, "Grüße \N{GRINNING FACE}")
+    first = stream.event()
+    assert first is not None
+    turn, shown, position = first[2]["id"], "", 0
+    for _ in range(10):
+        event = stream.event()
+        assert event is not None
+        assert event[1] == "delta"
+        shown, position = shown + event[2]["text"], event[0]
+        stream.leave()
+        stream = Stream(slow_server, token, "", position, turn)
+    *deltas, done = stream.rest()
+    shown += "".join(data["text"] for _, _, data in deltas)
+    assert done[1] == "done"
+    assert shown == done[2]["bot_response"]
+    assert shown.startswith("You said: Grüße \N{GRINNING FACE}")
+
+
+def test_cancel_closes_the_connection_to_the_upstream_within_two_seconds(
+    tmp_path: Path, upstream: Upstream, stack: dict[str, str]
+) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
+        token = server.sign_in()
+        stream = Stream(server, token, "[[slow 30]] hello")
+        first = stream.event()
+        assert first is not None
+        left = upstream.counters().get("left", 0)
+        started = time.monotonic()
+        assert server.call("POST", f"/api/chat/{first[2]['id']}/cancel/", token=token)[0] == 202
+        *_, (_, name, turn) = stream.rest()
+        wait_for(lambda: upstream.counters().get("left", 0) > left, 2)
+        assert time.monotonic() - started < 2
+        assert (name, turn["status"], turn["bot_response"]) == ("done", "cancelled", "Half an answer")
+
+
+def test_sigterm_during_50_streams_lets_them_end(tmp_path: Path, slow: Upstream, stack: dict[str, str]) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=slow.url, **stack) as server:
+        token = server.sign_in()
+        with ThreadPoolExecutor(51) as pool:
+            opened = list(pool.map(lambda n: Stream(server, token, f"Hello {n}"), range(50)))
+            server.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: "draining" in server.log())
+            ready = call(server.port, "GET", "/readyz")
+            assert (ready[0], ready[2]["checks"]["turns"]) == (503, "draining")
+            status, headers, problem = server.call("POST", "/api/chat/", {"message": "More"}, token)
+            assert (status, problem["code"], "retry-after" in headers) == (503, "busy", True)
+            ended = [found[-1] for found in pool.map(Stream.rest, opened)]
+        assert [name for _, name, _ in ended] == ["done"] * 50
+        assert {turn["user_message"] for _, _, turn in ended} == {f"Hello {n}" for n in range(50)}
+        assert server.process.wait(20) == 0
+
+
+def test_interrupt_closes_what_runs_with_the_text_so_far(
+    tmp_path: Path, upstream: Upstream, stack: dict[str, str]
+) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
+        token = server.sign_in()
+        stream = Stream(server, token, "[[slow 30]] hello")
+        first = stream.event()
+        assert first is not None
+        server.process.send_signal(signal.SIGINT)
+        *_, (_, name, problem) = stream.rest()
+        assert (name, problem["code"], problem["retryable"]) == ("error", "interrupted", True)
+        assert server.process.wait(20) == 0
+        server.start()
+        turn = server.call("GET", problem["instance"], token=token)[2]
+        assert (turn["status"], turn["bot_response"]) == ("interrupted", "Half an answer")
+
+
+def test_text_of_a_killed_worker_is_kept_and_resumed(tmp_path: Path, upstream: Upstream, stack: dict[str, str]) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.1", **stack) as server:
+        token = server.sign_in()
+        stream = Stream(server, token, "[[slow 30]] hello")
+        first = stream.event()
+        assert first is not None
+        turn_id = first[2]["id"]
+        wait_for(lambda: server.call("GET", f"/api/chat/{turn_id}/", token=token)[2]["bot_response"])
+        time.sleep(0.5)
+        for pid in server.workers():
+            os.kill(pid, signal.SIGKILL)
+        stream.leave()
+        wait_for(lambda: len(server.workers()) == 1 and ready(server))
+        assert server.call("GET", f"/api/chat/{turn_id}/", token=token)[2]["bot_response"] == "Half an answer"
+        found = Stream(server, token, "", 5, turn_id).rest()
+        assert [(number, name) for number, name, _ in found] == [(14, "delta"), (14, "error")]
+        assert found[0][2]["text"] == "Half an answer"[5:]
+        assert found[1][2]["code"] == "interrupted"
+        assert [name for _, name, _ in Stream(server, token, "", 99, turn_id).rest()] == ["done"]
+
+
+def ready(server: Server) -> bool:
+    try:
+        return call(server.port, "GET", "/readyz", seconds=5)[0] == 200
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def test_upstream_that_is_down_costs_100_users_nothing_but_their_answer(tmp_path: Path) -> None:
+    settings = {"LLM_RETRIES": "0", "LLM_BREAKER_FAILURES": "5", "LLM_BREAKER_SECONDS": "1"}
+    port = free_port()
+    with running(tmp_path, OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1", **settings) as server:
+        token = server.sign_in()
+
+        def ask(_: int) -> tuple[str, float, bool]:
+            started = time.monotonic()
+            status, headers, problem = server.call("POST", "/api/chat/", {"message": "Hi"}, token)
+            assert status == 503
+            return problem["code"], time.monotonic() - started, "retry-after" in headers
+
+        for number in range(5):
+            assert ask(number)[0] == "upstream_unreachable"
+        alone = sorted(ask(number)[1] for number in range(15))
+        assert alone[7] < 0.05
+        with ThreadPoolExecutor(20) as pool:
+            found = list(pool.map(ask, range(100)))
+        assert {code for code, _, _ in found} <= {"upstream_down", "upstream_unreachable"}  # the latter: the probes
+        assert [code for code, _, _ in found].count("upstream_down") >= 90
+        assert all(told for _, _, told in found)
+        assert server.call("GET", "/api/chat-history/", token=token)[0] == 200
+        up = Upstream("--port", str(port))
+        try:
+            wait_for(lambda: server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200, 10)
+        finally:
+            up.stop()
+
+
+def test_client_that_stops_reading_holds_up_nobody_and_gets_its_answer_stored(server: Server) -> None:
+    token = server.sign_in("sleeper")
+    body = json.dumps({"message": "[[endless]] hello", "stream": True}).encode()
+    head = f"POST /api/chat/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", server.port)) as sleeper:
+        sleeper.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sleeper.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        sleeper.recv(10)
+        for _ in range(5):
+            assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200
+        turn = wait_for(lambda: next((t for t in server.call("GET", "/api/chat-history/", token=token)[2]["items"]
+                                      if "endless" in t["user_message"] and t["status"] == "truncated"), None))  # fmt: skip
+        assert len(turn["bot_response"]) > 1_000_000
+
+
+@pytest.mark.parametrize("slow_server", ["sqlite"], indirect=True)
+def test_lock_held_for_3_seconds_delays_no_stream_by_more_than_50_ms(slow_server: Server) -> None:
+    token = slow_server.sign_in("patient")
+    streams = [Stream(slow_server, token, f"Hello {n}") for n in range(3)]
+    holder = sqlite3.connect(slow_server.folder / "chatbot.db", isolation_level=None)
+    gaps: list[float] = []
+
+    def read(stream: Stream) -> list[Any]:
+        found, last = [], time.monotonic()
+        while event := stream.event():
+            found.append(event)
+            now = time.monotonic()
+            if event[1] == "delta":
+                gaps.append(now - last)
+            last = now
+        stream.leave()
+        return found
+
+    holder.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(3) as pool:
+        reading = [pool.submit(read, stream) for stream in streams]
+        time.sleep(3)
+        holder.execute("COMMIT")
+        holder.close()
+        ended = [future.result()[-1] for future in reading]
+    assert [name for _, name, _ in ended] == ["done"] * 3
+    assert sorted(gaps)[int(len(gaps) * 0.95)] < 0.02 + 0.05

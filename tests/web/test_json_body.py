@@ -1,0 +1,115 @@
+"""The strict JSON entry."""
+
+import json
+import time
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chatbot.errors import MalformedBody
+from chatbot.web import json_body
+from tests.conftest import Person
+
+REFUSED = {
+    "nothing": b"",
+    "half an object": b'{"email": ',
+    "array": b"[]",
+    "text": b'"a"',
+    "NaN": b'{"email": NaN}',
+    "Infinity": b'{"email": -Infinity}',
+    "number beyond all bounds": b'{"email": 1e999}',
+    "number of 5,000 digits": b'{"email": ' + b"9" * 5000 + b"}",
+    "same key twice": b'{"email": "a", "email": "b"}',
+    "same key twice, deeper": b'{"a": [{"b": 1, "b": 2}]}',
+    "NUL": b'{"email": "a\\u0000b"}',
+    "NUL in a key": b'{"a\\u0000": 1}',
+    "lone surrogate": b'{"email": "\\ud800"}',
+    "65 levels": b'{"a":' * 65 + b"1" + b"}" * 65,
+    "1,000 levels": b'{"a":' + b"[" * 1000 + b"]" * 1000 + b"}",
+    "100,000 levels": b"[" * 100_000,
+    "a million values": b"[" + b"0," * 500_000 + b"0]",
+    "half a million lists": b"[" + b"[]," * 330_000 + b"[]]",
+    "Latin-1": '{"email": "é"}'.encode("latin-1"),
+    "UTF-16": '{"email": "a"}'.encode("utf-16"),
+    "byte order mark": b'\xef\xbb\xbf{"email": "a"}',
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_malformed_body_is_400(ada: Person, case: str) -> None:
+    headers = {"Authorization": f"Bearer {ada.access_token}", "Content-Type": "application/json"}
+    started = time.process_time()
+    response = ada.client.post("/api/search/", data=REFUSED[case], headers=headers)
+    assert time.process_time() - started < 0.1  # in which nobody else is served
+    assert (response.status_code, response.get_json()["code"]) == (400, "malformed_body"), case
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+             "application/json; charset=latin-1", "application/jsonp"]
+)  # fmt: skip
+def test_other_media_type_is_415(client: FlaskClient, kind: str | None) -> None:
+    response = client.post("/api/users/login/", data=b"{}", content_type=kind)
+    assert (response.status_code, response.get_json()["code"]) == (415, "unsupported_media_type")
+
+
+def test_charset_utf8_is_fine(client: FlaskClient) -> None:
+    response = client.post("/api/users/login/", data=b"{}", content_type="application/json; charset=UTF-8")
+    assert response.get_json()["code"] == "validation_failed"
+
+
+def test_brackets_in_a_text_are_no_values() -> None:
+    said = "[{," * 100_000
+    assert json_body.parse(json.dumps({"text": said, "quoted": '"' + said}).encode())["text"] == said
+
+
+def test_body_of_strangers_is_a_few_kilobytes(client: FlaskClient) -> None:
+    account = {"email": "a@example.org", "password": "\U0001f511" * 1024}
+    assert client.post("/api/users/login/", json=account).status_code == 401
+    for route in ("signup", "login", "refresh"):
+        response = client.post(f"/api/users/{route}/", data=b" " * 20_000, content_type="application/json")
+        assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
+
+
+def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
+    response = client.post("/api/users/login/", data=b"x" * (1 << 20) + b"x", content_type="application/json")
+    assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(
+        st.text(),
+        st.recursive(
+            st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        ),
+    )
+)
+def test_whatever_json_says_is_parsed_as_json_does_or_refused(value: dict[str, object]) -> None:
+    data = json.dumps(value).encode()
+    try:
+        assert json_body.parse(data) == value
+    except MalformedBody:
+        text = json.dumps(value)
+        assert "\\u0000" in text or "\\ud" in text or text.count("[") + text.count("{") > json_body.DEEPEST
+
+
+def test_64_levels_are_fine() -> None:
+    data = b'{"a":' * 64 + b"1" + b"}" * 64
+    assert "a" in json_body.parse(data)
+
+
+def test_nested_messages_become_dotted_names() -> None:
+    nested = {"a": {"b": ["x"], 0: {"c": ["y"]}}, "_schema": ["z"]}
+    assert json_body.flatten(nested) == {"a.b": ["x"], "a.0.c": ["y"], "body": ["z"]}
+
+
+def test_text_without_an_end_is_refused_at_once() -> None:
+    data = b'{"message":[' + b"," * 50_001 + b'"' + b'\\"' * 100_000
+    started = time.process_time()
+    with pytest.raises(MalformedBody):
+        json_body.parse(data)
+    assert time.process_time() - started < 0.1
