@@ -8,12 +8,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli, extension_config
-from .extensions import NoSessions, OrjsonProvider, cors, db, jwt, limiter, migrate, scheduler
-from .extensions import api as openapi
+from . import api, cli, extension_config, openai_api, web
+from .api import openapi as api_document
+from .database.base import db
+from .extensions import api as smorest
+from .extensions import cors, jwt, limiter, migrate, scheduler
 from .observability import logging as logs
 from .web.deadlines import AnswersInPieces, BodyDeadlines
 from .web.fair_starts import FairStarts
+from .web.json_provider import NoSessions, OrjsonProvider
 from .web.long_headers import WithoutLongLists
 
 
@@ -41,8 +44,11 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     jwt.init_app(app)
     limiter.init_app(app)
     cors.init_app(app)
-    openapi.init_app(app)
+    smorest.init_app(app)
     scheduler.init_app(app)
-    api.init_app(app)
+    web.init_app(app)
+    for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
+        smorest.register_blueprint(blueprint)
+    api_document.init_app(app)
     cli.init_app(app)
     return app

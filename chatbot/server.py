@@ -31,9 +31,9 @@ sys.path.insert(0, str(HERE.parent))
 
 from config import listen_address, load  # noqa: E402 - found through the line above
 
-LOGS = HERE / "logs.py"
-CONNECTIONS = HERE / "connections.py"
-NETWORKS = HERE / "networks.py"
+LOGS = HERE / "observability" / "logging.py"
+CONNECTIONS = HERE / "worker" / "connections.py"
+NETWORKS = HERE / "web" / "networks.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 LEAVING = 5.0  # seconds that another server may take to let go of the port

@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 
 import config
 from chatbot import create_app
-from chatbot.extensions import db, limiter
+from chatbot.database.base import db
+from chatbot.extensions import limiter
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import wiring
 from chatbot.services.chat import execution

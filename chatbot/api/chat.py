@@ -17,7 +17,6 @@ from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("chat", __name__, url_prefix="/api/chat", description="Chat with the model")
 
-PATIENCE = 2.0  # seconds in which a failure before the first text is an HTTP status, also of a stream
 Answer = dict[str, Any] | Response | tuple[dict[str, Any], int, dict[str, str]]
 
 
@@ -127,7 +126,7 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     if not stream:
         return _whole(execution.wait(authentication.current(), turn_id))
     first, reader = sse.opened(turn), sse.Reader(authentication.current(), turn_id)
-    has_text, ended = execution.begun(turn_id, PATIENCE)
+    has_text, ended = execution.begun(turn_id, sse.FIRST_TEXT_SECONDS)
     if ended or not turn["bot_response"]:
         _whole(ended or turn)
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.

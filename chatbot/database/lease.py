@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from chatbot.extensions import Model
+from chatbot.database.base import Model
 
 from .types import Time
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from chatbot.errors import LeaseLost
-from chatbot.models import Lease
 
+from .lease import Lease
 from .transactions import write
 from .types import now
 

@@ -14,8 +14,9 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from chatbot.concurrency.semaphores import Crowd
+from chatbot.database.base import db
+from chatbot.database.sqlite.dialect import LOCK_PATIENCE, SQLiteError
 from chatbot.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
-from chatbot.extensions import LOCK_PATIENCE, SQLiteError, db
 
 from . import failpoints
 from .sqlite import group_commit

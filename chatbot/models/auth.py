@@ -5,8 +5,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chatbot.database.base import Model
 from chatbot.database.types import Id, Time, now
-from chatbot.extensions import Model
 
 # Folding makes some names longer, mostly at most three times; what outgrows this is refused.
 LONGEST_EMAIL_KEY = 254 * 3

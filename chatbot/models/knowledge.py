@@ -7,8 +7,8 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chatbot.database.base import Model
 from chatbot.database.types import Id, Time, now
-from chatbot.extensions import Model
 
 from .auth import User
 

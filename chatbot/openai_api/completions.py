@@ -4,7 +4,6 @@ from typing import Any
 
 from flask import Response
 
-from chatbot.api.chat import PATIENCE
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
 from chatbot.services.chat import execution, openai, turns
 from chatbot.services.chat.turns import OpenedTurn
@@ -40,7 +39,7 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
         turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
     if not wanted["stream"]:
         return framing.completion(execution.wait(authentication.current(), turn_id))
-    ended = execution.begun(turn_id, PATIENCE)[1] or turn
+    ended = execution.begun(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn
     if ended["status"] in sse.FAILED and not ended["bot_response"]:
         framing.finish_reason(ended)
     options = wanted.get("stream_options") or {}

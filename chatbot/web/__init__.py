@@ -1,1 +1,13 @@
 """HTTP plumbing that all entry points share."""
+
+from flask import Flask
+
+from . import admission, problems, rate_limits, request_log
+
+
+def init_app(app: Flask) -> None:
+    """Set up what every request meets, in the order in which it meets it."""
+    request_log.init_app(app)
+    admission.init_app(app)
+    rate_limits.init_app(app)
+    problems.init_app(app)

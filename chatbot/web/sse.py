@@ -19,6 +19,7 @@ from chatbot.services.chat import execution
 from . import problems
 
 MEDIA_TYPE = "text/event-stream"
+FIRST_TEXT_SECONDS = 2.0  # in which a failure before the first text is an HTTP status, also of a stream
 EVENT = {  # one event of a stream; `data` is JSON
     "type": "object",
     "properties": {name: {"type": "string"} for name in ("id", "event", "data")},

@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import structlog
 
-from chatbot.database.sqlite import integrity
+from chatbot.database import integrity
 from chatbot.services.chat import execution
 
 MARGIN = 10.0  # seconds of the grace that are left for closing what still runs

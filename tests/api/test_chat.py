@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from chatbot.database import leases
+from chatbot.database.base import db
 from chatbot.database.transactions import read
-from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from chatbot.rag.errors import UpstreamBusy, UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM

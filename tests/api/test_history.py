@@ -8,9 +8,9 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatbot.database.base import db
 from chatbot.database.transactions import write
 from chatbot.errors import InvalidInput
-from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from chatbot.web import pagination
 from tests.conftest import Person

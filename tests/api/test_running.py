@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import execution, maintenance

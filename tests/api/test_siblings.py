@@ -12,9 +12,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Feedback, IdempotencyKey
 from chatbot.rag.errors import UpstreamBusy, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM

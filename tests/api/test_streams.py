@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot.api import chat as door
+from chatbot.database.base import db
 from chatbot.database.transactions import write
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.errors import UpstreamBusy, UpstreamIncomplete
 from chatbot.rag.llms.memory import MemoryLLM

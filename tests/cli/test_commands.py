@@ -7,9 +7,9 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Lease, User
 from tests.conftest import MakeApp, Person
 

@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Conversation
 from chatbot.services.chat import turns
 from tests.conftest import Person

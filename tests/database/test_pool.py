@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from chatbot.database.base import db
 from chatbot.database.pool import FairPool
-from chatbot.extensions import db
 from tests.conftest import MakeApp
 
 SIZE = 2

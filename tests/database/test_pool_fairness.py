@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import MOST_EACH
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
-from chatbot.extensions import db
 from chatbot.models import Collection, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.authentication import Caller

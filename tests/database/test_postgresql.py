@@ -13,9 +13,9 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.database import transactions
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
-from chatbot.extensions import db
 from chatbot.services.accounts.authentication import Caller
 from chatbot.services.chat import turns
 from chatbot.services.chat.turns import OpenedTurn

@@ -8,10 +8,11 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot import errors, extensions
-from chatbot.database.sqlite import checkpoints, group_commit
+from chatbot import errors
+from chatbot.database.base import db
+from chatbot.database.sqlite import checkpoints, dialect, group_commit
+from chatbot.database.sqlite.dialect import sqlite
 from chatbot.database.transactions import read, write
-from chatbot.extensions import db, sqlite
 from chatbot.models import Lease
 from tests.conftest import MakeApp
 
@@ -66,7 +67,7 @@ def test_every_connection_is_set_up(context: Flask) -> None:
 
 
 def test_driver_is_a_sound_sqlite(context: Flask) -> None:
-    assert extensions.sqlite_is_safe()
+    assert dialect.sqlite_is_safe()
     assert db.engine.dialect.driver == "pysqlite3"
 
 
@@ -78,7 +79,7 @@ def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> Non
 
 
 def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extensions, "LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr(dialect, "LOCK_PATIENCE", 0.2)
     holder = hold(tmp_path / "chatbot.db", 0.6)
     with pytest.raises(errors.DatabaseBusy):
         add("impatient")
@@ -211,7 +212,7 @@ def test_only_what_need_not_last_is_not_waited_for(context: Flask) -> None:
 def test_checkpoints_are_made_apart_and_the_log_begins_anew(
     context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extensions, "_checkpoint_after", extensions._checkpoint_after)
+    monkeypatch.setattr(dialect, "_checkpoint_after", dialect._checkpoint_after)
     monkeypatch.setattr(checkpoints, "LEAST", 100_000)
     monkeypatch.setattr(checkpoints, "MOST", 50)
     checkpoints.begin()

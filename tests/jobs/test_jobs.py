@@ -10,11 +10,12 @@ from flask import Flask
 
 from chatbot import jobs
 from chatbot.database import schema_version
+from chatbot.database.base import db
 from chatbot.database.sqlite import server_lock
 from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseUnavailable, StorageFull, WrongSchema
-from chatbot.extensions import db, scheduler
+from chatbot.extensions import scheduler
 from chatbot.jobs import knowledge as knowledge_loop
 from chatbot.jobs import purge
 from chatbot.jobs import upkeep as upkeep_loop

@@ -8,8 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chatbot.database.sqlite.integrity import CHECKING, DAMAGED
-from chatbot.extensions import sqlite
+from chatbot.database.integrity import CHECKING, DAMAGED
+from chatbot.database.sqlite.dialect import sqlite
 from tests.support.chaos import history
 from tests.support.processes import UNMEASURED, Server, running
 from tests.system.test_server import wait_for

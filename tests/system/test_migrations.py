@@ -12,8 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.types import UtcDateTime
-from chatbot.extensions import db
 from chatbot.models import ChatMessage
 from tests.conftest import Person
 from tests.support.databases import named

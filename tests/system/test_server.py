@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chatbot.extensions import sqlite
+from chatbot.database.sqlite.dialect import sqlite
 from tests.support.processes import UNMEASURED, Server, Upstream, call, free_port, running
 
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}

@@ -7,7 +7,8 @@ milliseconds. In a server that would be a request, and with it all streams of th
 from pathlib import Path
 
 from chatbot.concurrency.threads import alone
-from chatbot.extensions import BundledSQLite, db, sqlite_checkpoints_apart
+from chatbot.database.base import db
+from chatbot.database.sqlite.dialect import BundledSQLite, sqlite_checkpoints_apart
 
 EVERY = 0.5  # seconds
 LEAST = 4 << 20  # bytes of the log that are worth it

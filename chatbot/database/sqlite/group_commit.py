@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 from chatbot.concurrency.semaphores import Turnstile
-from chatbot.extensions import LOCK_PATIENCE, SQLiteError
+from chatbot.database.sqlite.dialect import LOCK_PATIENCE, SQLiteError
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
 UNDONE = "The transaction was undone."

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from flask import current_app
 
+from chatbot.database.sqlite.dialect import sqlite_is_safe
 from chatbot.errors import Busy
-from chatbot.extensions import sqlite_is_safe
 
 _held: list[int] = []
 

@@ -22,10 +22,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from chatbot.database import schema_version
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import BackupRefused
-from chatbot.extensions import db
 from chatbot.models import Collection, VectorCopy
 from chatbot.services.accounts import keys
 

@@ -1,6 +1,6 @@
 """What can only be looked at: slots, connections, the queue, breakers."""
 
-from chatbot.extensions import db
+from chatbot.database.base import db
 from chatbot.observability import metrics
 from chatbot.rag.errors import LLMError
 from chatbot.services import wiring

@@ -2,7 +2,7 @@
 
 import sqlalchemy as sa
 
-from chatbot.database.sqlite import integrity
+from chatbot.database import integrity
 from chatbot.database.transactions import is_full, read
 from chatbot.errors import ChatbotError
 from chatbot.rag.errors import LLMError

@@ -11,9 +11,9 @@ from flask import Flask
 from sqlalchemy import event
 
 from chatbot import errors
+from chatbot.database.base import db
 from chatbot.database.sqlite import group_commit
 from chatbot.database.transactions import read, write
-from chatbot.extensions import db
 from chatbot.models import Lease
 from tests.conftest import MakeApp
 

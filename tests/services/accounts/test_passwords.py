@@ -15,9 +15,9 @@ import bcrypt
 import pytest
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.errors import Busy, InvalidCredentials, InvalidInput
-from chatbot.extensions import db
 from chatbot.models import User
 from chatbot.services.accounts import auth, passwords
 from tests.conftest import MakeApp

@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import wiring

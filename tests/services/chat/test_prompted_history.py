@@ -2,9 +2,9 @@
 
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import write
 from chatbot.database.types import uuid7
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Conversation
 from chatbot.rag import prompt, token_counts
 from chatbot.rag.errors import UpstreamIncomplete, UpstreamRefused

@@ -7,9 +7,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.extensions import db
 from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.authentication import Caller

@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 
 from chatbot.database import leases
+from chatbot.database.base import db
 from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.errors import CannotServe, SuspiciousClock
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Document, VectorCopy
 from chatbot.services.chat import maintenance
 from chatbot.services.knowledge.ingestion import worker

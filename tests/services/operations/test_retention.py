@@ -7,10 +7,10 @@ import pytest
 from flask import Flask
 
 from chatbot.database import leases
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import Busy, LeaseLost
-from chatbot.extensions import db
 from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece, TurnTrace
 from chatbot.services.operations import clock, retention
 from tests.conftest import Person

@@ -12,7 +12,7 @@ from types import ModuleType
 def main() -> None:
     """Put an empty package in the application's place, so that `chatbot.rag` can be imported alone, and serve."""
     package = ModuleType("chatbot")
-    package.__path__ = [str(Path(__file__).resolve().parents[2])]
+    package.__path__ = [str(Path(__file__).resolve().parents[3])]
     sys.modules["chatbot"] = package
     memory, cpu, wall, documents = sys.argv[1:]
     types = importlib.import_module("chatbot.rag.types")

@@ -18,7 +18,7 @@ from chatbot.services.knowledge.ingestion import worker
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 
-NAUGHTY = Path(__file__).parent.parent / "rag" / "loaders"
+NAUGHTY = Path(__file__).parents[3] / "rag" / "loaders"
 CSV = "text/csv"
 
 

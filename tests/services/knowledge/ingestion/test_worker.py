@@ -10,9 +10,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.extensions import db
 from chatbot.jobs import knowledge as job
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.rag.errors import ParserCrashed

@@ -7,14 +7,14 @@ import pytest
 from limits import parse
 from limits.strategies import MovingWindowRateLimiter
 
-from chatbot.web import limit_storage
-from chatbot.web.limit_storage import LeastRecentlyUsedStorage
+from chatbot import limit_storage
+from chatbot.limit_storage import LeastRecentlyUsedStorage
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr("chatbot.web.limit_storage.time.time", lambda: now[0])
+    monkeypatch.setattr("chatbot.limit_storage.time.time", lambda: now[0])
     return now
 
 

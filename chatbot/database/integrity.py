@@ -6,7 +6,8 @@ from pathlib import Path
 import structlog
 
 from chatbot.concurrency.threads import alone
-from chatbot.extensions import BundledSQLite, db
+from chatbot.database.base import db
+from chatbot.database.sqlite.dialect import BundledSQLite
 
 CHECKING = "The database is being checked after an end that was not clean."
 DAMAGED = "The database file is damaged: restore a backup into a new one (`flask restore`)."

@@ -1,0 +1,96 @@
+"""SQLite's driver, its pragmas and the beginning of its transactions."""
+
+import time
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+try:
+    from pysqlite3 import dbapi2 as sqlite
+except ImportError:  # no wheel for this platform
+    import sqlite3 as sqlite
+
+SQLiteConnection: type[Any] = sqlite.Connection
+SQLiteError: type[Exception] = sqlite.DatabaseError  # what the driver raises where SQLAlchemy does not ask it
+SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
+LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
+LOCK_PAUSE = 0.001  # seconds between two tries; a sleep, so that other greenlets go on
+
+
+class BundledSQLite(SQLiteDialect_pysqlite):
+    """SQLAlchemy's dialect of `sqlite+pysqlite3://`: the driver that bundles a sound SQLite, where there is one."""
+
+    driver = "pysqlite3"
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> ModuleType:
+        """Return the DB-API module."""
+        module: ModuleType = sqlite
+        return module
+
+
+registry.register("sqlite.pysqlite3", __name__, BundledSQLite.__name__)
+
+
+def sqlite_is_safe() -> bool:
+    """Tell whether several processes may write one SQLite file."""
+    return tuple(sqlite.sqlite_version_info) >= SAFE_SQLITE
+
+
+def patiently(cursor: Any, statement: str) -> None:
+    """Execute a statement that may find the lock taken; sleeps cooperatively for up to LOCK_PATIENCE seconds.
+
+    SQLite's own waiting would stop every greenlet of the process.
+    """
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            cursor.execute(statement)
+            return
+        except sqlite.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(LOCK_PAUSE)
+
+
+_checkpoint_after = 1_000  # pages in the write-ahead log, SQLite's own default
+
+
+def sqlite_checkpoints_apart() -> None:
+    """Let connections that are made from now on leave checkpoints to somebody else, unless nobody does them."""
+    global _checkpoint_after
+    _checkpoint_after = 60_000
+
+
+@sa.event.listens_for(sa.Engine, "connect")
+def _on_connect(connection: Any, _record: Any) -> None:
+    if not isinstance(connection, sqlite.Connection):
+        return
+    connection.isolation_level = None  # transactions begin where _on_begin says
+    cursor = connection.cursor()
+    log = f"wal_autocheckpoint={_checkpoint_after}"
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
+        patiently(cursor, f"PRAGMA {pragma}")
+    cursor.close()
+
+
+@sa.event.listens_for(sa.Engine, "begin")
+def _on_begin(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite" or connection.get_execution_options().get("migrates"):
+        return
+    cursor = connection.connection.cursor()
+    if connection.get_execution_options().get("writes"):
+        lasting = connection.get_execution_options().get("lasting", True)
+        if connection.info.get("lasting", True) is not lasting:  # as whoever had the connection before wanted it
+            cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
+            connection.info["lasting"] = lasting
+        patiently(cursor, "BEGIN IMMEDIATE")
+    else:
+        cursor.execute("BEGIN")
+        # The snapshot is taken here, where a lock is waited for, not in the first query.
+        patiently(cursor, "SELECT 1 FROM sqlite_schema LIMIT 1")
+    cursor.close()
