@@ -6,8 +6,8 @@ import time
 import structlog
 from flask import Flask
 
-from chatbot.database import schema_version
-from chatbot.database.sqlite import checkpoints, integrity, server_lock
+from chatbot.database import integrity, schema_version
+from chatbot.database.sqlite import checkpoints, server_lock
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from chatbot.jobs import start
 from chatbot.rag.errors import LLMError

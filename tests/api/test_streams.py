@@ -9,7 +9,6 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatbot.api import chat as door
 from chatbot.database.base import db
 from chatbot.database.transactions import write
 from chatbot.models import ChatMessage, TurnLogPiece
@@ -83,7 +82,7 @@ def test_failure_after_it_is_an_event_and_the_text_stays(ada: Person, llm: Memor
 
 
 def test_slow_beginning_is_bridged_by_heartbeats(ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "PATIENCE", 0.01)
+    monkeypatch.setattr(sse, "FIRST_TEXT_SECONDS", 0.01)
     monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
     later(0.4, gated(llm, "late"))
     body = ada.says("Hi", stream=True).get_data()
