@@ -13,7 +13,7 @@ import gevent
 import sqlalchemy as sa
 from chatbot import create_app
 from chatbot.models import Lease
-from chatbot.services import group_commit
+from chatbot.database.sqlite import group_commit
 from chatbot.database.transactions import read, write
 
 app = create_app()
