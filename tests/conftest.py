@@ -25,7 +25,6 @@ from chatbot.services import wiring
 from chatbot.services.chat import execution
 from chatbot.services.knowledge.ingestion.queue import QUEUES
 from tests.support import databases
-from tests.support.databases import named
 from tests.support.processes import Server, Upstream, environment, running
 from tests.support.redis_server import RedisServer
 
@@ -106,7 +105,7 @@ def postgres_template(postgres: str, tmp_path_factory: pytest.TempPathFactory) -
     """Make one migrated PostgreSQL database, to be copied; returns its name."""
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_chatbot")
-    migrated(named(postgres, "template_chatbot"), tmp_path_factory.mktemp("pg-template"))
+    migrated(databases.named(postgres, "template_chatbot"), tmp_path_factory.mktemp("pg-template"))
     return "template_chatbot"
 
 
@@ -139,8 +138,8 @@ def postgres_url(postgres: str, postgres_template: str, spare_databases: list[st
     with psycopg.connect(postgres, autocommit=True) as connection:
         if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield named(postgres, name)
-    if databases.cleaned(postgres, named(postgres, name), named(postgres, postgres_template)):
+    yield databases.named(postgres, name)
+    if databases.cleaned(postgres, databases.named(postgres, name), databases.named(postgres, postgres_template)):
         spare_databases.append(name)
     else:
         with psycopg.connect(postgres, autocommit=True) as connection:

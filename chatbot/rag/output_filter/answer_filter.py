@@ -3,8 +3,7 @@
 What was appended never changes, so it works on the stream. All it needs to know is within one line and 200 characters
 from where something suspicious begins; what is not closed by then is broken with a space and passed on.
 
-Two questions are kept apart. Whether text looks like code decides about markers: inside code nothing is one. Whether
-it is code for every reader of Markdown decides about images, tags and links: in doubt they are broken there too.
+Text that looks like code has no markers. Images, tags and links are broken where any reader of Markdown sees no code.
 """
 
 import re
@@ -261,9 +260,8 @@ class AnswerFilter:
         self._fence = Fence(window[0], run, len(lead))
         self._closing = self._fence.closing if certain else self._closing
         self._is_empty = True
-        self._doubt = (
-            self._doubt or self._html or is_hidden
-        )  # HTML ends at a blank line, and then the fence may be none
+        # HTML ends at a blank line, and then the fence may be none.
+        self._doubt = self._doubt or self._html or is_hidden
         self._output.put(window if certain else markup.defused_fence(window))
         self._output.lead, self._fresh = None, True
         return len(window)
