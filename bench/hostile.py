@@ -144,7 +144,7 @@ def main() -> int:
             honest = server.sign_in("honest", source=HONEST)
             missed = 0
             for attack in ATTACKS:
-                mallory = server.sign_in(attack.__name__, source=ATTACKER)
+                mallory = server.sign_in(attack.__name__, source=HONEST)  # the attacker used its logins up
                 if attack is unread_pages:
                     fill(server, mallory)
                 missed += measure(server, attack, mallory, honest)
