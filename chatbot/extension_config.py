@@ -30,7 +30,7 @@ def _engine(url: str) -> dict[str, Any]:
         return options
     life = {name: value for name, value in LIFE.items() if f"{name}=" not in url}
     # Most statements stand alone: without a transaction there is no BEGIN and no COMMIT, each a way to the server and
-    # back. Those that belong together say so (services/transactions.py).
+    # back. Those that belong together say so (database/transactions.py).
     return {**options, "isolation_level": "AUTOCOMMIT", "connect_args": life}
 
 

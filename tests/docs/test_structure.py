@@ -1,0 +1,23 @@
+"""docs/architecture/directory-structure.md names every package, and no package is a drawer."""
+
+import re
+
+from tests.support.processes import ROOT
+
+TEXT = (ROOT / "docs" / "architecture" / "directory-structure.md").read_text()
+NAMED = {path.rstrip("/") for path in re.findall(r"`((?:chatbot|tests|bench|migrations|deploy|docs)/[\w/.]*)`", TEXT)}
+PACKAGES = sorted(path.parent for path in (ROOT / "chatbot").rglob("__init__.py") if path.parent != ROOT / "chatbot")
+MAX_MODULES = 20
+
+
+def test_every_package_has_its_rule() -> None:
+    assert {str(package.relative_to(ROOT)) for package in PACKAGES} - NAMED == set()
+
+
+def test_everything_named_exists() -> None:
+    assert {name for name in NAMED if not (ROOT / name).exists()} == set()
+
+
+def test_no_package_has_too_many_modules() -> None:
+    counts = {package.name: len(list(package.glob("*.py"))) for package in PACKAGES}
+    assert {name: count for name, count in counts.items() if count > MAX_MODULES} == {}
