@@ -1,7 +1,7 @@
 """Attacks of one address and one user at full size: what an honest client elsewhere sees meanwhile, and memory after.
 
-Prints for each attack, or for those that are named the slowest answer of `/healthz` (must: .5 s), the median time of another user's chat beside the
-quiet one (must: 1.5), and how much more memory the worker has 30 s later.
+Prints for each attack, or for those that are named, the slowest answer of `/healthz` (must: .5 s), the median time of
+another user's chat beside the quiet one (must: 1.5), and how much more memory the worker has 30 s later.
 """
 
 import statistics

@@ -1,12 +1,21 @@
 """Requests of different addresses start in turn."""
 
+import time
+
 import gevent
+import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from chatbot.web.fair_starts import FairStarts, RoundRobinGate, take_turn
 
 
+@pytest.fixture
+def all_rounds_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot.web.fair_starts.LONG_ROUND_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("all_rounds_are_long")
 def test_each_key_enters_once_in_a_round() -> None:
     gate, entered = RoundRobinGate(), list[str]()
 
@@ -22,6 +31,7 @@ def test_each_key_enters_once_in_a_round() -> None:
     assert gate._waiting == {}
 
 
+@pytest.mark.usefixtures("all_rounds_are_long")
 def test_one_connection_that_never_waits_lets_others_in() -> None:
     gate, entered = RoundRobinGate(), list[str]()
 
@@ -39,6 +49,28 @@ def test_one_connection_that_never_waits_lets_others_in() -> None:
     assert entered.index("honest") <= 3
 
 
+def test_nobody_waits_in_a_short_round() -> None:
+    gate, entered = RoundRobinGate(), list[str]()
+
+    def enter_often() -> None:
+        for _ in range(5):
+            gate.enter("a")
+            entered.append("a")
+        gevent.sleep(0)
+        time.sleep(0.06)
+        for _ in range(3):
+            gate.enter("a")
+            entered.append("late")
+
+    def note() -> None:
+        entered.append("other")
+
+    gevent.joinall([gevent.spawn(enter_often), gevent.spawn(note)], timeout=5, raise_error=True)
+    assert entered[:6] == ["a"] * 5 + ["other"]
+    assert entered[6:] == ["late"] * 3
+
+
+@pytest.mark.usefixtures("all_rounds_are_long")
 def test_waiting_greenlet_that_is_killed_holds_up_nobody() -> None:
     gate, entered = RoundRobinGate(), list[str]()
 
