@@ -8,11 +8,13 @@ from typing import Any
 from cachetools import LRUCache
 from limits.storage import MovingWindowSupport, Storage
 
-MAX_KEYS = 100_000  # of each kind; at some 400 bytes each
+MAX_KEYS = 100_000  # of counters
+MAX_ENTRIES = 2_000_000  # of windows: 32 bytes each
+KEY_ENTRIES = 12  # that a key takes as much memory as
 
 
 class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
-    """Counts for up to MAX_KEYS keys of each kind; the least recently used key is evicted first.
+    """Counts for up to MAX_KEYS and MAX_ENTRIES; the least recently used key is evicted first.
 
     The library's own storage looks through all its keys a hundred times a second: with the 100,000 that one customer's
     /48 makes in minutes, the process did nothing else.
@@ -23,7 +25,7 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
     def __init__(self, uri: str | None = None, wrap_exceptions: bool = False, **options: Any) -> None:
         super().__init__(uri, wrap_exceptions, **options)
         self._lock = threading.Lock()
-        self._moments: LRUCache[str, list[float]] = LRUCache(MAX_KEYS)  # of each acquired entry
+        self._moments: LRUCache[str, list[float]] = LRUCache(MAX_ENTRIES, _size)  # of each acquired entry
         self._counters: LRUCache[str, tuple[int, float]] = LRUCache(MAX_KEYS)  # each with the end of its time
 
     @property
@@ -90,3 +92,7 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
         moments = self._moments.get(key, [])
         del moments[: bisect_left(moments, time.time() - expiry)]
         return moments
+
+
+def _size(moments: list[float]) -> int:
+    return KEY_ENTRIES + len(moments)

@@ -43,7 +43,7 @@ def test_counter_lives_from_its_first_addition(clock: list[float]) -> None:
 
 
 def test_keys_are_bounded_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limit_storage, "MAX_KEYS", 3)
+    monkeypatch.setattr(limit_storage, "MAX_ENTRIES", 3 * (limit_storage.KEY_ENTRIES + 1))
     storage = LeastRecentlyUsedStorage()
     for key in "abcd":
         assert storage.acquire_entry(key, 1, 60)

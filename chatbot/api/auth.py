@@ -1,4 +1,4 @@
-"""Doors of accounts and sessions."""
+"""Routes for accounts and sessions."""
 
 from typing import Any
 
@@ -93,11 +93,11 @@ def change_me(profile: dict[str, str]) -> dict[str, Any]:
 
 @blueprint.route("/me/password/", methods=["POST"])
 @authentication.required
-@rate_limits.limit(RATE_LOGIN_ACCOUNT=by_user)
+@rate_limits.limit(RATE_LOGIN_ADDRESS=by_address, RATE_LOGIN_ACCOUNT=by_user)
 @problems.document(400, 413, 415, 503)
 @blueprint.arguments(PasswordChangeSchema)
 @blueprint.response(204)
 def change_password(passwords: dict[str, str]) -> None:
     """Change the caller's password; all their other sessions end."""
-    login_limits.queue_hashes_by_user()
+    login_limits.queue_hashes_by_network()
     auth.change_password(authentication.current(), **passwords)

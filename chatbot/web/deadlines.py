@@ -64,8 +64,10 @@ class _Body:
             with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):
                 data = read(size)
         finally:
-            if time.monotonic() - now > WAITED_SECONDS:  # many bodies may come, or be given up, in one moment
+            read_at = time.monotonic()
+            if read_at - now > WAITED_SECONDS:  # many bodies may come, or be given up, in one moment
                 fair_starts.take_turn(self._environ)
+                self._started += time.monotonic() - read_at  # the client is not to blame for this wait
         self._received += len(data)
         return data
 

@@ -18,7 +18,7 @@ from chatbot.errors import InvalidCredentials
 from chatbot.extensions import limiter
 from chatbot.services.accounts import auth, passwords
 
-from . import authentication, rate_limits
+from . import rate_limits
 
 T = TypeVar("T")
 Kind = Literal["known", "fresh", "failed"]
@@ -48,9 +48,9 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
     try:
         result = log_in()
     except InvalidCredentials:
-        _with_storage(lambda storage: storage.incr(failures, FAILED_SECONDS))
+        _with_storage(lambda storage: _set(storage, failures, FAILED_SECONDS))
         raise
-    _with_storage(lambda storage: storage.incr(account, KNOWN_SECONDS))
+    _with_storage(lambda storage: _set(storage, account, KNOWN_SECONDS))
     return result
 
 
@@ -60,9 +60,9 @@ def delay_excess_sign_up() -> None:
     _delay_excess(_count_sign_up)
 
 
-def queue_hashes_by_user() -> None:
-    """Give the caller's hashes turns of their own."""
-    passwords.origin.set(passwords.Origin(str(authentication.current().user_id), "known"))
+def queue_hashes_by_network() -> None:
+    """Queue the request's hashes by its network, among the known ones."""
+    passwords.origin.set(passwords.Origin(rate_limits.by_provider(), "known"))
 
 
 def _by_account() -> str:
@@ -90,18 +90,26 @@ def _count_in_total() -> None:
 
 @rate_limits.limit(RATE_SIGNUP_GLOBAL=rate_limits.everybody)
 def _count_sign_up() -> None:
-    """Count a sign-up of anybody."""
+    """Count a sign-up."""
 
 
 def _delay_excess(*counts: Callable[[], None]) -> None:
-    is_beyond = False
+    is_exceeded = False
+    announced = list(limiter.current_limits)
     for count in counts:
         try:
             count()
         except RateLimitExceeded:
-            is_beyond = True
-    if is_beyond:
+            is_exceeded = True
+    limiter.context.view_rate_limits = announced  # what only delays is not announced as a refusal
+    if is_exceeded:
         time.sleep(DELAY_SECONDS)
+
+
+def _set(storage: Any, key: str, seconds: float) -> int:
+    """Set a counter to one from now on: adding to it does not lengthen its life."""
+    storage.clear(key)
+    return int(storage.incr(key, seconds))
 
 
 def _with_storage(use: Callable[[Any], int]) -> int:

@@ -33,7 +33,7 @@ def by_provider() -> str:
 
 
 def by_user() -> str:
-    """Return the caller's account; only behind `caller.required`."""
+    """Return the caller's account; only behind `authentication.required`."""
     return str(authentication.current().user_id)
 
 

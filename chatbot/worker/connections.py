@@ -1,7 +1,7 @@
 """The gunicorn worker: a bound on the connections of one address, and a deadline for what is sent on each.
 
 `server.py` loads it by its path, as the arbiter loads everything: it imports nothing of the application. gunicorn's own
-gevent worker has a deadline for headers alone; api/deadlines.py has the one for bodies.
+gevent worker has a deadline for headers alone; web/deadlines.py has the one for bodies.
 """
 
 import errno
@@ -81,7 +81,7 @@ class YieldingSocket:
         self._received = 0
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the socket has."""
+        """Return an attribute of the wrapped socket."""
         return getattr(self._wrapped, name)
 
     def recv(self, *args: Any) -> bytes:

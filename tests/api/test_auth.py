@@ -1,13 +1,20 @@
 """Doors of accounts and sessions."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from chatbot.database.transactions import write
+from chatbot.database.types import uuid7
+from chatbot.errors import Busy
+from chatbot.models import User
 from chatbot.services.accounts import auth, authentication, passwords
+from chatbot.services.accounts.authentication import Caller
 from tests.conftest import PASSWORD, MakeApp, Person, join
 
 ACCOUNT = {"email": "Ada@Example.org", "username": "Ada", "password": PASSWORD, "password_confirm": PASSWORD}
@@ -287,3 +294,37 @@ def test_guesses_of_the_current_password_are_limited(make_app: MakeApp) -> None:
     answers = [change_password(ada, "not the passphrase").status_code for _ in range(4)]
     assert answers == [401, 401, 401, 429]
     assert change_password(eve).status_code == 204
+
+
+def test_change_of_the_password_beside_a_login_that_keys_it_anew_is_made(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hash had changed, and the right password was called wrong."""
+    digest = passwords.digest
+
+    def keyed_anew_meanwhile(password: str) -> str:
+        monkeypatch.setattr(passwords, "digest", digest)
+        with write("test") as connection:
+            connection.execute(sa.update(User).where(User.username == "ada").values(password_hash=digest(PASSWORD)))
+        return digest(password)
+
+    monkeypatch.setattr(passwords, "digest", keyed_anew_meanwhile)
+    assert change_password(ada).status_code == 204
+    assert log_in(app.test_client(), password=NEW).status_code == 200
+
+
+def test_disabled_user_changes_no_password(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "authenticate", lambda _: Caller(UUID(ada.id), uuid7(), "user"))
+    with app.app_context():
+        auth.disable("ada@example.org")
+    assert change_password(ada).status_code == 401
+
+
+def test_login_waits_for_no_second_turn_to_key_its_password_anew(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(*_: object) -> bool:
+        raise Busy("Too many logins at once.")
+
+    monkeypatch.setattr(passwords, "is_outdated", busy)
+    assert log_in(app.test_client()).status_code == 200

@@ -139,7 +139,7 @@ def test_tls_variant_takes_nothing_older_and_nothing_in_the_clear() -> None:
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in text
     assert 'add_header Strict-Transport-Security "max-age=31536000" always;' in text
     assert "proxy_hide_header Strict-Transport-Security;" in text
-    (in_the_clear,) = re.findall(r"listen 80;(.*?)\n    }\n", text, re.DOTALL)
+    (in_the_clear,) = re.findall(r"listen \[::\]:80;(.*?)\n    }\n", text, re.DOTALL)
     documentation, rest = re.findall(r"location (\S+) {(.*?)\n        }", in_the_clear, re.DOTALL)
     assert (documentation[0], rest[0]) == ("/api/docs/", "/")
     assert "return 308 https://" in documentation[1]

@@ -1,5 +1,7 @@
 """Accounts and sessions: sign up, log in, refresh, log out, change the password, disable."""
 
+import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
+from chatbot.errors import Busy, EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from chatbot.models import Session, User
 from chatbot.models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
 from chatbot.observability import security_log
@@ -81,9 +83,11 @@ def log_in(email: str, password: str) -> Login:
         security_log.record("login", "failed", user_id=found.id if found else None, account=account)
         raise InvalidCredentials("The e-mail address or the password is wrong.")
     stored = found.password_hash
-    if passwords.is_outdated(password, stored):
-        stored = _rehash(found.id, stored, password)
-    moment, refresh = now(), tokens.new_refresh(uuid7())
+    with contextlib.suppress(Busy):  # then the next login keys it anew
+        if passwords.is_outdated(password, stored):
+            stored = _rehash(found.id, stored, password)
+    moment = now()
+    refresh = tokens.new_refresh(uuid7())
     with write("log_in") as connection:
         unchanged = _is_unchanged(connection, found.id, stored)
         user = _open(connection, found.id, refresh, moment) if unchanged else None
@@ -118,7 +122,7 @@ def refresh(token: str) -> Login:
 
 
 def log_out(caller: Caller) -> None:
-    """End the caller's session: at once in this process, within `identity.SECONDS` in others."""
+    """End the caller's session: at once in this process, within `authentication.SECONDS` in others."""
     with write("log_out") as connection:
         connection.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
     authentication.forget(caller.session_id)
@@ -146,11 +150,15 @@ def rename(caller: Caller, username: str) -> dict[str, Any]:
 def change_password(caller: Caller, current_password: str, new_password: str) -> None:
     """Change the caller's password and end all their other sessions.
 
-    Raises InvalidCredentials (the current password is wrong), InvalidInput (the new one is a common one), Busy.
+    Raises InvalidCredentials (the current password is wrong), InvalidInput (the new one is a common one), Busy,
+    Unauthenticated (the account was disabled).
     """
     with read() as connection:
-        statement = sa.select(User.email, User.username, User.password_hash).where(User.id == caller.user_id)
-        found = connection.execute(statement).one()
+        statement = sa.select(User.email, User.username, User.password_hash)
+        mine = (User.id == caller.user_id, User.disabled_at.is_(None))
+        found = connection.execute(statement.where(*mine)).one_or_none()
+    if found is None:
+        raise Unauthenticated("The session has ended.")
     facts = {"user_id": caller.user_id, "session_id": caller.session_id}
     if not passwords.verify(current_password, found.password_hash):
         security_log.record("password", "failed", **facts)
@@ -158,11 +166,11 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
     passwords.refuse_common(new_password, found.email, found.username, field="new_password")
     password_hash = passwords.digest(new_password)
     with write("change_password") as connection:
-        if not _is_unchanged(connection, caller.user_id, found.password_hash):
-            raise InvalidCredentials("The password was changed meanwhile.")
-        connection.execute(sa.update(User).where(User.id == caller.user_id).values(password_hash=password_hash))
-        others = (Session.user_id == caller.user_id, Session.id != caller.session_id, Session.ended_at.is_(None))
-        ended = connection.scalars(sa.update(Session).where(*others).values(ended_at=now()).returning(Session.id)).all()
+        is_unchanged = _is_unchanged(connection, caller.user_id, found.password_hash)
+        ended = _replace_password(connection, caller, password_hash) if is_unchanged else None
+    if ended is None:  # the hash was keyed anew by a login, or the password changed, since it was read
+        change_password(caller, current_password, new_password)
+        return
     for session_id in ended:
         authentication.forget(session_id)
     security_log.record("password", "changed", sessions_ended=len(ended), **facts)
@@ -253,6 +261,13 @@ def _is_unchanged(connection: sa.Connection, user_id: UUID, password_hash: str) 
     """Return whether an account still has this hash and is not disabled; it stays so until the transaction ends."""
     wanted = (User.id == user_id, User.password_hash == password_hash, User.disabled_at.is_(None))
     return connection.scalar(sa.select(User.id).where(*wanted).with_for_update(key_share=True)) is not None
+
+
+def _replace_password(connection: sa.Connection, caller: Caller, password_hash: str) -> Sequence[UUID]:
+    """Store a password's hash and end the user's other sessions; return their ids."""
+    connection.execute(sa.update(User).where(User.id == caller.user_id).values(password_hash=password_hash))
+    others = (Session.user_id == caller.user_id, Session.id != caller.session_id, Session.ended_at.is_(None))
+    return connection.scalars(sa.update(Session).where(*others).values(ended_at=now()).returning(Session.id)).all()
 
 
 def _open(connection: sa.Connection, user_id: UUID, refresh: tokens.Refresh, moment: datetime) -> dict[str, Any]:

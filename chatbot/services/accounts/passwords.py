@@ -22,7 +22,7 @@ import bcrypt
 from flask import current_app
 from gevent.threadpool import ThreadPoolExecutor
 
-from chatbot.concurrency.semaphores import RoundRobinSemaphore
+from chatbot.concurrency.semaphores import Crowd, RoundRobinSemaphore
 from chatbot.errors import Busy, InvalidInput
 
 from . import keys
@@ -31,7 +31,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
-MAX_WAITING_HASHES = 1024
+MAX_WAITING_HASHES = 1024  # of each kind of origin
+MAX_WAITING_PER_ORIGIN = 16  # 4 s
+KINDS = ("known", "fresh", "failed")
 MAX_WAIT_SECONDS = 20.0  # for a turn
 RETRY_AFTER_SECONDS = 5.0
 
@@ -52,27 +54,25 @@ class HashQueue:
     """Grants the hashing thread to the kinds of origins in turn, and round-robin within each kind."""
 
     def __init__(self) -> None:
-        self._waiting = threading.BoundedSemaphore(MAX_WAITING_HASHES)
-        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in ("known", "fresh", "failed")}
+        self._places = {kind: Crowd(MAX_WAITING_PER_ORIGIN, MAX_WAITING_HASHES) for kind in KINDS}
+        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in KINDS}
         self._kinds = RoundRobinSemaphore(1, 1)
 
     @contextmanager
     def turn(self, origin: Origin) -> Iterator[None]:
         """Wait for an origin's turn and hold it for as long as the context lasts; raises Busy."""
-        if not self._waiting.acquire(blocking=False):
+        places = self._places[origin.kind]
+        if not places.acquire(origin.name, 0):
             raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
         try:
-            with (
-                _place(self._of_kind[origin.kind], origin.name),
-                _place(self._kinds, origin.kind),
-            ):
+            with _hold(self._of_kind[origin.kind], origin.name), _hold(self._kinds, origin.kind):
                 yield
         finally:
-            self._waiting.release()
+            places.release(origin.name)
 
 
 @contextmanager
-def _place(semaphore: RoundRobinSemaphore, key: str) -> Iterator[None]:
+def _hold(semaphore: RoundRobinSemaphore, key: str) -> Iterator[None]:
     if not semaphore.acquire(key, MAX_WAIT_SECONDS):
         raise Busy("Too many logins at once.", retry_after=RETRY_AFTER_SECONDS)
     try:
