@@ -16,8 +16,7 @@ from typing import Any
 
 import psutil
 
-from tests.hostile.attack import ATTACKER, HONEST, Watch, flood, request
-from tests.hostile.test_one_user import send_pdf, slow_pdf
+from tests.hostile.attack import ATTACKER, HONEST, Watch, flood, request, send_pdf, slow_pdf
 from tests.support.processes import UNMEASURED, Server, Upstream, running
 
 MAX_HEALTH_SECONDS = 0.5

@@ -75,7 +75,7 @@ WORST = {
     "chatbot.rag.text.fences.FENCE": worst(("", "~", ""), ("", "`", ""), ("```", "a", ""), ("~~~", "a", "\nx"), ("", "~", "`")),
     "chatbot.rag.text.fences._CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x"), ("", "~", " ")),
     "chatbot.rag.text.fences._MAYBE_CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x")),
-    **{f"chatbot.rag.filtering._SPECIAL[{number}]": ANY for number in range(4)},
+    **{f"chatbot.rag.output_filter.answer_filter._SPECIAL[{number}]": ANY for number in range(4)},
     "chatbot.rag.text.fences._CERTAIN_INFO": worst(("", "`", ""), ("```", " ", "`"), ("```", "a", "`\n"), ("", "~", "x")),
     "chatbot.rag.text.fences.OPENING": worst(("", "> ", "x"), ("", "`` ", ""), ("", "~", "")), "chatbot.rag.text.fences._MAYBE_OPENING": worst(("", "> ", "x"), ("", "`", "~")),
     "chatbot.rag.output_filter.destinations._ADDRESS_END": ANY,

@@ -1,12 +1,15 @@
 """Attacks on a running server from one address, and what an honest client at another address sees meanwhile."""
 
 import contextlib
+import http.client
+import io
+import json
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.support.processes import Server
 
@@ -104,3 +107,42 @@ class Watch:
             self._notice(seconds)
             self.slowest = max(self.slowest, seconds)
             self.answers += answered
+
+
+def send_pdf(server: Server, token: str, data: bytes) -> tuple[int, dict[str, Any]]:
+    """Upload a PDF; return the status and the document."""
+    part = (
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.pdf"\r\nContent-Type: application/pdf\r\n\r\n'
+    )
+    body = part + data + b"\r\n--x--\r\n"
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, source_address=(ATTACKER, 0), timeout=30)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "multipart/form-data; boundary=x"}
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/documents/", body, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def slow_pdf() -> bytes:
+    """Return a PDF of 300 pages that share one stream of many operators: it takes minutes to read."""
+    stream = b"BT /F1 9 Tf " + b"1 0 0 1 50 700 Tm (slow) Tj " * 3000 + b"ET"
+    out = io.BytesIO()
+    offsets: list[int] = []
+
+    def write(number: int, body: bytes) -> None:
+        offsets.append(out.tell())
+        out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
+
+    out.write(b"%PDF-1.4\n")
+    pages = range(5, 305)
+    write(1, b"<</Type/Catalog/Pages 2 0 R>>")
+    write(2, b"<</Type/Pages/Count 300/Kids[%s]>>" % b" ".join(b"%d 0 R" % page for page in pages))
+    write(3, b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream))
+    write(4, b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
+    for page in pages:
+        write(page, b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 3 0 R/Resources<</Font<</F1 4 0 R>>>>>>")
+    table = out.tell()
+    out.write(b"xref\n0 %d\n0000000000 65535 f \n" % (len(offsets) + 1))
+    out.write(b"".join(b"%010d 00000 n \n" % offset for offset in offsets))
+    out.write(b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(offsets) + 1, table))
+    return out.getvalue()

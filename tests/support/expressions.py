@@ -62,7 +62,10 @@ def all_expressions() -> dict[str, Expression]:
         imported = _imported(tree)
         for owner, method in _method_calls(tree):
             suffix = f".{imported.get(owner, owner)}"
-            for name in (f"{module}.{owner}", *(name for name in found if "." in suffix[1:] and name.endswith(suffix))):
+            for name in (
+                f"{module}.{owner}",
+                *(name for name in found if "." in suffix[1:] and f".{name}".endswith(suffix)),
+            ):
                 if name in found:
                     found[name].methods.add(method)
     return found

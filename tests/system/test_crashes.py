@@ -15,7 +15,13 @@ import pytest
 
 from tests.support.processes import ROOT, UNMEASURED, Answer, Server, Upstream, running
 
-OF_TURNS = ("chat", "turns", "upkeep", "feedback", "runner")  # modules of services/ whose writes are a turn's steps
+OF_TURNS = (
+    "turns",
+    "execution",
+    "maintenance",
+    "feedback",
+    "generation",
+)  # modules of services/chat/ whose writes are a turn's steps
 MOMENTS = ("written", "committed")
 PATIENCE = 60.0  # seconds for everything to be well again; a turn without its process ends within 20
 
@@ -24,7 +30,7 @@ def steps() -> list[str]:
     """Return the durable steps of a turn, from the code: the argument of each `write(...)`."""
     found = []
     for module in OF_TURNS:
-        for node in ast.walk(ast.parse((ROOT / f"chatbot/services/{module}.py").read_text())):
+        for node in ast.walk(ast.parse((ROOT / f"chatbot/services/chat/{module}.py").read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "write":
                 assert isinstance(node.args[0], ast.Constant)
                 found.append(node.args[0].value)

@@ -116,7 +116,9 @@ def test_kinds_of_origins_take_turns_and_origins_of_each() -> None:
     for thread in threads:
         thread.join(5)
     assert max(served.index("known"), served.index("fresh")) <= 2
-    assert [name for name in served if len(name) == 1] == list("aabcaba")  # the first one was let in before the others came
+    assert [name for name in served if len(name) == 1] == list(
+        "aabcaba"
+    )  # the first one was let in before the others came
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux has a niceness for each thread")
