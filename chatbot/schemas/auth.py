@@ -75,7 +75,7 @@ class PasswordChangeSchema(Schema):
         required=True,
         load_only=True,
         validate=PASSWORD,
-        metadata={"format": "password", "example": "staple battery horse"},
+        metadata=NO_NUL | {"format": "password", "example": "staple battery horse"},
     )
 
 
