@@ -1,6 +1,7 @@
 """Chatbot API."""
 
 import logging.config
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Flask
@@ -30,15 +31,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app.session_interface = NoSessions()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.wsgi_app = FairStarts(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
-    app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # as above
-        app.wsgi_app, x_for=settings["TRUSTED_PROXIES"], x_proto=settings["TRUSTED_PROXIES"], x_host=0
-    )
-    app.wsgi_app = WithoutLongLists(app.wsgi_app)  # type: ignore[method-assign]  # as above
-    app.wsgi_app = BodyDeadlines(  # type: ignore[method-assign]  # as above
-        app.wsgi_app, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"]
-    )
-    app.wsgi_app = AnswersInPieces(app.wsgi_app)  # type: ignore[method-assign]  # as above
+    app.wsgi_app = _with_middleware(app, settings)  # type: ignore[method-assign]  # the way that Flask documents
     db.init_app(app)
     migrate.init_app(app, db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     jwt.init_app(app)
@@ -52,3 +45,12 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     api_document.init_app(app)
     cli.init_app(app)
     return app
+
+
+def _with_middleware(app: Flask, settings: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
+    """Return an application within its WSGI middleware; what a request meets first comes last here."""
+    proxies = settings["TRUSTED_PROXIES"]
+    behind_proxies = ProxyFix(FairStarts(app.wsgi_app), x_for=proxies, x_proto=proxies, x_host=0)
+    without_long_lists = WithoutLongLists(behind_proxies)
+    in_time = BodyDeadlines(without_long_lists, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"])
+    return AnswersInPieces(in_time)

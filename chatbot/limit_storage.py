@@ -6,7 +6,10 @@ from bisect import bisect_left
 from typing import Any
 
 from cachetools import LRUCache
+from flask import Flask
+from flask_limiter import Limiter
 from limits.storage import MovingWindowSupport, Storage
+from limits.strategies import MovingWindowRateLimiter
 
 MAX_KEYS = 100_000  # of counters
 MAX_ENTRIES = 2_000_000  # of windows: 32 bytes each
@@ -96,3 +99,12 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
 
 def _size(moments: list[float]) -> int:
     return KEY_ENTRIES + len(moments)
+
+
+class BoundedLimiter(Limiter):
+    """Flask-Limiter whose memory is bounded, also while Redis is away."""
+
+    def init_app(self, app: Flask) -> None:
+        """Set an application up."""
+        super().init_app(app)
+        self._fallback_limiter = MovingWindowRateLimiter(LeastRecentlyUsedStorage())

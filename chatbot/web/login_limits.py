@@ -8,7 +8,7 @@ before does not.
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from flask import current_app, g
@@ -21,7 +21,6 @@ from chatbot.services.accounts import auth, passwords
 from . import rate_limits
 
 T = TypeVar("T")
-Kind = Literal["known", "fresh", "failed"]
 FAILED_SECONDS = 3_600  # how long a wrong guess tells an address from fresh ones
 KNOWN_SECONDS = 90 * 86_400  # how long an address counts as known after a login
 DELAY_SECONDS = 3.0  # beyond the limits of all together
@@ -41,7 +40,7 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
     failures = f"failed/{provider}"
     is_known = bool(_with_storage(lambda storage: storage.get(account)))
     has_failed = bool(_with_storage(lambda storage: storage.get(failures)))
-    kind: Kind = "known" if is_known else "failed" if has_failed else "fresh"
+    kind: passwords.Kind = "known" if is_known else "failed" if has_failed else "fresh"
     passwords.origin.set(passwords.Origin(provider, kind))
     if not is_known:
         _delay_excess(_count_for_everybody, _count_in_total)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal, ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar, get_args
 
 import bcrypt
 from flask import current_app
@@ -29,11 +29,11 @@ from . import keys
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Kind = Literal["known", "fresh", "failed"]  # has logged in before, neither, or has guessed wrong lately
 
 MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
 MAX_WAITING_HASHES = 1024  # of each kind of origin
 MAX_WAITING_PER_ORIGIN = 16  # 4 s
-KINDS = ("known", "fresh", "failed")
 MAX_WAIT_SECONDS = 20.0  # for a turn
 RETRY_AFTER_SECONDS = 5.0
 
@@ -43,7 +43,7 @@ class Origin:
     """The network or the user that a hash is computed for."""
 
     name: str
-    kind: Literal["known", "fresh", "failed"] = "fresh"  # has logged in before, neither, or has guessed wrong lately
+    kind: Kind = "fresh"
 
 
 OPERATOR = Origin("operator", "known")  # `flask` commands
@@ -54,8 +54,8 @@ class HashQueue:
     """Grants the hashing thread to the kinds of origins in turn, and round-robin within each kind."""
 
     def __init__(self) -> None:
-        self._places = {kind: Crowd(MAX_WAITING_PER_ORIGIN, MAX_WAITING_HASHES) for kind in KINDS}
-        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in KINDS}
+        self._places = {kind: Crowd(MAX_WAITING_PER_ORIGIN, MAX_WAITING_HASHES) for kind in get_args(Kind)}
+        self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in get_args(Kind)}
         self._kinds = RoundRobinSemaphore(1, 1)
 
     @contextmanager
