@@ -37,6 +37,7 @@ NETWORKS = HERE / "web" / "networks.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
 LOADING = 30.0  # seconds that the embedded model may take
 LEAVING = 5.0  # seconds that another server may take to let go of the port
+ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of random name is made in it
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
 EMBEDDED_NAME = "SmolLM2-135M-Instruct"
@@ -136,6 +137,7 @@ def on_starting(server: Any) -> None:
     _require_free_port()
     server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
     server.halt = partial(_halt, server, server.halt)
+    os.register_at_fork(after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDS))
     _allow_connections()
     _make_room_for_metrics()
     if settings["LLM"] != "openai" or settings["OPENAI_API_KEY"] or settings["OPENAI_BASE_URL"]:
@@ -160,6 +162,11 @@ def child_exit(server: Any, worker: Any) -> None:
         path.unlink(missing_ok=True)
 
 
+def pre_fork(server: Any, worker: Any) -> None:
+    """Hold signals back: the worker inherits the arbiter's handlers, which nobody reads there, until `post_fork`."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
+
+
 def post_fork(server: Any, worker: Any) -> None:
     """Let signals end a worker that does not serve yet, and go of the arbiter's end of the model's pipe."""
     gc.disable()  # until `boot.prepare` has imported everything: a fifth of a start went into looking for garbage
@@ -168,8 +175,9 @@ def post_fork(server: Any, worker: Any) -> None:
     # Until gunicorn sets its own, a signal goes to the arbiter's handlers, which nobody reads here: it would be lost,
     # and Ctrl-C take a minute. Its own leave by an exception, which comes up wherever the application is imported.
     worker.handle_quit = worker.handle_exit = _leave
-    for end in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    for end in ENDS:
         signal.signal(end, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDS)
     if _model is not None and _model.stdin is not None:
         _model.stdin.close()
 

@@ -6,8 +6,8 @@ before does not.
 """
 
 import hashlib
-import time
 from collections.abc import Callable
+from time import sleep
 from typing import Any, TypeVar
 
 import structlog
@@ -102,7 +102,7 @@ def _delay_excess(*counts: Callable[[], None]) -> None:
             is_exceeded = True
     limiter.context.view_rate_limits = announced  # what only delays is not announced as a refusal
     if is_exceeded:
-        time.sleep(DELAY_SECONDS)
+        sleep(DELAY_SECONDS)
 
 
 def _set(storage: Any, key: str, seconds: float) -> int:

@@ -266,8 +266,10 @@ def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
     while not llm.prompts:
         time.sleep(0.01)
     assert ada.call("DELETE", let).status_code == 204
-    threading.Timer(0.2, gate.set).start()
-    told = {name: data for _, name, data in events(eve.call("GET", f"{address}/events/").get_data(as_text=True))}
+    frames = iter(eve.call("GET", f"{address}/events/", buffered=False).response)
+    begun = next(frames)  # while the turn runs
+    gate.set()
+    told = {name: data for _, name, data in events((begun + b"".join(frames)).decode())}
     assert [one["quote"] for one in told["citations"]["items"]] == [""]
     assert [one["quote"] for one in told["done"]["citations"]] == [""]
     assert HOURS not in str(eve.call("GET", f"{address}/trace/").get_json())

@@ -11,6 +11,19 @@ import pytest
 from tests.support.processes import UNMEASURED, Server
 
 BOOTING = "Booting worker"
+SLOW = "a slow fork"
+SLOW_FORK = f"""
+import time
+from gunicorn import util
+
+def slow(title, set_title=util._setproctitle):
+    set_title(title)
+    if title.startswith("worker"):
+        print({SLOW!r}, flush=True)
+        time.sleep(2)
+
+util._setproctitle = slow
+"""
 SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}
 
 
@@ -29,6 +42,19 @@ def test_interrupt_while_a_worker_boots_ends_everything(tmp_path: Path, after: f
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
         assert "Traceback" not in server.log()
         assert "SIGKILL" not in server.log()
+    finally:
+        server.kill()
+
+
+def test_interrupt_between_fork_and_handlers_is_not_lost(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(SLOW_FORK)
+    server = Server(tmp_path, **SETTINGS, PYTHONPATH=str(tmp_path)).prepare()
+    server.spawn()
+    try:
+        while SLOW not in server.log():
+            time.sleep(0.01)
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(15) == 0
     finally:
         server.kill()
 

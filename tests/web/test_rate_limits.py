@@ -31,7 +31,7 @@ def app(make_app: MakeApp) -> Flask:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the pauses that logins and sign-ups were given, which nobody waits for here."""
     given: list[float] = []
-    monkeypatch.setattr("chatbot.web.login_limits.time.sleep", given.append)
+    monkeypatch.setattr("chatbot.web.login_limits.sleep", given.append)
     return given
 
 
