@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -43,6 +44,17 @@ def test_connections_that_fell_silent_are_left_for_new_ones(context: Flask, ada:
     finally:
         for pid in silent:
             os.kill(pid, signal.SIGCONT)
+
+
+def test_connections_that_the_server_closed_are_left_for_new_ones(context: Flask, ada: Person, postgres: str) -> None:
+    with db.engine.connect() as one, db.engine.connect() as other:
+        closed = [connection.scalar(sa.text("SELECT pg_backend_pid()")) for connection in (one, other)]
+    with psycopg.connect(postgres, autocommit=True) as administrator:
+        for pid in closed:
+            administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    time.sleep(1.1)  # what was used just now is not asked
+    with db.engine.connect() as connection:  # no transaction that would be tried again
+        assert connection.scalar(sa.text("SELECT pg_backend_pid()")) not in closed
 
 
 @pytest.mark.parametrize("words", ["disk is full", "read-only", "file is not a database", "locked"])
