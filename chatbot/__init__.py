@@ -9,12 +9,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli, extension_config, openai_api, web
+from . import api, cli, cluster, extension_config, openai_api, web
 from .api import openapi as api_document
 from .database.base import db
 from .extensions import api as smorest
 from .extensions import cors, jwt, limiter, migrate, scheduler
 from .observability import logging as logs
+from .services.accounts import state as accounts
+from .services.chat import state as chat
+from .services.knowledge import state as knowledge
 from .web.deadlines import AnswersInPieces, BodyDeadlines
 from .web.fair_starts import FairStarts
 from .web.json_provider import NoSessions, OrjsonProvider
@@ -39,6 +42,10 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     cors.init_app(app)
     smorest.init_app(app)
     scheduler.init_app(app)
+    cluster.init_app(app)
+    accounts.init_app(app)
+    knowledge.init_app(app)
+    chat.init_app(app)
     web.init_app(app)
     for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
         smorest.register_blueprint(blueprint)

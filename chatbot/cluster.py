@@ -4,6 +4,7 @@ import hmac
 from typing import Any
 
 import structlog
+from flask import Flask
 from redis import BlockingConnectionPool, ConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -19,11 +20,13 @@ MARK = "chatbot:secrets"
 KEPT = 60  # seconds without a process, after which others may come with other secrets
 AWAY = "Redis does not answer: limits are counted by each process, and answers of other processes come more slowly."
 
+EXTENSION = "chatbot.cluster"
+
 log = structlog.get_logger(__name__)
 
 
-class Shared:
-    """The Redis of a fleet; nothing that uses it may depend on it."""
+class Cluster:
+    """The Redis that connects processes; each serves on without it."""
 
     def __init__(self, url: str, secrets: tuple[str, str]) -> None:
         once: dict[str, Any] = {"retry": Retry(NoBackoff(), 0)}
@@ -65,3 +68,16 @@ class Shared:
         except RedisError:
             return AWAY
         return "ok"
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its cluster, or None where no Redis is configured."""
+    config = app.config
+    secrets = config["SECRET_KEY"], config["JWT_SECRET_KEY"]
+    app.extensions[EXTENSION] = Cluster(config["REDIS_URL"], secrets) if config["REDIS_URL"] else None
+
+
+def find(app: Flask) -> Cluster | None:
+    """Return the application's cluster, or None where no Redis is configured."""
+    cluster: Cluster | None = app.extensions[EXTENSION]
+    return cluster

@@ -21,9 +21,9 @@ from chatbot import create_app
 from chatbot.database.base import db
 from chatbot.extensions import limiter
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import wiring
 from chatbot.services.chat import execution
-from chatbot.services.knowledge.ingestion.queue import QUEUES
+from chatbot.services.chat.state import chat_state
+from chatbot.services.knowledge.state import knowledge_state
 from tests.support import databases
 from tests.support.processes import Server, Upstream, environment, running
 from tests.support.redis_server import RedisServer
@@ -190,13 +190,7 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
         with app.app_context():
             execution.drain(TO_END)
             db.engine.dispose()
-        dense = app.extensions.get(wiring.KEY.format("dense"))
-        if dense is not None and dense._store.durable:
-            dense._store.close()
-        for queue in QUEUES:
-            parser = app.extensions.get(wiring.KEY.format(f"parser.{queue}"))
-            if parser is not None:
-                parser.close()
+            knowledge_state().close()
 
 
 @pytest.fixture
@@ -216,7 +210,7 @@ def context(app: Flask) -> Iterator[Flask]:
 def llm(app: Flask) -> MemoryLLM:
     """Return the application's model, to be scripted."""
     with app.app_context():
-        model = wiring.llm().models[0]
+        model = chat_state().llm().models[0]
     assert isinstance(model, MemoryLLM)
     return model
 

@@ -21,7 +21,7 @@ from chatbot.rag.output_filter import answer_filter
 from chatbot.rag.text import chunking, languages, sentences
 from chatbot.rag.types import Passage
 from chatbot.schemas.auth import SignupSchema
-from chatbot.services.accounts import auth
+from chatbot.services.accounts import accounts
 from tests.support.expressions import all_expressions
 from tests.support.processes import ROOT
 
@@ -219,7 +219,7 @@ ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
     "condense": (follow_ups.leans, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
     "language": (languages.detect, [("", "a", ""), ("", "中", ""), MARKS]),
     "terms": (lambda text: analysis.query_terms(text, "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
-    "account": (auth.folded, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
+    "account": (accounts.fold_name, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
     "title": (sniffing.title, [MARKS, ("", "%25", ""), ("", ".", ""), ("", "\ufdfa", "")]),
     "tokens": (token_counts.estimate, [("", "a1", ""), MARKS]),
     "sign-up": (refuse_sign_up, [("", "a", ""), ("", "a.", ""), ("", "\\", "")]),

@@ -13,7 +13,7 @@ from chatbot.schemas.auth import (
     TokensSchema,
     UserSchema,
 )
-from chatbot.services.accounts import auth
+from chatbot.services.accounts import accounts, sessions
 from chatbot.web import authentication, login_limits, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -34,10 +34,10 @@ def bound_body() -> None:
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(SignupSchema)
 @blueprint.response(201, UserSchema)
-def sign_up(account: dict[str, Any]) -> dict[str, Any]:
+def sign_up(account: dict[str, Any]) -> accounts.Account:
     """Make an account."""
     login_limits.delay_excess_sign_up()
-    return auth.sign_up(account["email"], account["username"], account["password"])
+    return accounts.sign_up(account["email"], account["username"], account["password"])
 
 
 @blueprint.route("/login/", methods=["POST"])
@@ -45,9 +45,9 @@ def sign_up(account: dict[str, Any]) -> dict[str, Any]:
 @problems.document(400, 401, 413, 415, 503)
 @blueprint.arguments(LoginSchema)
 @blueprint.response(200, TokensSchema)
-def log_in(credentials: dict[str, str]) -> auth.Login:
+def log_in(credentials: dict[str, str]) -> sessions.Login:
     """Open a session and get its tokens."""
-    return login_limits.limited(credentials["email"], lambda: auth.log_in(**credentials))
+    return login_limits.log_in_within_limits(credentials["email"], lambda: sessions.log_in(**credentials))
 
 
 @blueprint.route("/refresh/", methods=["POST"])
@@ -55,9 +55,9 @@ def log_in(credentials: dict[str, str]) -> auth.Login:
 @problems.document(400, 401, 413, 415, 503)
 @blueprint.arguments(RefreshSchema)
 @blueprint.response(200, TokensSchema)
-def refresh(presented: dict[str, str]) -> auth.Login:
+def refresh(presented: dict[str, str]) -> sessions.Login:
     """Spend a refresh token for a new pair of tokens."""
-    return auth.refresh(presented["refresh_token"])
+    return sessions.refresh(presented["refresh_token"])
 
 
 @blueprint.route("/logout/", methods=["POST"])
@@ -67,7 +67,7 @@ def refresh(presented: dict[str, str]) -> auth.Login:
 @blueprint.response(204)
 def log_out() -> None:
     """End this session; its tokens die."""
-    auth.log_out(authentication.current())
+    sessions.log_out(authentication.current())
 
 
 @blueprint.route("/me/", methods=["GET"])
@@ -75,9 +75,9 @@ def log_out() -> None:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, UserSchema)
-def get_me() -> dict[str, Any]:
+def get_me() -> accounts.Account:
     """Show the caller's account."""
-    return auth.me(authentication.current())
+    return accounts.get_account(authentication.current())
 
 
 @blueprint.route("/me/", methods=["PATCH"])
@@ -86,9 +86,9 @@ def get_me() -> dict[str, Any]:
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(ProfileSchema)
 @blueprint.response(200, UserSchema)
-def change_me(profile: dict[str, str]) -> dict[str, Any]:
+def change_me(profile: dict[str, str]) -> accounts.Account:
     """Change the caller's username."""
-    return auth.rename(authentication.current(), profile["username"])
+    return accounts.rename(authentication.current(), profile["username"])
 
 
 @blueprint.route("/me/password/", methods=["POST"])
@@ -100,4 +100,4 @@ def change_me(profile: dict[str, str]) -> dict[str, Any]:
 def change_password(passwords: dict[str, str]) -> None:
     """Change the caller's password; all their other sessions end."""
     login_limits.queue_hashes_by_network()
-    auth.change_password(authentication.current(), **passwords)
+    accounts.change_password(authentication.current(), **passwords)

@@ -15,7 +15,7 @@ from chatbot.schemas.knowledge import (
     DocumentsQuerySchema,
     PageSchema,
 )
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import collections, documents
 from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
 from chatbot.web.blueprint import Blueprint

@@ -16,8 +16,8 @@ from chatbot.errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
 from chatbot.rag.errors import LLMError, TypeMismatch, UnsupportedType
 from chatbot.rag.loaders import sniffing
 from chatbot.services import periodic
-from chatbot.services.accounts import auth
-from chatbot.services.accounts.authentication import OPERATOR, Caller
+from chatbot.services.accounts import accounts
+from chatbot.services.accounts.callers import OPERATOR, Caller
 from chatbot.services.knowledge import collections, documents, verification
 from chatbot.services.knowledge import content as storage
 from chatbot.services.knowledge.content import Content
@@ -39,7 +39,7 @@ group = AppGroup("knowledge", help="Documents, and what is searched of them.")
 def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     """Take in files and folders; a file that was taken in before is replaced when it has changed."""
     with told():
-        caller = auth.caller_of(owner) if owner else OPERATOR
+        caller = accounts.find_caller_by_email(owner) if owner else OPERATOR
         home = collections.ensure_default(caller) if owner else collections.operators(collection)
         files, others, links = _files(paths)
         sent, same, skipped = _sent(caller, home, files)

@@ -9,7 +9,7 @@ from marshmallow import ValidationError
 
 from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
 from chatbot.schemas.auth import SignupSchema
-from chatbot.services.accounts import auth
+from chatbot.services.accounts import accounts
 
 from .outcome import told
 
@@ -34,7 +34,7 @@ def create(email: str, username: str, password: str, admin: bool) -> None:
     """Make one account."""
     with told():
         user = _sign_up(email, username, password, "admin" if admin else "user")
-    click.echo(f"Created {user['role']} {user['username']} <{user['email']}>.")
+    click.echo(f"Created {user.role} {user.username} <{user.email}>.")
 
 
 @group.command("seed")
@@ -51,7 +51,7 @@ def seed() -> None:
             except (EmailTaken, UsernameTaken):
                 click.echo(f"{name} is already there.")
             else:
-                click.echo(f"{user['email']}  {password}")
+                click.echo(f"{user.email}  {password}")
                 made += 1
     click.echo(f"Made {made} demo users.")
 
@@ -61,8 +61,8 @@ def seed() -> None:
 def disable(email: str) -> None:
     """Shut the account with this e-mail address; its sessions end within 5 seconds."""
     with told():
-        user = auth.disable(email)
-    click.echo(f"Disabled {user['username']} <{user['email']}>.")
+        user = accounts.disable(email)
+    click.echo(f"Disabled {user.username} <{user.email}>.")
 
 
 @group.command("enable")
@@ -70,14 +70,14 @@ def disable(email: str) -> None:
 def enable(email: str) -> None:
     """Open an account again that was shut."""
     with told():
-        user = auth.enable(email)
-    click.echo(f"Enabled {user['username']} <{user['email']}>.")
+        user = accounts.enable(email)
+    click.echo(f"Enabled {user.username} <{user.email}>.")
 
 
-def _sign_up(email: str, username: str, password: str, role: str) -> dict[str, object]:
+def _sign_up(email: str, username: str, password: str, role: str) -> accounts.Account:
     fields = {"email": email, "username": username, "password": password, "password_confirm": password}
     try:
         account = SignupSchema().load(fields)
     except ValidationError as error:
         raise InvalidInput(error.messages_dict) from error
-    return auth.sign_up(account["email"], account["username"], account["password"], role=role)
+    return accounts.sign_up(account["email"], account["username"], account["password"], role=role)

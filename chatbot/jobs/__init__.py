@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from flask import Flask
+from flask import Flask, current_app
 
+from chatbot import cluster
 from chatbot.extensions import scheduler
-from chatbot.services import periodic, wiring
+from chatbot.services import periodic
 
 from . import knowledge, purge, upkeep
 
@@ -20,7 +21,7 @@ def start(app: Flask) -> None:
     upkeep.start(app)
     knowledge.start(app)
     with app.app_context():
-        fleet = wiring.shared()
+        fleet = cluster.find(current_app)
     if fleet is not None:
         periodic.every(app, EVERY_MARK, fleet.keep_mark)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing

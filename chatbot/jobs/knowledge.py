@@ -9,10 +9,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from chatbot.errors import ChatbotError
 from chatbot.rag.errors import LLMError
-from chatbot.services import periodic, wiring
+from chatbot.services import periodic
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.ingestion.queue import QUEUES, Queue
 from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.state import knowledge_state
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
@@ -38,18 +39,18 @@ def look() -> None:
     """Wake who works on the queues when there is something in them, whoever put it there."""
     if worker.is_waited_for():
         for queue in QUEUES:
-            wiring.bell(queue).set()
+            knowledge_state().queue_changed[queue].set()
 
 
 def follow() -> None:
     """Bring this process's copies up to date, once anybody has searched in it."""
-    if wiring.has_lexical():
-        wiring.dense().forget_others(wiring.lexical().follow_all())
+    if knowledge_state().has_lexical_index:
+        knowledge_state().vector_index.forget_others(knowledge_state().lexical_index.follow_all())
 
 
 def _work(app: Flask, queue: Queue) -> None:
     with app.app_context():
-        rung = wiring.bell(queue)
+        rung = knowledge_state().queue_changed[queue]
     while True:
         rung.wait()
         rung.clear()

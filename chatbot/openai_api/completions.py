@@ -29,9 +29,9 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     who, key, listed = authentication.current(), idempotency.key(wanted), bool(wanted["store"])
     if wanted["stream"]:
         admission.enter_stream(who.user_id)
-    question, ids, brief = openai.brief(who, wanted)
+    question, ids, request = openai.generation_request(who, wanted)
     opened = execution.open_and_start(
-        who, lambda: turns.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, brief
+        who, lambda: turns.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, request
     )
     if isinstance(opened, OpenedTurn):
         turn_id, turn = opened.id, opened.shown()
@@ -43,5 +43,5 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     if ended["status"] in sse.FAILED and not ended["bot_response"]:
         framing.finish_reason(ended)
     options = wanted.get("stream_options") or {}
-    chunks = framing.Chunks(turn, brief.model, include_usage=options.get("include_usage", False))
+    chunks = framing.Chunks(turn, request.model, include_usage=options.get("include_usage", False))
     return sse.response(chunks.frames(sse.Reader(authentication.current(), turn_id)))

@@ -57,6 +57,9 @@ class VectorStore(Protocol):
     def forget(self, collection: str) -> None:
         """Let a collection go."""
 
+    def close(self) -> None:
+        """Close the connections to a store that is shared."""
+
 
 class LexicalIndex(Protocol):
     """Chunks by their words (BM25); made from a folder. What it holds is a copy, like a store's.

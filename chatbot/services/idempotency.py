@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from chatbot.database.types import now
 from chatbot.errors import IdempotencyKeyReused
 from chatbot.models import IdempotencyKey
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 LIFETIME = timedelta(hours=24)
 

@@ -9,7 +9,7 @@ from flask import g, request
 from chatbot.errors import Unauthenticated
 from chatbot.extension_config import SCHEME
 from chatbot.services.accounts import authentication
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 from . import admission, problems
 

@@ -16,7 +16,7 @@ from flask_limiter import RateLimitExceeded
 
 from chatbot.errors import InvalidCredentials
 from chatbot.extensions import limiter
-from chatbot.services.accounts import auth, passwords
+from chatbot.services.accounts import accounts, hash_queue
 
 from . import rate_limits
 
@@ -28,20 +28,20 @@ DELAY_SECONDS = 3.0  # beyond the limits of all together
 log = structlog.get_logger(__name__)
 
 
-def limited(email: str, log_in: Callable[[], T]) -> T:
+def log_in_within_limits(email: str, log_in: Callable[[], T]) -> T:
     """Log in within the limits of the account; the address is known from then on.
 
     Raises flask_limiter.RateLimitExceeded and what `log_in` raises.
     """
-    g.login_account = hashlib.sha256(auth.folded(email.strip()).encode()).hexdigest()
+    g.login_account = hashlib.sha256(accounts.fold_name(email.strip()).encode()).hexdigest()
     _count_for_account()
     provider = rate_limits.by_provider()
     account = f"known/{_by_account_and_address()}"
     failures = f"failed/{provider}"
     is_known = bool(_with_storage(lambda storage: storage.get(account)))
     has_failed = bool(_with_storage(lambda storage: storage.get(failures)))
-    kind: passwords.Kind = "known" if is_known else "failed" if has_failed else "fresh"
-    passwords.origin.set(passwords.Origin(provider, kind))
+    kind: hash_queue.Kind = "known" if is_known else "failed" if has_failed else "fresh"
+    hash_queue.origin.set(hash_queue.Origin(provider, kind))
     if not is_known:
         _delay_excess(_count_for_everybody, _count_in_total)
     try:
@@ -55,13 +55,13 @@ def limited(email: str, log_in: Callable[[], T]) -> T:
 
 def delay_excess_sign_up() -> None:
     """Delay a sign-up beyond RATE_SIGNUP_GLOBAL."""
-    passwords.origin.set(passwords.Origin(rate_limits.by_provider()))
+    hash_queue.origin.set(hash_queue.Origin(rate_limits.by_provider()))
     _delay_excess(_count_sign_up)
 
 
 def queue_hashes_by_network() -> None:
     """Queue the request's hashes by its network, among the known ones."""
-    passwords.origin.set(passwords.Origin(rate_limits.by_provider(), "known"))
+    hash_queue.origin.set(hash_queue.Origin(rate_limits.by_provider(), "known"))
 
 
 def _by_account() -> str:
@@ -77,7 +77,7 @@ def _count_for_account() -> None:
     """Count a guess of this account from this address."""
 
 
-@rate_limits.limit(RATE_LOGIN_GLOBAL=rate_limits.everybody)
+@rate_limits.limit(RATE_LOGIN_GLOBAL=rate_limits.global_key)
 def _count_for_everybody() -> None:
     """Count a guess from an address that the account does not know."""
 
@@ -87,7 +87,7 @@ def _count_in_total() -> None:
     """Count a guess of this account from anywhere else than its known addresses."""
 
 
-@rate_limits.limit(RATE_SIGNUP_GLOBAL=rate_limits.everybody)
+@rate_limits.limit(RATE_SIGNUP_GLOBAL=rate_limits.global_key)
 def _count_sign_up() -> None:
     """Count a sign-up."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from chatbot.errors import InvalidInput
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[datetime, UUID]

@@ -37,7 +37,7 @@ def by_user() -> str:
     return str(authentication.current().user_id)
 
 
-def everybody() -> str:
+def global_key() -> str:
     """Return the key that all callers share."""
     return "everybody"
 

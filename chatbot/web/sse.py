@@ -13,7 +13,7 @@ from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable
 from chatbot.schemas import problem
 from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution
 
 from . import problems

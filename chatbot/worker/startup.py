@@ -4,15 +4,16 @@ import gc
 import time
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 
+from chatbot import adapters, cluster
 from chatbot.database import integrity, schema_version
 from chatbot.database.sqlite import checkpoints, server_lock
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from chatbot.jobs import start
 from chatbot.rag.errors import LLMError
-from chatbot.services import wiring
 from chatbot.services.chat import maintenance
+from chatbot.services.chat.state import chat_state
 from chatbot.services.operations import clock
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -51,7 +52,7 @@ def _require(patient: bool) -> None:
             raise missing
         log.warning("waiting for the database", detail=missing.detail)
         time.sleep(AGAIN)
-    fleet = wiring.shared()
+    fleet = cluster.find(current_app)
     if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
         fleet.require()
 
@@ -96,7 +97,7 @@ def _reason(error: ChatbotError) -> str:
 def _warm_up() -> str:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
     try:
-        wiring.llm()
+        chat_state().llm()
     except LLMError as error:
         log.warning("no model", detail=error.detail)
-    return wiring.describe_llm()
+    return adapters.describe_llm(current_app.config)

@@ -7,7 +7,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from chatbot.services.accounts import auth, authentication
+from chatbot.services.accounts import accounts, sessions
+from chatbot.services.accounts.state import accounts_state
 from tests.conftest import PASSWORD, Person, join
 
 ACCOUNT = {"email": "Ada@Example.org", "username": "Ada", "password": PASSWORD, "password_confirm": PASSWORD}
@@ -63,14 +64,14 @@ def test_names_are_unique_without_regard_to_case(client: FlaskClient, changes: d
 def test_signup_that_loses_the_race_is_409(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_up(client)
     looked: list[str] = []
-    check = auth._refuse_taken
+    check = accounts._refuse_taken
 
     def late(session: object, email: str, username: str) -> None:
         looked.append(email)
         if len(looked) > 1:  # the first look came before the other's commit
             check(session, email, username)
 
-    monkeypatch.setattr(auth, "_refuse_taken", late)
+    monkeypatch.setattr(accounts, "_refuse_taken", late)
     assert sign_up(client).get_json()["code"] == "email_taken"
 
 
@@ -137,8 +138,8 @@ def test_wrong_login_is_one_answer(client: FlaskClient, email: str, password: st
 
 def test_disabled_user_is_out_and_cannot_log_in(app: Flask, ada: Person) -> None:
     with app.app_context():
-        auth.disable("ADA@example.org")
-    authentication._sessions.clear()  # as after 5 seconds
+        accounts.disable("ADA@example.org")
+        accounts_state().session_cache.clear()  # as after 5 seconds
     assert ada.call("GET", "/api/users/me/").status_code == 401
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert log_in(ada.client).get_json()["code"] == "invalid_credentials"
@@ -158,7 +159,7 @@ def test_refresh_again_within_ten_seconds_gives_the_same_pair(ada: Person) -> No
 
 def test_reuse_later_ends_the_session(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     new = refresh(ada.client, ada.refresh_token).get_json()
-    monkeypatch.setattr(auth, "GRACE", timedelta(seconds=-1))
+    monkeypatch.setattr(sessions, "REFRESH_GRACE_PERIOD", timedelta(seconds=-1))
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert me(ada.client, new["access_token"]).status_code == 401
     assert refresh(ada.client, new["refresh_token"]).status_code == 401
@@ -184,8 +185,8 @@ def test_bad_refresh_token_is_refused(ada: Person, token: object) -> None:
 
 
 def test_expired_session_is_not_refreshed(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = auth.now()
-    monkeypatch.setattr(auth, "now", lambda: moment + timedelta(days=31))
+    moment = sessions.now()
+    monkeypatch.setattr(sessions, "now", lambda: moment + timedelta(days=31))
     assert refresh(ada.client, ada.refresh_token).status_code == 401
 
 

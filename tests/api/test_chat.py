@@ -205,7 +205,7 @@ def test_foreign_conversation_is_as_absent_as_a_random_one(ada: Person, eve: Per
 
 
 def test_turn_without_lease_is_closed_with_the_next_look(app: Flask, ada: Person) -> None:
-    from chatbot.services.accounts.authentication import Caller
+    from chatbot.services.accounts.callers import Caller
 
     with app.app_context():
         caller = Caller(turns.UUID(ada.id), uuid4(), "user")

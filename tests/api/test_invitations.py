@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import Flask
 
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import openai
 from chatbot.services.knowledge import collections
 from tests.api.test_collections import home, invitations, invite, let
@@ -101,7 +101,7 @@ def test_name_resolves_to_own_operators_and_membership_and_never_to_a_strangers(
     asked = {"model": "collection:Law", "messages": [{"role": "user", "content": "Hi"}]}
 
     def named(who: Caller) -> str:
-        _, ids, _ = openai.brief(who, asked)
+        _, ids, _ = openai.generation_request(who, asked)
         assert ids is not None
         return str(ids[0])
 

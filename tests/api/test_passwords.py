@@ -11,8 +11,8 @@ from chatbot.database.transactions import write
 from chatbot.database.types import uuid7
 from chatbot.errors import Busy
 from chatbot.models import User
-from chatbot.services.accounts import auth, authentication, passwords
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts import accounts, authentication, passwords
+from chatbot.services.accounts.callers import Caller
 from tests.api.test_auth import log_in, me, refresh
 from tests.conftest import PASSWORD, MakeApp, Person, join
 
@@ -61,15 +61,15 @@ def test_login_with_the_old_password_does_not_outlive_its_change(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session of a login that began before the change, and ended after it, was not among those that it ends."""
-    verify = passwords.verify
+    verify = passwords.verify_password
 
     def changed_meanwhile(password: str, stored: str | None) -> bool:
         matches = verify(password, stored)
-        monkeypatch.setattr(passwords, "verify", verify)
+        monkeypatch.setattr(passwords, "verify_password", verify)
         assert change_password(ada).status_code == 204
         return matches
 
-    monkeypatch.setattr(passwords, "verify", changed_meanwhile)
+    monkeypatch.setattr(passwords, "verify_password", changed_meanwhile)
     assert log_in(app.test_client()).status_code == 401
 
 
@@ -85,15 +85,15 @@ def test_change_of_the_password_beside_a_login_that_keys_it_anew_is_made(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The hash had changed, and the right password was called wrong."""
-    digest = passwords.digest
+    digest = passwords.hash_password
 
     def keyed_anew_meanwhile(password: str) -> str:
-        monkeypatch.setattr(passwords, "digest", digest)
+        monkeypatch.setattr(passwords, "hash_password", digest)
         with write("test") as connection:
             connection.execute(sa.update(User).where(User.username == "ada").values(password_hash=digest(PASSWORD)))
         return digest(password)
 
-    monkeypatch.setattr(passwords, "digest", keyed_anew_meanwhile)
+    monkeypatch.setattr(passwords, "hash_password", keyed_anew_meanwhile)
     assert change_password(ada).status_code == 204
     assert log_in(app.test_client(), password=NEW).status_code == 200
 
@@ -101,7 +101,7 @@ def test_change_of_the_password_beside_a_login_that_keys_it_anew_is_made(
 def test_disabled_user_changes_no_password(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "authenticate", lambda _: Caller(UUID(ada.id), uuid7(), "user"))
     with app.app_context():
-        auth.disable("ada@example.org")
+        accounts.disable("ada@example.org")
     assert change_password(ada).status_code == 401
 
 

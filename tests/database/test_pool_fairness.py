@@ -15,7 +15,7 @@ from chatbot.database.transactions import MOST_EACH
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
 from chatbot.models import Collection, User
 from chatbot.services import idempotency
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import collections, documents
 from chatbot.services.knowledge.content import Content
 from tests.conftest import Person

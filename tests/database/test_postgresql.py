@@ -17,7 +17,7 @@ from chatbot.database import transactions
 from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
 from chatbot.services.chat.turns import OpenedTurn
 from chatbot.services.idempotency import Key

@@ -95,7 +95,7 @@ def test_servers_that_are_too_old(make_app: MakeApp, monkeypatch: pytest.MonkeyP
     with app.app_context():
         with pytest.raises(CannotServe, match=r"DATABASE_URL: PostgreSQL [0-9.]+ is too old; this needs 99."):
             schema_version.require_current()
-        fleet = cluster.Shared(app.config["REDIS_URL"], ("", ""))
+        fleet = cluster.Cluster(app.config["REDIS_URL"], ("", ""))
         with pytest.raises(CannotServe, match=r"REDIS_URL: Redis [0-9.]+ is too old; this needs 99.0."):
             fleet.require()
 

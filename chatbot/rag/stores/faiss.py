@@ -106,6 +106,9 @@ class FaissStore:
         """Let a collection go."""
         self._held.pop(collection, None)
 
+    def close(self) -> None:
+        """Do nothing: a store in memory has no connections."""
+
     def _remove(self, held: _Held, documents: Sequence[str]) -> None:
         left = held.of(documents)
         for document in documents:

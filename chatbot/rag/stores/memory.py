@@ -65,3 +65,6 @@ class MemoryStore:
     def forget(self, collection: str) -> None:
         """Let a collection go."""
         self._held.pop(collection, None)
+
+    def close(self) -> None:
+        """Do nothing: a store in memory has no connections."""

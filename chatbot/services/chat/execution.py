@@ -17,17 +17,18 @@ from chatbot.database.types import now
 from chatbot.errors import Busy, NotFound, NotRunning, TooManyTurns
 from chatbot.models import ChatMessage
 from chatbot.models.chat import RUNNING
-from chatbot.services import idempotency, wiring
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services import idempotency
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
 from . import generation, grounding, history, turns
-from .generation import Brief, Running
+from .running_turns import GenerationRequest, RunningTurn
+from .state import chat_state
 from .turns import OpenedTurn
 
 HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
 LOOK_EVERY = 0.5  # seconds between two looks at a turn that another process runs
-PLAIN = Brief()
+PLAIN_REQUEST = GenerationRequest()
 TO_CLOSE = 5.0  # seconds that a turn which was asked to end may take to write its end
 
 
@@ -37,13 +38,13 @@ class Slot:
     def __init__(self) -> None:
         self.used = False
 
-    def start(self, caller: Caller, turn: OpenedTurn | UUID, brief: Brief = PLAIN) -> None:
+    def start(self, caller: Caller, turn: OpenedTurn | UUID, request: GenerationRequest = PLAIN_REQUEST) -> None:
         """Let the runner answer an opened turn; it goes on whoever listens. One that is known already runs or ran."""
         if isinstance(turn, UUID):
             return
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
-        running = Running(caller, turn, wiring.turn_log().open(turn.id), brief)
-        wiring.running()[turn.id] = running
+        running = RunningTurn(caller, turn, chat_state().turn_log.open(turn.id), request)
+        chat_state().running_turns[turn.id] = running
         self.used = True
         facts = structlog.contextvars.get_contextvars()
         # Not a threading.Thread: its start waits until the thread runs, half a millisecond in which nobody is served.
@@ -51,7 +52,10 @@ class Slot:
 
 
 def open_and_start(
-    caller: Caller, open_turn: Callable[[], OpenedTurn | UUID], key: idempotency.Key | None, brief: Brief = PLAIN
+    caller: Caller,
+    open_turn: Callable[[], OpenedTurn | UUID],
+    key: idempotency.Key | None,
+    request: GenerationRequest = PLAIN_REQUEST,
 ) -> OpenedTurn | UUID:
     """Open a turn in a slot and let it run; one that its key opened before needs no slot.
 
@@ -60,7 +64,7 @@ def open_and_start(
     try:
         with slot(caller) as reserved:
             opened = open_turn()
-            reserved.start(caller, opened, brief)
+            reserved.start(caller, opened, request)
             return opened
     except (Busy, TooManyTurns):
         known = turns.known_turn(caller, key)
@@ -75,19 +79,19 @@ def slot(caller: Caller) -> Iterator[Slot]:
 
     Raises Busy or TooManyTurns, and nothing is written.
     """
-    wiring.slots().reserve(caller.user_id)
+    chat_state().slots.reserve(caller.user_id)
     reserved = Slot()
     try:
         yield reserved
     finally:
         if not reserved.used:
-            wiring.slots().release(caller.user_id)
+            chat_state().slots.release(caller.user_id)
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
     """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
     turn = history.get_turn(caller, turn_id)
-    text = wiring.turn_log().find(turn_id)
+    text = chat_state().turn_log.find(turn_id)
     if turn["status"] in RUNNING and text is not None:
         turn["bot_response"] = text.since(0)
         turn["status"] = "streaming" if text.length else "pending"
@@ -103,14 +107,14 @@ def cancel(caller: Caller, turn_id: UUID) -> None:
             if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
                 raise NotFound("There is no such turn.")
             raise NotRunning("The turn has ended.")
-    running = wiring.running().get(turn_id)
+    running = chat_state().running_turns.get(turn_id)
     if running is not None:
         running.stop("cancelled")
 
 
 def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
     """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
-    text = wiring.turn_log().find(turn_id)
+    text = chat_state().turn_log.find(turn_id)
     if text is None or not text.wait(0, seconds):
         return False, None
     return text.length > 0, None if text.length else text.ended
@@ -118,12 +122,12 @@ def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
 
 def text_of(turn_id: UUID) -> TurnText | None:
     """Return the text of a turn that runs in this process."""
-    return wiring.turn_log().find(turn_id)
+    return chat_state().turn_log.find(turn_id)
 
 
 def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
     """Return a turn when it has ended."""
-    text = wiring.turn_log().find(turn_id)
+    text = chat_state().turn_log.find(turn_id)
     if text is not None:
         while text.ended is None:
             text.wait(sys.maxsize, HEARTBEAT)
@@ -139,14 +143,14 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[st
     None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
     """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
-    text = wiring.turn_log().find(turn_id)
+    text = chat_state().turn_log.find(turn_id)
     return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 
 
 def drain(seconds: float) -> None:
     """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
-    wiring.slots().close()
-    running, deadline = wiring.running(), time.monotonic() + seconds
+    chat_state().slots.close()
+    running, deadline = chat_state().running_turns, time.monotonic() + seconds
     while running and time.monotonic() < deadline:
         time.sleep(0.1)
     for one in list(running.values()):
@@ -158,7 +162,7 @@ def drain(seconds: float) -> None:
 
 def is_draining() -> bool:
     """Tell whether this process takes no new turns any more."""
-    return wiring.slots().closed
+    return chat_state().slots.closed
 
 
 def candidates(caller: Caller, text: TurnText) -> list[dict[str, Any]] | None:
@@ -197,7 +201,7 @@ def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Itera
     """Follow a turn that has ended, or that another process runs: its row, and what the log has beyond it."""
     silent_since, look = time.monotonic(), True
     with app.app_context():
-        log = wiring.turn_log()
+        log = chat_state().turn_log
     with log.elsewhere(turn_id) as news:
         while True:
             turn = None

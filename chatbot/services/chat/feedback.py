@@ -8,7 +8,7 @@ from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Feedback
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 
 def give(caller: Caller, turn_id: UUID, rating: int, comment: str | None = None) -> None:

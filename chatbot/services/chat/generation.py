@@ -3,76 +3,42 @@
 import contextlib
 import hmac
 import time
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import structlog
 from flask import Flask, current_app
 from sqlalchemy.exc import DataError
 
+from chatbot import adapters
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from chatbot.observability import metrics
 from chatbot.rag import pipeline, prompt
 from chatbot.rag.errors import LLMError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
-from chatbot.rag.types import Abort, Finish, Message, Prompted, Question, Try
-from chatbot.services import wiring
-from chatbot.services.accounts.authentication import Caller
-from chatbot.services.chat.turn_log.port import TurnText
+from chatbot.rag.types import Finish, Prompted, Question
 
 from . import history
 from . import turns as chat
-from .grounding import Grounding, candidate
-from .turns import OpenedTurn, Outcome
+from .grounding import candidate
+from .running_turns import RunningTurn
+from .state import chat_state
+from .turns import Outcome
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
-FEW = 8  # turns that run at a time
-# Seconds for each of them, as long as text still comes within a tenth of a second; with many, for each of those.
-PAUSE_EACH, UNSEEN_PAUSE = 0.0025, 0.075
-PAUSE_OF_MANY, LONGEST_PAUSE = 0.001, 0.4  # a reader still sees the text grow
-PAUSES = (0.1, 0.3, 1.0, 3.0, 5.0)  # seconds between tries to write a turn's end
+COALESCE_FROM_TURNS = 8  # that run at a time
+# For each of them, as long as text still comes within a tenth of a second; with many, the second for each of those.
+DELAY_SECONDS_PER_TURN = 0.0025
+MAX_UNNOTICED_DELAY_SECONDS = 0.075
+MIN_DELAY_SECONDS_PER_TURN = 0.001
+MAX_DELAY_SECONDS = 0.4  # a reader still sees the text grow
+RETRY_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)  # between tries to write a turn's end
 
 log = structlog.get_logger(__name__)
 
-Stop = Literal["cancelled", "interrupted", "lost"]
 
-
-@dataclass(frozen=True, slots=True)
-class Brief:
-    """What a caller brings along: a whole prompt or what was said before, parameters, the model to ask first."""
-
-    said: Sequence[Message] | None = None
-    verbatim: Sequence[Message] = ()
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    model: str = ""
-
-
-class Running:
-    """A turn that runs in this process: its text, what it was asked, how far it is saved, and how to stop it."""
-
-    def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, brief: Brief) -> None:
-        self.user_id = caller.user_id
-        self.turn, self.text, self.brief = turn, text, brief
-        self.caller_id = caller.user_id
-        self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
-        self.tries: list[Try] = []
-        self.prompted = Prompted()
-        self.abort = Abort()
-        self.opened = time.monotonic()
-        self.began: float | None = None  # when its first text came, in seconds of steady time
-        self.saved = 0  # code points of the text that are in `turn_logs`
-        self.logged = False  # whether anything may be there
-        self.stopped: Stop | None = None
-
-    def stop(self, why: Stop) -> None:
-        """End it: the user cancelled, the process ends, or the lease went to another process."""
-        self.stopped = self.stopped or why
-        self.abort.request()
-
-
-def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
+def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
     """Answer a turn, write its end, tell its readers and free its slot, whatever happens."""
     turn, ended = running.turn, running.turn.shown() | {"status": "interrupted"}
     structlog.contextvars.bind_contextvars(**facts)
@@ -84,13 +50,13 @@ def run(app: Flask, running: Running, facts: Mapping[str, Any]) -> None:
             ended = _interrupted(running)
         finally:
             _count(running, ended)
-            wiring.running().pop(turn.id, None)
-            wiring.turn_log().close(turn.id)
+            chat_state().running_turns.pop(turn.id, None)
+            chat_state().turn_log.close(turn.id)
             running.text.end(ended)
-            wiring.slots().release(running.user_id)
+            chat_state().slots.release(running.user_id)
 
 
-def _answered(running: Running) -> tuple[Outcome, float | None]:
+def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
     """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
     started = time.monotonic()
     try:
@@ -102,13 +68,13 @@ def _answered(running: Running) -> tuple[Outcome, float | None]:
                 if running.abort.requested:
                     break
             else:
-                running.began = running.began or time.monotonic()
+                running.first_text_at = running.first_text_at or time.monotonic()
                 running.text.append(piece)
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
         text, prompted = running.text.since(0), running.prompted
-        if running.stopped is not None:
-            status = "cancelled" if running.stopped == "cancelled" else "interrupted"
+        if running.stop_reason is not None:
+            status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
             # The server did not come to tell them.
             counts = prompt.tokens(prompted.messages, prompted.count), prompted.count(text)
             return Outcome(status, text, None, prompted.model, *counts, prompted.query), None
@@ -117,40 +83,40 @@ def _answered(running: Running) -> tuple[Outcome, float | None]:
         return failed, getattr(error, "retry_after", None)
 
 
-def _begin(running: Running, prompted: Prompted) -> None:
+def _begin(running: RunningTurn, prompted: Prompted) -> None:
     """Remember what is asked; readers are told the passages before the first text."""
     running.prompted = prompted
     if prompted.query is not None:
         running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompted.passages, 1)]
 
 
-def _finished(running: Running, finish: Finish) -> Outcome:
+def _finished(running: RunningTurn, finish: Finish) -> Outcome:
     text, prompted = running.text.since(0), running.prompted
-    running.grounding.first_text = running.began
+    running.grounding.first_text = running.first_text_at
     cited, grounded = running.grounding.cited(text, prompted.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
     return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompted.query, cited or None, grounded)
 
 
-def _pieces(running: Running) -> Generator[Prompted | str | Finish]:
-    brief, grounding = running.brief, running.grounding
-    said = brief.said if brief.said is not None else () if brief.verbatim else history.before(running.turn)
-    retrieves = not brief.verbatim and grounding.wanted()
+def _pieces(running: RunningTurn) -> Generator[Prompted | str | Finish]:
+    request, grounding = running.request, running.grounding
+    said = request.history if request.history is not None else () if request.messages else history.before(running.turn)
+    retrieves = not request.messages and grounding.wanted()
     question = Question(
         running.turn.user_message,
         said,
-        brief.verbatim,
-        brief.parameters,
+        request.messages,
+        request.parameters,
         running.abort,
-        brief.model,
-        partial(pause, running, wiring.running()),
+        request.model,
+        partial(_read_delay_now, running),
         grounding.retrieve if retrieves else None,
         retrieves and grounding.mode == "strict",
         running.tries,
-        cache_salt(running.caller_id),
+        cache_salt(running.user_id),
     )
-    llm = wiring.llm_for(running.user_id)
-    with contextlib.closing(pipeline.answer(question, llm, *wiring.prompt_budget())) as pieces:
+    llm = chat_state().llm_for(running.user_id)
+    with contextlib.closing(pipeline.answer(question, llm, *adapters.prompt_budget(current_app.config))) as pieces:
         yield from pieces
 
 
@@ -160,27 +126,31 @@ def cache_salt(caller_id: UUID) -> str:
     return hmac.digest(current_app.config["SECRET_KEY"].encode(), message, "sha256").hex()
 
 
-def pause(running: Running, beside: Mapping[Any, Any]) -> float:
-    """Return how long a reader of an answer waits before it reads on, in seconds.
+def read_delay(turn: RunningTurn, running_count: int) -> float:
+    """Return the seconds that a turn waits before it reads on from its model, with so many turns running.
 
-    Nothing while few turns run, and nothing before its first token. With many, the tokens of each come in handfuls,
-    and the process has room for the first one of the next. At most twice as long as text has been coming already, so
-    that a short answer that comes at once is not put off.
+    Nothing while few turns run, and nothing before its first token. With many, the tokens of each are coalesced, and
+    the process has room for the first one of the next. At most twice as long as text has been coming already, so that
+    a short answer that comes at once is not put off.
     """
-    turns = len(beside)
-    if turns < FEW or running.began is None:
+    if running_count < COALESCE_FROM_TURNS or turn.first_text_at is None:
         return 0.0
-    wanted = max(min(turns * PAUSE_EACH, UNSEEN_PAUSE), min(turns * PAUSE_OF_MANY, LONGEST_PAUSE))
-    return min(wanted, 2 * (time.monotonic() - running.began))
+    unnoticed = min(running_count * DELAY_SECONDS_PER_TURN, MAX_UNNOTICED_DELAY_SECONDS)
+    crowded = min(running_count * MIN_DELAY_SECONDS_PER_TURN, MAX_DELAY_SECONDS)
+    return min(max(unnoticed, crowded), 2 * (time.monotonic() - turn.first_text_at))
 
 
-def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
+def _read_delay_now(turn: RunningTurn) -> float:
+    return read_delay(turn, len(chat_state().running_turns))
+
+
+def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
     retrieved = running.prompted.query is not None
     trace = running.grounding.trace(running.prompted, running.tries) if retrieved else None
-    for pause in (*PAUSES, None):
+    for retry_seconds in (*RETRY_SECONDS, None):
         try:
-            ended = chat.close_turn(running.turn, outcome, logged=running.logged, trace=trace)
+            ended = chat.close_turn(running.turn, outcome, logged=running.is_logged, trace=trace)
             return ended | {"retry_after": retry_after}
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
@@ -191,26 +161,26 @@ def _closed(running: Running, outcome: Outcome, retry_after: float | None) -> di
             outcome, trace = Outcome("failed", error=UpstreamGarbled.__name__), None
         except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
-            if pause is not None:
-                time.sleep(pause)
+            if retry_seconds is not None:
+                time.sleep(retry_seconds)
     return _interrupted(running)
 
 
-def _interrupted(running: Running) -> dict[str, Any]:
+def _interrupted(running: RunningTurn) -> dict[str, Any]:
     """Return what the row will say when the lease has run out."""
     return running.turn.shown() | {"status": "interrupted", "bot_response": running.text.since(0), "retry_after": None}
 
 
-def _count(running: Running, ended: Mapping[str, Any]) -> None:
+def _count(running: RunningTurn, ended: Mapping[str, Any]) -> None:
     metrics.TURNS.labels(ended["status"]).inc()
-    metrics.TURN_SECONDS.observe(time.monotonic() - running.opened)
-    if running.began is not None:
-        metrics.FIRST_TEXT_SECONDS.observe(running.began - running.opened)
+    metrics.TURN_SECONDS.observe(time.monotonic() - running.opened_at)
+    if running.first_text_at is not None:
+        metrics.FIRST_TEXT_SECONDS.observe(running.first_text_at - running.opened_at)
     for kind in ("prompt", "completion"):
         metrics.TOKENS.labels(kind).inc(ended.get(f"{kind}_tokens") or 0)
 
 
-def _log_failure(running: Running, error: Exception, started: float) -> None:
+def _log_failure(running: RunningTurn, error: Exception, started: float) -> None:
     metrics.UPSTREAM_ERRORS.labels(type(error).__name__).inc()
     facts = {"turn": str(running.turn.id), "error": type(error).__name__}
     if not isinstance(error, ChatbotError | LLMError):

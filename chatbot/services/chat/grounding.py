@@ -15,7 +15,7 @@ from chatbot.models import ChatMessage, Chunk, Collection, Document, TurnTrace
 from chatbot.rag import pipeline
 from chatbot.rag.citations import alignment
 from chatbot.rag.types import Citation, Passage, Prompted, Try
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.knowledge.search.hybrid import Found, Retrieved

@@ -13,7 +13,7 @@ from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece
 from chatbot.models.chat import RUNNING
 from chatbot.rag.types import Message
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 from . import grounding
 from .turns import OpenedTurn

@@ -15,9 +15,9 @@ from chatbot.database.types import now
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import pipeline
-from chatbot.services import wiring
 
-from .generation import Running
+from .running_turns import RunningTurn
+from .state import chat_state
 from .turns import LEASE, RELEASED
 
 BATCH = 200  # turns in one transaction; it holds SQLite's lock, and every stream, for 2 ms at most
@@ -44,13 +44,13 @@ log = structlog.get_logger(__name__)
 
 def save_texts() -> int:
     """Save what the running turns of this process said since the last time; returns how many had said something."""
-    talking = [one for one in wiring.running().values() if one.text.length > one.saved]
+    talking = [one for one in chat_state().running_turns.values() if one.text.length > one.saved_length]
     for batch in _batches(talking):
         lengths = [one.text.length for one in batch]
         for one in batch:
-            one.logged = True
-        pieces = [_row(one) | {"at": one.saved, "said": one.text.since(one.saved)} for one in batch]
-        began = [_row(one) for one in batch if not one.saved]
+            one.is_logged = True
+        pieces = [_row(one) | {"at": one.saved_length, "said": one.text.since(one.saved_length)} for one in batch]
+        began = [_row(one) for one in batch if not one.saved_length]
         try:
             with write("save_texts") as connection:
                 connection.execute(SAVE_PIECE, pieces)
@@ -60,11 +60,11 @@ def save_texts() -> int:
             _find_saved(batch)
             continue
         for one, length in zip(batch, lengths, strict=True):
-            one.saved = length
+            one.saved_length = length
     return len(talking)
 
 
-def _find_saved(batch: list[Running]) -> None:
+def _find_saved(batch: list[RunningTurn]) -> None:
     """Look how far texts are saved, after a commit whose acknowledgement was lost on the way."""
     lengths = sa.select(TurnLogPiece.turn_id, sa.func.sum(sa.func.length(TurnLogPiece.text)))
     of_these = TurnLogPiece.turn_id.in_([one.turn.id for one in batch])
@@ -72,12 +72,12 @@ def _find_saved(batch: list[Running]) -> None:
         rows = connection.execute(lengths.where(of_these).group_by(TurnLogPiece.turn_id))
         saved: dict[UUID, int] = {row[0]: row[1] for row in rows}
     for one in batch:
-        one.saved = saved.get(one.turn.id, 0)
+        one.saved_length = saved.get(one.turn.id, 0)
 
 
 def obey_cancels() -> None:
     """Stop the turns of this process that were cancelled through another one."""
-    running = wiring.running()
+    running = chat_state().running_turns
     if not running:
         return
     asked = (ChatMessage.cancel_requested_at.is_not(None), IS_RUNNING)
@@ -95,7 +95,7 @@ def keep_leases() -> None:
 
 def renew_leases() -> None:
     """Keep the turns of this process, and stop those that it has lost to the reaper of another one."""
-    for batch in _batches(list(wiring.running().values())):
+    for batch in _batches(list(chat_state().running_turns.values())):
         held = [one.turn.lease_token for one in batch]
         mine = (ChatMessage.lease_token.in_(held), IS_RUNNING)
         statement = sa.update(ChatMessage).where(*mine).values(lease_expires_at=now() + LEASE)
@@ -145,7 +145,7 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
     connection.execute(sa.delete(TurnLogPiece).where(of_these))
 
 
-def _row(one: Running) -> dict[str, Any]:
+def _row(one: RunningTurn) -> dict[str, Any]:
     return {"turn": one.turn.id, "held": one.turn.lease_token}
 
 

@@ -7,17 +7,19 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
 
+from chatbot import adapters
 from chatbot.database.transactions import read
 from chatbot.errors import ModelNotFound
 from chatbot.models import Collection
 from chatbot.rag import token_counts
 from chatbot.rag.types import Message, Role
-from chatbot.services import wiring
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
+from chatbot.services.knowledge.state import knowledge_state
 
-from .generation import Brief
+from .running_turns import GenerationRequest
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
@@ -30,22 +32,26 @@ def models(caller: Caller) -> list[str]:
 
     They are the models, the first one first, the embedder, and `collection:` with each collection that may be read.
     """
-    return [*wiring.model_names(), wiring.embedder().space, *_collections(caller)]
+    return [*adapters.model_names(current_app.config), knowledge_state().embedder().space, *_collections(caller)]
 
 
 def require_model(caller: Caller, name: str) -> str:
     """Return a name that may be asked; raises ModelNotFound, ModelUnavailable."""
-    if name in wiring.model_names() or name == wiring.embedder().space or name in _collections(caller):
+    if (
+        name in adapters.model_names(current_app.config)
+        or name == knowledge_state().embedder().space
+        or name in _collections(caller)
+    ):
         return name
     raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
 
 
-def brief(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | None, Brief]:
+def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | None, GenerationRequest]:
     """Read a validated request; returns what the user said last, the collections to answer from, and what to ask.
 
     Raises ModelNotFound, ModelUnavailable.
     """
-    model, names = wanted["model"], wiring.model_names()
+    model, names = wanted["model"], adapters.model_names(current_app.config)
     collection = _collections(caller).get(model) if model.startswith(COLLECTION) else None
     if model not in names and collection is None:
         raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
@@ -58,8 +64,8 @@ def brief(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | Non
         at for at in reversed(range(len(messages))) if messages[at].role == "user" and messages[at].content.strip()
     )
     if collection is None:
-        return messages[last].content, None, Brief(None, messages, parameters, model)
-    return messages[last].content, [collection], Brief(messages[:last], (), parameters, names[0])
+        return messages[last].content, None, GenerationRequest(None, messages, parameters, model)
+    return messages[last].content, [collection], GenerationRequest(messages[:last], (), parameters, names[0])
 
 
 def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], int]:
@@ -68,7 +74,7 @@ def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], i
     `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, and
     `rag.errors.EmbedderError`.
     """
-    embedder = wiring.embedder()
+    embedder = knowledge_state().embedder()
     if model != embedder.space:
         raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
     vectors = embedder.embed(texts)

@@ -17,7 +17,7 @@ from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
 from chatbot.models.chat import IS_RUNNING, RUNNING
 from chatbot.services import idempotency
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 
 LEASE = timedelta(seconds=15)

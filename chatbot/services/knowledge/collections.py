@@ -15,7 +15,7 @@ from chatbot.database.types import now, uuid7
 from chatbot.errors import DefaultCollection, Forbidden, NotFound, TooManyCollections
 from chatbot.models import Chunk, Collection, Document, User
 from chatbot.services import idempotency
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 from . import content
 from .permissions import may_govern, may_read

@@ -16,7 +16,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.database.types import now
 from chatbot.errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
 from chatbot.models import Chunk, Collection, Document, DocumentFact, DocumentPiece, KnowledgeChange, User
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 from . import metadata
 from .permissions import anybody, may_read, may_write

@@ -11,8 +11,9 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
 from chatbot.models import Chunk, Collection, Document, DocumentPiece
-from chatbot.services import idempotency, wiring
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services import idempotency
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.knowledge.state import knowledge_state
 
 from . import content as storage
 from .content import Content
@@ -78,7 +79,7 @@ def create(
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
         return _joined(caller, key, error), False
-    wiring.bell(queues.of(content)).set()
+    knowledge_state().queue_changed[queues.of(content)].set()
     return row, True
 
 
@@ -122,7 +123,7 @@ def replace(
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
         storage.store(connection, document_id, version, content.pieces)
         row = _row(connection, Document.id == document_id)
-    wiring.bell(queues.of(content)).set()
+    knowledge_state().queue_changed[queues.of(content)].set()
     return row
 
 
@@ -136,7 +137,7 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
         row = _row(connection, Document.id == document_id)
     for queue in queues.QUEUES:
-        wiring.bell(queue).set()
+        knowledge_state().queue_changed[queue].set()
     return row
 
 
@@ -149,7 +150,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
 
 def watch() -> DocumentWatch:
     """Return what waits until a document changes."""
-    return wiring.document_watch()
+    return knowledge_state().document_watch
 
 
 def get(caller: Caller, document_id: UUID) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from chatbot.database.types import now
 from chatbot.errors import MemberLeft, NotFound, TooManyCollections
 from chatbot.models import Collection, CollectionMember, User
 from chatbot.observability import security_log
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 from . import collections
 

@@ -5,7 +5,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatbot.models import Collection, CollectionMember
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 
 
 def anybody(role: str) -> Caller:

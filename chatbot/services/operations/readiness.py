@@ -1,13 +1,15 @@
 """Whether this process can serve."""
 
 import sqlalchemy as sa
+from flask import current_app
 
+from chatbot import cluster
 from chatbot.database import integrity
 from chatbot.database.transactions import is_full, read
 from chatbot.errors import ChatbotError
 from chatbot.rag.errors import LLMError
-from chatbot.services import wiring
 from chatbot.services.chat import execution
+from chatbot.services.chat.state import chat_state
 from chatbot.services.knowledge.search import embeddings
 
 
@@ -19,7 +21,7 @@ def checks() -> dict[str, str]:
     disk = "The database cannot be written." if is_full() else "ok"
     found = {"database": database, "disk": disk, "file": integrity.state()}
     found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
-    fleet = wiring.shared()
+    fleet = cluster.find(current_app)
     return found if fleet is None else found | {"redis": fleet.state()}
 
 
@@ -34,7 +36,7 @@ def _database() -> str:
 
 def _model() -> str:
     try:
-        wiring.llm()
+        chat_state().llm()
     except LLMError as error:
         return error.detail
     return "ok"

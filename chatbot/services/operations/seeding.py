@@ -51,7 +51,7 @@ class _Thread:
 
 def users(number: int) -> list[UUID]:
     """Make users `bench-0@example.com` and so on, all with one password; raises EmailTaken when they are there."""
-    secret, ids = passwords.digest(PASSWORD), [uuid7() for _ in range(number)]
+    secret, ids = passwords.hash_password(PASSWORD), [uuid7() for _ in range(number)]
     rows = []
     for one, identity in enumerate(ids):
         name = f"bench-{one}"

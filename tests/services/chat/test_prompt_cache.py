@@ -1,9 +1,10 @@
 """What divides a server's prompt cache by caller: the secret of each, and the way of each server."""
 
 import pytest
+from flask import current_app
 
+from chatbot import adapters
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import wiring
 from tests.conftest import MakeApp, Person
 
 
@@ -31,11 +32,14 @@ def test_each_server_has_its_way(
     monkeypatch.setenv("EMBEDDED_MODEL_URL", "http://127.0.0.1:9/v1")
     app = make_app(**{"LLM": "openai", **settings})
     with app.app_context():
-        assert [options.cache_key for options in wiring._options()] == keys
+        assert [options.cache_key for options in adapters.llm_options(current_app.config)] == keys
 
 
 def test_fallback_has_the_way_of_its_own_server(make_app: MakeApp) -> None:
     fallback = "m@http://127.0.0.1:8000/v1"
     app = make_app(LLM="openai", OPENAI_API_KEY="k", OPENAI_FALLBACK_MODELS=fallback)
     with app.app_context():
-        assert [options.cache_key for options in wiring._options()] == ["prompt_cache_key", "cache_salt"]
+        assert [options.cache_key for options in adapters.llm_options(current_app.config)] == [
+            "prompt_cache_key",
+            "cache_salt",
+        ]

@@ -1,7 +1,8 @@
 """What a prompt repeats of the conversation: the active turns that were answered, newest first, of this one alone."""
 
-from flask import Flask
+from flask import Flask, current_app
 
+from chatbot import adapters
 from chatbot.database.base import db
 from chatbot.database.transactions import write
 from chatbot.database.types import uuid7
@@ -9,7 +10,6 @@ from chatbot.models import ChatMessage, Conversation
 from chatbot.rag import prompt, token_counts
 from chatbot.rag.errors import UpstreamIncomplete, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services import wiring
 from tests.conftest import Person
 
 
@@ -55,7 +55,7 @@ def test_conversation_of_500_turns_stays_within_the_budget(app: Flask, ada: Pers
         connection.execute(db.update(Conversation).values(last_sequence=500))
     assert ada.says("And now?", conversation_id=home).status_code == 200
     with app.app_context():
-        budget, count = wiring.prompt_budget()
+        budget, count = adapters.prompt_budget(current_app.config)
     sent = llm.prompts[-1]
     assert budget * 0.9 < prompt.tokens(sent, count) <= budget
     assert count is token_counts.estimate

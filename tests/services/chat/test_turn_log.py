@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chatbot.cluster import Shared
+from chatbot.cluster import Cluster
 from chatbot.services.chat.turn_log.memory import MemoryTurnLog
 from chatbot.services.chat.turn_log.port import News, TurnLog
 from chatbot.services.chat.turn_log.redis import RedisTurnLog
@@ -26,7 +26,7 @@ def server(redis_server: RedisServer) -> RedisServer:
 
 
 def redis_log(server: RedisServer) -> RedisTurnLog:
-    shared = Shared(server.url, ("", ""))
+    shared = Cluster(server.url, ("", ""))
     return RedisTurnLog(shared.redis, shared.channels)
 
 

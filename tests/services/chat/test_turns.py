@@ -12,7 +12,7 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
 from chatbot.services import idempotency
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
 from chatbot.services.chat.turns import OpenedTurn, Outcome
 from chatbot.services.knowledge.search import hybrid

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from flask import current_app
 
+from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import LeaseLost
 from chatbot.models import Document, DocumentPiece
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
-from chatbot.services import wiring
 from chatbot.services.knowledge import content
+from chatbot.services.knowledge.state import knowledge_state
 
 from . import queue as queues
 
@@ -39,7 +40,7 @@ def parsed(job: "Job") -> Parsed | None:
         return None
     pieces, size = _pieces(job, len(sizes)), sum(sizes)
     if job.media_type in queues.PLAIN and size < LITTLE:
-        found: Parsed = wiring.loader(job.media_type).load(b"".join(pieces))
+        found: Parsed = adapters.create_loader(job.media_type).load(b"".join(pieces))
     else:
         found = _parse(job, size, pieces)
     if not found.text or found.text.isspace():
@@ -52,7 +53,7 @@ def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
     queues.require_parser_seconds(job.collection_id)
     started = time.monotonic()
     try:
-        return wiring.parser(job.queue).parse(job.media_type, size, pieces)
+        return knowledge_state().parser(job.queue).parse(job.media_type, size, pieces)
     finally:
         queues.spend_parser_seconds(job.collection_id, time.monotonic() - started)
 

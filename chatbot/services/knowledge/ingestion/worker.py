@@ -24,8 +24,8 @@ from chatbot.observability import metrics
 from chatbot.rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed, ParserTimeout
 from chatbot.rag.text import chunking, languages
 from chatbot.rag.types import Parsed
-from chatbot.services import wiring
 from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.state import knowledge_state
 
 from . import queue as queues
 from . import sources
@@ -52,7 +52,7 @@ def work(queue: Queue = "plain") -> int:
     jobs = claim(queue)
     if not jobs:
         _give_up()
-    held = wiring.ingesting()
+    held = knowledge_state().claimed_documents
     held.update({job.id: job.token for job in jobs})
     try:
         read_well = [job for job in jobs if _read(job)]
@@ -102,7 +102,7 @@ def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
 
 def renew() -> None:
     """Keep the documents that this process works on."""
-    held = wiring.ingesting()
+    held = knowledge_state().claimed_documents
     if held:
         statement = sa.update(Document).where(Document.lease_token.in_(set(held.values())), IS_WAITING)
         with write("renew_documents") as connection:
@@ -175,10 +175,10 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
         vectors = embeddings.each(embedder, (text for job in jobs for text in job.indexed()))
     except (EmbedderError, LLMError) as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
-        wiring.wanting_vectors().set()
+        knowledge_state().embeddings_missing.set()
         return None, {}
     if embeddings.active().space != embedder.space:  # `reindex` went over to another one in this moment
-        wiring.wanting_vectors().set()
+        knowledge_state().embeddings_missing.set()
     found, at = {}, 0
     for job in jobs:
         found[job.id], at = vectors[at : at + len(job.chunks)], at + len(job.chunks)

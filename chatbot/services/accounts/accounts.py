@@ -1,0 +1,189 @@
+"""Accounts: sign up, rename, change the password, disable, enable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
+from chatbot.models import Session, User
+from chatbot.models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
+from chatbot.observability import security_log
+from chatbot.rag.text import normalization
+
+from . import authentication, passwords
+from .callers import Caller
+
+FIELDS = (User.id, User.email, User.username, User.role, User.email_verified, User.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account as its owner sees it."""
+
+    id: UUID
+    email: str
+    username: str
+    role: str
+    email_verified: bool
+    created_at: datetime
+
+
+def fold_name(name: str) -> str:
+    """Return the form in which two names compare equal (Unicode 3.13, caseless matching)."""
+    return normalization.casefold_nfkc(name)
+
+
+def sign_up(email: str, username: str, password: str, *, role: str = "user") -> Account:
+    """Make an account and return it.
+
+    Raises EmailTaken, UsernameTaken, InvalidInput (a common password), Busy.
+    """
+    _refuse_unfoldable(email=email, username=username)
+    passwords.refuse_common(password, email, username)
+    with read() as connection:
+        _refuse_taken(connection, email, username)
+    user_id = uuid7()
+    values = {
+        "id": user_id,
+        "email": email,
+        "email_key": fold_name(email),
+        "username": username,
+        "username_key": fold_name(username),
+        "password_hash": passwords.hash_password(password),
+        "role": role,
+    }
+    try:
+        with write("sign_up") as connection:
+            connection.execute(sa.insert(User).values(values))
+            user = load_account(connection, user_id)
+    except IntegrityError:
+        with read() as connection:
+            _refuse_taken(connection, email, username)
+        raise
+    security_log.record("signup", "ok", user_id=user_id)
+    return user
+
+
+def get_account(caller: Caller) -> Account:
+    """Return the caller's account."""
+    with read() as connection:
+        return load_account(connection, caller.user_id)
+
+
+def rename(caller: Caller, username: str) -> Account:
+    """Change the caller's username; raises UsernameTaken, InvalidInput."""
+    _refuse_unfoldable(username=username)
+    values = {"username": username, "username_key": fold_name(username)}
+    try:
+        with write("rename", waits_as=caller.user_id) as connection:
+            connection.execute(sa.update(User).where(User.id == caller.user_id).values(values))
+            return load_account(connection, caller.user_id)
+    except IntegrityError as error:
+        raise UsernameTaken("This username is taken.") from error
+
+
+def change_password(caller: Caller, current_password: str, new_password: str) -> None:
+    """Change the caller's password and end all their other sessions.
+
+    Raises InvalidCredentials (the current password is wrong), InvalidInput (the new one is a common one), Busy,
+    Unauthenticated (the account was disabled).
+    """
+    with read() as connection:
+        statement = sa.select(User.email, User.username, User.password_hash)
+        mine = (User.id == caller.user_id, User.disabled_at.is_(None))
+        found = connection.execute(statement.where(*mine)).one_or_none()
+    if found is None:
+        raise Unauthenticated("The session has ended.")
+    facts = {"user_id": caller.user_id, "session_id": caller.session_id}
+    if not passwords.verify_password(current_password, found.password_hash):
+        security_log.record("password", "failed", **facts)
+        raise InvalidCredentials("The current password is wrong.")
+    passwords.refuse_common(new_password, found.email, found.username, field="new_password")
+    password_hash = passwords.hash_password(new_password)
+    with write("change_password") as connection:
+        is_current = is_unchanged(connection, caller.user_id, found.password_hash)
+        ended = _replace_password(connection, caller, password_hash) if is_current else None
+    if ended is None:  # the hash was keyed anew by a login, or the password changed, since it was read
+        change_password(caller, current_password, new_password)
+        return
+    for session_id in ended:
+        authentication.invalidate_session(session_id)
+    security_log.record("password", "changed", sessions_ended=len(ended), **facts)
+
+
+def disable(email: str) -> Account:
+    """Shut an account and end its sessions; raises NotFound."""
+    with write("disable") as connection:
+        user_id = connection.scalar(sa.select(User.id).where(User.email_key == fold_name(email)))
+        if user_id is None:
+            raise NotFound(f"There is no account with the e-mail address {email}.")
+        connection.execute(sa.update(User).where(User.id == user_id).values(disabled_at=now()))
+        connection.execute(
+            sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
+        )
+        security_log.record("disable", "ok", user_id=user_id)
+        return load_account(connection, user_id)
+
+
+def find_caller_by_email(email: str) -> Caller:
+    """Return the account with this e-mail address as a caller, for an operator who acts for it; raises NotFound."""
+    with read() as connection:
+        statement = sa.select(User.id, User.role).where(User.email_key == fold_name(email), User.disabled_at.is_(None))
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no account with the e-mail address {email}.")
+    return Caller(row.id, UUID(int=0), row.role)
+
+
+def enable(email: str) -> Account:
+    """Open an account again; its old sessions stay ended. Raises NotFound."""
+    with write("enable") as connection:
+        statement = sa.update(User).where(User.email_key == fold_name(email)).values(disabled_at=None)
+        user_id = connection.scalar(statement.returning(User.id))
+        if user_id is None:
+            raise NotFound(f"There is no account with the e-mail address {email}.")
+        security_log.record("enable", "ok", user_id=user_id)
+        return load_account(connection, user_id)
+
+
+def _refuse_unfoldable(**names: str) -> None:
+    """Raise InvalidInput for a name whose folded form outgrows its column: U+FDFA alone becomes 18 characters."""
+    longest = {"email": LONGEST_EMAIL_KEY, "username": LONGEST_USERNAME_KEY}
+    errors = {
+        field: ["Has too many unusual characters."]
+        for field, name in names.items()
+        if len(fold_name(name)) > longest[field]
+    }
+    if errors:
+        raise InvalidInput(errors)
+
+
+def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
+    if connection.scalar(sa.select(User.id).where(User.email_key == fold_name(email))):
+        raise EmailTaken("This e-mail address is taken.")
+    if connection.scalar(sa.select(User.id).where(User.username_key == fold_name(username))):
+        raise UsernameTaken("This username is taken.")
+
+
+def is_unchanged(connection: sa.Connection, user_id: UUID, password_hash: str) -> bool:
+    """Return whether an account still has this hash and is not disabled; it stays so until the transaction ends."""
+    wanted = (User.id == user_id, User.password_hash == password_hash, User.disabled_at.is_(None))
+    return connection.scalar(sa.select(User.id).where(*wanted).with_for_update(key_share=True)) is not None
+
+
+def _replace_password(connection: sa.Connection, caller: Caller, password_hash: str) -> Sequence[UUID]:
+    """Store a password's hash and end the user's other sessions; return their ids."""
+    connection.execute(sa.update(User).where(User.id == caller.user_id).values(password_hash=password_hash))
+    others = (Session.user_id == caller.user_id, Session.id != caller.session_id, Session.ended_at.is_(None))
+    return connection.scalars(sa.update(Session).where(*others).values(ended_at=now()).returning(Session.id)).all()
+
+
+def load_account(connection: sa.Connection, user_id: UUID) -> Account:
+    """Return an account that is there."""
+    return Account(**connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one()._mapping)

@@ -1,0 +1,27 @@
+"""The state that one process keeps of the accounts domain."""
+
+from flask import Flask, current_app
+
+from .hash_queue import HashQueue
+from .session_cache import SessionCache
+
+EXTENSION = "chatbot.accounts"
+
+
+class AccountsState:
+    """The cached sessions and the waiting hashes of one process."""
+
+    def __init__(self) -> None:
+        self.session_cache = SessionCache()
+        self.hash_queue = HashQueue()
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its state of the accounts domain."""
+    app.extensions[EXTENSION] = AccountsState()
+
+
+def accounts_state() -> AccountsState:
+    """Return the current application's state of the accounts domain."""
+    state: AccountsState = current_app.extensions[EXTENSION]
+    return state

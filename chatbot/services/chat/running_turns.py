@@ -1,0 +1,49 @@
+"""A turn that runs in this process, and the request that it answers."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from chatbot.rag.types import Abort, Message, Prompted, Try
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat.turn_log.port import TurnText
+
+from .grounding import Grounding
+from .turns import OpenedTurn
+
+StopReason = Literal["cancelled", "interrupted", "lost"]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """A caller's own history or whole prompt, parameters, and the model to ask first."""
+
+    history: Sequence[Message] | None = None  # in place of the conversation's
+    messages: Sequence[Message] = ()  # sent as they are, without passages
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    model: str = ""
+
+
+class RunningTurn:
+    """A turn that runs in this process: its text, its request, how much of it is saved, and how to stop it."""
+
+    def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, request: GenerationRequest) -> None:
+        self.user_id = caller.user_id
+        self.turn = turn
+        self.text = text
+        self.request = request
+        self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
+        self.tries: list[Try] = []
+        self.prompted = Prompted()
+        self.abort = Abort()
+        self.opened_at = time.monotonic()
+        self.first_text_at: float | None = None  # on the same clock
+        self.saved_length = 0  # code points of the text that are in `turn_logs`
+        self.is_logged = False  # whether any may be there
+        self.stop_reason: StopReason | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """End it: the user cancelled, the process ends, or the lease went to another process."""
+        self.stop_reason = self.stop_reason or reason
+        self.abort.request()

@@ -1,0 +1,76 @@
+"""The state that one process keeps of the chat domain."""
+
+from functools import cached_property
+from uuid import UUID
+
+from flask import Flask, current_app
+
+from chatbot import adapters, cluster
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
+from chatbot.rag.llms.fallback import FallbackLLM
+from chatbot.rag.llms.queued import QueuedLLM
+from chatbot.rag.ports import LLM
+
+from .running_turns import RunningTurn
+from .slots import Slots
+from .turn_log.memory import MemoryTurnLog
+from .turn_log.port import TurnLog
+
+EXTENSION = "chatbot.chat"
+
+
+class ChatState:
+    """The language model, the slots and the turns of one process; each is made on first use."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._llm: FallbackLLM | None = None
+        self.running_turns: dict[UUID, RunningTurn] = {}
+
+    @cached_property
+    def slots(self) -> Slots:
+        """The slots in which this process runs turns."""
+        config = self._app.config
+        per_user = config["TURNS_PER_USER"] if config["RATELIMIT_ENABLED"] else None
+        return Slots(config["TURN_SLOTS"], per_user)
+
+    @cached_property
+    def turn_log(self) -> TurnLog:
+        """The log of running turns: with Redis, of all processes."""
+        fleet = cluster.find(self._app)
+        if fleet is None:
+            return MemoryTurnLog()
+        from .turn_log.redis import RedisTurnLog
+
+        return RedisTurnLog(fleet.redis, fleet.channels)
+
+    def llm(self) -> FallbackLLM:
+        """Return the language model; raises ModelUnavailable where there is none."""
+        if self._llm is None:
+            self._llm = adapters.create_llm(self._app.config)
+        return self._llm
+
+    def llm_for(self, user_id: UUID) -> LLM:
+        """Return the language model for one user; users take turns before a model with few slots.
+
+        Raises ModelUnavailable.
+        """
+        if self._llm_slots is None:
+            return self.llm()
+        return QueuedLLM(self.llm(), self._llm_slots, user_id, self._app.config["LLM_QUEUE_SECONDS"])
+
+    @cached_property
+    def _llm_slots(self) -> RoundRobinSemaphore | None:
+        number = adapters.llm_slots(self._app.config)
+        return None if number is None else RoundRobinSemaphore(number, max(1, number // 4))
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its state of the chat domain."""
+    app.extensions[EXTENSION] = ChatState(app)
+
+
+def chat_state() -> ChatState:
+    """Return the current application's state of the chat domain."""
+    state: ChatState = current_app.extensions[EXTENSION]
+    return state

@@ -1,0 +1,98 @@
+"""The state that one process keeps of the knowledge domain."""
+
+import threading
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from flask import Flask, current_app
+
+from chatbot import adapters
+from chatbot.rag.ports import Embedder, Reranker
+
+from .document_watch import DocumentWatch
+from .ingestion.queue import FIRST_TRY, LIMITS, QUEUES, Queue
+from .search.lexical_index import LexicalSearch
+from .search.replicas import MemoryPositions, TablePositions
+from .search.vector_index import DenseSearch
+
+if TYPE_CHECKING:
+    from chatbot.rag.loaders.sandbox.parser import Parser
+
+EXTENSION = "chatbot.knowledge"
+
+
+class KnowledgeState:
+    """The indexes, the adapters and the claimed documents of one process; each is made on first use."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._embedders: dict[tuple[str, str], Embedder] = {}
+        self.parsers: dict[Queue, Parser] = {}
+        self.claimed_documents: dict[UUID, UUID] = {}  # and the tokens of their leases
+        # Set by this process for the documents that it queues itself, which need not wait for the next look.
+        self.queue_changed = {queue: threading.Event() for queue in QUEUES}
+        # Set while there may be chunks without a vector: at first, and whenever the embedder failed.
+        self.embeddings_missing = threading.Event()
+        self.embeddings_missing.set()
+
+    @cached_property
+    def document_watch(self) -> DocumentWatch:
+        """The watch that wakes this process's streams of documents."""
+        return DocumentWatch(self._app)
+
+    @cached_property
+    def vector_index(self) -> DenseSearch:
+        """The search by vectors; raises UnknownAdapter, MissingLibrary."""
+        store = adapters.create_vector_store(self._app.config)
+        name = self._app.config["VECTOR_STORE"]
+        return DenseSearch(store, TablePositions(name) if store.durable else MemoryPositions())
+
+    @cached_property
+    def lexical_index(self) -> LexicalSearch:
+        """The search by words."""
+        return LexicalSearch("tantivy", Path(self._app.config["INSTANCE_PATH"]) / "lexical")
+
+    @property
+    def has_lexical_index(self) -> bool:
+        """Whether this process has searched by words yet: before that its index need not follow."""
+        return "lexical_index" in vars(self)
+
+    @cached_property
+    def reranker(self) -> Reranker | None:
+        """The reranker, or None where none is configured."""
+        return adapters.create_reranker(self._app.config)
+
+    def embedder(self, adapter: str = "", model: str = "") -> Embedder:
+        """Return an embedder, by default the configured one; raises UnknownAdapter, MissingLibrary."""
+        key = (adapter, model) if adapter else adapters.embedder_settings(self._app.config)
+        if key not in self._embedders:
+            self._embedders[key] = adapters.create_embedder(self._app.config, *key)
+        return self._embedders[key]
+
+    def parser(self, queue: Queue) -> "Parser":
+        """Return the process that reads the documents of a queue."""
+        from chatbot.rag.loaders.sandbox.parser import Parser
+
+        if queue not in self.parsers:
+            self.parsers[queue] = Parser(LIMITS.get(queue, FIRST_TRY))
+        return self.parsers[queue]
+
+    def close(self) -> None:
+        """Close the vector store's connections and end the parsers."""
+        if "vector_index" in vars(self):
+            self.vector_index.close()
+        for parser in self.parsers.values():
+            parser.close()
+
+
+def init_app(app: Flask) -> None:
+    """Give the application its state of the knowledge domain."""
+    app.extensions[EXTENSION] = KnowledgeState(app)
+
+
+def knowledge_state() -> KnowledgeState:
+    """Return the current application's state of the knowledge domain."""
+    state: KnowledgeState = current_app.extensions[EXTENSION]
+    return state
