@@ -74,6 +74,10 @@ class NotTheLastTurn(ChatbotError):
     """The conversation went on after this turn."""
 
 
+class TooManySiblings(ChatbotError):
+    """A message has as many answers as one may have."""
+
+
 class IdempotencyKeyReused(ChatbotError):
     """The key was used with another body before."""
 

@@ -31,6 +31,7 @@ from tests.support.redis_server import RedisServer
 # Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
 settings.register_profile("chatbot", deadline=None)
 settings.load_profile("chatbot")
+pytest_plugins = ["tests.support.selection"]
 DATABASES = ("sqlite", "postgresql")
 TO_END = 5.0  # seconds in which what a test left running may end
 PASSWORD = "a sound passphrase"

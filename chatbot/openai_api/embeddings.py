@@ -1,4 +1,4 @@
-"""The door of the embedder for OpenAI's clients."""
+"""Routes for the embedder, in OpenAI's shape."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 @blueprint.response(200, EmbeddingsSchema)
 def create_embeddings(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""
-    vectors, tokens = openai.embed(wanted["model"], wanted["input"], wanted["encoding_format"])
+    caller = authentication.current()
+    vectors, tokens = openai.embed(caller, wanted["model"], wanted["input"], wanted["encoding_format"])
     items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": items, "model": wanted["model"], "usage": usage}

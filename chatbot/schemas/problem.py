@@ -47,6 +47,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.TooManyStreams: Problem("too_many_streams", 429, "Too many open event streams.", True),
     errors.TooManyTurns: Problem("too_many_turns", 429, "Too many answers are being written for you.", True),
     errors.TooManyDocuments: Problem("too_many_documents", 429, "Too many documents wait or were read.", True),
+    errors.TooManySiblings: Problem("too_many_siblings", 409, "The message has too many answers."),
     errors.TooManyCollections: Problem("too_many_collections", 409, "Too many collections or members."),
     errors.Busy: Problem("busy", 503, "Too much is going on; try again soon.", True),
     errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; try again soon.", True),

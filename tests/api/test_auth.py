@@ -11,6 +11,8 @@ from chatbot.services.accounts import accounts, sessions
 from chatbot.services.accounts.state import accounts_state
 from tests.conftest import PASSWORD, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 ACCOUNT = {"email": "Ada@Example.org", "username": "Ada", "password": PASSWORD, "password_confirm": PASSWORD}
 
 

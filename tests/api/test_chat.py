@@ -14,6 +14,8 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import execution, maintenance, turns
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 TURN = {
     "id", "conversation_id", "user_message", "bot_response", "status", "created_at", "completed_at", "model", "usage",
     "citations", "grounded", "retrieval_query", "siblings",

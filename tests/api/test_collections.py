@@ -16,6 +16,8 @@ from chatbot.services.knowledge import collections
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import PASSWORD, Person
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def home(ada: Person) -> str:

@@ -14,6 +14,8 @@ from chatbot.services.knowledge.ingestion import worker
 from tests.conftest import MakeApp, Person
 from tests.support.processes import events
 
+pytestmark = pytest.mark.both_databases
+
 HOURS = "The library is open from nine to five on weekdays. On Sundays it is closed."
 BEES = "Honey bees dance to tell each other where the flowers are. The dance is called the waggle dance."
 

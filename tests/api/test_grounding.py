@@ -18,6 +18,8 @@ from tests.conftest import MakeApp, Person, join
 from tests.support.pinecone_server import KEY, PineconeServer, pinecone_server
 from tests.support.processes import events
 
+pytestmark = pytest.mark.both_databases
+
 QUESTION = "When is the library open on weekdays?"
 ANSWER = "The library is open from nine to five on weekdays [1]."
 

@@ -15,6 +15,8 @@ from chatbot.models import ChatMessage
 from chatbot.web import pagination
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 
 def pages(person: Person, query: str) -> list[list[str]]:
     """Read all pages and return their messages."""

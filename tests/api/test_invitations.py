@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
 from flask import Flask
 
 from chatbot.services.accounts.callers import Caller
@@ -11,6 +12,8 @@ from chatbot.services.knowledge import collections
 from tests.api.test_collections import home, invitations, invite, let
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
+
+pytestmark = pytest.mark.both_databases
 
 __all__ = ["home"]  # the fixture
 
@@ -125,3 +128,25 @@ def test_name_resolves_to_own_operators_and_membership_and_never_to_a_strangers(
     with app.app_context():
         assert named(caller) == own
     assert f"collection:{operators}" in models(eve)
+
+
+def test_owner_takes_no_name_from_another_by_renaming(make_app: MakeApp) -> None:
+    app = make_app()
+    ada, eve, mallory = (join(app.test_client(), name) for name in ("ada", "eve", "mallory"))
+    neutral = mallory.call("POST", "/api/collections/", {"name": "Neutral"}).get_json()["id"]
+    handbook = ada.call("POST", "/api/collections/", {"name": "Team handbook"}).get_json()["id"]
+    let(mallory, neutral, eve, "reader")
+    let(ada, handbook, eve, "reader")
+
+    def status(model: str) -> int:
+        return eve.call("GET", f"/v1/models/{model}").status_code
+
+    assert status("collection:Team handbook") == 200
+    assert status(f"collection:{handbook}") == 200
+    assert status(f"collection:{handbook.upper()}") == 200
+    assert mallory.call("PATCH", f"/api/collections/{neutral}/", {"name": "Team handbook"}).status_code == 200
+    listed = {one["id"] for one in eve.call("GET", "/v1/models").get_json()["data"]}
+    assert {f"collection:{handbook}", f"collection:{neutral}"} <= listed
+    assert status("collection:Team handbook") == 404
+    assert status(f"collection:{handbook}") == 200
+    assert mallory.call("GET", f"/v1/models/collection:{handbook}").status_code == 404

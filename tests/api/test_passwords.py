@@ -16,6 +16,8 @@ from chatbot.services.accounts.callers import Caller
 from tests.api.test_auth import log_in, me, refresh
 from tests.conftest import PASSWORD, MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 NEW = "another sound passphrase"
 
 

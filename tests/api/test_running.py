@@ -18,6 +18,8 @@ from tests.conftest import Person, join
 from tests.support.processes import Event
 from tests.support.turns import ended, gated, resumed, running
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_cancel_keeps_the_text_and_counts_its_tokens(ada: Person, llm: MemoryLLM) -> None:
     gated(llm, "one", " two", " never")

@@ -19,11 +19,13 @@ from chatbot.models import ChatMessage, Feedback, IdempotencyKey
 from chatbot.rag.errors import UpstreamBusy, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import idempotency
-from chatbot.services.chat import execution, maintenance
+from chatbot.services.chat import execution, maintenance, turns
 from chatbot.services.chat.state import chat_state
 from chatbot.web import idempotency as idempotency_door
 from tests.conftest import MakeApp, Person, join
 from tests.support.turns import ended, events, gated, running, text
+
+pytestmark = pytest.mark.both_databases
 
 
 def post(person: Person, key: str, message: str = "Hi", path: str = "/api/chat/", **fields: Any) -> TestResponse:
@@ -44,6 +46,17 @@ def test_regenerated_turn_takes_the_place_of_the_old_one(ada: Person, llm: Memor
     last = events(third)[-1][2]
     assert last["siblings"] == [old["id"], new["id"]]
     assert [turn["id"] for turn in ada.history()] == [last["id"]]
+
+
+def test_answers_to_one_message_are_bounded(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "MAX_SIBLINGS", 3)
+    turn = ada.says("Hi").get_json()
+    for _ in range(2):
+        turn = ada.call("POST", f"/api/chat/{turn['id']}/regenerate/", {}).get_json()
+    refused = ada.call("POST", f"/api/chat/{turn['id']}/regenerate/", {})
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_siblings")
+    assert ada.history() == [turn]  # it is the active one still
+    assert ada.says("Again", conversation_id=turn["conversation_id"]).status_code == 200
 
 
 def test_prompt_of_a_regenerated_turn_has_not_its_own_old_answer(ada: Person, llm: MemoryLLM) -> None:

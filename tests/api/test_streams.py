@@ -22,6 +22,8 @@ from tests.conftest import Person
 from tests.support.processes import Event
 from tests.support.turns import ended, events, gated, later, resumed, running, text
 
+pytestmark = pytest.mark.both_databases
+
 STREAM = {"Accept": "text/event-stream"}
 
 

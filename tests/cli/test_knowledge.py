@@ -11,6 +11,8 @@ from tests.api.test_documents import HOURS, find
 from tests.conftest import MakeApp, Person
 from tests.support.processes import Server
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:

@@ -14,6 +14,8 @@ from chatbot.services.operations import retention, seeding
 from tests.api.test_documents import find
 from tests.conftest import MakeApp, Person
 
+pytestmark = pytest.mark.both_databases
+
 SMALL = ["seed", "bench", "--users", "5", "--turns", "3000", "--passages", "120"]
 
 

@@ -17,6 +17,8 @@ from chatbot.models import ChatMessage, Conversation
 from chatbot.services.chat import turns
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 HOME = UUID(int=7)
 MOMENT = datetime(2026, 3, 4, 5, 6, 7, 891_000, tzinfo=UTC)
 

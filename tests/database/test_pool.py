@@ -13,6 +13,8 @@ from chatbot.database.base import db
 from chatbot.database.pool import FairPool
 from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.both_databases
+
 SIZE = 2
 
 

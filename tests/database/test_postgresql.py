@@ -23,6 +23,8 @@ from chatbot.services.chat.turns import OpenedTurn
 from chatbot.services.idempotency import Key
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def database_url(postgres_url: str, tmp_path: Path) -> str:

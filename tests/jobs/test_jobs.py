@@ -26,6 +26,8 @@ from chatbot.services.operations import retention
 from chatbot.worker import startup
 from tests.conftest import MakeApp, Person
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:

@@ -238,11 +238,44 @@ async def forbids(reply: Reply, parameter: str) -> None:
         await good(reply)
 
 
+async def forbids_echoing(reply: Reply, parameter: str) -> None:
+    """Refuse a parameter as `forbids` does, and repeat its value, which is a caller's text."""
+    if parameter in reply.request:
+        detail = {"type": "extra_forbidden", "loc": ["body", parameter], "msg": "Extra inputs are not permitted"}
+        detail["input"] = reply.request[parameter]
+        await reply.head(422, "application/json")
+        await reply.write(json.dumps({"object": "error", "message": {"detail": [detail]}}).encode())
+        reply.writer.close()
+    else:
+        await good(reply)
+
+
+async def quotes_unsupported(reply: Reply, parameter: str) -> None:
+    """Refuse a parameter in words alone, with the prompt in front of them."""
+    if parameter in reply.request:
+        prompt = reply.request["messages"][-1]["content"]
+        await reply.head(400, "application/json")
+        message = f"Prompt {prompt!r}: there is something that is not supported."
+        await reply.write(json.dumps({"error": {"message": message}}).encode())
+        reply.writer.close()
+    else:
+        await good(reply)
+
+
+async def refuses_beside(reply: Reply, names: str) -> None:
+    """Refuse the first of two parameters, `one+other`, where both are sent."""
+    name, _, other = names.partition("+")
+    if name in reply.request and other in reply.request:
+        await reply.error(400, "unsupported_value", name)
+    else:
+        await good(reply)
+
+
 FAULTS: dict[str, Callable[[Reply, str], Awaitable[None]]] = {
     handler.__name__: handler
     for handler in (
         no_first_byte, silent_headers, stall, stall_pings, empty_deltas, cut, clean_end, cut_after_finish,
         stall_after_finish, bad_json, bad_utf8, split_utf8, error_frame, status, retry_after, quota, no_model, html,
-        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, forbids, chunk, flood, slow_headers, slow_error, too_long, odd_param,
+        no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, refuses_beside, forbids, forbids_echoing, quotes_unsupported, chunk, flood, slow_headers, slow_error, too_long, odd_param,
     )
 }  # fmt: skip

@@ -17,6 +17,8 @@ from tests.conftest import MakeApp
 from tests.support.processes import ROOT, Server, free_port
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.both_databases
+
 NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
 
 

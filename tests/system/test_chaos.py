@@ -7,6 +7,8 @@ import pytest
 from tests.support import chaos
 from tests.support.processes import Upstream
 
+pytestmark = pytest.mark.both_databases
+
 KILLS = 3
 
 

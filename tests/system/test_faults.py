@@ -15,6 +15,8 @@ from tests.support.faults import FAULTS
 from tests.support.processes import Server, Upstream, events, free_port, running
 from tests.support.upstream_faults import FAULTS as PLAYED
 
+pytestmark = pytest.mark.both_databases
+
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
 
 

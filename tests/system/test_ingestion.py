@@ -6,9 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.rag.loaders import samples
 from tests.support import chaos_documents
 from tests.support.processes import Server, Upstream
+
+pytestmark = pytest.mark.both_databases
 
 KILLS = 3
 

@@ -19,6 +19,8 @@ from tests.conftest import Person
 from tests.support.databases import named
 from tests.support.processes import ROOT, Server
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:

@@ -20,6 +20,8 @@ from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support import databases
 from tests.support.processes import UNMEASURED, Server, running
 
+pytestmark = pytest.mark.both_databases
+
 OLD, NEW = ("first-Kq3x8VbZp5Rt7Lw2Yn9Cm4Hd6Js1Tr", "then-Zt8q2LmNv4Bc6Xs1Pd9Rk3Gf7Hw5Ja")
 
 

@@ -11,6 +11,8 @@ from tests.api.test_documents import work
 from tests.conftest import MakeApp, join
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.both_databases
+
 DATA = ROOT.parent / "shared" / "data"
 
 

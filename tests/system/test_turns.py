@@ -19,6 +19,8 @@ from tests.support.databases import stack_of_a_module
 from tests.support.processes import Server, Upstream, call, events, free_port, running
 from tests.system.test_server import wait_for
 
+pytestmark = pytest.mark.both_databases
+
 SLOW = ("--interval", "0.02", "--tokens", "40")
 
 

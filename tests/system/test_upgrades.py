@@ -16,6 +16,8 @@ import pytest
 from tests.support.processes import ROOT, UNMEASURED, Server, running
 from tests.system.test_server import wait_for
 
+pytestmark = pytest.mark.both_databases
+
 HEAD = max(path.name[:4] for path in (ROOT / "migrations" / "versions").glob("0*.py"))
 FUTURE = f'''"""What a later version may bring: a column in a table that is copied for it on SQLite, and a table."""
 

@@ -9,6 +9,8 @@ from chatbot.web import rate_limits
 from chatbot.web.login_limits import DELAY_SECONDS
 from tests.conftest import PASSWORD, MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 LIMITS = {
     "RATELIMIT_ENABLED": "true",
     "RATE_LOGIN_ACCOUNT": "3 per minute",

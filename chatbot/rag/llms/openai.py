@@ -21,7 +21,7 @@ from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
 from chatbot.rag.types import Abort, Ask, Finish, FinishReason, LLMOptions
 
-from .openai_errors import refused_parameter, status_error, translate
+from .openai_errors import Refusal, find_refusal, status_error, translate
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_BYTES = 64 << 20  # of an answer with all its wrapping
@@ -79,7 +79,7 @@ class OpenAILLM:
             ask.abort.on_request(guard.expire)
             try:
                 with contextlib.closing(
-                    self._request(self._prompt(ask), wanted, settings=settings, guard=guard)
+                    self._request(self._prompt(ask), wanted, is_of_settings=wanted == settings, guard=guard)
                 ) as response:
                     yield from self._pieces(response, guard, total, ask.pause)
             except (openai.OpenAIError, httpx2.HTTPError, LLMError) as error:
@@ -112,25 +112,25 @@ class OpenAILLM:
         return prompt
 
     def _request(
-        self, prompt: list[dict[str, str]], wanted: dict[str, Any], *, settings: dict[str, Any], guard: Guard
+        self, prompt: list[dict[str, str]], wanted: dict[str, Any], *, is_of_settings: bool, guard: Guard
     ) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turns out to refuse.
 
-        A refusal is remembered only of a value of the settings: another caller's value may be refused for itself.
+        A refusal is remembered only where all parameters are the settings': a caller's may be refused for themselves,
+        or be why another one is. Nor where the name may be an echo of the prompt in the error's text.
         """
-        settings = settings | {"max_completion_tokens": self._most_tokens}
         refused = remembered = self._refused
         while True:
             sent = without(refused, wanted)
             try:
                 response = self._send({"model": self.name, "messages": prompt, "stream": True, **sent}, guard)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                name = refused_parameter(error, sent)
-                if name is None:
+                refusal = find_refusal(error, sent)
+                if refusal is None:
                     raise
-                refused |= {name}
-                if name in settings and sent[name] == settings[name]:
-                    remembered |= {name}
+                refused |= {refusal.parameter}
+                if is_of_settings and not _may_be_echo(refusal, prompt):
+                    remembered |= {refusal.parameter}
             else:
                 self._refused = remembered  # when it was of use
                 return response
@@ -170,6 +170,11 @@ class OpenAILLM:
                 answer.reason = "length"
                 break
         yield answer.finish()
+
+
+def _may_be_echo(refusal: Refusal, prompt: list[dict[str, str]]) -> bool:
+    """Return whether the refused parameter's name may have come from a caller's text."""
+    return not refusal.is_certain and any(refusal.parameter in message["content"] for message in prompt)
 
 
 def without(refused: frozenset[str], wanted: dict[str, Any]) -> dict[str, Any]:

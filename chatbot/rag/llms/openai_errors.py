@@ -5,6 +5,7 @@ import itertools
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -86,11 +87,33 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
-def refused_parameter(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
-    """Return which of the parameters sent this refusal is about, or None."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A parameter that a server refused; `is_certain` unless its name was only found in the error's text."""
+
+    parameter: str
+    is_certain: bool
+
+
+def find_refusal(error: openai.APIStatusError, sent: Mapping[str, Any]) -> Refusal | None:
+    """Return which of the parameters sent an error refuses, or None."""
     named, text = _body(error).get("param"), str(_body(error).get("message", ""))
     if _code(error) not in UNSUPPORTED and not _UNSUPPORTED_TEXT.search(text):
         return None  # such as a prompt that is too long: the next one is not
-    if isinstance(named, str) and named in sent:
-        return named
-    return next((name for name in sent if re.search(rf"\b{name}\b", text)), None)
+    certain = next(
+        (name for name in (named, *_forbidden_fields(error)) if isinstance(name, str) and name in sent), None
+    )
+    if certain is not None:
+        return Refusal(certain, is_certain=True)
+    name = next((name for name in sent if re.search(rf"\b{name}\b", text)), None)
+    return None if name is None else Refusal(name, is_certain=False)
+
+
+def _forbidden_fields(error: openai.APIStatusError) -> list[Any]:
+    """Return the fields that a server on pydantic did not expect: the last part of each `loc`, beside an echo."""
+    message = _body(error).get("message")
+    details = message.get("detail") if isinstance(message, Mapping) else _body(error).get("detail")
+    if not isinstance(details, list):
+        return []
+    places = [one.get("loc") for one in details if isinstance(one, Mapping) and one.get("type") == "extra_forbidden"]
+    return [place[-1] for place in places if isinstance(place, list) and place]

@@ -1,6 +1,7 @@
 """What was said: one turn, pages of turns, and what a prompt repeats of them."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -155,9 +156,11 @@ def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> 
     """Tell each turn which others answer the same message, in their order."""
     roots = {row["root_id"] for row in rows if row["root_id"]}
     statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(ChatMessage.root_id.in_(roots))
-    found = connection.execute(statement.order_by(ChatMessage.sequence)).all() if roots else []
+    ids_by_root: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
+    for turn_id, root_id in connection.execute(statement.order_by(ChatMessage.sequence)) if roots else ():
+        ids_by_root[root_id].append(turn_id)
     for row in rows:
-        row["siblings"] = [other.id for other in found if other.root_id == row["root_id"] and other.id != row["id"]]
+        row["siblings"] = [one for one in ids_by_root.get(row["root_id"], ()) if one != row["id"]]
 
 
 def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from flask import current_app
 
 from chatbot import adapters
 from chatbot.database.transactions import read
-from chatbot.errors import ModelNotFound
+from chatbot.errors import Busy, ModelNotFound
 from chatbot.models import Collection
 from chatbot.rag import token_counts
 from chatbot.rag.types import Message, Role
@@ -20,10 +21,13 @@ from chatbot.services.knowledge.permissions import may_read, searched_by_default
 from chatbot.services.knowledge.state import knowledge_state
 
 from .running_turns import GenerationRequest
+from .state import chat_state
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 COLLECTION = "collection:"
+MAX_WAIT_SECONDS = 20.0  # for the end of the caller's other requests for vectors
+RETRY_AFTER_SECONDS = 5.0
 ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -37,11 +41,9 @@ def models(caller: Caller) -> list[str]:
 
 def require_model(caller: Caller, name: str) -> str:
     """Return a name that may be asked; raises ModelNotFound, ModelUnavailable."""
-    if (
-        name in adapters.model_names(current_app.config)
-        or name == knowledge_state().embedder().space
-        or name in _collections(caller)
-    ):
+    if name in adapters.model_names(current_app.config) or name == knowledge_state().embedder().space:
+        return name
+    if _find_collection(caller, name) is not None:
         return name
     raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
 
@@ -52,7 +54,7 @@ def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, lis
     Raises ModelNotFound, ModelUnavailable.
     """
     model, names = wanted["model"], adapters.model_names(current_app.config)
-    collection = _collections(caller).get(model) if model.startswith(COLLECTION) else None
+    collection = _find_collection(caller, model)
     if model not in names and collection is None:
         raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
     messages = [Message(ROLES[one["role"]], one["content"]) for one in wanted["messages"]]
@@ -68,16 +70,22 @@ def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, lis
     return messages[last].content, [collection], GenerationRequest(messages[:last], (), parameters, names[0])
 
 
-def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], int]:
+def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], int]:
     """Return a vector for each text, and about how many tokens they took.
 
-    `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, and
-    `rag.errors.EmbedderError`.
+    `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, Busy when too
+    much of the caller's is embedded already, and `rag.errors.EmbedderError`.
     """
     embedder = knowledge_state().embedder()
     if model != embedder.space:
         raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
-    vectors = embedder.embed(texts)
+    slots = chat_state().embedding_slots
+    if not slots.acquire(caller.user_id, MAX_WAIT_SECONDS):
+        raise Busy("Too many texts are being embedded; retry later.", retry_after=RETRY_AFTER_SECONDS)
+    try:
+        vectors = embedder.embed(texts)
+    finally:
+        slots.release(caller.user_id)
     if encoding == "base64":
         shown: list[Any] = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
     else:
@@ -85,12 +93,24 @@ def embed(model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], i
     return shown, sum(map(token_counts.estimate, texts))
 
 
+def _find_collection(caller: Caller, model: str) -> UUID | None:
+    """Return the readable collection of a model's name or, after `collection:`, of an id; None where there is none."""
+    if not model.startswith(COLLECTION):
+        return None
+    collections = _collections(caller)
+    identifier = model.removeprefix(COLLECTION)
+    if ID.fullmatch(identifier):
+        return UUID(identifier) if UUID(identifier) in collections.values() else None
+    return collections.get(model)
+
+
 def _collections(caller: Caller) -> dict[str, UUID]:
     """Return the readable collections by the name of their model.
 
     Names are given to the caller's own collections first, then to the operator's, then to those that the caller is a
-    member of, the older ones before the newer; the others of the same name go by their ids, and so does whatever other
-    users share with everybody: nobody takes a name from another.
+    member of; of one owner the older ones come first. A name that memberships of different owners share is given to
+    none of them, so that no owner takes it from another by renaming. All others go by their ids, and so does whatever
+    other users share with everybody.
     """
     rank = sa.case(
         (Collection.owner_id == caller.user_id, 0),
@@ -98,11 +118,18 @@ def _collections(caller: Caller) -> dict[str, UUID]:
         (searched_by_default(caller), 2),
         else_=3,
     )
-    statement = sa.select(Collection.id, Collection.name, rank.label("rank")).where(may_read(caller))
-    found: dict[str, UUID] = {}
+    columns = (Collection.id, Collection.name, Collection.owner_id, rank.label("rank"))
+    statement = sa.select(*columns).where(may_read(caller))
     with read() as connection:
-        for row in connection.execute(statement.order_by(rank, Collection.created_at, Collection.id)):
-            name = f"{COLLECTION}{row.name}"
-            has_no_name = row.rank == 3 or name in found or ID.fullmatch(row.name)  # what looks like an id is one
-            found[f"{COLLECTION}{row.id}" if has_no_name else name] = row.id
-    return found
+        rows = connection.execute(statement.order_by(rank, Collection.created_at, Collection.id)).all()
+    owners: defaultdict[str, set[UUID]] = defaultdict(set)
+    for row in rows:
+        if row.rank == 2:
+            owners[row.name].add(row.owner_id)
+    collections: dict[str, UUID] = {}
+    for row in rows:
+        name = f"{COLLECTION}{row.name}"
+        is_contested = row.rank == 2 and len(owners[row.name]) > 1
+        has_no_name = row.rank == 3 or is_contested or name in collections or ID.fullmatch(row.name)
+        collections[f"{COLLECTION}{row.id}" if has_no_name else name] = row.id
+    return collections

@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
+from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn, TooManySiblings
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
 from chatbot.models.chat import IS_RUNNING, RUNNING
 from chatbot.services import idempotency
@@ -21,6 +21,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 
 LEASE = timedelta(seconds=15)
+MAX_SIBLINGS = 32  # turns that answer one message: each page of a history lists those of all its turns
 UNKNOWN = (
     "error",
     "completed_at",
@@ -99,7 +100,7 @@ def open_turn(
     Passages are looked for in the named collections, or in all that the caller may read. Returns the id of the turn
     that the key opened before, when that is to be joined or told again.
     Raises NotFound for a conversation or collection that is absent or somebody else's, ConversationBusy,
-    IdempotencyKeyReused, NotTheLastTurn.
+    IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
     asked = _asked(caller, collection_ids, grounding)
     try:
@@ -123,7 +124,7 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
     """Open a sibling of the conversation's last turn, which takes its place.
 
     Returns the id of the turn that the key opened before. Raises NotFound, ConversationBusy, NotTheLastTurn,
-    IdempotencyKeyReused.
+    IdempotencyKeyReused, TooManySiblings.
     """
     try:
         with write("regenerate") as connection:
@@ -251,9 +252,10 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
         raise NotTheLastTurn("The conversation went on after this turn.")
     root = old.root_id or old.id
     connection.execute(sa.update(ChatMessage).where(ChatMessage.id == old.id).values(active=False, root_id=root))
-    siblings = connection.scalars(
-        sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)
-    )
+    statement = sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)
+    siblings = connection.scalars(statement.limit(MAX_SIBLINGS)).all()
+    if len(siblings) == MAX_SIBLINGS:
+        raise TooManySiblings(f"A message may have {MAX_SIBLINGS} answers; send it again to go on.")
     turn = OpenedTurn(
         uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
     )

@@ -10,6 +10,7 @@ import pytest
 
 from chatbot.rag import registry
 from chatbot.rag.embedders.openai import OpenAIEmbedder
+from chatbot.rag.embedders.wordllama import MAX_BATCH_CHARACTERS, MAX_BATCH_TEXTS, WordLlamaEmbedder, batches
 from chatbot.rag.errors import EmbedderError, MissingLibrary
 from chatbot.rag.ports import Embedder
 from chatbot.rag.types import EmbedderOptions
@@ -105,3 +106,20 @@ def test_sentence_transformers_gives_vectors_of_length_1_or_says_what_is_missing
     with pytest.raises(EmbedderError) as caught:
         adapter(EmbedderOptions("elsewhere")).embed(["x"])
     assert str(caught.value) == "The model 'elsewhere' cannot be loaded."
+
+
+def test_batches_are_bounded_with_their_padding_and_take_each_text_once() -> None:
+    texts = ["1 " * 16_000, *["a"] * 15, *["word " * 1_000] * 40, "x" * 200_000]
+    found = list(batches(texts))
+    assert sorted(at for batch in found for at in batch) == list(range(len(texts)))
+    for batch in found:
+        assert len(batch) <= MAX_BATCH_TEXTS
+        assert len(batch) == 1 or len(batch) * max(len(texts[at]) for at in batch) <= MAX_BATCH_CHARACTERS
+
+
+def test_texts_embedded_in_batches_have_the_vectors_that_they_have_alone() -> None:
+    embedder = WordLlamaEmbedder(EmbedderOptions())
+    texts = [f"text {n} of many words " * (1 + n % 40) for n in range(50)]
+    together = embedder.embed(texts)
+    for text, vector in zip(texts, together, strict=True):
+        assert vector == pytest.approx(embedder.embed([text])[0], abs=1e-5)

@@ -95,6 +95,26 @@ def test_refusal_of_a_callers_value_is_not_remembered(upstream: Upstream) -> Non
     llm._client.close()
 
 
+@pytest.mark.parametrize(
+    ("text", "parameters"),
+    [
+        ("[[refuses_beside temperature+top_p]] Hi", {"top_p": 0.5}),
+        ("[[forbids_echoing stop]] Hi", {"stop": ["temperature"]}),
+        ("[[forbids_echoing stop]] Hi", {"stop": ["max_tokens"]}),
+        ("[[forbids_echoing stop]] Hi", {"stop": ["stream_options"]}),
+        ("[[quotes_unsupported temperature]] Hi", {}),
+    ],
+)
+def test_caller_takes_no_parameter_of_the_settings_from_others(
+    upstream: Upstream, text: str, parameters: dict[str, Any]
+) -> None:
+    llm = model(upstream.url)
+    before = sent(llm, upstream, "Hi")
+    sent(llm, upstream, text, parameters=parameters)
+    assert sent(llm, upstream, "Hi") == before
+    llm._client.close()
+
+
 def test_refusal_of_the_settings_own_value_is_remembered(upstream: Upstream) -> None:
     llm = model(upstream.url)
     assert "temperature" not in sent(llm, upstream, "[[refuses_value temperature=0.7]] Hi")

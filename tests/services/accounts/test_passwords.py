@@ -24,6 +24,8 @@ from chatbot.services.accounts import accounts, hash_queue, passwords, sessions
 from chatbot.services.accounts.state import accounts_state
 from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.both_databases
+
 
 def test_stored_hash_is_bcrypt_over_the_keyed_digest(context: Flask) -> None:
     key = hmac.digest(context.config["SECRET_KEY"].encode(), b"chatbot password", "sha256")

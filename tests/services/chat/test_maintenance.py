@@ -23,6 +23,8 @@ from chatbot.services.chat.turns import Outcome
 from tests.conftest import Person
 from tests.support.turns import ended, gated, running
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_upkeep_reads_the_running_turns_alone(context: Flask, ada: Person, llm: MemoryLLM) -> None:

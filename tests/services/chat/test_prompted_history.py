@@ -1,5 +1,6 @@
 """What a prompt repeats of the conversation: the active turns that were answered, newest first, of this one alone."""
 
+import pytest
 from flask import Flask, current_app
 
 from chatbot import adapters
@@ -11,6 +12,8 @@ from chatbot.rag import prompt, token_counts
 from chatbot.rag.errors import UpstreamIncomplete, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM
 from tests.conftest import Person
+
+pytestmark = pytest.mark.both_databases
 
 
 def repeated(llm: MemoryLLM) -> list[tuple[str, str]]:

@@ -18,6 +18,8 @@ from chatbot.services.chat.turns import OpenedTurn, Outcome
 from chatbot.services.knowledge.search import hybrid
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("chunks", [0, 3])
 @pytest.mark.parametrize("owner", ["ada", "eve", None])

@@ -16,6 +16,8 @@ from chatbot.services.knowledge.ingestion import worker
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 BLANK = " " * 40_000
 THICK = "word " * 10_000
 

@@ -20,6 +20,8 @@ from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 from tests.services.knowledge.search.test_vector_index import dense_hits, on_pgvector
 
+pytestmark = pytest.mark.both_databases
+
 MONTH = timedelta(days=30)
 
 

@@ -15,6 +15,8 @@ from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, 
 from chatbot.services.operations import clock, retention
 from tests.conftest import Person
 
+pytestmark = pytest.mark.both_databases
+
 MONTH = timedelta(days=30)
 
 

@@ -19,6 +19,8 @@ from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 NAUGHTY = Path(__file__).parents[3] / "rag" / "loaders"
 CSV = "text/csv"
 

@@ -12,6 +12,8 @@ from chatbot.services.knowledge.ingestion import worker
 from tests.api.test_documents import find, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 PAGE = b"<html><title>Bees</title><h1>Bees</h1><p>The waggle dance tells where the flowers are.</p></html>"
 
 

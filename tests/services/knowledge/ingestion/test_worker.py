@@ -25,6 +25,8 @@ from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 from tests.support import databases
 
+pytestmark = pytest.mark.both_databases
+
 
 def rows(*columns: Any) -> list[Any]:
     with read() as connection:

@@ -18,6 +18,8 @@ from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 
 def again(app: Flask, who: Person) -> Person:
     """Return a person as another process knows her."""

@@ -28,6 +28,8 @@ from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
+pytestmark = pytest.mark.both_databases
+
 UNIT = np.ones(64, dtype=np.float32) / 8
 
 

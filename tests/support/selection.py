@@ -1,0 +1,36 @@
+"""Which tests run on which database.
+
+Tests marked `both_databases` run on SQLite and PostgreSQL; others that take a database run on SQLite. `--sqlite-only`
+leaves out all that need PostgreSQL.
+"""
+
+from typing import Any
+
+import pytest
+
+POSTGRESQL = ("postgresql", "pgvector")  # parameters that stand for it
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sqlite-only", action="store_true", help="Leave out the tests that need PostgreSQL.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "both_databases: also runs on PostgreSQL; what takes a database matters there")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = [item for item in items if _is_left_out(item, sqlite_only=config.getoption("--sqlite-only"))]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def _is_left_out(item: pytest.Item, *, sqlite_only: bool) -> bool:
+    parameters: dict[str, Any] = getattr(getattr(item, "callspec", None), "params", {})
+    if sqlite_only:
+        fixtures = getattr(item, "fixturenames", ())
+        return "postgres" in fixtures or any(
+            value in POSTGRESQL for value in parameters.values() if isinstance(value, str)
+        )
+    return parameters.get("database_url") == "postgresql" and item.get_closest_marker("both_databases") is None
