@@ -113,8 +113,10 @@ def retry_document(document_id: UUID) -> dict[str, Any]:
 @blueprint.response(200, ChunkListSchema)
 def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
     """List the passages of a document as they are searched."""
+    caller = authentication.current()
+    admission.enter_page(caller.user_id)
     after = pagination.decode_position(query.get("cursor"))
-    items, last = documents.chunks(authentication.current(), document_id, limit=query["limit"], after=after)
+    items, last = documents.chunks(caller, document_id, limit=query["limit"], after=after)
     return {"items": items, "next_cursor": None if last is None else pagination.encode_position(last)}
 
 

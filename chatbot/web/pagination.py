@@ -10,6 +10,8 @@ from uuid import UUID
 from chatbot.errors import InvalidInput
 from chatbot.services.accounts.callers import Caller
 
+from . import admission
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = tuple[datetime, UUID]
 
@@ -52,7 +54,11 @@ def decode_position(cursor: str | None) -> int:
 def page(
     read: Callable[..., tuple[list[dict[str, Any]], Key | None]], query: dict[str, Any], who: Caller
 ) -> dict[str, Any]:
-    """Return one page of what a service reads for a caller; raises InvalidInput for a cursor that is none."""
+    """Return one page of what a service reads for a caller; raises InvalidInput for a cursor that is none.
+
+    Few pages are made for a user at a time, further ones wait.
+    """
+    admission.enter_page(who.user_id)
     cursor = query.pop("cursor", None)
     items, last = read(who, after=decode(cursor) if cursor else None, **query)
     return {"items": items, "next_cursor": encode(last) if last else None}

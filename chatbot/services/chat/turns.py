@@ -21,7 +21,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 
 LEASE = timedelta(seconds=15)
-MAX_SIBLINGS = 32  # turns that answer one message: each page of a history lists those of all its turns
+MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
 UNKNOWN = (
     "error",
     "completed_at",
