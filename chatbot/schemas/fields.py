@@ -1,11 +1,13 @@
 """Fields that several schemas use."""
 
+import time
 from datetime import datetime
 from typing import Any
 
 from marshmallow import fields
 from marshmallow.validate import Length
 
+ITEMS_WITHOUT_BREAK = 10  # of a page: 1 ms
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
@@ -48,3 +50,15 @@ class Identifiers(fields.List[Any]):
 
     def _serialize(self, value: list[Any | None] | None, attr: str | None, obj: Any, **kwargs: Any) -> list[Any] | None:
         return value
+
+
+class Items(fields.List[Any]):
+    """The items of a page, which others' requests need not wait for: a large one takes tens of milliseconds."""
+
+    def _serialize(self, value: list[Any] | None, attr: str | None, obj: Any, **kwargs: Any) -> list[Any] | None:
+        items: list[Any] = []
+        for start in range(0, len(value or ()), ITEMS_WITHOUT_BREAK):
+            if start:
+                time.sleep(0)
+            items += super()._serialize((value or [])[start : start + ITEMS_WITHOUT_BREAK], attr, obj, **kwargs) or []
+        return items

@@ -14,7 +14,7 @@ from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
 
 KEY = "chatbot.admission"
 RETRY_AFTER = 2.0  # seconds
-MAX_PAGES_PER_USER = 2  # a page of a long history takes the process some 10 ms
+MAX_PAGES_PER_USER = 1  # a page of a long history takes the process some 10 ms
 MAX_PAGES = 4096
 MAX_WAIT_SECONDS = 20.0  # for the end of the user's other pages
 

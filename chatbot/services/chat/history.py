@@ -1,6 +1,7 @@
 """What was said: one turn, pages of turns, and what a prompt repeats of them."""
 
 import functools
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
@@ -25,6 +26,7 @@ HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
 FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
 SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
+ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
 MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
@@ -154,11 +156,14 @@ def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> Non
 
 def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
     """Tell each turn which others answer the same message, in their order."""
-    roots = {row["root_id"] for row in rows if row["root_id"]}
-    statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(ChatMessage.root_id.in_(roots))
+    roots = [row["root_id"] for row in rows if row["root_id"]]
     ids_by_root: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
-    for turn_id, root_id in connection.execute(statement.order_by(ChatMessage.sequence)) if roots else ():
-        ids_by_root[root_id].append(turn_id)
+    for start in range(0, len(roots), ROOTS_WITHOUT_BREAK):
+        time.sleep(0)  # others' requests need not wait for a page of many siblings
+        among = ChatMessage.root_id.in_(roots[start : start + ROOTS_WITHOUT_BREAK])
+        statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(among).order_by(ChatMessage.sequence)
+        for turn_id, root_id in connection.execute(statement):
+            ids_by_root[root_id].append(turn_id)
     for row in rows:
         row["siblings"] = [one for one in ids_by_root.get(row["root_id"], ()) if one != row["id"]]
 
