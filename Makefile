@@ -8,7 +8,7 @@ NODE := tests/node/node_modules
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-grown bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
+.PHONY: help run test test-all check bench bench-grown bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,13 +17,16 @@ run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); 
 	@$(BIN)/flask db upgrade
 	@exec $(BIN)/gunicorn -c chatbot/server.py wsgi:app
 
+test: $(VENV)/dev ## Run the unit and route tests on SQLite, in minutes
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --sqlite-only -m "not slow" --ignore=tests/hostile --ignore=tests/system
+
 # What an attacker can take from others is measured where no other test takes it.
-test: $(VENV)/dev $(NODE) ## Run all tests and record their coverage
+test-all: $(VENV)/dev $(NODE) ## Run all tests, on both databases and with real servers, and record their coverage
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0 --ignore=tests/hostile
 	@$(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0 tests/hostile
 
-check: $(VENV)/dev ## What a landing needs beyond `make test`, whose recorded coverage it judges
+check: $(VENV)/dev ## What a landing needs beyond `make test-all`, whose recorded coverage it judges
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy

@@ -25,6 +25,8 @@ from chatbot.services.accounts import accounts
 from tests.support.expressions import all_expressions
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.slow
+
 LENGTH = 32_000  # characters of the longest message
 MAX_SECONDS = 0.1
 NOISE = 0.002  # seconds

@@ -181,6 +181,7 @@ def pinecone_index() -> Iterator[PineconeServer]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("store", registry.names("stores"))
 def test_fifty_people_never_see_one_anothers_passages(
     make_app: MakeApp, database_url: str, pinecone_index: PineconeServer, store: str
@@ -225,6 +226,7 @@ def injections() -> list[str]:
     return [f"{order} {lure}".replace("{n}", str(n)) for n in range(5) for order in orders for lure in lures]
 
 
+@pytest.mark.slow
 def test_hundred_documents_that_instruct_change_no_system_text_and_fetch_nothing(
     app: Flask, ada: Person, llm: MemoryLLM
 ) -> None:

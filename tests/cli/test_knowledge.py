@@ -121,6 +121,7 @@ def test_files_of_one_name_in_two_folders_do_not_replace_each_other(app: Flask, 
     assert [one["quote"] for one in find(ada, "bees wasps")] == ["Bees dance."]
 
 
+@pytest.mark.slow
 def test_folder_of_more_documents_than_may_wait_is_taken_in_whole(tmp_path: Path) -> None:
     server = Server(tmp_path, RATELIMIT_ENABLED="true", DOCUMENTS_WAITING_PER_USER="3").prepare()
     server.flask(

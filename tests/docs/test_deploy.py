@@ -17,6 +17,8 @@ from compose_spec import PyCompose
 import config
 from tests.support.processes import ROOT, Server, call, free_port
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = ROOT / "deploy"
 SECRETS = {"SECRET_KEY": "Kq3-x8Vb_Zp5Rt7Lw2Yn9Cm4Hd6Js1Tr", "JWT_SECRET_KEY": "Ub7_e2Xo-Qf9Gi4Wz6Ka8Pv3Ml5Nt0Ye"}
 

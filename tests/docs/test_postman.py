@@ -10,6 +10,8 @@ import pytest
 from docs.postman import generate
 from tests.support.processes import ROOT, Server
 
+pytestmark = pytest.mark.slow
+
 NEWMAN = ROOT / "tests/node/node_modules/newman/bin/newman.js"
 FOLDER = ROOT / "docs/postman"
 
@@ -20,7 +22,7 @@ def test_files_are_what_the_api_document_gives(name: str) -> None:
 
 
 def test_newman_runs_the_collection_without_a_failure(server: Server, tmp_path: Path) -> None:
-    assert NEWMAN.exists(), "run `make test`, which installs newman"
+    assert NEWMAN.exists(), "run `make test-all`, which installs newman"
     report = tmp_path / "report.json"
     command = [
         "node", str(NEWMAN), "run", str(FOLDER / "chatbot.postman_collection.json"),

@@ -13,6 +13,8 @@ import pytest
 from tests.support.cable import Cable
 from tests.support.processes import ROOT, Server, Upstream, events, running
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "README.md").read_text()
 
 

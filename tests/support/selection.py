@@ -1,5 +1,6 @@
-"""Which tests run on which database.
+"""The tiers of tests, and their databases.
 
+`make test` leaves out the tests marked `slow`, which start servers or take seconds, `tests/system` and `tests/hostile`.
 Tests marked `both_databases` run on SQLite and PostgreSQL; others that take a database run on SQLite. `--sqlite-only`
 leaves out all that need PostgreSQL.
 """
@@ -16,6 +17,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: starts servers, or takes seconds; left out of `make test`")
     config.addinivalue_line("markers", "both_databases: also runs on PostgreSQL; what takes a database matters there")
 
 

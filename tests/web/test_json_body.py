@@ -78,6 +78,7 @@ def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
     assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     st.dictionaries(

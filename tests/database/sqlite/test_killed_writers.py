@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.slow
 
 KILLED = """
 import gevent.monkey

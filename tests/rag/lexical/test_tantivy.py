@@ -13,6 +13,8 @@ from chatbot.rag.errors import IndexBroken, IndexLocked
 from chatbot.rag.lexical.tantivy import TantivyIndex
 from chatbot.rag.types import Hit, Indexed
 
+pytestmark = pytest.mark.slow
+
 ROWS = [
     Indexed(*row)
     for row in [

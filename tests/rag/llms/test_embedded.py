@@ -10,6 +10,8 @@ import pytest
 from tests.support.processes import Server, free_port
 from tests.system.test_server import wait_for
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
 
 

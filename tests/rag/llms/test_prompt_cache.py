@@ -11,6 +11,8 @@ from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.types import Ask, Deadlines, LLMOptions, Message
 from tests.rag.llms.conftest import ModelServer
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "Please explain how the harbour of Rotterdam is dredged in winter and who pays for it. " * 8
 ADA, EVE = "3f9c2ab417d0e655" * 4, "3f9d11ce42a98f03" * 4
 

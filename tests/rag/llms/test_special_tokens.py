@@ -11,6 +11,8 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import Message, Passage, Question
 from tests.rag.llms.conftest import ModelServer
 
+pytestmark = pytest.mark.slow
+
 CONTROL, USER_DEFINED = 3, 4  # LLAMA_TOKEN_TYPE_* of llama.cpp
 NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
 STRING, ARRAY = 8, 9

@@ -19,6 +19,8 @@ from chatbot.rag.loaders.sandbox import frames, service
 from chatbot.rag.loaders.sandbox.parser import Parser
 from chatbot.rag.types import Parsed, ParserLimits
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 LOADERS = {
     name.lower(): f"naughty:{name}"

@@ -14,6 +14,8 @@ from chatbot.rag.output_filter.answer_filter import LONGEST_HOLD, AnswerFilter
 from chatbot.rag.pipeline import close_fence
 from tests.support.processes import ROOT, UNMEASURED
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = ROOT / "tests/node/renderers.mjs"
 RENDERERS = {"markdown-it", "marked", "commonmark", "micromark", "showdown"}
 Render = Callable[[str], dict[str, list[str]]]

@@ -24,7 +24,7 @@ from chatbot.services.accounts import accounts, hash_queue, passwords, sessions
 from chatbot.services.accounts.state import accounts_state
 from tests.conftest import MakeApp
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 
 
 def test_stored_hash_is_bcrypt_over_the_keyed_digest(context: Flask) -> None:

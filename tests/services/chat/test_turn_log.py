@@ -15,6 +15,8 @@ from chatbot.services.chat.turn_log.port import News, TurnLog
 from chatbot.services.chat.turn_log.redis import RedisTurnLog
 from tests.support.redis_server import RedisServer
 
+pytestmark = pytest.mark.slow
+
 PIECES = ["Grüße", " an 😀", "alle", "。", "\n", "event: x"]
 WHOLE = "".join(PIECES)
 

@@ -23,7 +23,7 @@ from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support.databases import another
 from tests.support.processes import UNMEASURED, Server, running
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 
 SECRETS = {"SECRET_KEY": "k" * 20 + "0123456789abcdef", "JWT_SECRET_KEY": "j" * 20 + "0123456789abcdef"}
 
