@@ -126,7 +126,7 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     if not stream:
         return _whole(execution.wait(authentication.current(), turn_id))
     first, reader = sse.opened(turn), sse.Reader(authentication.current(), turn_id)
-    has_text, ended = execution.begun(turn_id, sse.FIRST_TEXT_SECONDS)
+    has_text, ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
     if ended or not turn["bot_response"]:
         _whole(ended or turn)
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.

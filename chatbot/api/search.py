@@ -26,6 +26,6 @@ def search(wanted: dict[str, Any]) -> dict[str, Any]:
         limit=wanted["limit"],
         collection_ids=wanted.get("collection_ids"),
         wanted=wanted.get("filter"),
-        most_of_one=wanted.get("per_document", hybrid.MOST_OF_ONE),
+        max_per_document=wanted.get("per_document", hybrid.MOST_OF_ONE),
     )
     return {"items": [grounding.told(one) for one in retrieved.found], "notes": retrieved.notes}

@@ -9,7 +9,7 @@ LOOK_SECONDS = 0.5  # between two looks whether a wait is given up
 Place = tuple[threading.Lock, Hashable]  # in a queue: what is locked until it is its turn, and of which kind it is
 
 
-class Turnstile:
+class FairSemaphore:
     """Lets one in at a time, or as many as there are places, first come, first served.
 
     `threading.Lock` lets whoever comes at the right moment in before those who wait, and some of 32 waited for seconds.
@@ -92,7 +92,7 @@ class Turnstile:
                 self._free += 1
 
 
-class Crowd:
+class KeyedSemaphore:
     """Lets few in at a time, and fewer of each."""
 
     def __init__(self, each: int, all_in_all: int) -> None:

@@ -15,7 +15,7 @@ R = TypeVar("R")
 _one_at_a_time = threading.RLock()
 
 
-def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in the thread and wait for it cooperatively.
 
     There is one, so that what runs in it needs no lock against the rest. It must not call this again, nor wait for a
@@ -24,19 +24,19 @@ def apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     if not monkey.is_module_patched("threading"):
         with _one_at_a_time:
             return function(*args, **kwargs)
-    result: R = _executor("apart").submit(function, *args, **kwargs).result()
+    result: R = _executor("quick").submit(function, *args, **kwargs).result()
     return result
 
 
-def aside(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def run_in_slow_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a pure function in a second thread and wait: for seconds of work, behind which no search shall stand."""
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)
-    result: R = _executor("aside").submit(function, *args, **kwargs).result()
+    result: R = _executor("slow").submit(function, *args, **kwargs).result()
     return result
 
 
-def alone(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def run_in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a thread of its own and wait: for minutes of reading, behind which nobody shall stand."""
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import structlog
 
-from chatbot.concurrency.threads import alone
+from chatbot.concurrency.threads import run_in_own_thread
 from chatbot.database.base import db
 from chatbot.database.sqlite.dialect import BundledSQLite
 
@@ -48,7 +48,7 @@ def _check_beside(file: str) -> None:
 
 def _check(file: str) -> None:
     global _state
-    found = alone(_quick_check, file)
+    found = run_in_own_thread(_quick_check, file)
     _state = "ok" if found == ["ok"] else DAMAGED
     if found != ["ok"]:
         log.error("damaged database", found=found)

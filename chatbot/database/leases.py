@@ -16,7 +16,7 @@ from .lease import Lease
 from .transactions import write
 from .types import now
 
-DRIFT = timedelta(hours=1)  # by which no two clocks that can be believed differ
+MAX_CLOCK_SKEW = timedelta(hours=1)  # by which no two clocks that can be believed differ
 RENEW = (
     sa.update(Lease)
     .where(Lease.name == sa.bindparam("its_name"), Lease.token == sa.bindparam("held_token"))
@@ -49,7 +49,7 @@ def acquire(name: str, length: timedelta) -> Held | None:
     ensure(name)
     statement = (
         sa.update(Lease)
-        .where(Lease.name == name, sa.or_(Lease.expires_at.is_(None), run_out(Lease.expires_at, length)))
+        .where(Lease.name == name, sa.or_(Lease.expires_at.is_(None), is_expired(Lease.expires_at, length)))
         .values(token=Lease.token + 1, expires_at=now() + length)
         .returning(Lease.token)
     )
@@ -58,13 +58,13 @@ def acquire(name: str, length: timedelta) -> Held | None:
     return None if token is None else Held(name, token, length)
 
 
-def run_out(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa.ColumnElement[bool]:
+def is_expired(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa.ColumnElement[bool]:
     """Return the condition that a lease of this length is nobody's any more.
 
     One that lasts longer than anybody takes one for was taken by a clock that was set right since; a process that is
     still there renews it by now.
     """
-    return sa.or_(expires_at < now(), expires_at > now() + length + DRIFT)
+    return sa.or_(expires_at < now(), expires_at > now() + length + MAX_CLOCK_SKEW)
 
 
 def confirm(connection: sa.Connection, held: Held) -> None:

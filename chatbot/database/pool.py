@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
-from chatbot.concurrency.semaphores import Turnstile
+from chatbot.concurrency.semaphores import FairSemaphore
 
 
 class FairPool(QueuePool):
@@ -19,7 +19,7 @@ class FairPool(QueuePool):
         super().__init__(*args, **options)
         if self.size() < 1 or self._max_overflow:
             raise ValueError("pool_size is to be 1 or more and max_overflow 0.")
-        self._turnstile = Turnstile(self.size())
+        self._turnstile = FairSemaphore(self.size())
 
     def _do_get(self) -> ConnectionPoolEntry:
         if not self._turnstile.acquire(self.timeout()):

@@ -13,9 +13,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from chatbot.concurrency.semaphores import Crowd
+from chatbot.concurrency.semaphores import KeyedSemaphore
 from chatbot.database.base import db
-from chatbot.database.sqlite.dialect import LOCK_PATIENCE, SQLiteError
+from chatbot.database.sqlite.dialect import LOCK_TIMEOUT_SECONDS, SQLiteError
 from chatbot.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 
 from . import failpoints
@@ -27,7 +27,7 @@ WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 # Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
 MOST_EACH, MOST_WAITING = 3, 12
-_crowd = Crowd(MOST_EACH, MOST_WAITING)
+_crowd = KeyedSemaphore(MOST_EACH, MOST_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 
@@ -59,7 +59,7 @@ def write(
     A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
     error after it undoes it. On SQLite one that writes much does so `alone`: no other's commit waits for it. One that
     `waits_as` a user locks what another one may hold for long, such as a collection: few do so at a time, fewer of each
-    user, none for over LOCK_PATIENCE, so that who sends and deletes much leaves connections for everybody else.
+    user, none for over LOCK_TIMEOUT_SECONDS, so that who sends and deletes much leaves connections for everybody else.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
@@ -90,7 +90,7 @@ def _writing(*, lasting: bool, single: bool, waits_as: UUID | None) -> Iterator[
             if not lasting:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             if waits_as is not None:
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
             yield connection
 
 
@@ -99,7 +99,7 @@ def _in_turn(waits_as: UUID | None) -> Iterator[None]:
     if waits_as is None:
         yield
         return
-    if not _crowd.acquire(waits_as, LOCK_PATIENCE):
+    if not _crowd.acquire(waits_as, LOCK_TIMEOUT_SECONDS):
         raise _busy()
     try:
         yield

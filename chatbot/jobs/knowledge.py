@@ -32,7 +32,7 @@ def start(app: Flask) -> None:
     periodic.every(app, EVERY_LOOK, look)
     periodic.every(app, worker.EVERY_LEASE, worker.renew)
     periodic.every(app, EVERY_LOOK, follow)
-    periodic.every(app, EVERY_MENDING, embeddings.mend)
+    periodic.every(app, EVERY_MENDING, embeddings.backfill_vectors)
 
 
 def look() -> None:

@@ -21,11 +21,11 @@ def start(app: Flask) -> None:
     """Start the loop; it ends with its process."""
     work: list[tuple[float, Callable[[], object]]] = [
         (EVERY_LEASE, maintenance.keep_leases),
-        (EVERY_LOOK, maintenance.obey_cancels),
+        (EVERY_LOOK, maintenance.apply_cancellations),
         (EVERY_GAUGE, gauges.look),
         (checkpoints.EVERY, checkpoints.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
-        work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.save_texts))
+        work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.flush_texts))
     for seconds, do in work:
         periodic.every(app, seconds, do)

@@ -39,7 +39,7 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
         turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
     if not wanted["stream"]:
         return framing.completion(execution.wait(authentication.current(), turn_id))
-    ended = execution.begun(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn
+    ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn
     if ended["status"] in sse.FAILED and not ended["bot_response"]:
         framing.finish_reason(ended)
     options = wanted.get("stream_options") or {}

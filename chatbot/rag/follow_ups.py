@@ -30,12 +30,12 @@ def query(question: str, history: Sequence[Message]) -> str:
     and the question, are searched together; the question alone is searched besides.
     """
     before = [message.content for message in history if message.role == "user"]
-    if not before or not leans(question):
+    if not before or not depends_on_history(question):
         return question
     return f"{before[-1][-LONGEST:]}\n{question}"
 
 
-def leans(question: str) -> bool:
+def depends_on_history(question: str) -> bool:
     """Tell whether a question can hardly be understood alone: very short, a pronoun, or a beginning that goes on."""
     if CJK.search(question):
         return len(question.strip()) <= CJK_SHORT or bool(CJK_POINTS_BACK.search(question))

@@ -8,7 +8,7 @@ from . import follow_ups, prompt, special_tokens
 from .errors import Aborted, LLMError
 from .ports import LLM
 from .token_counts import Counter
-from .types import Abort, Ask, Finish, Passage, Prompted, Question
+from .types import CancelToken, CompletionRequest, Finish, Passage, PromptInfo, Question
 
 # Of the best passage's score: what it takes to show any, to a model that must answer from them and to one that may
 # answer anyway. Beside a good one, the others are worth showing from a lower score on.
@@ -17,7 +17,7 @@ MOST_PASSAGES = 12
 REFUSAL = "I found nothing in the documents that answers this question."
 
 
-def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generator[Prompted | str | Finish]:
+def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generator[PromptInfo | str | Finish]:
     """Yield what is asked, then the answer's text piece by piece, then one Finish.
 
     The prompt takes at most `budget` tokens, as `count` counts them. A strict question to which nothing was found is
@@ -25,7 +25,7 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     """
     query, passages = _retrieved(question)
     if question.strict and not passages:
-        yield Prompted((), llm.name, count, query, ())
+        yield PromptInfo((), llm.name, count, query, ())
         yield REFUSAL
         yield Finish("stop", llm.name, 0, 0)
         return
@@ -34,8 +34,8 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     else:
         built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
     messages = special_tokens.defuse_messages(built.messages)
-    yield Prompted(messages, llm.name, count, query, built.passages, built.tokens)
-    ask = Ask(
+    yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
+    ask = CompletionRequest(
         messages,
         question.parameters,
         abort=question.abort,
@@ -48,7 +48,7 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
 
 
-def until_abort(pieces: Iterator[str | Finish], abort: Abort) -> Generator[str | Finish]:
+def until_abort(pieces: Iterator[str | Finish], abort: CancelToken) -> Generator[str | Finish]:
     """Pass an answer on until its end is asked for; then raise Aborted, so that the filter can end its text."""
     for piece in pieces:
         yield piece

@@ -3,7 +3,7 @@
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from .types import Ask, Finish, Hit, Indexed, Parsed, Stored
+from .types import CompletionRequest, Finish, Hit, Indexed, Parsed, VectorBatch
 
 if TYPE_CHECKING:
     from .types import Vectors
@@ -14,7 +14,7 @@ class LLM(Protocol):
 
     name: str
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raise an `errors.LLMError` when it cannot."""
 
 
@@ -48,7 +48,7 @@ class VectorStore(Protocol):
         than it has seen, here and in `change`.
         """
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides; once more is the same."""
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:

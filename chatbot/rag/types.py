@@ -38,7 +38,7 @@ class Finish:
 
 
 @dataclass(frozen=True, slots=True)
-class Prompted:
+class PromptInfo:
     """What a model is being asked, and how its tokens are counted.
 
     `query` is what was searched for, None where nothing was; `passages` are those in the prompt, in the order of their
@@ -79,7 +79,7 @@ class LLMOptions:
     cache_key: CacheKey | None = None
 
 
-class Abort:
+class CancelToken:
     """Ends an answer from outside, whatever its stream waits for."""
 
     def __init__(self) -> None:
@@ -123,17 +123,17 @@ class Question:
     history: Sequence[Message] = ()
     verbatim: Sequence[Message] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    abort: Abort = field(default_factory=Abort)
+    abort: CancelToken = field(default_factory=CancelToken)
     model: str = ""
     pause: Callable[[], float] = float
     retrieve: "Callable[[str, str], Sequence[Passage]] | None" = None
     strict: bool = False
-    tries: list["Try"] = field(default_factory=list)
+    tries: list["Attempt"] = field(default_factory=list)
     cache_salt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class Attempt:
     """How a model that was asked began: with text, or with an error (the name of its class), after so many seconds."""
 
     model: str
@@ -142,7 +142,7 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class CompletionRequest:
     """What a model is asked: the messages, what this caller wants of the answer, and how to end it early.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
@@ -151,10 +151,10 @@ class Ask:
 
     messages: Sequence[Message]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    abort: Abort = field(default_factory=Abort)
+    abort: CancelToken = field(default_factory=CancelToken)
     model: str = ""
     pause: Callable[[], float] = float
-    tries: list[Try] = field(default_factory=list)
+    tries: list[Attempt] = field(default_factory=list)
     cache_salt: str = ""
 
 
@@ -234,7 +234,7 @@ class EmbedderOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class VectorBatch:
     """Vectors of length 1, row by row, and the ids of their chunks and documents."""
 
     ids: "Ids"

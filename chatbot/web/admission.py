@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g
 from werkzeug.wsgi import ClosingIterator
 
-from chatbot.concurrency.semaphores import Crowd
+from chatbot.concurrency.semaphores import KeyedSemaphore
 from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
 
 KEY = "chatbot.admission"
@@ -49,7 +49,7 @@ class Admission:
     def __init__(self, requests: int | None, streams: int | None) -> None:
         self.requests = Bound(requests)
         self.streams = Bound(streams)
-        self.pages = None if requests is None else Crowd(MAX_PAGES_PER_USER, MAX_PAGES)
+        self.pages = None if requests is None else KeyedSemaphore(MAX_PAGES_PER_USER, MAX_PAGES)
 
 
 def init_app(app: Flask) -> None:

@@ -11,7 +11,7 @@ from flask import Flask
 from chatbot.rag import pipeline, prompt, registry
 from chatbot.rag.embedders.memory import DIMENSION
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.rag.types import Ask, Finish
+from chatbot.rag.types import CompletionRequest, Finish
 from chatbot.services.chat.state import chat_state
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
@@ -257,7 +257,7 @@ def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
     work(app)
     gate, stream = threading.Event(), llm.stream
 
-    def slow(ask: Ask) -> Iterator[str | Finish]:
+    def slow(ask: CompletionRequest) -> Iterator[str | Finish]:
         pieces = stream(ask)
         yield next(pieces)
         gate.wait(10)

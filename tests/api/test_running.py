@@ -57,7 +57,7 @@ def test_cancel_through_another_process_is_obeyed(app: Flask, ada: Person, llm: 
         assert ada.call("POST", f"/api/chat/{turn['id']}/cancel/").status_code == 202
         assert not one.abort.requested
         mine[one.turn.id] = one
-        maintenance.obey_cancels()
+        maintenance.apply_cancellations()
     assert ended(ada, turn["id"])["status"] == "cancelled"
 
 
@@ -148,8 +148,8 @@ def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
         while not ada.call("GET", f"/api/chat/{opened[-1]['id']}/").get_json()["bot_response"]:
             time.sleep(0.01)
     with app.app_context():
-        assert maintenance.save_texts() == 3
-        assert maintenance.save_texts() == 0
+        assert maintenance.flush_texts() == 3
+        assert maintenance.flush_texts() == 0
         with read() as connection:
             rows = connection.execute(
                 db.select(TurnLogPiece.start, TurnLogPiece.text).order_by(TurnLogPiece.text)

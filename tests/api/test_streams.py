@@ -170,7 +170,7 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
     gate = gated(llm, "saved", " lost")
     turn = running(ada)
     with app.app_context():
-        while maintenance.save_texts() == 0:
+        while maintenance.flush_texts() == 0:
             time.sleep(0.01)
         mine = chat_state().running_turns
         one = mine.pop(execution.UUID(turn["id"]))

@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from chatbot.concurrency.semaphores import Crowd, Turnstile
+from chatbot.concurrency.semaphores import FairSemaphore, KeyedSemaphore
 
 
-def queue_up(turnstile: Turnstile, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
+def queue_up(turnstile: FairSemaphore, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
     """Let threads ask one after the other; each notes its place when it is its turn."""
 
     def ask(place: int) -> None:
@@ -28,7 +28,7 @@ def queue_up(turnstile: Turnstile, places: int, timeout: float, came: list[int])
 
 
 def test_first_come_first_served() -> None:
-    turnstile, came = Turnstile(), list[int]()
+    turnstile, came = FairSemaphore(), list[int]()
     assert turnstile.acquire(0)
     threads = queue_up(turnstile, 20, 30, came)
     turnstile.release()
@@ -40,7 +40,7 @@ def test_first_come_first_served() -> None:
 
 
 def test_those_who_went_away_are_not_waited_for() -> None:
-    turnstile, came = Turnstile(), list[int]()
+    turnstile, came = FairSemaphore(), list[int]()
     assert turnstile.acquire(0)
     for thread in queue_up(turnstile, 3, 0.05, came):
         thread.join()
@@ -57,7 +57,7 @@ def test_those_who_are_killed_in_the_queue_are_not_waited_for() -> None:
     def kill(*_: object) -> None:
         raise Killed
 
-    turnstile, before = Turnstile(), signal.signal(signal.SIGUSR1, kill)
+    turnstile, before = FairSemaphore(), signal.signal(signal.SIGUSR1, kill)
     try:
         assert turnstile.acquire(0)
         threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1]).start()
@@ -76,7 +76,7 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
     def kill(*_: object) -> None:
         raise Killed
 
-    turnstile, done, before = Turnstile(), list[str](), signal.signal(signal.SIGUSR1, kill)
+    turnstile, done, before = FairSemaphore(), list[str](), signal.signal(signal.SIGUSR1, kill)
 
     def write(kind: str) -> None:
         assert turnstile.acquire(30, kind)
@@ -107,7 +107,7 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
 
 
 def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
-    turnstile, inside, most = Turnstile(), [0], [0]
+    turnstile, inside, most = FairSemaphore(), [0], [0]
 
     def work() -> None:
         for _ in range(200):
@@ -128,7 +128,7 @@ def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
 
 
 def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
-    crowd = Crowd(2, 3)
+    crowd = KeyedSemaphore(2, 3)
     assert [crowd.acquire("ada", 0), crowd.acquire("ada", 0), crowd.acquire("ada", 0)] == [True, True, False]
     assert [crowd.acquire("eve", 0), crowd.acquire("eve", 0)] == [True, False]
     threading.Timer(0.1, crowd.release, ["ada"]).start()
@@ -140,7 +140,7 @@ def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
 
 def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """The garbage collector ends a forgotten connection wherever something is made, such as a lock to wait with."""
-    turnstile, lock, given_back = Turnstile(2), threading.Lock, list[bool]()
+    turnstile, lock, given_back = FairSemaphore(2), threading.Lock, list[bool]()
 
     def collect() -> threading.Lock:
         if not given_back:

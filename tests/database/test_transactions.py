@@ -79,7 +79,7 @@ def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> Non
 
 
 def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialect, "LOCK_PATIENCE", 0.2)
+    monkeypatch.setattr(dialect, "LOCK_TIMEOUT_SECONDS", 0.2)
     holder = hold(tmp_path / "chatbot.db", 0.6)
     with pytest.raises(errors.DatabaseBusy):
         add("impatient")
@@ -90,7 +90,7 @@ def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch:
 
 
 def test_writers_of_one_process_queue_without_connections(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_commit, "LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr(group_commit, "LOCK_TIMEOUT_SECONDS", 0.1)
     assert group_commit._turnstile.acquire(1)
     with pytest.raises(errors.DatabaseBusy):
         add("queued")

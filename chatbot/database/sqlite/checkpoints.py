@@ -6,7 +6,7 @@ milliseconds. In a server that would be a request, and with it all streams of th
 
 from pathlib import Path
 
-from chatbot.concurrency.threads import alone
+from chatbot.concurrency.threads import run_in_own_thread
 from chatbot.database.base import db
 from chatbot.database.sqlite.dialect import BundledSQLite, sqlite_checkpoints_apart
 
@@ -35,7 +35,7 @@ def checkpoint() -> None:
     except FileNotFoundError:  # nobody has written yet
         return
     if log.st_size >= LEAST and log.st_mtime_ns != _done:
-        alone(_checkpoint, file)
+        run_in_own_thread(_checkpoint, file)
         _done = log.st_mtime_ns  # what was written meanwhile is for the next time
 
 

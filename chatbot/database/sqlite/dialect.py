@@ -16,7 +16,7 @@ except ImportError:  # no wheel for this platform
 SQLiteConnection: type[Any] = sqlite.Connection
 SQLiteError: type[Exception] = sqlite.DatabaseError  # what the driver raises where SQLAlchemy does not ask it
 SAFE_SQLITE = (3, 51, 3)  # before it, two processes that write at once can corrupt a WAL database
-LOCK_PATIENCE = 5.0  # seconds in which another process may hold SQLite's lock
+LOCK_TIMEOUT_SECONDS = 5.0  # seconds in which another process may hold SQLite's lock
 LOCK_PAUSE = 0.001  # seconds between two tries; a sleep, so that other greenlets go on
 
 
@@ -41,12 +41,12 @@ def sqlite_is_safe() -> bool:
     return tuple(sqlite.sqlite_version_info) >= SAFE_SQLITE
 
 
-def patiently(cursor: Any, statement: str) -> None:
-    """Execute a statement that may find the lock taken; sleeps cooperatively for up to LOCK_PATIENCE seconds.
+def execute_with_busy_retry(cursor: Any, statement: str) -> None:
+    """Execute a statement that may find the lock taken; sleeps cooperatively for up to LOCK_TIMEOUT_SECONDS seconds.
 
     SQLite's own waiting would stop every greenlet of the process.
     """
-    deadline = time.monotonic() + LOCK_PATIENCE
+    deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
     while True:
         try:
             cursor.execute(statement)
@@ -74,7 +74,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     log = f"wal_autocheckpoint={_checkpoint_after}"
     for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
-        patiently(cursor, f"PRAGMA {pragma}")
+        execute_with_busy_retry(cursor, f"PRAGMA {pragma}")
     cursor.close()
 
 
@@ -88,9 +88,9 @@ def _on_begin(connection: sa.Connection) -> None:
         if connection.info.get("lasting", True) is not lasting:  # as whoever had the connection before wanted it
             cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
             connection.info["lasting"] = lasting
-        patiently(cursor, "BEGIN IMMEDIATE")
+        execute_with_busy_retry(cursor, "BEGIN IMMEDIATE")
     else:
         cursor.execute("BEGIN")
         # The snapshot is taken here, where a lock is waited for, not in the first query.
-        patiently(cursor, "SELECT 1 FROM sqlite_schema LIMIT 1")
+        execute_with_busy_retry(cursor, "SELECT 1 FROM sqlite_schema LIMIT 1")
     cursor.close()

@@ -15,13 +15,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
-from chatbot.concurrency.semaphores import Turnstile
-from chatbot.database.sqlite.dialect import LOCK_PATIENCE, SQLiteError
+from chatbot.concurrency.semaphores import FairSemaphore
+from chatbot.database.sqlite.dialect import LOCK_TIMEOUT_SECONDS, SQLiteError
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
 UNDONE = "The transaction was undone."
 # Writers queue here, in order and without a connection each, instead of at the file's lock.
-_turnstile = Turnstile()
+_turnstile = FairSemaphore()
 
 
 class NotLetIn(Exception):
@@ -115,10 +115,10 @@ def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Con
     """Yield a connection whose work is on the disk at the end of the block, or undone when the block raises.
 
     Only `lasting` work that is not to be committed `alone` shares a commit.
-    Raises NotLetIn after LOCK_PATIENCE seconds, and what the database raises.
+    Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
     """
     kind = engine if lasting and not alone else None
-    if not _turnstile.acquire(LOCK_PATIENCE, kind):
+    if not _turnstile.acquire(LOCK_TIMEOUT_SECONDS, kind):
         raise NotLetIn
     joined = _open
     try:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from chatbot.concurrency.threads import apart
+from chatbot.concurrency.threads import run_in_thread
 from chatbot.rag.errors import EmbedderError
 from chatbot.rag.types import EmbedderOptions
 
@@ -31,10 +31,10 @@ class SentenceTransformersEmbedder:
         with self._lock:
             if self._model is None:
                 try:
-                    self._model = apart(self._make, self.space)
+                    self._model = run_in_thread(self._make, self.space)
                 except (OSError, ValueError) as error:  # what the hub's client and the loaders of weights raise
                     raise EmbedderError(f"The model {self.space!r} cannot be loaded.") from error
-        return apart(_embed, self._model, [text.strip() or "." for text in texts])
+        return run_in_thread(_embed, self._model, [text.strip() or "." for text in texts])
 
 
 def _embed(model: Any, texts: list[str]) -> "Vectors":

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatbot.concurrency.threads import apart, aside
+from chatbot.concurrency.threads import run_in_slow_thread, run_in_thread
 from chatbot.rag.types import EmbedderOptions
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class WordLlamaEmbedder:
         """Return one vector for each text, without regard to case: the model knows few capitals."""
         with self._lock:
             if self._model is None:
-                self._model = apart(_load)
+                self._model = run_in_thread(_load)
         lowered = [text.lower().strip() or NOTHING for text in texts]
         if sum(map(len, lowered)) < LITTLE:
             return _embed(self._model, lowered)
@@ -45,7 +45,7 @@ class WordLlamaEmbedder:
 
         vectors: Vectors = np.empty((len(texts), DIMENSION), np.float32)
         for batch in batches(texts):
-            vectors[batch] = aside(_embed, self._model, [texts[at] for at in batch])
+            vectors[batch] = run_in_slow_thread(_embed, self._model, [texts[at] for at in batch])
         return vectors
 
 

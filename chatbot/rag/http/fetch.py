@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from chatbot.rag.errors import AddressRefused
 
 from .addresses import Address, check_place, check_server, parse
-from .wire import PIECE, Resolver, Wire, connected, resolved
+from .wire import PIECE, BoundedConnection, Resolver, connected, resolved
 
 REDIRECTS = {301, 302, 303, 307, 308}
 UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")  # in a Location: urljoin takes some of it out without a word
@@ -98,7 +98,7 @@ def _visit(
     return Fetched(data, _media_type(response), address.file_name, address.url)
 
 
-def _asked(wire: Wire, address: Address) -> http.client.HTTPResponse:
+def _asked(wire: BoundedConnection, address: Address) -> http.client.HTTPResponse:
     wire.send(REQUEST.format(path=address.path, host=address.authority).encode("ascii"))
     response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # of a socket it calls makefile
     response.begin()

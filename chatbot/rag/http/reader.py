@@ -17,7 +17,7 @@ MOST_TRAILERS = 100
 SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
-class Inlet(io.RawIOBase):
+class SocketReader(io.RawIOBase):
     """A connection's incoming bytes; has what http.client calls, and more."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -102,12 +102,12 @@ class Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.inlet = Inlet(sock)
+        self.inlet = SocketReader(sock)
         self.fp.close()
         self.fp = self.inlet  # type: ignore[assignment]  # which has all that http.client calls
 
 
-def dechunked(inlet: Inlet) -> Iterator[bytes]:
+def dechunked(inlet: SocketReader) -> Iterator[bytes]:
     """Yield what chunks carry (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
 
     Raises http.client.HTTPException when they break off or are none.
@@ -131,7 +131,7 @@ def _size(head: bytes) -> int:
     return int(digits, 16)
 
 
-def _pass_trailers(inlet: Inlet) -> None:
+def _pass_trailers(inlet: SocketReader) -> None:
     for _ in range(MOST_TRAILERS):
         if not inlet.readline(LONGEST_HEAD).strip():
             return

@@ -22,7 +22,7 @@ LONGEST_HEAD = 65_536  # bytes of an answer before its body
 MOST_PLACES = 4  # of a host that are tried: a host with a thousand would have us scan them
 
 
-class Wire(io.RawIOBase):
+class BoundedConnection(io.RawIOBase):
     """What comes in on a connection until it has `ended`: at most `left` bytes more, none after the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
@@ -74,7 +74,7 @@ def resolved(address: Address, resolve: Resolver, until: float) -> Sequence[Plac
 
 
 @contextlib.contextmanager
-def connected(address: Address, places: Sequence[Place], until: float, deadline: float) -> Iterator[Wire]:
+def connected(address: Address, places: Sequence[Place], until: float, deadline: float) -> Iterator[BoundedConnection]:
     """Connect to one of these places and no other, for https with a certificate that is checked for the host's name.
 
     The connection stands at the monotonic time `until` and is cut at `deadline`. Raises OSError.
@@ -85,7 +85,7 @@ def connected(address: Address, places: Sequence[Place], until: float, deadline:
         if address.scheme == "https":
             connection = stack.enter_context(_encrypted(connection, address, guard))
         guard.deadline = deadline
-        yield Wire(connection, deadline)
+        yield BoundedConnection(connection, deadline)
 
 
 def _dialled(places: Sequence[Place], until: float) -> socket.socket:

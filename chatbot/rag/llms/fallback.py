@@ -17,10 +17,10 @@ from chatbot.rag.errors import (
     UpstreamUnreachable,
 )
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Ask, Finish, Try
+from chatbot.rag.types import Attempt, CompletionRequest, Finish
 
 SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
-SIGNS_OF_ILLNESS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
+BREAKER_ERRORS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
 LONGEST_IN_PLACE = 2.0  # seconds; a Retry-After beyond it is the caller's to wait
 JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; so that not all come back at once
 
@@ -38,7 +38,7 @@ class FallbackLLM:
         """Tell by model whether it is left alone for now."""
         return {guarded.name: guarded.is_open for guarded in self._guarded}
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
         failures: list[LLMError] = []
         for guarded in sorted(self._guarded, key=lambda one: one.name != ask.model):
@@ -54,7 +54,7 @@ class FallbackLLM:
             return
         raise failures[0]
 
-    def _begin(self, guarded: "_Guarded", ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def _begin(self, guarded: "_Guarded", ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return an answer's first piece and the rest, after as many tries as it takes and is allowed."""
         first: list[LLMError] = []
         try:
@@ -92,7 +92,7 @@ class _Guarded:
         """Whether nothing is asked for now."""
         return bool(self._breaker.context.state == "opened")
 
-    def begin(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def begin(self, ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return the first piece and the rest; raises UpstreamDown while the breaker is open."""
         if self._breaker.context.state == "closed":
             return self._admitted(ask)
@@ -103,16 +103,16 @@ class _Guarded:
         finally:
             self._probe.release()
 
-    def _admitted(self, ask: Ask) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def _admitted(self, ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         started = time.monotonic()
         try:
             with self._breaker:
                 stream = self._model.stream(ask)
                 first = next(stream)
-                ask.tries.append(Try(self.name, None, time.monotonic() - started))
+                ask.tries.append(Attempt(self.name, None, time.monotonic() - started))
                 return first, stream
         except LLMError as error:
-            ask.tries.append(Try(self.name, type(error).__name__, time.monotonic() - started))
+            ask.tries.append(Attempt(self.name, type(error).__name__, time.monotonic() - started))
             raise
         except OpenedState as opened:
             wait = max(1.0, opened.opened_at + self._seconds - time.time())
@@ -121,7 +121,7 @@ class _Guarded:
 
 def is_no_sign_of_illness(error: BaseException) -> bool:
     """Tell whether a failure says nothing of the server's health."""
-    return not isinstance(error, SIGNS_OF_ILLNESS)
+    return not isinstance(error, BREAKER_ERRORS)
 
 
 def may_be_over(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from chatbot.rag.errors import LLMError
-from chatbot.rag.types import Ask, Finish, FinishReason, LLMOptions, Message
+from chatbot.rag.types import CompletionRequest, Finish, FinishReason, LLMOptions, Message
 
 
 class MemoryLLM:
@@ -13,7 +13,7 @@ class MemoryLLM:
     def __init__(self, options: LLMOptions | None = None) -> None:
         self.name = options.model if options else "memory"
         self.prompts: list[list[Message]] = []
-        self.asked: list[Ask] = []
+        self.asked: list[CompletionRequest] = []
         self._script: deque[tuple[tuple[str, ...], FinishReason | LLMError]] = deque()
 
     def says(self, *pieces: str, finish: FinishReason = "stop") -> None:
@@ -24,7 +24,7 @@ class MemoryLLM:
         """Script one failure, after some pieces or none."""
         self._script.append((pieces, error))
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the next scripted answer, or the last message's own text; raise what was scripted."""
         messages = ask.messages
         self.prompts.append(list(messages))

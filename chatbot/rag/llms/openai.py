@@ -19,7 +19,7 @@ from chatbot.rag.errors import Aborted, LLMError, UpstreamGarbled, UpstreamIncom
 from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
-from chatbot.rag.types import Abort, Ask, Finish, FinishReason, LLMOptions
+from chatbot.rag.types import CancelToken, CompletionRequest, Finish, FinishReason, LLMOptions
 
 from .openai_errors import Refusal, find_refusal, status_error, translate
 
@@ -68,7 +68,7 @@ class OpenAILLM:
         self._refused: frozenset[str] = frozenset()  # of the settings' parameters, what this model does not take
         self._watchdog = Watchdog()
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.LLMError` subclasses."""
         started = time.monotonic()
         settings = {**self._parameters, **self._cache_parameters(ask)}
@@ -87,7 +87,7 @@ class OpenAILLM:
             finally:
                 ask.abort.on_request(None)
 
-    def _in_our_words(self, error: Exception, guard: Guard, abort: Abort) -> LLMError:
+    def _in_our_words(self, error: Exception, guard: Guard, abort: CancelToken) -> LLMError:
         if abort.requested:
             return Aborted("The answer was ended.")
         if guard.expired or isinstance(error, httpx2.TimeoutException):
@@ -98,13 +98,13 @@ class OpenAILLM:
             return error
         return UpstreamIncomplete("The connection to the model's server broke.")
 
-    def _cache_parameters(self, ask: Ask) -> dict[str, str]:
+    def _cache_parameters(self, ask: CompletionRequest) -> dict[str, str]:
         """Return the parameter that keeps a caller's prompts apart in the server's cache, where the server has one."""
         if self._cache_key in (None, "prefix") or not ask.cache_salt:
             return {}
         return {str(self._cache_key): ask.cache_salt}
 
-    def _prompt(self, ask: Ask) -> list[dict[str, str]]:
+    def _prompt(self, ask: CompletionRequest) -> list[dict[str, str]]:
         """Return the messages; the prefix is the caller's own, so that a cache by prefixes has no other caller's."""
         prompt = [{"role": message.role, "content": message.content} for message in ask.messages]
         if self._cache_key == "prefix" and ask.cache_salt and prompt:

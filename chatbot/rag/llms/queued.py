@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterator
 from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.rag.errors import Aborted, UpstreamBusy
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Ask, Finish
+from chatbot.rag.types import CompletionRequest, Finish
 
 RETRY_AFTER = 10.0  # seconds
 
@@ -20,7 +20,7 @@ class QueuedLLM:
         self._user = user
         self._seconds = seconds
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         """Yield what the model yields, once there is a slot.
 
         Raises UpstreamBusy when none came in time, Aborted when the turn was ended meanwhile, and what the model does.

@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from chatbot.rag.types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, StoreOptions, VectorBatch
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Ids, Vectors
@@ -72,7 +72,7 @@ class FaissStore:
         while sum(map(_size, self._held.values())) > self._options.most_bytes and (one := next(free, None)):
             del self._held[one]
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides.
 
         A collection that outgrows its way is forgotten, and so is a graph of which too much is dead.
@@ -147,7 +147,7 @@ class FaissStore:
         return faiss.SearchParameters(sel=selector) if selector is not None else None
 
 
-def _add(held: _Held, stored: Stored) -> None:
+def _add(held: _Held, stored: VectorBatch) -> None:
     if not held.index.is_trained:
         held.index.train(stored.vectors)
     held.index.add_with_ids(stored.vectors, stored.ids)

@@ -3,7 +3,7 @@
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
-from chatbot.rag.types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, StoreOptions, VectorBatch
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
@@ -15,7 +15,7 @@ class MemoryStore:
     durable = False
 
     def __init__(self, _: StoreOptions | None = None) -> None:
-        self._held: dict[str, Stored] = {}
+        self._held: dict[str, VectorBatch] = {}
 
     def count(self, collection: str) -> int | None:
         """Return how many vectors of a collection are held, or None when it is not known."""
@@ -33,9 +33,9 @@ class MemoryStore:
         import numpy as np
 
         none = np.empty(0, dtype=np.int64)
-        self._held[collection] = Stored(none, [], np.empty((0, dimension), dtype=np.float32))
+        self._held[collection] = VectorBatch(none, [], np.empty((0, dimension), dtype=np.float32))
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides."""
         import numpy as np
 
@@ -46,7 +46,7 @@ class MemoryStore:
         documents = [*(old.documents[row] for row in kept), *stored.documents]
         ids = np.concatenate([old.ids[kept], stored.ids])
         vectors = np.concatenate([old.vectors[kept], stored.vectors.reshape(len(stored.ids), old.vectors.shape[1])])
-        self._held[collection] = Stored(ids, documents, vectors)
+        self._held[collection] = VectorBatch(ids, documents, vectors)
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
         """Return the up to k nearest chunks by cosine, the nearest first; only of `documents` where those are given."""

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chatbot.rag.errors import StoreFailed, StoreFenced, StoreForgot
-from chatbot.rag.types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, StoreOptions, VectorBatch
 
 if TYPE_CHECKING:
     from psycopg import Connection, sql
@@ -90,7 +90,7 @@ class PgvectorStore:
                 raise StoreFenced(collection, fence if row is None else row[0])
             connection.execute("DELETE FROM pgvector_items WHERE collection = %s", [collection])
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides; raises StoreForgot, StoreFenced."""
         with self._connection() as connection, connection.transaction():
             query = "SELECT space, fence FROM pgvector_collections WHERE name = %s FOR UPDATE"

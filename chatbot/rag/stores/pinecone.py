@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pinecone import Index, NotFoundError, PineconeException
 
 from chatbot.rag.errors import StoreFailed, StoreFenced, StoreForgot
-from chatbot.rag.types import Hit, Stored, StoreOptions
+from chatbot.rag.types import Hit, StoreOptions, VectorBatch
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
@@ -79,7 +79,7 @@ class PineconeStore:
         self._empty(collection)
         self._write_mark(collection, _Mark(space, fence), dimension)
 
-    def change(self, collection: str, gone: Sequence[str], stored: Stored, fence: int = 0) -> None:
+    def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides; raises StoreForgot, StoreFenced."""
         mark = self._mark(collection)
         if mark is None:
@@ -163,7 +163,7 @@ def _any_of(documents: Sequence[str]) -> list[dict[str, object] | None]:
     ]
 
 
-def _pieces(stored: Stored) -> Iterator[list[dict[str, object]]]:
+def _pieces(stored: VectorBatch) -> Iterator[list[dict[str, object]]]:
     """Yield records, as many at a time as one call may carry."""
     size = min(MOST_VECTORS, max(1, MOST_BYTES // (BYTES * stored.vectors.shape[-1] + 100)))
     records = zip(stored.ids, stored.documents, stored.vectors, strict=False)

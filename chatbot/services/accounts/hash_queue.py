@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from chatbot.concurrency.semaphores import Crowd, RoundRobinSemaphore
+from chatbot.concurrency.semaphores import KeyedSemaphore, RoundRobinSemaphore
 from chatbot.errors import Busy
 
 Kind = Literal["known", "fresh", "failed"]  # has logged in before, neither, or has guessed wrong lately
@@ -33,7 +33,7 @@ class HashQueue:
     """Grants the hashing thread to the kinds of origins in turn, and round-robin within each kind."""
 
     def __init__(self) -> None:
-        self._places = {kind: Crowd(MAX_WAITING_PER_ORIGIN, MAX_WAITING_HASHES) for kind in get_args(Kind)}
+        self._places = {kind: KeyedSemaphore(MAX_WAITING_PER_ORIGIN, MAX_WAITING_HASHES) for kind in get_args(Kind)}
         self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in get_args(Kind)}
         self._kinds = RoundRobinSemaphore(1, 1)
 

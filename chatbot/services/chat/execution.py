@@ -112,7 +112,7 @@ def cancel(caller: Caller, turn_id: UUID) -> None:
         running.stop("cancelled")
 
 
-def begun(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
+def wait_for_first_text(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
     """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
     text = chat_state().turn_log.find(turn_id)
     if text is None or not text.wait(0, seconds):

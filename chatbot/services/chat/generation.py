@@ -17,7 +17,7 @@ from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, Leas
 from chatbot.observability import metrics
 from chatbot.rag import pipeline, prompt
 from chatbot.rag.errors import LLMError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
-from chatbot.rag.types import Finish, Prompted, Question
+from chatbot.rag.types import Finish, PromptInfo, Question
 
 from . import history
 from . import turns as chat
@@ -63,7 +63,7 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
         for piece in _pieces(running):
             if isinstance(piece, Finish):
                 return _finished(running, piece), None
-            if isinstance(piece, Prompted):
+            if isinstance(piece, PromptInfo):
                 _begin(running, piece)
                 if running.abort.requested:
                     break
@@ -83,7 +83,7 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
         return failed, getattr(error, "retry_after", None)
 
 
-def _begin(running: RunningTurn, prompted: Prompted) -> None:
+def _begin(running: RunningTurn, prompted: PromptInfo) -> None:
     """Remember what is asked; readers are told the passages before the first text."""
     running.prompted = prompted
     if prompted.query is not None:
@@ -98,7 +98,7 @@ def _finished(running: RunningTurn, finish: Finish) -> Outcome:
     return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompted.query, cited or None, grounded)
 
 
-def _pieces(running: RunningTurn) -> Generator[Prompted | str | Finish]:
+def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
     request, grounding = running.request, running.grounding
     said = request.history if request.history is not None else () if request.messages else history.before(running.turn)
     retrieves = not request.messages and grounding.wanted()

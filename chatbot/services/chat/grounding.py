@@ -8,13 +8,13 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
-from chatbot.concurrency.threads import apart
+from chatbot.concurrency.threads import run_in_thread
 from chatbot.database.transactions import read
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Chunk, Collection, Document, TurnTrace
 from chatbot.rag import pipeline
 from chatbot.rag.citations import alignment
-from chatbot.rag.types import Citation, Passage, Prompted, Try
+from chatbot.rag.types import Attempt, Citation, Passage, PromptInfo
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.knowledge.search import hybrid
@@ -28,9 +28,12 @@ log = structlog.get_logger(__name__)
 class Grounding:
     """Finds passages for one turn, and remembers how."""
 
-    def __init__(self, caller: Caller, asked: dict[str, Any] | None, *, is_there_any: bool = True) -> None:
+    def __init__(
+        self, caller: Caller, asked: dict[str, Any] | None, *, has_searchable_collections: bool = True
+    ) -> None:
         wanted = asked or {}
-        self._caller, self._is_there_any = caller, is_there_any
+        self._caller = caller
+        self._has_searchable_collections = has_searchable_collections
         self._collections = [UUID(one) for one in wanted["collection_ids"]] if wanted.get("collection_ids") else None
         self.mode: str = wanted.get("grounding", "auto")
         self.retrieved: Retrieved | None = None
@@ -51,17 +54,17 @@ class Grounding:
         """Tell whether passages are to be looked for: asked for, and there is something to read."""
         if self.mode == "off":
             return False
-        return self.mode == "strict" or self._collections is not None or self._is_there_any
+        return self.mode == "strict" or self._collections is not None or self._has_searchable_collections
 
     def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], float | None]:
         """Return the citations of an answer, as they are stored, and the share of it that they support."""
         if not passages or not answer.strip():
             return [], None
         # By words alone: the embedder added nothing to the sentences that it was measured on (docs/decisions.md).
-        found, grounded = apart(alignment.cite, answer, passages)
+        found, grounded = run_in_thread(alignment.cite, answer, passages)
         return [stored(one) for one in found], grounded
 
-    def trace(self, prompted: Prompted, tries: Sequence[Try]) -> dict[str, Any]:
+    def trace(self, prompted: PromptInfo, tries: Sequence[Attempt]) -> dict[str, Any]:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
         used = {(one.document_id, one.start): marker for marker, one in enumerate(prompted.passages, 1)}
@@ -139,7 +142,7 @@ def get_trace(caller: Caller, turn_id: UUID) -> dict[str, Any]:
             raise NotFound("There is no such turn.")
         facts: dict[str, Any] | None = connection.scalar(statement.where(*mine))
     if facts is None:
-        return Grounding(caller, {"grounding": "off"}).trace(Prompted(), ())
+        return Grounding(caller, {"grounding": "off"}).trace(PromptInfo(), ())
     with read() as connection:
         refresh(connection, caller, [found := {"citations": facts["candidates"]}])
         texts = _texts(connection, caller, found["citations"])

@@ -42,7 +42,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
-def save_texts() -> int:
+def flush_texts() -> int:
     """Save what the running turns of this process said since the last time; returns how many had said something."""
     talking = [one for one in chat_state().running_turns.values() if one.text.length > one.saved_length]
     for batch in _batches(talking):
@@ -75,7 +75,7 @@ def _find_saved(batch: list[RunningTurn]) -> None:
         one.saved_length = saved.get(one.turn.id, 0)
 
 
-def obey_cancels() -> None:
+def apply_cancellations() -> None:
     """Stop the turns of this process that were cancelled through another one."""
     running = chat_state().running_turns
     if not running:
@@ -110,7 +110,7 @@ def close_abandoned() -> int:
     """Close every turn without a live lease as `interrupted`, with the text so far; returns how many there were."""
     closed = 0
     while True:
-        abandoned = (IS_RUNNING, leases.run_out(ChatMessage.lease_expires_at, LEASE))
+        abandoned = (IS_RUNNING, leases.is_expired(ChatMessage.lease_expires_at, LEASE))
         statement = sa.select(ChatMessage.id).where(*abandoned).limit(BATCH)
         with read() as connection:
             if not connection.scalars(statement).all():

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chatbot.rag.types import Abort, Message, Prompted, Try
+from chatbot.rag.types import Attempt, CancelToken, Message, PromptInfo
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
@@ -33,10 +33,10 @@ class RunningTurn:
         self.turn = turn
         self.text = text
         self.request = request
-        self.grounding = Grounding(caller, turn.asked, is_there_any=turn.is_there_any)
-        self.tries: list[Try] = []
-        self.prompted = Prompted()
-        self.abort = Abort()
+        self.grounding = Grounding(caller, turn.asked, has_searchable_collections=turn.has_searchable_collections)
+        self.tries: list[Attempt] = []
+        self.prompted = PromptInfo()
+        self.abort = CancelToken()
         self.opened_at = time.monotonic()
         self.first_text_at: float | None = None  # on the same clock
         self.saved_length = 0  # code points of the text that are in `turn_logs`

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Flask, current_app
 
 from chatbot import adapters, cluster
-from chatbot.concurrency.semaphores import Crowd, RoundRobinSemaphore
+from chatbot.concurrency.semaphores import KeyedSemaphore, RoundRobinSemaphore
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.ports import LLM
@@ -27,7 +27,7 @@ class ChatState:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._llm: FallbackLLM | None = None
-        self.embedding_slots = Crowd(MAX_EMBEDDINGS_PER_USER, MAX_EMBEDDINGS)  # of requests for vectors
+        self.embedding_slots = KeyedSemaphore(MAX_EMBEDDINGS_PER_USER, MAX_EMBEDDINGS)  # of requests for vectors
         self.running_turns: dict[UUID, RunningTurn] = {}
 
     @cached_property

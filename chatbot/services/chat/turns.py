@@ -58,7 +58,7 @@ class OpenedTurn:
     sequence: int = 1
     siblings: tuple[UUID, ...] = ()
     asked: dict[str, Any] | None = None  # how passages are to be looked for, where that was said
-    is_there_any: bool = True  # whether there is anything to look for them in, where no collection was named
+    has_searchable_collections: bool = True  # of those that are searched where none is named
 
     def shown(self) -> dict[str, Any]:
         """Return what the turn shows as it was opened."""
@@ -112,7 +112,7 @@ def open_turn(
             sequence = _next_in_conversation(connection, caller, home) if conversation_id else 1
             turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
             insert = _insert if conversation_id else _insert_both
-            turn = replace(turn, is_there_any=insert(connection, caller, turn, listed=listed))
+            turn = replace(turn, has_searchable_collections=insert(connection, caller, turn, listed=listed))
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
             return turn
@@ -175,13 +175,13 @@ def close_turn(
 
 @functools.cache
 def _insert_turn(role: str) -> Prepared:
-    return Prepared(sa.insert(ChatMessage).returning(hybrid.is_there_any(role)))
+    return Prepared(sa.insert(ChatMessage).returning(hybrid.has_searchable_collections(role)))
 
 
 @functools.cache
 def _insert_turn_and_conversation(role: str) -> Prepared:
     """Return the statement that inserts both rows, a transaction by itself; SQLite has no such."""
-    return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(hybrid.is_there_any(role)))
+    return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(hybrid.has_searchable_collections(role)))
 
 
 def _insert(
@@ -259,7 +259,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     turn = OpenedTurn(
         uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
     )
-    return replace(turn, is_there_any=_insert(connection, caller, turn, listed=old.listed, root_id=root))
+    return replace(turn, has_searchable_collections=_insert(connection, caller, turn, listed=old.listed, root_id=root))
 
 
 def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 
 from . import content
-from .permissions import may_govern, may_read
+from .permissions import may_manage, may_read
 
 Key = tuple[datetime, UUID]
 DEFAULT_NAME = "My documents"
@@ -79,11 +79,11 @@ def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[
     """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
     with write("change_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
-        statement = sa.update(Collection).where(Collection.id == collection_id, may_govern(caller))
+        statement = sa.update(Collection).where(Collection.id == collection_id, may_manage(caller))
         owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
         if values.get("description") and owner is not None:
             content.require_quota(connection, owner)
-        return _row(connection, may_govern(caller), collection_id)
+        return _row(connection, may_manage(caller), collection_id)
 
 
 def delete(caller: Caller, collection_id: UUID) -> None:
@@ -100,7 +100,7 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
     """Delete some documents of a collection, and it with the last ones; returns whether there are more."""
     with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
-        governed = (Collection.id == collection_id, may_govern(caller))
+        governed = (Collection.id == collection_id, may_manage(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
             raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
         connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
@@ -170,7 +170,7 @@ def _require_room(connection: sa.Connection, caller: Caller) -> None:
 def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
     """Raise Forbidden for a collection that the caller may only use, NotFound for one that he may not even read."""
     _row(connection, may_read(caller), collection_id)
-    if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_govern(caller))) is None:
+    if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_manage(caller))) is None:
         raise Forbidden("Only the owner may do that.")
 
 

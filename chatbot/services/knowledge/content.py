@@ -19,7 +19,7 @@ from chatbot.models import Chunk, Collection, Document, DocumentFact, DocumentPi
 from chatbot.services.accounts.callers import Caller
 
 from . import metadata
-from .permissions import anybody, may_read, may_write
+from .permissions import caller_placeholder, may_read, may_write
 
 PIECE = 1 << 20  # bytes
 ROW_BYTES = 500  # that a document or collection takes beside its content
@@ -100,7 +100,7 @@ def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None
 @functools.cache
 def _writable(role: str) -> sa.Select[UUID]:
     """Return the collection `:home`, locked, if the caller may write it."""
-    mine = sa.select(Collection.id).where(Collection.id == sa.bindparam("home"), may_write(anybody(role)))
+    mine = sa.select(Collection.id).where(Collection.id == sa.bindparam("home"), may_write(caller_placeholder(role)))
     return mine.with_for_update()
 
 

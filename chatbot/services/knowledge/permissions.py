@@ -8,7 +8,7 @@ from chatbot.models import Collection, CollectionMember
 from chatbot.services.accounts.callers import Caller
 
 
-def anybody(role: str) -> Caller:
+def caller_placeholder(role: str) -> Caller:
     """Return who stands for any caller of a role in a statement that is made once: run it with a `caller_id`."""
     somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
     return Caller(somebody, somebody, role)
@@ -16,7 +16,7 @@ def anybody(role: str) -> Caller:
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those whose documents this caller may read."""
-    return sa.or_(may_govern(caller), Collection.visibility == "shared", _is_member(caller))
+    return sa.or_(may_manage(caller), Collection.visibility == "shared", _is_member(caller))
 
 
 def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
@@ -30,10 +30,10 @@ def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
 
 def may_write(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those into which this caller may write."""
-    return sa.or_(may_govern(caller), _is_member(caller, CollectionMember.role == "writer"))
+    return sa.or_(may_manage(caller), _is_member(caller, CollectionMember.role == "writer"))
 
 
-def may_govern(caller: Caller) -> sa.ColumnElement[bool]:
+def may_manage(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those that this caller may change, share and delete.
 
     A collection without an owner is the operator's: administrators govern it.

@@ -21,7 +21,7 @@ from chatbot.rag.llms import fallback
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
-from chatbot.rag.types import Abort, Ask, Finish, LLMOptions, Message
+from chatbot.rag.types import CancelToken, CompletionRequest, Finish, LLMOptions, Message
 from tests.support.processes import Upstream
 
 
@@ -32,8 +32,8 @@ def several(
     return FallbackLLM(models, retries=retries, breaker_failures=failures, breaker_seconds=seconds), models
 
 
-def answer(llm: FallbackLLM, model: str = "", abort: Abort | None = None) -> tuple[str, str]:
-    *pieces, finish = llm.stream(Ask([Message("user", "Hi")], {}, abort or Abort(), model))
+def answer(llm: FallbackLLM, model: str = "", abort: CancelToken | None = None) -> tuple[str, str]:
+    *pieces, finish = llm.stream(CompletionRequest([Message("user", "Hi")], {}, abort or CancelToken(), model))
     assert isinstance(finish, Finish)
     return "".join(str(piece) for piece in pieces), finish.model
 
@@ -80,7 +80,7 @@ def test_retry_after_of_up_to_two_seconds_is_waited_for() -> None:
 def test_what_began_is_never_begun_again() -> None:
     llm, (first, second) = several("one", "two", retries=3)
     first.fails(UpstreamIncomplete(), "Half")
-    stream = llm.stream(Ask([Message("user", "Hi")]))
+    stream = llm.stream(CompletionRequest([Message("user", "Hi")]))
     assert next(stream) == "Half"
     with pytest.raises(UpstreamIncomplete):
         next(stream)
@@ -168,7 +168,7 @@ def test_abort_ends_the_waiting_for_another_try() -> None:
     llm, (first, second) = several("one", "two", retries=9)
     for _ in range(10):
         first.fails(UpstreamBusy(retry_after=2))
-    abort, started = Abort(), time.monotonic()
+    abort, started = CancelToken(), time.monotonic()
     threading.Timer(0.2, abort.request).start()
     with pytest.raises(UpstreamBusy):
         answer(llm, abort=abort)
@@ -180,9 +180,9 @@ def test_cancelled_answers_open_no_breaker(upstream: Upstream) -> None:
     model = OpenAILLM(LLMOptions("scripted-1", "sk-canary", upstream.url))
     llm = FallbackLLM([model], retries=0, breaker_failures=1, breaker_seconds=60)
     for _ in range(2):
-        abort = Abort()
+        abort = CancelToken()
         threading.Timer(0.2, abort.request).start()
         with pytest.raises(Aborted):
-            list(llm.stream(Ask([Message("user", "[[no_first_byte]]")], {}, abort)))
+            list(llm.stream(CompletionRequest([Message("user", "[[no_first_byte]]")], {}, abort)))
     assert answer(llm)[0] == "You said: Hi"
     model._client.close()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag.http.reader import Inlet, dechunked
+from chatbot.rag.http.reader import SocketReader, dechunked
 
 
 def read(*packets: bytes) -> bytes:
@@ -24,7 +24,7 @@ def read(*packets: bytes) -> bytes:
     sender = threading.Thread(target=send)
     sender.start()
     with right:
-        inlet = Inlet(right)
+        inlet = SocketReader(right)
         try:
             return b"".join(dechunked(inlet))
         finally:

@@ -8,7 +8,7 @@ from chatbot.rag import errors, pipeline, prompt, registry, token_counts
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.ports import LLM
-from chatbot.rag.types import Abort, Ask, Deadlines, Finish, LLMOptions, Message, Question
+from chatbot.rag.types import CancelToken, CompletionRequest, Deadlines, Finish, LLMOptions, Message, Question
 from tests.support.processes import Upstream
 
 MakeLLM = Callable[[], LLM]
@@ -25,7 +25,7 @@ def llm(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[LLM]:
 
 
 def test_pieces_come_first_and_one_finish_last(llm: LLM) -> None:
-    *pieces, finish = list(llm.stream(Ask(prompt.build(QUESTION).messages)))
+    *pieces, finish = list(llm.stream(CompletionRequest(prompt.build(QUESTION).messages)))
     assert all(isinstance(piece, str) and piece for piece in pieces)
     assert QUESTION in "".join(map(str, pieces))
     assert isinstance(finish, Finish)
@@ -39,10 +39,10 @@ def test_model_has_the_configured_name(llm: LLM) -> None:
 
 
 def test_reader_that_stops_early_harms_nobody(llm: LLM) -> None:
-    stream = llm.stream(Ask(prompt.build(QUESTION).messages))
+    stream = llm.stream(CompletionRequest(prompt.build(QUESTION).messages))
     next(stream)
     stream.close()
-    assert isinstance(list(llm.stream(Ask(prompt.build(QUESTION).messages)))[-1], Finish)
+    assert isinstance(list(llm.stream(CompletionRequest(prompt.build(QUESTION).messages)))[-1], Finish)
 
 
 def test_pipeline_passes_pieces_on(llm: LLM) -> None:
@@ -57,8 +57,12 @@ def test_scripted_model_says_and_fails_as_told() -> None:
     llm = MemoryLLM()
     llm.says("Hello", " there", finish="length")
     llm.fails(errors.UpstreamBusy(), "Half")
-    assert list(llm.stream(Ask([Message("user", "a b")]))) == ["Hello", " there", Finish("length", "memory", 2, 2)]
-    stream = llm.stream(Ask([Message("user", "a b")]))
+    assert list(llm.stream(CompletionRequest([Message("user", "a b")]))) == [
+        "Hello",
+        " there",
+        Finish("length", "memory", 2, 2),
+    ]
+    stream = llm.stream(CompletionRequest([Message("user", "a b")]))
     assert next(stream) == "Half"
     with pytest.raises(errors.UpstreamBusy):
         next(stream)
@@ -89,7 +93,7 @@ def test_adapter_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answer_that_is_ended_after_a_piece_gets_its_fence_closed() -> None:
-    llm, abort = MemoryLLM(), Abort()
+    llm, abort = MemoryLLM(), CancelToken()
     llm.says("```\n![a](u)", " never")
     received = []
     with pytest.raises(errors.Aborted):

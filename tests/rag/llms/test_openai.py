@@ -12,7 +12,7 @@ from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
-from chatbot.rag.types import Ask, Deadlines, Finish, LLMOptions, Message
+from chatbot.rag.types import CompletionRequest, Deadlines, Finish, LLMOptions, Message
 from tests.support.processes import Upstream, free_port
 
 
@@ -22,7 +22,7 @@ def model(url: str, **deadlines: float) -> OpenAILLM:
 
 def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
     try:
-        return list(llm.stream(Ask([Message("user", text)])))
+        return list(llm.stream(CompletionRequest([Message("user", text)])))
     finally:
         llm._client.close()
 
@@ -81,7 +81,7 @@ def test_key_and_options_are_sent(upstream: Upstream) -> None:
 
 
 def sent(llm: OpenAILLM, upstream: Upstream, text: str, **options: Any) -> dict[str, Any]:
-    list(llm.stream(Ask([Message("user", text)], **options)))
+    list(llm.stream(CompletionRequest([Message("user", text)], **options)))
     request: dict[str, Any] = upstream.log()[-1]["request"]
     return request
 

@@ -8,7 +8,7 @@ import pytest
 from chatbot.rag import prompt
 from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms.openai import OpenAILLM
-from chatbot.rag.types import Ask, Deadlines, LLMOptions, Message
+from chatbot.rag.types import CompletionRequest, Deadlines, LLMOptions, Message
 from tests.rag.llms.conftest import ModelServer
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def ask(llm: OpenAILLM, monkeypatch: pytest.MonkeyPatch, question: str, salt: st
     answers: list[Any] = []
     take = adapter._Answer.finish
     monkeypatch.setattr(adapter._Answer, "finish", lambda self: answers.append(self.usage) or take(self))
-    list(llm.stream(Ask(prompt.build(question, said).messages, cache_salt=salt)))
+    list(llm.stream(CompletionRequest(prompt.build(question, said).messages, cache_salt=salt)))
     monkeypatch.undo()
     usage: dict[str, Any] = answers[0]
     return usage

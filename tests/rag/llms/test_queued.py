@@ -10,7 +10,7 @@ from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.rag.errors import Aborted, UpstreamBusy
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
-from chatbot.rag.types import Abort, Ask, Finish, Message
+from chatbot.rag.types import CancelToken, CompletionRequest, Finish, Message
 
 
 class Held:
@@ -22,15 +22,15 @@ class Held:
         self.asked: list[str] = []
         self.gate = threading.Semaphore(0)
 
-    def stream(self, ask: Ask) -> Iterator[str | Finish]:
+    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
         self.asked.append(ask.messages[0].content)
         yield "text"
         assert self.gate.acquire(timeout=10)
         yield Finish("stop", self.name, 1, 1)
 
 
-def ask(text: str, abort: Abort | None = None) -> Ask:
-    return Ask([Message("user", text)], abort=abort or Abort())
+def ask(text: str, abort: CancelToken | None = None) -> CompletionRequest:
+    return CompletionRequest([Message("user", text)], abort=abort or CancelToken())
 
 
 def started(model: QueuedLLM, text: str) -> threading.Thread:
@@ -75,7 +75,7 @@ def test_wait_for_a_slot_is_given_up_and_opens_no_breaker() -> None:
             list(QueuedLLM(model, slots, user, 0.05).stream(ask("late")))
         assert busy.value.retry_after is not None
     assert model.breakers() == {"held": False}
-    abort = Abort()
+    abort = CancelToken()
     threading.Timer(0.1, abort.request).start()
     with pytest.raises(Aborted):
         list(QueuedLLM(model, slots, "d", 10.0).stream(ask("ended", abort)))

@@ -9,7 +9,7 @@ import pytest
 from chatbot.rag.errors import StoreFailed, StoreForgot
 from chatbot.rag.stores import pinecone
 from chatbot.rag.stores.pinecone import PineconeStore
-from chatbot.rag.types import Stored, StoreOptions
+from chatbot.rag.types import StoreOptions, VectorBatch
 from tests.rag.loaders.web import quickest
 from tests.rag.stores.test_stores import DIMENSION, filled, found, rows, vectors
 from tests.support.pinecone_server import KEY, PineconeServer, pinecone_server
@@ -73,7 +73,7 @@ def test_wide_vectors_are_sent_in_pieces_that_the_service_takes() -> None:
     with pinecone_server(1_536) as server:
         store = PineconeStore(StoreOptions(url=server.url, key=KEY))
         store.open("c", "s", 500, 1_536)
-        store.change("c", [], Stored(np.arange(500), ["d"] * 500, made))
+        store.change("c", [], VectorBatch(np.arange(500), ["d"] * 500, made))
         assert store.count("c") == 500
         assert found(store, made[4], 1) == [4]
         store.close()

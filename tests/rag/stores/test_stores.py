@@ -13,7 +13,7 @@ from chatbot.rag import registry
 from chatbot.rag.errors import StoreFenced, StoreForgot
 from chatbot.rag.ports import VectorStore
 from chatbot.rag.stores.faiss import FaissStore
-from chatbot.rag.types import Stored, StoreOptions
+from chatbot.rag.types import StoreOptions, VectorBatch
 from tests.support.pinecone_server import KEY, pinecone_server
 
 DIMENSION = 8
@@ -24,10 +24,10 @@ def vectors(count: int, seed: int = 0) -> np.ndarray:
     return made / np.linalg.norm(made, axis=1, keepdims=True)
 
 
-def rows(numbers: Iterable[int], made: np.ndarray, documents: Iterable[str] | None = None) -> Stored:
+def rows(numbers: Iterable[int], made: np.ndarray, documents: Iterable[str] | None = None) -> VectorBatch:
     """Chunks by their numbers, each in a document of its own unless others are named."""
     ids = np.array(list(numbers), dtype=np.int64)
-    return Stored(ids, list(documents or (f"d{number}" for number in ids)), made)
+    return VectorBatch(ids, list(documents or (f"d{number}" for number in ids)), made)
 
 
 NONE = rows([], np.empty((0, DIMENSION), dtype=np.float32))

@@ -37,7 +37,7 @@ def test_upkeep_reads_the_running_turns_alone(context: Flask, ada: Person, llm: 
         seen.append((statement, parameters))
 
     sa.event.listen(db.engine, "before_cursor_execute", listen)
-    for work in (maintenance.obey_cancels, maintenance.keep_leases, maintenance.save_texts):
+    for work in (maintenance.apply_cancellations, maintenance.keep_leases, maintenance.flush_texts):
         work()
     sa.event.remove(db.engine, "before_cursor_execute", listen)
     plans = []
@@ -63,9 +63,9 @@ def test_saving_goes_on_after_a_commit_whose_acknowledgement_was_lost(
         pass
     with write("test") as connection:  # as if it had been committed, and we had not heard of it
         connection.execute(db.insert(TurnLogPiece).values(turn_id=one.turn.id, start=0, text="one"))
-    maintenance.save_texts()
+    maintenance.flush_texts()
     assert one.saved_length == 3
-    maintenance.save_texts()
+    maintenance.flush_texts()
     with read() as connection:
         rows = connection.execute(db.select(TurnLogPiece.start, TurnLogPiece.text).order_by(TurnLogPiece.start)).all()
     assert [tuple(row) for row in rows] == [(0, "one"), (3, " two")]
@@ -101,7 +101,7 @@ def test_lease_that_another_process_took_stops_the_turn(context: Flask, ada: Per
 def test_abandoned_text_gets_its_fence_closed(context: Flask, ada: Person, llm: MemoryLLM) -> None:
     gated(llm, "```html\n<img src='x'>", " never")
     turn = running(ada)
-    maintenance.save_texts()
+    maintenance.flush_texts()
     with write("test") as connection:
         connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
     assert maintenance.close_abandoned() == 1
@@ -123,7 +123,7 @@ def test_turn_that_ends_while_it_is_looked_at_is_not_shown_empty(
     gate = gated(llm, "one", " two")
     running(ada)
     with app.app_context():
-        maintenance.save_texts()
+        maintenance.flush_texts()
     real = history.logged_text
 
     def late(connection: sa.Connection, turn_id: UUID) -> str:
@@ -155,10 +155,10 @@ def test_piece_that_is_saved_while_its_turn_ends_is_not_left_behind(
             wait_for_end(app, turn_id, 1)
 
     with app.app_context():
-        maintenance.save_texts()  # its row is not touched by the next one
+        maintenance.flush_texts()  # its row is not touched by the next one
         chat_state().running_turns[turn_id].text.append(" more")
         monkeypatch.setattr(maintenance, "write", slow)
-        maintenance.save_texts()
+        maintenance.flush_texts()
         wait_for_end(app, turn_id)
         with read() as connection:
             assert connection.scalars(sa.select(ChatMessage.status)).all() == ["completed"]

@@ -49,7 +49,7 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
         next_one = turns.open_turn(caller, "and?", first.conversation_id)
         assert isinstance(next_one, OpenedTurn)
         expected = bool(hybrid.searched(caller))
-        assert (first.is_there_any, next_one.is_there_any) == (expected, expected)
+        assert (first.has_searchable_collections, next_one.has_searchable_collections) == (expected, expected)
         seen.add(expected)
     assert not (chunks == 0 and True in seen)
 

@@ -13,7 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
-from chatbot.concurrency.threads import aside, give_back
+from chatbot.concurrency.threads import give_back, run_in_slow_thread
 from chatbot.database import leases
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
@@ -51,7 +51,7 @@ def work(queue: Queue = "plain") -> int:
     """
     jobs = claim(queue)
     if not jobs:
-        _give_up()
+        _fail_exhausted_documents()
     held = knowledge_state().claimed_documents
     held.update({job.id: job.token for job in jobs})
     try:
@@ -68,7 +68,7 @@ def work(queue: Queue = "plain") -> int:
 
 def claim(queue: Queue = "plain") -> list[Job]:
     """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
-    abandoned = sa.and_(Document.status == "processing", leases.run_out(Document.lease_expires_at, LEASE))
+    abandoned = sa.and_(Document.status == "processing", leases.is_expired(Document.lease_expires_at, LEASE))
     takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
     free = (IS_WAITING, queues.condition(queue), *takeable)
     # Those that broke off before come alone.
@@ -121,9 +121,9 @@ def waiting() -> int:
         return connection.scalar(sa.select(sa.func.count()).select_from(Document).where(IS_WAITING)) or 0
 
 
-def _give_up() -> None:
+def _fail_exhausted_documents() -> None:
     """Bury what broke off too often; its owner may try it again."""
-    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.run_out(Document.lease_expires_at, LEASE))
+    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.is_expired(Document.lease_expires_at, LEASE))
     with read() as connection:
         if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
             return
@@ -141,9 +141,9 @@ def _read(job: Job) -> bool:
         if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
             raise  # the database's matter, not the document's
         if isinstance(error, ParserTimeout) and job.queue != "slow":
-            _put_back(job, is_slow=True, attempts=0)
+            _requeue(job, is_slow=True, attempts=0)
         elif isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
-            _put_back(job)  # perhaps it was not the document's fault
+            _requeue(job)  # perhaps it was not the document's fault
         else:
             _fail(job, error)
         return False
@@ -160,13 +160,17 @@ def _cut(job: Job, parsed: Parsed) -> None:
     job.language = job.language or languages.detect(parsed.text)
     job.text = parsed.text
     long = len(parsed.text) > LONG
-    job.chunks = aside(chunking.split, parsed.text, parsed.pages) if long else chunking.split(parsed.text, parsed.pages)
+    job.chunks = (
+        run_in_slow_thread(chunking.split, parsed.text, parsed.pages)
+        if long
+        else chunking.split(parsed.text, parsed.pages)
+    )
 
 
 def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
 
-    Words alone find them then, until `embedding.mend` has given them vectors.
+    Words alone find them then, until `embedding.backfill_vectors` has given them vectors.
     """
     if not any(job.chunks for job in jobs):
         return None, {}
@@ -188,7 +192,7 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
 def _give_back(jobs: list[Job]) -> None:
     """After each step with a thick book: what the step let go of would stay with the process beside the next one's."""
     if any(len(job.text) > MOST_BYTES for job in jobs):
-        aside(give_back)
+        run_in_slow_thread(give_back)
 
 
 def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
@@ -201,7 +205,7 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
         connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
 
 
-def _put_back(job: Job, **changed: Any) -> None:
+def _requeue(job: Job, **changed: Any) -> None:
     mine = (Document.id == job.id, Document.lease_token == job.token)
     with write("put_document_back") as connection:
         connection.execute(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 BATCH = 200  # chunks that are embedded and stored at a time
 FEW = 64  # texts in one call of the embedder: 20 ms of the embedded one
-HARMLESS = "hello"
+PROBE_TEXT = "hello"
 LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
@@ -99,7 +99,7 @@ def each(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":
         try:
             vectors = list(embedder.embed(part))
         except EmbedderError:
-            (harmless,) = embedder.embed([HARMLESS])  # raises when it is the embedder's fault and not a text's
+            (harmless,) = embedder.embed([PROBE_TEXT])  # raises when it is the embedder's fault and not a text's
             vectors = [harmless]
             found.extend(_of_one(embedder, text) for text in part)
         else:
@@ -145,7 +145,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
             return done
 
 
-def mend() -> None:
+def backfill_vectors() -> None:
     """Give vectors to the chunks that came while the embedder failed, in this process or in one that is gone.
 
     Raises `rag.errors.EmbedderError` while it still does.

@@ -18,7 +18,7 @@ from chatbot.rag.errors import EmbedderError, IndexFailed, LLMError, RerankerErr
 from chatbot.rag.types import Hit, Passage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import metadata
-from chatbot.services.knowledge.permissions import anybody, may_read, searched_by_default
+from chatbot.services.knowledge.permissions import caller_placeholder, may_read, searched_by_default
 from chatbot.services.knowledge.state import knowledge_state
 
 from . import embeddings
@@ -77,7 +77,7 @@ def search(
     limit: int,
     collection_ids: Sequence[UUID] | None = None,
     wanted: dict[str, Any] | None = None,
-    most_of_one: int = MOST_OF_ONE,
+    max_per_document: int = MOST_OF_ONE,
     also: str | None = None,
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
@@ -101,7 +101,9 @@ def search(
     inside, among = {one.id for one in collections}, None if documents is None else set(documents)
     rows = {one: row for one, row in rows.items() if _was_asked_for(row, inside, among)}
     ordered = ranking.spread(
-        [one for one, _ in fused if one in rows], {one: str(row.document_id) for one, row in rows.items()}, most_of_one
+        [one for one, _ in fused if one in rows],
+        {one: str(row.document_id) for one, row in rows.items()},
+        max_per_document,
     )
     looked_at = limit if knowledge_state().reranker is None else max(limit, RERANKED)
     retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
@@ -124,7 +126,7 @@ def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> li
     return [one for one in found if one.chunks]
 
 
-def is_there_any(role: str) -> sa.Exists:
+def has_searchable_collections(role: str) -> sa.Exists:
     """Return the condition that there is anything to search, when no collection is named, for `:caller_id`."""
     return _usual(role).exists()
 
@@ -132,14 +134,14 @@ def is_there_any(role: str) -> sa.Exists:
 @functools.cache
 def _usual(role: str) -> sa.Select[UUID, int, int]:
     """Return the collections that are searched when none is named; made once, it costs more than to run it."""
-    return sa.select(*COLUMNS).where(searched_by_default(anybody(role)), Collection.chunks > 0)
+    return sa.select(*COLUMNS).where(searched_by_default(caller_placeholder(role)), Collection.chunks > 0)
 
 
 @functools.cache
 def _named(role: str) -> sa.Select[UUID, int, int]:
     """Return those of the collections `:named` that the caller may read."""
     among = Collection.id.in_(sa.bindparam("named", expanding=True))
-    return sa.select(*COLUMNS).where(may_read(anybody(role)), among)
+    return sa.select(*COLUMNS).where(may_read(caller_placeholder(role)), among)
 
 
 @functools.cache
@@ -149,7 +151,7 @@ def _hits(role: str) -> sa.Select[*tuple[Any, ...]]:
         sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
         .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
         .join(Collection, Collection.id == Document.collection_id)
-        .where(Chunk.id.in_(sa.bindparam("ids", expanding=True)), may_read(anybody(role)))
+        .where(Chunk.id.in_(sa.bindparam("ids", expanding=True)), may_read(caller_placeholder(role)))
     )
 
 

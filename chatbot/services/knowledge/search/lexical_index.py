@@ -16,7 +16,7 @@ import orjson
 import sqlalchemy as sa
 import structlog
 
-from chatbot.concurrency.threads import apart, give_back
+from chatbot.concurrency.threads import give_back, run_in_thread
 from chatbot.database.transactions import read
 from chatbot.models import Chunk, Collection, Document, KnowledgeChange
 from chatbot.rag import registry
@@ -63,7 +63,7 @@ class LexicalSearch:
 
         def searched() -> tuple[list[Hit], float]:
             self._follow(collections)
-            return apart(self._search, query, ids, k, among)
+            return run_in_thread(self._search, query, ids, k, among)
 
         return self._mended(searched)
 
@@ -107,18 +107,18 @@ class LexicalSearch:
         return self._index.search(query, collections, k, documents), self._index.ceiling(query, collections)
 
     def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
-        apart(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked
+        run_in_thread(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked
         self._read_state()
         if time.time() - self._written_at > FRESH:
-            apart(self._index.remove, "collection", list(self._known))
+            run_in_thread(self._index.remove, "collection", list(self._known))
             self._known = {}
         reached: dict[str, int] = {}
         for one in behind:
             reached[str(one.id)] = self._catch_up(one)
-        apart(self._index.commit)
+        run_in_thread(self._index.commit)
         if any(one.chunks > MANY for one in behind):
-            apart(self._index.close)  # the next word opens another writer, which has not grown yet
-            apart(give_back)
+            run_in_thread(self._index.close)  # the next word opens another writer, which has not grown yet
+            run_in_thread(give_back)
         self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
         self._written_at = time.time()
         draft = self._state.with_suffix(".draft")
@@ -129,12 +129,12 @@ class LexicalSearch:
     def _catch_up(self, searched: Searched) -> int:
         known = self._known.get(str(searched.id))
         if known is None:
-            apart(self._index.remove, "collection", [str(searched.id)])
+            run_in_thread(self._index.remove, "collection", [str(searched.id)])
             for items in _items(Chunk.collection_id == searched.id):
                 self._add(items)
             return searched.last_change
         touched, change = changed(searched, known)
-        apart(self._index.remove, "document", [str(one) for one in touched])
+        run_in_thread(self._index.remove, "document", [str(one) for one in touched])
         for start in range(0, len(touched), ROWS):
             for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
                 self._add(items)
@@ -146,11 +146,11 @@ class LexicalSearch:
         size = 0
         for item in items:
             if piece and size + len(item.text) > MAX_PIECE_CHARACTERS:
-                apart(self._index.add, piece)
+                run_in_thread(self._index.add, piece)
                 piece, size = [], 0
             piece.append(item)
             size += len(item.text)
-        apart(self._index.add, piece)
+        run_in_thread(self._index.add, piece)
 
     def _read_state(self) -> None:
         try:
@@ -169,7 +169,7 @@ class LexicalSearch:
             with self._lock:
                 if self._index is index:  # nobody else has found it out
                     with suppress(IndexBroken):
-                        apart(index.close)
+                        run_in_thread(index.close)
                     self._index = self._anew(error)
                     self._forget()
             return do()
@@ -177,7 +177,7 @@ class LexicalSearch:
     def _opened(self) -> LexicalIndex:
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
-            index: LexicalIndex = apart(self._make, self._folder)
+            index: LexicalIndex = run_in_thread(self._make, self._folder)
         except IndexBroken as error:
             index = self._anew(error)
         self._read_state()
@@ -187,7 +187,7 @@ class LexicalSearch:
 
     def _anew(self, error: IndexBroken) -> LexicalIndex:
         log.warning("index of words rebuilt", folder=str(self._folder), reason=str(error))
-        made: LexicalIndex = apart(self._make, self._folder, anew=True)
+        made: LexicalIndex = run_in_thread(self._make, self._folder, anew=True)
         return made
 
     def _is_foreign(self) -> bool:

@@ -22,7 +22,7 @@ TAKEN = "Another process has taken over this copy of vectors."
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReplicaPosition:
     """The space of a collection's copy, the last change in it, and when that was known to be the newest (seconds)."""
 
     space: str
@@ -30,7 +30,7 @@ class Reached:
     at: float
 
 
-class Hold(Protocol):
+class ReplicaLease(Protocol):
     """The right to change a copy; `token` is higher than that of whoever had it before."""
 
     token: int
@@ -41,20 +41,20 @@ class Hold(Protocol):
     def keep(self) -> None:
         """Go on for another while; raises LeaseLost when another process has taken over."""
 
-    def reach(self, reached: Reached) -> None:
+    def reach(self, reached: ReplicaPosition) -> None:
         """Remember how far the copy is by now; raises LeaseLost."""
 
-    def outrun(self, fence: int) -> None:
+    def advance_token(self, fence: int) -> None:
         """Go on with a higher token than the store has from elsewhere; raises LeaseLost when another has taken over."""
 
 
 class Positions(Protocol):
     """How far each collection was followed."""
 
-    def get(self, collection: UUID) -> Reached | None:
+    def get(self, collection: UUID) -> ReplicaPosition | None:
         """Return how far a collection's copy is; None while there is none."""
 
-    def hold(self, collection: UUID) -> AbstractContextManager[Hold | None]:
+    def hold(self, collection: UUID) -> AbstractContextManager[ReplicaLease | None]:
         """Take the right to change a copy for the time of a block; None while another process has it."""
 
     def drop(self, collection: UUID) -> None:
@@ -65,14 +65,14 @@ class MemoryPositions:
     """Of the copies in this process; who changes them has locked them."""
 
     def __init__(self) -> None:
-        self._reached: dict[UUID, Reached] = {}
+        self._reached: dict[UUID, ReplicaPosition] = {}
 
-    def get(self, collection: UUID) -> Reached | None:
+    def get(self, collection: UUID) -> ReplicaPosition | None:
         """Return how far a collection's copy is."""
         return self._reached.get(collection)
 
     @contextmanager
-    def hold(self, collection: UUID) -> Iterator[Hold | None]:
+    def hold(self, collection: UUID) -> Iterator[ReplicaLease | None]:
         """Give the right to change a copy."""
         yield _Mine(self._reached, collection)
 
@@ -84,7 +84,7 @@ class MemoryPositions:
 class _Mine:
     token = 0
 
-    def __init__(self, reached: dict[UUID, Reached], collection: UUID) -> None:
+    def __init__(self, reached: dict[UUID, ReplicaPosition], collection: UUID) -> None:
         self._reached, self._collection = reached, collection
 
     def begin(self) -> None:
@@ -94,11 +94,11 @@ class _Mine:
     def keep(self) -> None:
         """Nobody takes it."""
 
-    def reach(self, reached: Reached) -> None:
+    def reach(self, reached: ReplicaPosition) -> None:
         """Remember how far the copy is by now."""
         self._reached[self._collection] = reached
 
-    def outrun(self, fence: int) -> None:
+    def advance_token(self, fence: int) -> None:
         """Nothing in this process has a higher one."""
 
 
@@ -108,15 +108,15 @@ class TablePositions:
     def __init__(self, store: str) -> None:
         self._store = store
 
-    def get(self, collection: UUID) -> Reached | None:
+    def get(self, collection: UUID) -> ReplicaPosition | None:
         """Return how far a collection's copy is."""
         columns = (VectorCopy.space, VectorCopy.change, VectorCopy.followed_at)
         with read() as connection:
             row = connection.execute(sa.select(*columns).where(*self._of(collection))).one_or_none()
-        return None if row is None or row.space is None else Reached(row.space, row.change, row.followed_at)
+        return None if row is None or row.space is None else ReplicaPosition(row.space, row.change, row.followed_at)
 
     @contextmanager
-    def hold(self, collection: UUID) -> Iterator[Hold | None]:
+    def hold(self, collection: UUID) -> Iterator[ReplicaLease | None]:
         """Take the lease of a copy for the time of a block."""
         token = self._taken(collection)
         if token is None:
@@ -137,7 +137,7 @@ class TablePositions:
         return (VectorCopy.collection_id == collection, VectorCopy.store == self._store)
 
     def _taken(self, collection: UUID) -> int | None:
-        free = sa.or_(VectorCopy.expires_at.is_(None), leases.run_out(VectorCopy.expires_at, LEASE))
+        free = sa.or_(VectorCopy.expires_at.is_(None), leases.is_expired(VectorCopy.expires_at, LEASE))
         statement = sa.update(VectorCopy).where(*self._of(collection), free).returning(VectorCopy.token)
         values: dict[str, Any] = {"token": VectorCopy.token + 1, "expires_at": now() + LEASE}
         try:
@@ -162,12 +162,12 @@ class _Leased:
         """Renew the lease; raises LeaseLost."""
         self._set(expires_at=now() + LEASE)
 
-    def reach(self, reached: Reached) -> None:
+    def reach(self, reached: ReplicaPosition) -> None:
         """Remember how far the copy is by now; raises LeaseLost."""
         values = {"space": reached.space, "change": reached.change, "followed_at": reached.at}
         self._set(expires_at=now() + LEASE, **values)
 
-    def outrun(self, fence: int) -> None:
+    def advance_token(self, fence: int) -> None:
         """Go on with a higher token: after a restore they begin anew, while the store kept what it had."""
         self._set(token=fence + 1)
         self.token = fence + 1

@@ -14,16 +14,16 @@ from uuid import UUID
 import sqlalchemy as sa
 import structlog
 
-from chatbot.concurrency.threads import apart, give_back
+from chatbot.concurrency.threads import give_back, run_in_thread
 from chatbot.database.transactions import read
 from chatbot.errors import DatabaseBusy, LeaseLost, StorageFull
 from chatbot.models import Chunk, ChunkVector
 from chatbot.rag.errors import StoreFenced, StoreForgot
 from chatbot.rag.ports import VectorStore
-from chatbot.rag.types import Hit, Stored
+from chatbot.rag.types import Hit, VectorBatch
 
 from .changes import FRESH, Searched, changed
-from .replicas import Hold, Positions, Reached
+from .replicas import Positions, ReplicaLease, ReplicaPosition
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
@@ -71,11 +71,11 @@ class DenseSearch:
             self._used[name] += 1  # nobody lets it go to make room while it is loaded and searched
             try:
                 self._follow(searched, space, vector.shape[-1])
-                return apart(self._store.search, name, vector, k, among)
+                return run_in_thread(self._store.search, name, vector, k, among)
             except BaseException:
                 # Half of a collection must not pass for the whole of it.
                 self._positions.drop(searched.id)
-                apart(self._store.forget, name)
+                run_in_thread(self._store.forget, name)
                 raise
             finally:
                 self._used[name] -= 1
@@ -123,7 +123,7 @@ class DenseSearch:
         reached = self._reached(searched.id, space)
         return reached is not None and reached.change >= searched.last_change and _age(reached) < STILL_FRESH
 
-    def _reached(self, collection: UUID, space: str) -> Reached | None:
+    def _reached(self, collection: UUID, space: str) -> ReplicaPosition | None:
         """Return how far the copy in a space is, None when it is to be made (anew)."""
         reached = self._positions.get(collection)
         if reached is None or reached.space != space or abs(_age(reached)) >= FRESH:  # clocks of hosts differ
@@ -131,7 +131,7 @@ class DenseSearch:
         forgotten = not self._store.durable and self._store.count(str(collection)) is None
         return None if forgotten else reached
 
-    def _bring_up(self, held: Hold, searched: Searched, space: str, dimension: int) -> None:
+    def _bring_up(self, held: ReplicaLease, searched: Searched, space: str, dimension: int) -> None:
         reached = self._reached(searched.id, space)
         if reached is None:
             self._load(held, searched, space, dimension)
@@ -142,24 +142,24 @@ class DenseSearch:
         if not self._store.durable and self._store.count(str(searched.id)) is None:
             self._load(held, searched, space, dimension)  # it outgrew the way in which it was held
         else:
-            held.reach(Reached(space, change, time.time()))
+            held.reach(ReplicaPosition(space, change, time.time()))
 
-    def _load(self, held: Hold, searched: Searched, space: str, dimension: int) -> None:
+    def _load(self, held: ReplicaLease, searched: Searched, space: str, dimension: int) -> None:
         name = str(searched.id)
         used = {one for one, count in self._used.items() if count}
         held.begin()
         try:
             self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
         except StoreFenced as error:  # another process has taken over, or the store is older than these tables
-            held.outrun(error.fence)
+            held.advance_token(error.fence)
             self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(held, name, [], rows)
         if searched.chunks > MANY:
-            apart(give_back)
-        held.reach(Reached(space, searched.last_change, time.time()))
+            run_in_thread(give_back)
+        held.reach(ReplicaPosition(space, searched.last_change, time.time()))
 
-    def _catch_up(self, held: Hold, searched: Searched, reached: Reached) -> int:
+    def _catch_up(self, held: ReplicaLease, searched: Searched, reached: ReplicaPosition) -> int:
         touched, change = changed(searched, reached.change)
         name = str(searched.id)
         self._change(held, name, [str(one) for one in touched], [])
@@ -168,17 +168,17 @@ class DenseSearch:
                 self._change(held, name, [], rows)
         return change
 
-    def _change(self, held: Hold, name: str, gone: list[str], rows: Sequence[Row]) -> None:
+    def _change(self, held: ReplicaLease, name: str, gone: list[str], rows: Sequence[Row]) -> None:
         if self._store.durable:
             held.keep()
         if (gone or rows) and (self._store.durable or self._store.count(name) is not None):
             self._do(self._store.change, name, gone, _stored(rows), held.token)
 
     def _do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(*args, **kwargs) if self._store.durable else apart(function, *args, **kwargs)
+        return function(*args, **kwargs) if self._store.durable else run_in_thread(function, *args, **kwargs)
 
 
-def _age(reached: Reached) -> float:
+def _age(reached: ReplicaPosition) -> float:
     return time.time() - reached.at
 
 
@@ -200,10 +200,10 @@ def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Ro
         time.sleep(0)
 
 
-def _stored(rows: Sequence[Row]) -> Stored:
+def _stored(rows: Sequence[Row]) -> VectorBatch:
     import numpy as np
 
     vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4")
     shape = (len(rows), -1) if rows else (0, 1)
     ids = np.array([row[0] for row in rows], dtype=np.int64)
-    return Stored(ids, [str(row[1]) for row in rows], vectors.reshape(shape))
+    return VectorBatch(ids, [str(row[1]) for row in rows], vectors.reshape(shape))

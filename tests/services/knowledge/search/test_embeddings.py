@@ -53,7 +53,7 @@ def test_text_that_the_embedder_refuses_takes_no_other_with_it(app: Flask, ada: 
     assert with_vectors(app) == {"Hours"}
     assert find(eve, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        embeddings.mend()
+        embeddings.backfill_vectors()
         assert not knowledge_state().embeddings_missing.is_set()
         with write("test") as connection:
             connection.execute(sa.delete(ChunkVector))
@@ -105,7 +105,7 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
         worker.work()
         assert find(ada, "waggle")[0]["lexical_rank"] == 1
         knowledge_state().embeddings_missing.set()
-        embeddings.mend()
+        embeddings.backfill_vectors()
         with read() as connection:
             spaces = connection.execute(sa.select(ChunkVector.chunk_id, ChunkVector.space)).all()
     assert sum(space == "other-64" for _, space in spaces) == 2
@@ -150,10 +150,10 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
     with app.app_context():
         assert "1 passages without a vector" in next(iter(verification.verify(lambda _: None)))
         with pytest.raises(EmbedderError):
-            embeddings.mend()
+            embeddings.backfill_vectors()
         monkeypatch.setattr(knowledge_state().embedder(), "fails", False)
         assert find(ada, "waggle dance")[0]["dense_rank"] is None
-        embeddings.mend()
+        embeddings.backfill_vectors()
         assert list(verification.verify(lambda _: None)) == []
         assert not knowledge_state().embeddings_missing.is_set()
     assert find(ada, "waggle dance")[0]["dense_rank"] == 1
@@ -172,9 +172,9 @@ def test_what_a_process_that_is_gone_left_without_vectors_gets_them(
     there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     assert find(there, "library")[0]["dense_rank"] is None
     with other.app_context():
-        embeddings.mend()
+        embeddings.backfill_vectors()
         stored = vectors()
-        embeddings.mend()
+        embeddings.backfill_vectors()
         assert vectors() == stored
     assert find(there, "library")[0]["dense_rank"] == 1
 

@@ -23,7 +23,7 @@ from chatbot.rag.errors import StoreFailed, StoreFenced
 from chatbot.services import periodic
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid, replicas, vector_index
-from chatbot.services.knowledge.search.replicas import Reached, TablePositions
+from chatbot.services.knowledge.search.replicas import ReplicaPosition, TablePositions
 from chatbot.services.knowledge.state import knowledge_state
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
@@ -283,11 +283,11 @@ def test_process_that_slept_changes_no_copy_of_another(context: Flask) -> None:
             connection.execute(sa.update(VectorCopy).values(expires_at=now() - timedelta(seconds=1)))
         with other.hold(home) as second:
             assert second is not None
-            second.reach(Reached("s", 7, 1.0))
-            for late in (slept.begin, slept.keep, lambda: slept.reach(Reached("s", 3, 1.0))):
+            second.reach(ReplicaPosition("s", 7, 1.0))
+            for late in (slept.begin, slept.keep, lambda: slept.reach(ReplicaPosition("s", 3, 1.0))):
                 with pytest.raises(LeaseLost):
                     late()
-    assert other.get(home) == Reached("s", 7, 1.0)
+    assert other.get(home) == ReplicaPosition("s", 7, 1.0)
     assert other.get(uuid7()) is None
     with other.hold(uuid7()) as nothing:  # a collection that is gone by now
         assert nothing is None
