@@ -93,7 +93,7 @@ WORST = {
     "chatbot.rag.lexical.analysis.UNSPACED": worst(("", "中", "a"), ("", "中a", "")),
     "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
     "chatbot.rag.llms.openai_errors._UNSUPPORTED_TEXT": worst(("", "unno", ""), ("", "not support", "")),
-    "chatbot.rag.llms.openai_errors.refused_parameter": worst(("", "temperature", ""), ("", "temperatur ", ""), name="temperature"),
+    "chatbot.rag.llms.openai_errors.find_refusal": worst(("", "temperature", ""), ("", "temperatur ", ""), name="temperature"),
     "chatbot.rag.http.addresses.URL": worst(("http://", "a", "!"), ("http://a/", "?", "\\"), ("http://a/", "a", "\\"), ("http://[", ":", ""), ("http://a#", "a", "\\")),
     "chatbot.rag.http.addresses.NAME": worst(("", "a", ""), ("", "a-", ""), ("", "a.", ""), ("", "a" * 62 + ".", "!")),
     "chatbot.rag.loaders.html.DECLARED": worst(("", "<meta ", ""), ("<meta charset=", " ", "!"), ("<meta charset", " ", "!"), ("", "<meta charset", "")),
