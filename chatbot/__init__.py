@@ -18,7 +18,8 @@ from .observability import logging as logs
 from .services.accounts import state as accounts
 from .services.chat import state as chat
 from .services.knowledge import state as knowledge
-from .web.deadlines import AnswersInPieces, BodyDeadlines
+from .web.application import Application
+from .web.deadlines import BodyDeadlines
 from .web.fair_starts import FairStarts
 from .web.json_provider import NoSessions, OrjsonProvider
 from .web.long_headers import WithoutLongLists
@@ -28,7 +29,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     """Make the application from settings, by default those of the environment."""
     settings = settings or config.load()
     logging.config.dictConfig(logs.settings(settings["LOG_LEVEL"]))
-    app = Flask(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
+    app = Application(__name__, instance_path=settings["INSTANCE_PATH"], static_folder=None)
     app.config.from_mapping(settings | extension_config.settings(settings))
     app.json = OrjsonProvider(app)
     app.session_interface = NoSessions()
@@ -59,5 +60,4 @@ def _with_middleware(app: Flask, settings: dict[str, Any]) -> Callable[..., Iter
     proxies = settings["TRUSTED_PROXIES"]
     behind_proxies = ProxyFix(FairStarts(app.wsgi_app), x_for=proxies, x_proto=proxies, x_host=0)
     without_long_lists = WithoutLongLists(behind_proxies)
-    in_time = BodyDeadlines(without_long_lists, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"])
-    return AnswersInPieces(in_time)
+    return BodyDeadlines(without_long_lists, settings["BODY_READ_SECONDS"], settings["BODY_TOTAL_SECONDS"])

@@ -1,7 +1,7 @@
-"""Deadlines for the bodies of requests, for which gunicorn waits without end, and for pieces of answers."""
+"""Deadlines for the bodies of requests, for which gunicorn waits without end."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
@@ -70,31 +70,3 @@ class _Body:
                 self._started += time.monotonic() - read_at  # the client is not to blame for this wait
         self._received += len(data)
         return data
-
-
-class AnswersInPieces:
-    """WSGI middleware that splits answers, so that SEND_SECONDS hold for each piece: slow clients get all of it."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Call the application and return its answer in pieces."""
-        return _Pieces(self._application(environ, start_response))
-
-
-class _Pieces:
-    """An answer whose pieces have a bounded size."""
-
-    def __init__(self, answer: Any) -> None:
-        self._answer = answer
-
-    def __iter__(self) -> Iterator[bytes]:
-        for whole in self._answer:
-            for start in range(0, len(whole), PIECE):
-                yield whole[start : start + PIECE]
-
-    def close(self) -> None:
-        """Close the answer."""
-        if hasattr(self._answer, "close"):
-            self._answer.close()

@@ -24,8 +24,8 @@ class RoundRobinGate:
     """Lets each key in once in each round of the event loop that takes long; further ones wait for the next rounds."""
 
     def __init__(self) -> None:
-        self._polled_at = 0.0
-        self._watcher: Any = None
+        self._iteration = -1
+        self._began_at = 0.0  # the first start in it
         self._entered: set[str] = set()
         self._waiting: dict[str, deque[Event]] = {}
 
@@ -41,15 +41,13 @@ class RoundRobinGate:
         event.wait()
 
     def _is_long(self) -> bool:
-        """Return whether the loop has not looked for events for LONG_ROUND_SECONDS."""
-        if self._watcher is None:
-            self._watcher = gevent.get_hub().loop.check(ref=False)  # is called when the loop has looked
-            self._watcher.start(self._note_poll)
-            self._note_poll()
-        return time.monotonic() - self._polled_at > LONG_ROUND_SECONDS
-
-    def _note_poll(self) -> None:
-        self._polled_at = time.monotonic()
+        """Return whether the first start in this round of the loop was over LONG_ROUND_SECONDS ago."""
+        iteration = gevent.get_hub().loop.iteration
+        now = time.monotonic()
+        if iteration != self._iteration:
+            self._iteration = iteration
+            self._began_at = now
+        return now - self._began_at > LONG_ROUND_SECONDS
 
     def _enter(self, key: str) -> None:
         if not self._entered:
@@ -77,8 +75,7 @@ class FairStarts:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Wait, then call the application; behind a proxy the address is the one that it names."""
         if "gunicorn.socket" in environ:
-            address = networks.parsed(environ.get("REMOTE_ADDR", ""))
-            key = networks.network(address, networks.WIDEST) if address else ""
+            key = networks.provider_network(environ.get("REMOTE_ADDR", ""))
             environ[TAKE_TURN] = partial(self._gate.enter, key)
             self._gate.enter(key)
         return self._application(environ, start_response)

@@ -3,6 +3,7 @@
 gunicorn's arbiter loads this file by its path: it imports nothing of ours.
 """
 
+import functools
 import ipaddress
 import re
 
@@ -30,6 +31,13 @@ def network(address: Address, prefix: int) -> str:
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, prefix), strict=False))
     return str(address)
+
+
+@functools.lru_cache(maxsize=4096)
+def provider_network(written: str) -> str:
+    """Return the widest network that an address counts for, or nothing for what is none."""
+    address = parsed(written)
+    return network(address, WIDEST) if address else ""
 
 
 def factors(written: str) -> dict[str, int]:

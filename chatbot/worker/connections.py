@@ -20,6 +20,7 @@ UNREAD_BYTES = 65_536  # of a body that are read after its answer
 UNREAD_PIECE = 2_048  # bytes that are read without a break: a chunk may be one byte
 UNREAD_SECONDS = 1.0
 YIELD_BYTES = 16_384  # of requests that are read without a break
+SEND_BYTES = 65_536  # of an answer, for each of which `send_seconds` hold
 RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves the kernel's memory too
 
 
@@ -68,17 +69,22 @@ class BoundedWorker(GeventWorker):
         except TimeoutError as error:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             raise ConnectionResetError(errno.ECONNRESET, "The client took nothing of its answer.") from error
-        sock.settimeout(None)  # headers have a deadline of gunicorn's
+        sock.settimeout(UNREAD_SECONDS)
         if not _is_read(req.body):
             raise StopIteration  # which closes the connection: gunicorn itself would read on without end
+        sock.settimeout(None)  # headers have a deadline of gunicorn's
 
 
 class YieldingSocket:
-    """A socket that lets other greenlets run between reads: one that always has data never waits."""
+    """A socket that lets other greenlets run between reads, and that has a deadline for each piece of an answer.
+
+    A socket that always has data never waits. Answers are sent in pieces, so that slow clients get all of a large one.
+    """
 
     def __init__(self, wrapped: socket.socket) -> None:
         self._wrapped = wrapped
         self._received = 0
+        self.settimeout = wrapped.settimeout  # asked for in each request
 
     def __getattr__(self, name: str) -> Any:
         """Return an attribute of the wrapped socket."""
@@ -93,6 +99,14 @@ class YieldingSocket:
             gevent.sleep(0)
         return data
 
+    def sendall(self, data: bytes) -> None:
+        """Send all data; the timeout of the socket holds for each piece."""
+        if len(data) <= SEND_BYTES:
+            self._wrapped.sendall(data)
+            return
+        for start in range(0, len(data), SEND_BYTES):
+            self._wrapped.sendall(data[start : start + SEND_BYTES])
+
 
 def _is_read(body: Any) -> bool:
     """Read what the application left of a small body; return whether its end was reached.
@@ -102,13 +116,12 @@ def _is_read(body: Any) -> bool:
     deadline = time.monotonic() + UNREAD_SECONDS
     left = UNREAD_BYTES
     try:
-        with gevent.Timeout(UNREAD_SECONDS, False):
-            while left > 0 and time.monotonic() < deadline:
-                piece = body.read(UNREAD_PIECE)
-                if not piece:
-                    return True
-                left -= len(piece)
-                gevent.sleep(0)
+        while left > 0 and time.monotonic() < deadline:
+            piece = body.read(UNREAD_PIECE)
+            if not piece:
+                return True
+            left -= len(piece)
+            gevent.sleep(0)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, the next request's beginning is unknown
         return False
     return False

@@ -1,10 +1,11 @@
 """The networks that clients are counted by, and answers in pieces."""
 
+from typing import Any
+
 import pytest
 
 from chatbot.web import networks
-from chatbot.web.deadlines import PIECE, AnswersInPieces
-from chatbot.worker.connections import BoundedWorker
+from chatbot.worker.connections import SEND_BYTES, BoundedWorker, YieldingSocket
 
 
 @pytest.mark.parametrize(
@@ -34,15 +35,17 @@ def test_network_has_half_of_a_workers_connections_at_most(bound: int | None, fa
     assert worker._bound(factor) == expected
 
 
-def test_answers_come_in_pieces_and_are_closed() -> None:
-    class Answer(list[bytes]):
-        closed = False
+def test_answers_are_sent_in_pieces_with_a_deadline_each() -> None:
+    class Recorder:
+        def __init__(self) -> None:
+            self.sent: list[bytes] = []
 
-        def close(self) -> None:
-            self.closed = True
+        def settimeout(self, seconds: float | None) -> None: ...
 
-    answer = Answer([b"a" * PIECE, b"b" * (PIECE + 1), b"c"])
-    pieces = AnswersInPieces(lambda _environ, _start: answer)({}, None)
-    assert list(pieces) == [b"a" * PIECE, b"b" * PIECE, b"b", b"c"]
-    pieces.close()  # type: ignore[attr-defined]  # as servers do where there is one (PEP 3333)
-    assert answer.closed
+        def sendall(self, data: bytes) -> None:
+            self.sent.append(data)
+
+    recorder: Any = Recorder()
+    YieldingSocket(recorder).sendall(b"a" * SEND_BYTES + b"b" * SEND_BYTES + b"c")
+    YieldingSocket(recorder).sendall(b"d" * SEND_BYTES)
+    assert recorder.sent == [b"a" * SEND_BYTES, b"b" * SEND_BYTES, b"c", b"d" * SEND_BYTES]
