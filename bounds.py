@@ -33,7 +33,7 @@ def _rate(default: str, why: str) -> Any:
 
 
 class Bounds(Schema):
-    """Bounds, each with what is refused beyond it."""
+    """The bounds of users, addresses and documents."""
 
     DOCUMENT_BYTES = setting(fields.Integer, 20 << 20, "Largest document, in bytes", Range(1, 1 << 30))
     KNOWLEDGE_BYTES = _number(1 << 30, "All that is stored of one user's documents, in bytes")

@@ -46,7 +46,7 @@ class Word(fields.String):
 
 
 class Config(Bounds):
-    """What holds in every environment."""
+    """The settings of every environment."""
 
     class Meta:
         unknown = EXCLUDE
@@ -120,7 +120,7 @@ class Config(Bounds):
 
     @validates_schema
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
-        """Check what a single field cannot: addresses, origins and what many workers need."""
+        """Check settings together: addresses, origins and the needs of several workers."""
         errors = _origin_errors(data["CORS_ORIGINS"])
         errors |= _database_errors(data["DATABASE_URL"])
         errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"])
@@ -144,7 +144,7 @@ class DevelopmentConfig(Config):
 
 
 class TestingConfig(DevelopmentConfig):
-    """As development; what a test needs otherwise, it sets."""
+    """The settings of tests: development's, unless a test sets its own."""
 
 
 class ProductionConfig(Config):
@@ -152,7 +152,7 @@ class ProductionConfig(Config):
 
     @validates_schema(skip_on_field_errors=False)
     def check_secrets(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse what an attacker could guess."""
+        """Refuse secrets that an attacker could guess."""
         errors = {name: [reason] for name in SECRETS if name in data and (reason := _weakness(data[name]))}
         if data.get("SECRET_KEY") and data["SECRET_KEY"] == data.get("JWT_SECRET_KEY"):
             errors["JWT_SECRET_KEY"] = ["Must differ from SECRET_KEY."]
@@ -197,7 +197,7 @@ def _database_errors(url: str) -> dict[str, list[str]]:
 
 
 def fallbacks(text: str) -> list[dict[str, str | None]]:
-    """Split a list of fallback models into `model`, `base_url` and `api_key`; what does not read so is empty."""
+    """Split a list of fallback models into `model`, `base_url` and `api_key`; an unreadable one is empty."""
     found = (FALLBACK.fullmatch(item.strip()) for item in text.split(",") if item.strip())
     return [match.groupdict() if match else {} for match in found]
 
@@ -241,7 +241,7 @@ def _from_environment(environ: Mapping[str, str] | None, env_file: Path | None) 
 
 
 def _own_secrets(folder: Path) -> dict[str, str]:
-    """Make development's secrets once and read them ever after; whoever links the file first wins."""
+    """Make development's secrets once and read them ever after; the first process to link the file wins."""
     path = folder / "secrets.json"
     if not path.exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -256,7 +256,7 @@ def _own_secrets(folder: Path) -> dict[str, str]:
 
 
 def _resolve(data: dict[str, Any]) -> None:
-    """Turn what was written into what is used: absolute paths, driver names, lists."""
+    """Normalize settings: absolute paths, driver names, lists."""
     folder = (ROOT / data["INSTANCE_PATH"]).resolve()
     data["INSTANCE_PATH"] = str(folder)
     if data["APP_ENV"] != "production" and not all(data[name] for name in SECRETS):

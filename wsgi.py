@@ -1,4 +1,4 @@
-"""What gunicorn and the `flask` command load."""
+"""The application that gunicorn and the `flask` command load."""
 
 import os
 

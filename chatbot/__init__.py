@@ -56,7 +56,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
 
 
 def _with_middleware(app: Flask, settings: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
-    """Return an application within its WSGI middleware; what a request meets first comes last here."""
+    """Return an application within its WSGI middleware, the outermost last."""
     proxies = settings["TRUSTED_PROXIES"]
     behind_proxies = ProxyFix(FairStarts(app.wsgi_app), x_for=proxies, x_proto=proxies, x_host=0)
     without_long_lists = WithoutLongLists(behind_proxies)

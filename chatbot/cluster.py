@@ -39,7 +39,7 @@ class Cluster:
         self._mark = hmac.digest("\n".join(secrets).encode(), b"chatbot secrets in use", "sha256").hex().encode()
 
     def require(self) -> None:
-        """Look whether Redis can be used, with our secrets; raises CannotServe with what to do."""
+        """Check that Redis can be used, with our secrets; raises CannotServe with a remedy."""
         try:
             info: Any = self.redis.info("server")
             version = str(info["redis_version"])
@@ -55,14 +55,14 @@ class Cluster:
             raise CannotServe(f"REDIS_URL: Redis cannot be used: {error}") from error
 
     def keep_mark(self) -> None:
-        """Let others know which secrets are in use; what Redis lost is there again."""
+        """Renew the mark of the secrets in use; Redis may have lost it."""
         try:
             self.redis.set(MARK, self._mark, ex=KEPT)
         except RedisError as error:
             log.warning("Redis does not answer", detail=str(error))
 
     def state(self) -> str:
-        """Return `ok`, or what is worse while Redis is away."""
+        """Return `ok`, or the degradation while Redis is away."""
         try:
             self.redis.ping()
         except RedisError:

@@ -1,4 +1,4 @@
-"""What can go wrong, in words. No HTTP: `schemas/problem.py` says which status each has at the door."""
+"""The application's errors. No HTTP: `schemas/problem.py` has the status of each."""
 
 
 class ChatbotError(Exception):
@@ -35,7 +35,7 @@ class InvalidCredentials(ChatbotError):
 
 
 class NotFound(ChatbotError):
-    """Absent, or somebody else's."""
+    """Absent, or another user's."""
 
 
 class EmailTaken(ChatbotError):
@@ -87,11 +87,11 @@ class Forbidden(ChatbotError):
 
 
 class DefaultCollection(ChatbotError):
-    """The collection that everybody has cannot be deleted."""
+    """A user's default collection cannot be deleted."""
 
 
 class MemberLeft(ChatbotError):
-    """A user who left a collection cannot be invited again."""
+    """Users that left a collection cannot be invited again."""
 
 
 class ExternalIdTaken(ChatbotError):
@@ -111,7 +111,7 @@ class DocumentTooLarge(ChatbotError):
 
 
 class GaveUp(ChatbotError):
-    """A document whose processing broke off again and again."""
+    """The processing of a document broke off again and again."""
 
 
 class TooManyRequestsAtOnce(ChatbotError):
@@ -147,7 +147,7 @@ class DatabaseUnavailable(ChatbotError):
 
 
 class DatabaseDamaged(DatabaseUnavailable):
-    """The database's file is not what it should be, and does not mend itself."""
+    """The database's file is damaged, and does not mend itself."""
 
 
 class StorageFull(ChatbotError):
@@ -163,7 +163,7 @@ class LeaseLost(ChatbotError):
 
 
 class CannotServe(ChatbotError):
-    """What keeps a process from serving; the text says what to do."""
+    """A process cannot serve; the text has the remedy."""
 
 
 class BackupRefused(ChatbotError):

@@ -1,4 +1,4 @@
-"""What the Flask extensions want to hear, made from our settings."""
+"""Our settings under the names that Flask extensions read."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ def _engine(url: str) -> dict[str, Any]:
 
 
 def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
-    """Return what Flask-Cors matches exactly; a plain string with a dot or bracket it may take for a pattern."""
+    """Return an exact pattern for Flask-Cors, which may take a plain string with a dot for an expression."""
     if origin == "*":
         return origin
     pattern = re.escape(origin.removesuffix(":*")) + (r"(:\d+)?" if origin.endswith(":*") else "")
@@ -43,7 +43,7 @@ def _origin_pattern(origin: str) -> "str | re.Pattern[str]":
 
 
 def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the Flask extensions want to hear, made from our settings."""
+    """Return our settings under the names that Flask extensions read."""
     return {
         "API_TITLE": "Chatbot API",
         "API_VERSION": "1",

@@ -1,4 +1,4 @@
-"""flask-smorest's Api that describes its blueprints when somebody asks: that is two thirds of making an application."""
+"""flask-smorest's Api with lazy descriptions: they are two thirds of the time that an application takes to make."""
 
 import threading
 

@@ -33,7 +33,7 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
 
     @property
     def base_exceptions(self) -> type[Exception] | tuple[type[Exception], ...]:
-        """Return what this storage raises of its own: nothing."""
+        """Return the errors that this storage raises of its own: none."""
         return ()
 
     def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
@@ -53,7 +53,7 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
             return (moments[0] if moments else time.time()), len(moments)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Add to a counter, which lives for `expiry` seconds from its first addition; return what it has."""
+        """Add to a counter, which lives for `expiry` seconds from its first addition; return its value."""
         with self._lock:
             now = time.time()
             count, ends = self._counters.get(key, (0, 0.0))
@@ -62,7 +62,7 @@ class LeastRecentlyUsedStorage(Storage, MovingWindowSupport):
             return count
 
     def get(self, key: str) -> int:
-        """Return what a counter has."""
+        """Return the value of a counter."""
         with self._lock:
             count, ends = self._counters.get(key, (0, 0.0))
             return count if ends > time.time() else 0
@@ -102,7 +102,7 @@ def _size(moments: list[float]) -> int:
 
 
 class BoundedLimiter(Limiter):
-    """Flask-Limiter whose memory is bounded, also while Redis is away."""
+    """Flask-Limiter with bounded memory, also while Redis is away."""
 
     def init_app(self, app: Flask) -> None:
         """Set an application up."""

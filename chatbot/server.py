@@ -46,7 +46,7 @@ ADAPTERS = {"LLM": "llms", "EMBEDDER": "embedders", "VECTOR_STORE": "stores"}
 
 
 def _refuse_unknown_adapters(settings: dict[str, Any]) -> None:
-    """End with exit code 78 and one line for each setting whose adapter nobody registered or lacks its library."""
+    """End with exit code 78 and one line for each setting with an unknown adapter or a missing library."""
     package = ModuleType("chatbot")  # stands for the application, which the arbiter does not import
     package.__path__ = [str(HERE)]
     sys.modules["chatbot"] = package
@@ -120,7 +120,7 @@ class JsonLogger(glogging.Logger):
         logging.config.dictConfig(_by_path(LOGS).settings(settings["LOG_LEVEL"]))
 
     def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
-        """Write a line; of what is no request not its text, in which a token or a password may be."""
+        """Write a line, without the text of an invalid request: a token or a password may be in it."""
         super().warning(msg.partition(": ")[0] if msg.startswith("Invalid request") else msg, *args, **kwargs)
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
@@ -157,13 +157,13 @@ def on_starting(server: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """Let the gauges of a worker go that is gone; what it counted stays."""
+    """Remove the gauges of a worker that has ended; its counters stay."""
     for path in Path(os.environ[METRICS]).glob(f"gauge_live*_{worker.pid}.db"):
         path.unlink(missing_ok=True)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Hold signals back: the worker inherits the arbiter's handlers, which nobody reads there, until `post_fork`."""
+    """Block signals until `post_fork`: the arbiter's handlers, which the worker inherits, are of no use there."""
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDS)
 
 
@@ -229,7 +229,7 @@ def _leave(*_: Any) -> None:
 
 
 def _require_free_port() -> None:
-    """Wait while whoever listened here ends; end with exit code 78 and one line when somebody stays."""
+    """Wait until the port is free; end with exit code 78 and one line where it stays taken."""
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:  # the socket comes with us
         return
     deadline = time.monotonic() + LEAVING

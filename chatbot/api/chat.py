@@ -47,7 +47,7 @@ def create_turn(message: dict[str, Any]) -> Answer:
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
 def get_turn(turn_id: UUID) -> dict[str, Any]:
-    """Show one turn, whatever its state, with the text so far."""
+    """Show one turn, in any state, with the text so far."""
     return execution.get_turn(authentication.current(), turn_id)
 
 
@@ -110,7 +110,7 @@ def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
 @blueprint.arguments(FeedbackSchema)
 @blueprint.response(204)
 def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
-    """Say what you think of an answer; a second time replaces the first."""
+    """Rate an answer; a second rating replaces the first."""
     feedback.give(authentication.current(), turn_id, opinion["rating"], opinion.get("comment"))
 
 
@@ -156,7 +156,7 @@ def _whole(turn: dict[str, Any]) -> dict[str, Any]:
 
 
 def _last_event_id() -> int | None:
-    """Return the offset from which a client resumes; raises InvalidInput for what is none."""
+    """Return the offset from which a client resumes; raises InvalidInput for an invalid one."""
     given = request.headers.get("Last-Event-ID")
     if given is None:
         return None

@@ -80,7 +80,7 @@ def delete_collection(collection_id: UUID) -> None:
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberListSchema)
 def list_members(collection_id: UUID) -> dict[str, Any]:
-    """List the members of a collection and the users who were invited."""
+    """List the members of a collection and its open invitations."""
     return {"items": members.list_members(authentication.current(), collection_id), "next_cursor": None}
 
 

@@ -23,7 +23,7 @@ def get_health() -> dict[str, Any]:
 @blueprint.response(200, HealthSchema)
 @blueprint.alt_response(503, schema=HealthSchema)
 def get_readiness() -> tuple[dict[str, Any], int]:
-    """Tell whether the process can serve, and what is degraded."""
+    """Show whether the process can serve, and its degraded parts."""
     checks = readiness.checks()
     ready = checks["database"] == checks["turns"] == "ok"
     whole = set(checks.values()) == {"ok"}

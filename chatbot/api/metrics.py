@@ -1,4 +1,4 @@
-"""The door for Prometheus: whoever asks from this machine, or with the token."""
+"""The route for Prometheus, from this machine or with the token."""
 
 import hmac
 import ipaddress
@@ -22,7 +22,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}})
 def get_metrics() -> Response:
-    """Return what was counted, in Prometheus' text format.
+    """Return the metrics in Prometheus' text format.
 
     From this machine without a credential, where no proxy is trusted; else with `METRICS_TOKEN` as bearer token.
     """

@@ -1,4 +1,4 @@
-"""`flask history`: what is kept of the conversations."""
+"""`flask history`: the stored conversations."""
 
 import sys
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""`flask knowledge`: documents in, and what is searched of them."""
+"""`flask knowledge`: documents and their indexes."""
 
 import errno
 import os
@@ -96,7 +96,7 @@ def reindex() -> None:
 def _sent(
     caller: Caller, home: UUID, files: list[tuple[str, Path]]
 ) -> tuple[dict[UUID, str], int, list[tuple[str, str]]]:
-    """Queue what is new or changed; returns that by id, how many were as they are, and what was skipped and why."""
+    """Queue new and changed documents; returns them by id, the number of unchanged ones, and those skipped."""
     sent: dict[UUID, str] = {}
     same = 0
     skipped: list[tuple[str, str]] = []
@@ -144,7 +144,7 @@ def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
 
 
 def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
-    """Work on the queue, beside a server or alone, until all that was sent has ended; returns what failed."""
+    """Work on the queue, beside a server or alone, until all sent documents have ended; returns the failed ones."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
     periodic.every(app, worker.EVERY_LEASE, worker.renew)
     waiting, failed = dict(sent), []
@@ -161,7 +161,7 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
 
 
 def _files(paths: tuple[Path, ...]) -> tuple[list[tuple[str, Path]], int, int]:
-    """Return what was named and what can be read below the folders, with names in which odd bytes are replaced.
+    """Return the named files and the readable ones below the folders, with odd bytes in their names replaced.
 
     And how many files of the folders are of other types, and how many are links that lead out of their folder; hidden
     ones do not count.

@@ -30,7 +30,7 @@ def told() -> Iterator[None]:
 
 
 def bar(label: str, length: int) -> Any:
-    """Return a progress bar as a context whose value is a function that takes steps; silent unless somebody looks."""
+    """Return a progress bar as a context, with a function that takes steps; silent without a terminal."""
     return _Steps(click.progressbar(length=length, label=label, hidden=not watched(), file=sys.stderr))
 
 

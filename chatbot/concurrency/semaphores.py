@@ -28,7 +28,7 @@ class FairSemaphore:
             return bool(self._waiting) and self._waiting[0][1] == kind
 
     def let_others_in(self, kind: Hashable) -> None:
-        """Let those of a kind in who wait at the head of the queue, one after the other, and come back after them.
+        """Yield to the waiters of a kind at the head of the queue, one after the other, and come back after them.
 
         Whatever is raised meanwhile, such as a greenlet's end, is raised when one has come back.
         """

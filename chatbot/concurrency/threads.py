@@ -37,7 +37,7 @@ def run_in_slow_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwar
 
 
 def run_in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a thread of its own and wait: for minutes of reading, behind which nobody shall stand."""
+    """Call a function in a thread of its own and wait: for minutes of reading that must delay no other work."""
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)
     with ThreadPoolExecutor(1) as executor:

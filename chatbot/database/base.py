@@ -12,7 +12,7 @@ __all__ = ["Model", "db", "dialect", "ping"]  # the last two hook into all engin
 
 
 class Model(DeclarativeBase):
-    """What every table descends from; constraint names are fixed so that migrations can name them."""
+    """The base of all tables; constraint names are fixed so that migrations can name them."""
 
     metadata = sa.MetaData(
         naming_convention={

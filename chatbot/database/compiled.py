@@ -14,7 +14,7 @@ Processor = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A statement as a driver takes it: the text, and the parameters in its order with what makes each of a value."""
+    """A statement as a driver takes it: the text, and its parameters in order with their processors."""
 
     text: str
     parameters: tuple[tuple[str, Processor | None], ...]
@@ -30,7 +30,7 @@ class Prepared:
         self._forms: dict[str, _Form] = {}
 
     def run(self, connection: sa.Connection, values: Mapping[str, Any]) -> sa.CursorResult[Any]:
-        """Execute it; what its rows hold is as the driver gives it. Raises what `Connection.execute` does.
+        """Execute it; rows hold the driver's own values. Raises the errors of `Connection.execute`.
 
         The first run says which columns an INSERT or UPDATE sets; a name that is missing later is a KeyError.
         """

@@ -30,7 +30,7 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Note that this process let go of the file in order; what was found damaged is looked at again."""
+    """Note that this process closed the file in order; a damaged one is checked again."""
     if _mark is not None and _state != DAMAGED:
         _mark.unlink(missing_ok=True)
 
@@ -55,7 +55,7 @@ def _check(file: str) -> None:
 
 
 def _quick_check(file: str) -> list[str]:
-    """Look for pages that are not what they should be (https://sqlite.org/pragma.html#pragma_quick_check)."""
+    """Look for damaged pages (https://sqlite.org/pragma.html#pragma_quick_check)."""
     sqlite = BundledSQLite.import_dbapi()
     try:
         connection = sqlite.connect(f"file:{file}?mode=ro", uri=True)

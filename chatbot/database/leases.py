@@ -27,7 +27,7 @@ RENEW = (
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A lease that was taken; valid while nobody has a higher token."""
+    """A lease; valid until another process has a higher token."""
 
     name: str
     token: int
@@ -45,7 +45,7 @@ def ensure(name: str) -> None:
 
 
 def acquire(name: str, length: timedelta) -> Held | None:
-    """Take a lease for so long, or return None while somebody else has it."""
+    """Take a lease for so long, or return None while another process holds it."""
     ensure(name)
     statement = (
         sa.update(Lease)
@@ -59,7 +59,7 @@ def acquire(name: str, length: timedelta) -> Held | None:
 
 
 def is_expired(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa.ColumnElement[bool]:
-    """Return the condition that a lease of this length is nobody's any more.
+    """Return the condition that a lease of this length has expired.
 
     One that lasts longer than anybody takes one for was taken by a clock that was set right since; a process that is
     still there renews it by now.
@@ -68,7 +68,7 @@ def is_expired(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa
 
 
 def confirm(connection: sa.Connection, held: Held) -> None:
-    """Renew a lease inside the transaction of its work; raises LeaseLost when somebody else has it now."""
+    """Renew a lease inside the transaction of its work; raises LeaseLost when another process holds it."""
     values = {"its_name": held.name, "held_token": held.token, "until": now() + held.length}
     if connection.scalar(RENEW, values) is None:
         raise LeaseLost(f"Another process has taken over: {held.name}.")

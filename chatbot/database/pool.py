@@ -1,4 +1,4 @@
-"""SQLAlchemy's pool, in which whoever waits for a connection gets one in his turn."""
+"""SQLAlchemy's pool with waiters served in FIFO order."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from chatbot.concurrency.semaphores import FairSemaphore
 
 
 class FairPool(QueuePool):
-    """A QueuePool with a queue before it: in its own, whoever comes at the right moment overtakes who was woken.
+    """A QueuePool behind a fair queue: in its own a newcomer may overtake a woken waiter.
 
     Who was overtaken queues anew, and so some of many may wait for as long as one may, in vain. This one has one
     size: a QueuePool that may overflow asks itself for a connection again, which would take two places.

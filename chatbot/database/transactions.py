@@ -1,4 +1,4 @@
-"""The two ways to the database: `read` and `write`. Nobody waits for a model or a client inside either.
+"""The two ways to the database: `read` and `write`. Neither may contain a wait for a model or a client.
 
 Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
@@ -52,7 +52,7 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 def write(
     step: str, *, lasting: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
 ) -> Iterator[Connection]:
-    """Yield a connection whose work is committed at the end of the block, or undone when the block raises.
+    """Yield a connection; its work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
@@ -83,7 +83,7 @@ def write(
 
 @contextmanager
 def _writing(*, lasting: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
-    """Yield a connection to PostgreSQL, whose commits wait for the disk together by themselves."""
+    """Yield a connection to PostgreSQL, which has a group commit of its own."""
     with _in_turn(waits_as), db.engine.connect() as connection:
         options: dict[str, Any] = {} if single else {"isolation_level": "READ COMMITTED"}
         with connection.execution_options(**options).begin():
@@ -129,7 +129,7 @@ def _is_full(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """Return what the database says of itself: no value that a user sent, such as PostgreSQL's DETAIL has."""
+    """Return the database's own message, without users' values such as those of PostgreSQL's DETAIL."""
     if isinstance(error, IntegrityError | DataError):
         return ""
     said = getattr(error, "orig", error)

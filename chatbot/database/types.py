@@ -12,7 +12,7 @@ __all__ = ["Id", "Time", "UtcDateTime", "now", "uuid7"]
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):
-    """A moment in UTC, with its zone on both databases; SQLite has none and stores what it is given."""
+    """A time in UTC, with its zone on both databases; SQLite itself has no zones."""
 
     impl = sa.DateTime(timezone=True)
     cache_ok = True

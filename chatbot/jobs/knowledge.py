@@ -36,14 +36,14 @@ def start(app: Flask) -> None:
 
 
 def look() -> None:
-    """Wake who works on the queues when there is something in them, whoever put it there."""
+    """Wake the workers of the queues when another process has queued a document."""
     if worker.is_waited_for():
         for queue in QUEUES:
             knowledge_state().queue_changed[queue].set()
 
 
 def follow() -> None:
-    """Bring this process's copies up to date, once anybody has searched in it."""
+    """Bring this process's replicas up to date, from its first search on."""
     if knowledge_state().has_lexical_index:
         knowledge_state().vector_index.forget_others(knowledge_state().lexical_index.follow_all())
 
@@ -60,7 +60,7 @@ def _work(app: Flask, queue: Queue) -> None:
 
 
 def run(app: Flask, queue: Queue = "plain") -> int:
-    """Work on the next documents; returns how many there were. What goes wrong is tried again later."""
+    """Process the next documents; returns their number. Errors are logged, and the work is tried again later."""
     with app.app_context():
         try:
             return worker.work(queue)

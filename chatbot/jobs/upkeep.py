@@ -1,4 +1,4 @@
-"""Keeps this process's turns, and closes turns that nobody keeps.
+"""Keeps the leases of this process's turns, and closes abandoned turns.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """

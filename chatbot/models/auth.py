@@ -1,4 +1,4 @@
-"""Who may come in: users and their sessions."""
+"""Users and their sessions."""
 
 from uuid import UUID
 

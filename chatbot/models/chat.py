@@ -1,4 +1,4 @@
-"""What was said: conversations and their turns."""
+"""Conversations and their turns."""
 
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,7 @@ class Conversation(Model):
 
 
 class ChatMessage(Model):
-    """One turn: what the user said, what the bot answered, and how that ended.
+    """One turn: the user's message, the bot's answer, and its terminal state.
 
     While it runs, whoever holds `lease_token` until `lease_expires_at` may write it. Turns that answer the same
     message are siblings: they share `root_id`, the first one's id, and the newest is `active`. The history lists
@@ -92,7 +92,7 @@ class TurnLogPiece(Model):
 
 
 class Feedback(Model):
-    """What a user thinks of an answer: -1 or 1, and perhaps why."""
+    """A user's rating of an answer: -1 or 1, and perhaps a comment."""
 
     __tablename__ = "feedback"
 
@@ -103,7 +103,7 @@ class Feedback(Model):
 
 
 class IdempotencyKey(Model):
-    """A key under which a user asked for something, what was asked, and the turn or other thing that came of it."""
+    """A user's idempotency key, the request's fingerprint, and the resource that it made."""
 
     __tablename__ = "idempotency_keys"
 

@@ -1,4 +1,4 @@
-"""The knowledge base: collections, who may use them, documents, and what is searched of them."""
+"""The knowledge base: collections, their members, documents, chunks and vectors."""
 
 from datetime import date
 from typing import Any
@@ -51,7 +51,7 @@ class Collection(Model):
 
 
 class CollectionMember(Model):
-    """A user who was invited to read a collection or write into it, and who accepted or left.
+    """A membership of a collection: invited, accepted or left.
 
     Until they accept nothing of it reaches them; who left cannot be invited again.
     """
@@ -135,7 +135,7 @@ class ParserUsage(Model):
 
 
 class DocumentPiece(Model):
-    """A piece of what was uploaded, at most 1 MB: the database is the truth on many hosts too."""
+    """A piece of an upload, at most 1 MB: the database is the truth on many hosts too."""
 
     __tablename__ = "document_pieces"
 
@@ -179,7 +179,7 @@ class ChunkVector(Model):
 
 
 class KnowledgeChange(Model):
-    """A document of which other passages are searched from now on, or none; kept for a while for those who follow."""
+    """A change of a document's searchable chunks, kept for a while for the indexes that follow."""
 
     __tablename__ = "knowledge_changes"
     __table_args__ = (
@@ -195,7 +195,7 @@ class KnowledgeChange(Model):
 
 
 class VectorCopy(Model):
-    """How far the copy of a collection in a store that all processes share has followed it, and who changes it now.
+    """The position of a collection's replica in a store that all processes share, and its lease.
 
     `token` rises with each holder of the lease and fences off old ones.
     """
@@ -229,7 +229,7 @@ class EmbeddingSpace(Model):
 
 
 class TurnTrace(Model):
-    """Why a turn was answered as it was: what was searched, found and left out."""
+    """The trace of a turn: its query, its candidates and the reasons for leaving some out."""
 
     __tablename__ = "turn_traces"
 

@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus.
+"""Metrics for Prometheus.
 
 With PROMETHEUS_MULTIPROC_DIR, which gunicorn's arbiter sets, each process keeps its numbers in files there, and whoever
 is asked adds them up. The names follow Prometheus' conventions: units are seconds and bytes, counters end in `_total`.

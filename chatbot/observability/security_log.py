@@ -24,5 +24,5 @@ def record(
 
 
 def account_hash(name: str) -> str:
-    """Return what stands for an account's folded name in the log."""
+    """Return the hash that stands for an account's folded name in the log."""
     return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -58,7 +58,7 @@ class Chunks:
         self._silent: dict[str, Any] = {"usage": None} if include_usage else {}
 
     def frames(self, reader: sse.Reader) -> Iterator[bytes]:
-        """Yield what a reader reads from the beginning on."""
+        """Yield the frames of a reader from the beginning on."""
         yield self._chunk({"role": "assistant", "content": ""})
         for news in reader.news(0):
             if isinstance(news, str):

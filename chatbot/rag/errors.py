@@ -1,4 +1,4 @@
-"""What goes wrong with a model. The texts are ours: a server's words or keys are never repeated."""
+"""Errors of models. The texts are ours: a server's words or keys are never repeated."""
 
 
 class LLMError(Exception):
@@ -51,7 +51,7 @@ class UpstreamIncomplete(LLMError):
 
 
 class UpstreamGarbled(LLMError):
-    """What came was no answer: not JSON, not UTF-8, not the protocol, or a line beyond all bounds."""
+    """The answer was garbled: not JSON, not UTF-8, not the protocol, or a line beyond all bounds."""
 
 
 class Aborted(LLMError):
@@ -79,7 +79,7 @@ class StoreFailed(LLMError):
 
 
 class StoreFenced(StoreFailed):
-    """Another process changes this collection by now; what is sent late is refused. `fence` is what it came with."""
+    """Another process holds this collection's lease: a late change is refused. `fence` is its token."""
 
     def __init__(self, collection: str, fence: int) -> None:
         super().__init__(collection)
@@ -100,7 +100,7 @@ class DocumentError(Exception):
 
 
 class UnreadableDocument(DocumentError):
-    """What is in the file cannot be read as what it is."""
+    """The file's content cannot be read as its media type."""
 
 
 class UnsupportedType(DocumentError):
@@ -108,7 +108,7 @@ class UnsupportedType(DocumentError):
 
 
 class TypeMismatch(DocumentError):
-    """A file is not what its name says."""
+    """A file's content differs from its name's type."""
 
 
 class ParserCrashed(DocumentError):

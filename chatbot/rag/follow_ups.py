@@ -1,4 +1,4 @@
-"""What to search for: the question itself, or with what came before it, where it cannot be understood alone."""
+"""Search queries for follow-up questions: with the message before, where the question depends on it."""
 
 import re
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CJK_SHORT = 8  # characters
 
 
 def query(question: str, history: Sequence[Message]) -> str:
-    """Return what to search for; it differs from the question only where that leans on what was said before.
+    """Return the search query; it differs from the question only where that depends on the history.
 
     No model is asked: it would cost a second answer's time, and a small one would invent. What the user asked last,
     and the question, are searched together; the question alone is searched besides.

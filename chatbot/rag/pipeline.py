@@ -1,4 +1,4 @@
-"""From a question to an answer: what to search for, passages, prompt, model, filter."""
+"""From a question to an answer: query, passages, prompt, model, filter."""
 
 from collections.abc import Generator, Iterator, Sequence
 
@@ -18,7 +18,7 @@ REFUSAL = "I found nothing in the documents that answers this question."
 
 
 def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generator[PromptInfo | str | Finish]:
-    """Yield what is asked, then the answer's text piece by piece, then one Finish.
+    """Yield the prompt, then the answer's text piece by piece, then one Finish.
 
     The prompt takes at most `budget` tokens, as `count` counts them. A strict question to which nothing was found is
     refused without a model. Raises an `errors.LLMError`, before or between pieces.
@@ -57,7 +57,7 @@ def until_abort(pieces: Iterator[str | Finish], abort: CancelToken) -> Generator
 
 
 def filtered(pieces: Iterator[str | Finish], passages: int) -> Generator[str | Finish]:
-    """Pass an answer on without what a reader must not follow; what was held back comes out at the end."""
+    """Filter an answer; the held text comes out at the end."""
     answer_filter = AnswerFilter(passages)
     try:
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""What the pipeline needs from the outside. An adapter is one file that satisfies one of these."""
+"""The ports of the pipeline. An adapter is one file that satisfies one of these."""
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -29,7 +29,7 @@ class Embedder(Protocol):
 
 
 class VectorStore(Protocol):
-    """The nearest vectors of a collection. What it holds is a copy: the tables are the truth."""
+    """The nearest vectors of a collection: a replica, the tables are the truth."""
 
     durable: bool  # whether it outlives its process and is one for all; asked over a socket then, and not computed here
 
@@ -62,7 +62,7 @@ class VectorStore(Protocol):
 
 
 class LexicalIndex(Protocol):
-    """Chunks by their words (BM25); made from a folder. What it holds is a copy, like a store's.
+    """Chunks by their words (BM25): a replica, like a store's, in a folder.
 
     Each may raise `errors.IndexBroken`: then it is made again with `anew`, which throws away what the folder has.
     """
@@ -76,7 +76,7 @@ class LexicalIndex(Protocol):
         """Remove all chunks that these documents or collections have by now."""
 
     def commit(self) -> None:
-        """Let all processes find what was added, and no longer what was removed."""
+        """Make additions and removals visible to all processes."""
 
     def search(
         self, query: str, collections: Sequence[str], k: int, documents: Sequence[str] | None = None
@@ -84,10 +84,10 @@ class LexicalIndex(Protocol):
         """Return the up to k best chunks of these collections; only of `documents` where those are given."""
 
     def ceiling(self, query: str, collections: Sequence[str]) -> float:
-        """Return the score of a chunk that holds each word of the query: what a hit has of it tells how it fits."""
+        """Return the score of a chunk that holds each word of the query: a hit's share of it tells how well it fits."""
 
     def close(self) -> None:
-        """Let another process write; what was not committed is gone."""
+        """Release the write lock; uncommitted changes are lost."""
 
 
 class Loader(Protocol):

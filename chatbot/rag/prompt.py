@@ -1,4 +1,4 @@
-"""The prompt: a system text, what was said before, passages as delimited data, and the question."""
+"""The prompt: a system text, the history, passages as delimited data, and the question."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ TAG = re.compile(rf"[<\uff1c\ufe64](?={UNSEEN}(?:[/\\\uff0f]++{UNSEEN})?passage)
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A prompt, the passages that fit into it, and what its parts take in tokens."""
+    """A prompt, the passages that fit into it, and the tokens of its parts."""
 
     messages: Sequence[Message]
     passages: Sequence[Passage] = ()

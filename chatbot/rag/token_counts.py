@@ -28,7 +28,7 @@ def estimate(text: str) -> int:
 
 
 def counter(model: str) -> Counter:
-    """Return what counts the tokens of a text for a model of OpenAI.
+    """Return the function that counts the tokens of a text for a model of OpenAI.
 
     Its tokenizer is read, or fetched from OpenAI, in a real thread of its own: that takes half a second of
     processor. Until it is there, and where it cannot be had, the estimate counts.

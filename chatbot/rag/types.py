@@ -29,7 +29,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """How an answer ended: why, which model gave it, and what it took in tokens (None where not told)."""
+    """The end of an answer: its reason, its model and its tokens (None where not told)."""
 
     reason: FinishReason
     model: str
@@ -39,7 +39,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class PromptInfo:
-    """What a model is being asked, and how its tokens are counted.
+    """The prompt of a model, and the function that counts its tokens.
 
     `query` is what was searched for, None where nothing was; `passages` are those in the prompt, in the order of their
     markers; `tokens` are those of each part of the prompt.
@@ -65,7 +65,7 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class LLMOptions:
-    """What an adapter of a language model is made from.
+    """The options of a language model's adapter.
 
     `cache_key` is how the server's prompt cache is divided by caller: by the prompt's own beginning, or by a parameter.
     """
@@ -80,7 +80,7 @@ class LLMOptions:
 
 
 class CancelToken:
-    """Ends an answer from outside, whatever its stream waits for."""
+    """Ends an answer from outside, also while its stream waits."""
 
     def __init__(self) -> None:
         self._requested = threading.Event()
@@ -88,7 +88,7 @@ class CancelToken:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked for the end."""
+        """Whether the end was requested."""
         return self._requested.is_set()
 
     def request(self) -> None:
@@ -98,7 +98,7 @@ class CancelToken:
             self._then()
 
     def on_request(self, then: Callable[[], None] | None) -> None:
-        """Say what ends the waiting that begins now; it is done at once when the end was asked for before."""
+        """Set the function that ends the wait that begins now; called at once when the end was requested before."""
         self._then = then
         if then is not None and self.requested:
             then()
@@ -110,7 +110,7 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What somebody wants answered, and what was said before (oldest first).
+    """A question to answer, and its history (oldest first).
 
     `verbatim` is a whole prompt that a caller brings along; then nothing is added and nothing left out. `model` is
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
@@ -143,7 +143,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What a model is asked: the messages, what this caller wants of the answer, and how to end it early.
+    """A request to a model: the messages, the caller's parameters, and a token to cancel it.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
     the one of the name `model` is asked first; `pause`, `tries` and `cache_salt` are as in Question.
@@ -160,7 +160,7 @@ class CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What a loader made of a file.
+    """The text of a file, as a loader read it.
 
     `text` has line feeds for newlines, and headings, lists, tables and code in Markdown's notation where the format has
     them; `pages` are the offsets at which page 1, 2, 3 ... begins, none where the format has no pages.
@@ -183,7 +183,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What an index of words is told of a chunk."""
+    """A chunk for an index of words."""
 
     chunk_id: int
     collection_id: str
@@ -225,7 +225,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class EmbedderOptions:
-    """What an adapter of an embedder is made from; deadlines in seconds."""
+    """The options of an embedder's adapter; deadlines in seconds."""
 
     model: str = ""
     api_key: str | None = None
@@ -244,7 +244,7 @@ class VectorBatch:
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """What an adapter of a vector store is made from.
+    """The options of a vector store's adapter.
 
     Bytes searched exactly, and bytes kept in memory in all; the address of the server that keeps them, and its key.
     """
@@ -257,7 +257,7 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class ParserLimits:
-    """What reading one document may take: bytes of address space, seconds of processor, seconds by the clock.
+    """The limits of reading one document: bytes of address space, seconds of processor, seconds by the clock.
 
     After `documents` of them the process that reads is replaced.
     """

@@ -1,1 +1,1 @@
-"""What goes in and out of the doors: marshmallow only."""
+"""Schemas of requests and responses: marshmallow only."""

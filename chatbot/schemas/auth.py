@@ -15,7 +15,7 @@ PASSWORD = Length(8, 1024)
 
 
 class SignupSchema(Schema):
-    """What a new account needs."""
+    """A new account."""
 
     email = Email(required=True, metadata={"example": "ada@example.com"})
     username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada"})
@@ -57,7 +57,7 @@ class RefreshSchema(Schema):
 
 
 class ProfileSchema(Schema):
-    """What of the account its owner may change."""
+    """The fields of an account that its owner may change."""
 
     username = fields.String(required=True, validate=USERNAME, metadata={"example": "ada.lovelace"})
 

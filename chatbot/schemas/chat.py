@@ -51,7 +51,7 @@ class AgainSchema(Schema):
 
 
 class FeedbackSchema(Schema):
-    """What the user thinks of an answer."""
+    """A rating of an answer."""
 
     rating = fields.Integer(required=True, strict=True, validate=OneOf([-1, 1]))
     comment = fields.String(validate=Length(1, LONGEST_COMMENT), metadata=NO_NUL)
@@ -107,7 +107,7 @@ class TurnSchema(Schema):
 
     @pre_dump
     def nest(self, full: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Group what the row keeps flat; the error's name becomes what the table says of it."""
+        """Group the flat fields of a row; the error's name becomes its problem."""
         turn = {**full, "usage": full, "citations": full["citations"] or []}
         if turn.pop("error") is not None or turn["status"] == "interrupted":
             turn["error"] = problem.of_turn(full)

@@ -58,7 +58,7 @@ class PromptMessageSchema(Schema):
 
 
 class StreamOptionsSchema(Schema):
-    """What a stream tells besides text."""
+    """The options of a stream."""
 
     include_usage = TrueOrFalse(load_default=False)
 
@@ -149,7 +149,7 @@ def _is_short(text: Any) -> bool:
 
 
 class EmbeddingRequestSchema(Schema):
-    """Texts whose vectors are wanted."""
+    """Texts to embed."""
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
     input = Texts(

@@ -1,10 +1,10 @@
-"""What probes read."""
+"""Answers to probes."""
 
 from marshmallow import Schema, fields
 
 
 class HealthSchema(Schema):
-    """Whether the process lives or can serve, and what is degraded."""
+    """Whether the process lives or can serve, and its degraded parts."""
 
     status = fields.String(required=True, metadata={"enum": ["ok", "degraded", "unavailable"]})
     checks = fields.Dict(keys=fields.String(), values=fields.String())

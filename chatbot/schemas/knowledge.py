@@ -20,7 +20,7 @@ LANGUAGE = {"description": "ISO 639-1; without it each document's is detected."}
 
 
 class CollectionSchema(Schema):
-    """A collection as those see it who may read it."""
+    """A collection as its readers see it."""
 
     id = fields.UUID(required=True)
     owner_id = fields.UUID(required=True, allow_none=True, metadata={"description": "null: the operator's"})
@@ -36,7 +36,7 @@ class CollectionSchema(Schema):
 
 
 class CollectionChangeSchema(Schema):
-    """What of a collection its owner may set; `shared` ones are read by everybody."""
+    """The fields of a collection that its owner may set; all users may read `shared` ones."""
 
     name = fields.String(validate=Length(1, 120), metadata=NO_NUL | {"example": "Handbook"})
     description = fields.String(validate=Length(max=4_000), metadata=NO_NUL)
@@ -45,13 +45,13 @@ class CollectionChangeSchema(Schema):
 
 
 class NewCollectionSchema(CollectionChangeSchema):
-    """What a new collection needs."""
+    """A new collection."""
 
     name = fields.String(required=True, validate=Length(1, 120), metadata=NO_NUL | {"example": "Handbook"})
 
 
 class MemberSchema(Schema):
-    """A user who may read a collection or write into it, once they have accepted."""
+    """A member of a collection, or a user with an open invitation to it."""
 
     user_id = fields.UUID(required=True)
     username = fields.String(required=True)
@@ -71,7 +71,7 @@ class InvitationSchema(Schema):
 
 
 class RoleSchema(Schema):
-    """What somebody may do in a collection."""
+    """A member's role in a collection."""
 
     role = fields.String(required=True, validate=OneOf(["reader", "writer"]))
 
@@ -95,7 +95,7 @@ class DocumentsQuerySchema(PageSchema):
 
 
 class DescriptionSchema(Schema):
-    """What is said of a document besides its content."""
+    """The fields of a document besides its content."""
 
     title = fields.String(validate=Length(1, 255), metadata=NO_NUL | {"example": "Opening hours"})
     collection_id = fields.UUID()
@@ -143,7 +143,7 @@ class DocumentSchema(Schema):
 
     @pre_dump
     def nest(self, row: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Tell what the table of problems says of an error, with the reason of this document as its title."""
+        """Return the problem of an error from the table, with the reason of this document as its title."""
         document = dict(row)
         if document.pop("error") is not None:
             facts = problem.named(row["error"])
@@ -173,7 +173,7 @@ class ChunkSchema(Schema):
 
 
 class SearchSchema(Schema):
-    """What to look for."""
+    """A search."""
 
     query = fields.String(
         required=True, validate=Length(1, LONGEST_QUERY), metadata=NO_NUL | {"example": "When are you open?"}

@@ -12,7 +12,7 @@ from chatbot.rag import errors as rag
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What the door says of an error: a stable word, an HTTP status, a sentence, and whether a retry may help."""
+    """The public form of an error: a stable code, an HTTP status, a title, and whether a retry may help."""
 
     code: str
     status: int
@@ -99,7 +99,7 @@ RETRYABLE = frozenset(name for name, problem in BY_NAME.items() if problem.retry
 
 
 def of(error: BaseException) -> Problem:
-    """Return the problem of an error; what nobody foresaw is `internal_error`."""
+    """Return the problem of an error; any unforeseen one is `internal_error`."""
     if isinstance(error, errors.TurnFailed):
         return named(error.name)
     for kind in type(error).__mro__:

@@ -6,7 +6,7 @@ from . import admission, problems, rate_limits, request_log
 
 
 def init_app(app: Flask) -> None:
-    """Set up what every request meets, in the order in which it meets it."""
+    """Set up the handlers of every request, in the order of their calls."""
     request_log.init_app(app)
     admission.init_app(app)
     rate_limits.init_app(app)

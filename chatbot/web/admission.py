@@ -1,4 +1,4 @@
-"""Bounds on what one user has open at a time in this process: requests, pages of lists, and event streams."""
+"""Bounds on one user's open requests, pages of lists and event streams in this process."""
 
 import threading
 from collections import Counter
@@ -20,7 +20,7 @@ MAX_WAIT_SECONDS = 20.0  # for the end of the user's other pages
 
 
 class Bound:
-    """Counts what each key holds, up to a bound; None bounds nothing."""
+    """Counts the places that each key holds, up to a bound; None bounds nothing."""
 
     def __init__(self, bound: int | None) -> None:
         self._bound = bound
@@ -44,7 +44,7 @@ class Bound:
 
 
 class Admission:
-    """What the users of this process have open."""
+    """The open requests, streams and pages of this process's users."""
 
     def __init__(self, requests: int | None, streams: int | None) -> None:
         self.requests = Bound(requests)
@@ -53,7 +53,7 @@ class Admission:
 
 
 def init_app(app: Flask) -> None:
-    """Bound what each user has open; a request ends when its answer is sent, not when its view returns."""
+    """Bound each user's open requests; a request ends when its answer is sent, not when its view returns."""
     bounds = (app.config["REQUESTS_PER_USER"], app.config["STREAMS_PER_USER"])
     app.extensions[KEY] = Admission(*(bounds if app.config["RATELIMIT_ENABLED"] else (None, None)))
     app.after_request(_release_when_sent)
@@ -108,6 +108,6 @@ def _release_when_sent(response: Response) -> Response:
 
 
 def _release_now(_: BaseException | None) -> None:
-    """Release what no response took over."""
+    """Release the places that no response took over."""
     for release in g.pop("releases", {}).values():
         release()

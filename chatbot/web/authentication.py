@@ -15,7 +15,7 @@ from . import admission, problems
 
 
 def credential() -> str:
-    """Return what the Authorization header carries (RFC 6750, 2.1); raises Unauthenticated."""
+    """Return the token of the Authorization header (RFC 6750, 2.1); raises Unauthenticated."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != SCHEME or not token.strip():
         raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
@@ -23,7 +23,7 @@ def credential() -> str:
 
 
 def current() -> Caller:
-    """Return who makes this request; only behind `required`."""
+    """Return the caller of this request; only behind `required`."""
     caller: Caller = g.caller
     return caller
 

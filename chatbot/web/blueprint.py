@@ -8,10 +8,10 @@ from .json_body import StrictParser
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose arguments pass the strict JSON entry."""
+    """A blueprint with arguments that pass the strict JSON entry."""
 
     ARGUMENTS_PARSER = StrictParser()
 
     def arguments(self, schema: Any, **options: Any) -> Any:
-        """Decorate a view with what comes in; the schema is made here, not anew for each request."""
+        """Decorate a view with the schema of its arguments, which is made once."""
         return super().arguments(schema(), **options)

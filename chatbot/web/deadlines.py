@@ -33,7 +33,7 @@ class BodyDeadlines:
 
 
 class _Body:
-    """A body whose reads raise werkzeug's RequestTimeout (408) when they take too long."""
+    """A body with reads that raise werkzeug's RequestTimeout (408) when they take too long."""
 
     def __init__(self, environ: dict[str, Any], piece: int, read_seconds: float, total_seconds: float) -> None:
         self._environ = environ

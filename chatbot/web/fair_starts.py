@@ -82,7 +82,7 @@ class FairStarts:
 
 
 def take_turn(environ: dict[str, Any]) -> None:
-    """Wait for another turn of the request's address: its body has come, and what follows takes time."""
+    """Wait for another turn of the request's address: its body has come, and its parsing takes time."""
     enter: Callable[[], None] | None = environ.get(TAKE_TURN)
     if enter is not None:
         enter()

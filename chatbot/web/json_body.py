@@ -1,4 +1,4 @@
-"""The one strict JSON entry: what the parsers of the world let pass is refused here.
+"""The one strict JSON entry: refuses duplicate keys, depth, NaN, NUL and lone surrogates.
 
 NaN, duplicate keys, NUL, lone surrogates, deep nesting, other encodings and media types.
 """
@@ -89,7 +89,7 @@ def flatten(messages: Any, prefix: str = "") -> dict[str, list[str]]:
 
 
 def _separators(data: bytes) -> int:
-    """Return at least how many values JSON text has, also counting what strings contain."""
+    """Return an upper bound of the number of values in JSON text; punctuation within strings counts too."""
     return data.count(b",") + data.count(b"[") + data.count(b"{")
 
 
@@ -112,7 +112,7 @@ def _finite(text: str) -> float:
 
 
 def check_texts(value: Any) -> None:
-    """Look at every string and the depth, without recursion; raises MalformedBody for what nobody can store."""
+    """Check each string and the depth, without recursion; raises MalformedBody for text that cannot be stored."""
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()

@@ -9,19 +9,19 @@ from flask.sessions import SessionInterface
 
 
 class OrjsonProvider(JSONProvider):
-    """Flask's JSON, by orjson: what schemas dump has no other types than JSON has."""
+    """Flask's JSON by orjson: schemas dump JSON's own types."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         """Return JSON text."""
         return orjson.dumps(obj).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
-        """Return what JSON text says."""
+        """Parse JSON text."""
         return orjson.loads(s)
 
 
 class NoSessions(SessionInterface):
-    """Flask's cookie sessions, which nobody here uses: none is read and none is written."""
+    """A replacement for Flask's cookie sessions, which reads and writes none."""
 
     def open_session(self, app: Flask, request: Request) -> None:
         """Open none."""

@@ -1,4 +1,4 @@
-"""Headers that are lists: werkzeug and Flask-Cors take long for long ones, whoever sends them."""
+"""Headers that are lists: werkzeug and Flask-Cors take long for long ones."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -15,7 +15,7 @@ class WithoutLongLists:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Call the application without what nobody sends in earnest."""
+        """Call the application without overlong list headers."""
         for name in LISTS:
             if len(environ.get(name, "")) > MAX_CHARACTERS:
                 del environ[name]

@@ -17,7 +17,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def parsed(written: str) -> Address | None:
-    """Return an address, an IPv4 one in IPv6's form as such; None for what is none."""
+    """Parse an address; an IPv4 one in IPv6's form becomes IPv4, an invalid one None."""
     found = WITH_PORT.fullmatch(written)
     try:
         address = ipaddress.ip_address(found[1] or found[2] if found else written.partition("%")[0])
@@ -35,13 +35,13 @@ def network(address: Address, prefix: int) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def provider_network(written: str) -> str:
-    """Return the widest network that an address counts for, or nothing for what is none."""
+    """Return the widest network that an address counts for, or an empty text for an invalid address."""
     address = parsed(written)
     return network(address, WIDEST) if address else ""
 
 
 def factors(written: str) -> dict[str, int]:
-    """Return the networks that an address counts for, each with the factor of its bounds; none for what is none."""
+    """Return the networks that an address counts for, each with the factor of its bounds; none if it is invalid."""
     address = parsed(written)
     if address is None:
         return {}

@@ -11,7 +11,7 @@ RETRY = "x-should-retry"  # OpenAI's clients follow it; without it they try agai
 
 
 def document(view: Any) -> Any:
-    """Decorate a view whose errors have OpenAI's shape; goes above all that document errors."""
+    """Give a view's errors OpenAI's shape; goes above the decorators that document errors."""
     doc = deepcopy(view._apidoc)
     for status, response in doc["manual_doc"]["responses"].items():
         if int(status) >= 400:

@@ -1,4 +1,4 @@
-"""Cursors: a sort key, encoded so that nobody builds on its form."""
+"""Cursors: opaque encoded sort keys."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ def encode(key: Key) -> str:
 
 
 def decode(cursor: str) -> Key:
-    """Return the key of a cursor; raises InvalidInput for what is none."""
+    """Return the key of a cursor; raises InvalidInput for an invalid one."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         if len(raw) != 24:
@@ -39,7 +39,7 @@ def encode_position(position: int) -> str:
 
 
 def decode_position(cursor: str | None) -> int:
-    """Return the position of a cursor, -1 without one; raises InvalidInput for what is none."""
+    """Return the position of a cursor, -1 without one; raises InvalidInput for an invalid one."""
     if cursor is None:
         return -1
     try:
@@ -54,7 +54,7 @@ def decode_position(cursor: str | None) -> int:
 def page(
     read: Callable[..., tuple[list[dict[str, Any]], Key | None]], query: dict[str, Any], who: Caller
 ) -> dict[str, Any]:
-    """Return one page of what a service reads for a caller; raises InvalidInput for a cursor that is none.
+    """Return one page of a service's list for a caller; raises InvalidInput for an invalid cursor.
 
     Few pages are made for a user at a time, further ones wait.
     """

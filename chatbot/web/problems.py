@@ -71,7 +71,7 @@ def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, *
 
 
 def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[str, Any]:
-    """Return a problem document; what is about a turn has the turn's address as its instance."""
+    """Return a problem document; a turn's problem has the turn's address as its instance."""
     return {
         "type": f"/api/docs/#{facts.code}",
         "title": facts.title,
@@ -85,7 +85,7 @@ def body(facts: Problem, detail: str, instance: str, request_id: str) -> dict[st
 
 
 def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *, hsts: str = "") -> None:
-    """Answer what does not come to the application, as everything else is answered (`gunicorn.util.write_error`).
+    """Answer an invalid request with a problem document, in place of `gunicorn.util.write_error`.
 
     gunicorn's own words would repeat what was sent.
     """
@@ -104,7 +104,7 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *,
 
 
 def _read_on() -> None:
-    """Read on in a body that is too large: who sends it whole before he reads would meet a reset, not our answer."""
+    """Read on in a body that is too large: a client that sends all before it reads would meet a reset."""
     sent, left = request.environ["wsgi.input"], READ_ON
     deadline = time.monotonic() + READ_ON_SECONDS
     with contextlib.suppress(OSError, ParseException), gevent.Timeout(READ_ON_SECONDS, False):

@@ -1,4 +1,4 @@
-"""What every request and response has: a request id, safe headers and one line in the log."""
+"""The request id, the safe headers and the log line of every request."""
 
 import re
 import time

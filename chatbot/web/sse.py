@@ -63,7 +63,7 @@ def require_open(caller: Caller) -> None:
 
 
 class Reader:
-    """Who reads a turn: made while the request is there, used when it is gone."""
+    """A reader of a turn: made within the request, used after it."""
 
     def __init__(self, caller: Caller, turn_id: Any) -> None:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
@@ -72,7 +72,7 @@ class Reader:
         self._address, self._request_id = g.get("instance", ""), g.get("request_id", "")
 
     def frames(self, offset: int, opened: bytes = b"") -> Iterator[bytes]:
-        """Yield what follows from the offset on as events, the first one together with the turn as it was opened."""
+        """Yield the events from the offset on, the first one together with the turn as it was opened."""
         position = offset
         for news in self.news(offset):
             if isinstance(news, str):

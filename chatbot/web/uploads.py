@@ -43,7 +43,7 @@ _json, _form = NewDocumentSchema(), DescriptionSchema()
 
 
 def received() -> tuple[Content, dict[str, Any]]:
-    """Return the content of the document that was sent, and what was said of it.
+    """Return the content of the uploaded document, and its fields.
 
     Raises InvalidInput, MalformedBody, UnsupportedMediaType, DocumentTooLarge, Forbidden for an address where none may
     be fetched, and `rag.errors.TypeMismatch`, `UnsupportedType` for a file.

@@ -1,4 +1,4 @@
-"""The gunicorn worker: a bound on the connections of one address, and a deadline for what is sent on each.
+"""The gunicorn worker: a bound on the connections of one address, and a deadline for each piece of an answer.
 
 `server.py` loads it by its path, as the arbiter loads everything: it imports nothing of the application. gunicorn's own
 gevent worker has a deadline for headers alone; web/deadlines.py has the one for bodies.
@@ -109,7 +109,7 @@ class YieldingSocket:
 
 
 def _is_read(body: Any) -> bool:
-    """Read what the application left of a small body; return whether its end was reached.
+    """Read the rest of a small body; return whether its end was reached.
 
     A client that is answered before it has sent all, and whose connection is closed, meets a reset and not the answer.
     """

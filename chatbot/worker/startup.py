@@ -1,4 +1,4 @@
-"""What a worker does before it serves."""
+"""The start of a worker, before it serves."""
 
 import gc
 import time
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 
 def prepare(app: Flask, *, patient: bool = False) -> str:
-    """Check the schema, close what a dead process left, warm up, start the jobs; returns which model answers.
+    """Check the schema, close abandoned turns, warm up, start the jobs; returns the model's description.
 
     Raises CannotServe with what to do, at once, or, where `patient`, for what does not mend itself: the worker of a
     service that runs comes back while its database is away, and waits for it.
@@ -58,7 +58,7 @@ def _require(patient: bool) -> None:
 
 
 def _missing() -> CannotServe | None:
-    """Return what is wrong with the database."""
+    """Return the fault of the database, or None."""
     try:
         schema_version.require_current()
         return _wrong_clock()
@@ -88,7 +88,7 @@ def _close_abandoned() -> None:
 
 
 def _reason(error: ChatbotError) -> str:
-    """Return what the driver said, in one line without its address of a manual."""
+    """Return the driver's message, in one line without its link to a manual."""
     cause = str(getattr(error.__cause__, "orig", None) or error.detail)
     what = "The database cannot be reached" if isinstance(error, DatabaseUnavailable) else "The database cannot be used"
     return f"{what}: {' '.join(cause.split())}"

@@ -1,1 +1,1 @@
-"""What SQLite alone needs."""
+"""The parts that only SQLite needs."""

@@ -25,7 +25,7 @@ def begin() -> None:
 
 
 def checkpoint() -> None:
-    """Copy what the log has, when that is much, in a thread of its own; nobody waits for it."""
+    """Checkpoint a large log in a thread of its own; no request waits for it."""
     file = db.engine.url.database
     if db.engine.dialect.name != "sqlite" or file is None:
         return

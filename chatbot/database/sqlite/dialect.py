@@ -61,7 +61,7 @@ _checkpoint_after = 1_000  # pages in the write-ahead log, SQLite's own default
 
 
 def sqlite_checkpoints_apart() -> None:
-    """Let connections that are made from now on leave checkpoints to somebody else, unless nobody does them."""
+    """Let new connections leave checkpoints to the checkpointer, where there is one."""
     global _checkpoint_after
     _checkpoint_after = 60_000
 

@@ -1,4 +1,4 @@
-"""SQLite's writers, one after the other; those who come in one moment are committed together (group commit).
+"""Group commit for SQLite: writers run one after the other, and concurrent ones share a commit.
 
 A commit waits for the disk, and with it the whole process; and SQLite has one writer. So whoever writes first lets in
 who came meanwhile, each in a savepoint of its own; then it commits for all. Nobody is told that something is written
@@ -29,7 +29,7 @@ class NotLetIn(Exception):
 
 
 class _Group:
-    """A transaction and those who write in it; only whoever was let in through the turnstile touches it."""
+    """A transaction and its writers; only the holder of the semaphore touches it."""
 
     def __init__(self, engine: sa.Engine, *, lasting: bool) -> None:
         self.engine = engine
@@ -49,7 +49,7 @@ class _Group:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """Undo what one writer did when its block raises, and nothing else."""
+        """Undo the work of one writer when its block raises, and nothing else."""
         self._require_transaction()
         cursor = self._driver.cursor()
         cursor.execute("SAVEPOINT writer")
@@ -65,7 +65,7 @@ class _Group:
             raise
 
     def commit(self) -> None:
-        """Write what all did, unless that has been done or undone."""
+        """Commit the work of all writers, unless that has been done or undone."""
         if self._ended.is_set():
             return
         try:
@@ -90,7 +90,7 @@ class _Group:
         self._is_written = True
 
     def leave(self, error: BaseException | None = None) -> None:
-        """End it; what was not committed is undone, and whoever waits is told why."""
+        """End it; uncommitted work is undone, and waiters get the error."""
         global _open
         _open = None
         if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
@@ -101,7 +101,7 @@ class _Group:
             self._ended.set()
 
     def wait(self) -> None:
-        """Wait until all is on the disk; raises what kept it from being so."""
+        """Wait until the commit is durable; raises the error that prevented it."""
         self._ended.wait()
         if self._failure is not None:
             raise SQLiteError(self._failure)
@@ -112,7 +112,7 @@ _open: _Group | None = None  # the one in which whoever is let in writes
 
 @contextmanager
 def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Connection]:
-    """Yield a connection whose work is on the disk at the end of the block, or undone when the block raises.
+    """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
 
     Only `lasting` work that is not to be committed `alone` shares a commit.
     Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
@@ -140,7 +140,7 @@ def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Con
 
 
 def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
-    """Write first, let in who waits and may join, and commit for all."""
+    """Write first, let waiting writers join, and commit for all."""
     global _open
     try:
         yield group.connection

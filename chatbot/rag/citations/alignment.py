@@ -23,7 +23,7 @@ _MARKUP = re.compile(r"^\s*(?:[-*+•]|\d{1,3}[.)]|#{1,6}|>)\s+|[*_`#]+")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What the answer says in one place, with the passages (counted from 0) that its markers name."""
+    """A claim of the answer, with the passages (counted from 0) that its markers name."""
 
     start: int
     end: int

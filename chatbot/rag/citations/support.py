@@ -1,4 +1,4 @@
-"""How well passages support what an answer says: the share of its words they hold, and whether they contradict it."""
+"""How well passages support an answer's claims: the share of words they hold, and contradictions."""
 
 import heapq
 import math
@@ -97,7 +97,7 @@ class Evidence:
         return covered
 
     def _weights_of(self, claim: Words) -> dict[str, float]:
-        """Return the share of each of a claim's words in what it says."""
+        """Return the weight of each of a claim's words, as a share of them all."""
         weights = {
             stem: self._weights.get(stem, self._unseen) * (STOP_WEIGHT if stem in STOP else 1) for stem in claim.stems
         }
@@ -151,7 +151,7 @@ class Evidence:
         return left * (NAME_MEANT if meant else NAME_ELSEWHERE)
 
     def _before(self, first: int) -> frozenset[str]:
-        """Return what a pronoun may mean: the words of the title and of two sentences in front."""
+        """Return the words that a pronoun may mean: those of the title and of two sentences in front."""
         number = self.spans[first][0]
         before = range(max(0, first - 2), first)
         return self._titles[number].union(*(self._stems[at] for at in before if self.spans[at][0] == number))
@@ -198,7 +198,7 @@ def _contradiction(said: Words, run: Sequence[Words], stems: frozenset[str]) -> 
 
 
 def _negated(said: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
-    """Tell whether what one side denies is said by the other."""
+    """Return whether one side denies a statement of the other."""
     here = said.denied()
     there = [denied for found in run if found.negations for denied in found.denied()]
     if not here and not there:

@@ -1,4 +1,4 @@
-"""Which addresses of the web may be fetched: how they may be written, and what is never connected to.
+"""Addresses of the web that may be fetched: their form, and the networks that are never connected to.
 
 The table is explicit: `ipaddress.is_global` is true for forms of loopback behind NAT64 and 6to4.
 """
@@ -121,7 +121,7 @@ def check_server(address: Address, allowed_hosts: Set[str] | None) -> None:
 
 
 def check_place(place: str, address: Address, allowed_hosts: Set[str] | None) -> None:
-    """Raise ValueError unless what the host was resolved to (an IPv4 or IPv6 address) may be connected to.
+    """Raise ValueError unless the resolved IPv4 or IPv6 address may be connected to.
 
     An address on loopback may, when it is what the list has, with its port, and what was asked for. A name will not
     do: whoever owns it could point it at any service of this machine.

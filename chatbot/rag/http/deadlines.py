@@ -35,7 +35,7 @@ class Guard:
             self.expire()
 
     def expire(self) -> None:
-        """End the connection under its reader, who then sees an end of file."""
+        """End the connection under its reader, which then sees an end of file."""
         self.expired = True
         if self._socket is not None:
             with suppress(OSError):  # it may have ended by itself

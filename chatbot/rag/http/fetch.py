@@ -1,4 +1,4 @@
-"""Fetches a document from the web for a caller who may not see our network.
+"""Fetches a document from the web, without reaching our own network.
 
 Proxies and credentials of the environment play no part: a proxy would resolve the host again.
 """
@@ -29,7 +29,7 @@ REQUEST = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one fetch may take: seconds, bytes (on the wire, and again when unpacked) and redirects.
+    """The limits of one fetch: seconds, bytes (on the wire, and again when unpacked) and redirects.
 
     `connect` is for each host: to resolve it, to connect, and to agree on TLS.
     """
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What came: the type is in lower case without parameters, "" where none was told; so is the name (a claim).
+    """A fetched file: its type in lower case without parameters, "" if missing, and the name that the server claims.
 
     `url` is the address that it came from in the end.
     """

@@ -25,7 +25,7 @@ CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 
 class Plain(http.client.HTTPConnection):
-    """A connection that keeps what it is to send, so that a request's head and body go out together."""
+    """A connection that buffers its output, so that a request's head and body go out together."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

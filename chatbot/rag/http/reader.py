@@ -1,4 +1,4 @@
-"""What comes in on a connection, read in large pieces: the standard library's reader cannot tell what it holds.
+"""Buffered reading of a socket in large pieces: the standard library's reader does not expose its buffer.
 
 An event stream sends a chunk for each token; taken one by one through http.client they cost more than all the rest.
 """
@@ -18,7 +18,7 @@ SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 class SocketReader(io.RawIOBase):
-    """A connection's incoming bytes; has what http.client calls, and more."""
+    """A connection's incoming bytes, with the methods that http.client calls."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -44,7 +44,7 @@ class SocketReader(io.RawIOBase):
                 return self.take(min(self.held if end < 0 else end + 1 - self._at, most))
 
     def read1(self, most: int = -1) -> bytes:
-        """Return what is held, or what comes next, at most so much."""
+        """Return the buffered bytes, or the next ones, at most so many."""
         if most and not self.held:
             self.more()
         return self.take(self.held if most < 0 else most)
@@ -72,7 +72,7 @@ class SocketReader(io.RawIOBase):
         return self._bytes[start : self._at]
 
     def held_chunks(self, left: int | None) -> tuple[list[bytes], int | None, bool]:
-        """Take what is held of chunks; returns it, what is left of the current chunk, and whether the last one came.
+        """Decode the buffered chunks; returns their data, the rest of the current chunk, and whether the last one came.
 
         Of a chunk whose text has come as a whole 0 bytes are left; None before the head of the next one. Written
         without a call for each step: a stream has a chunk for each token, and calls were an eighth of its cost.
@@ -108,7 +108,7 @@ class Response(http.client.HTTPResponse):
 
 
 def dechunked(inlet: SocketReader) -> Iterator[bytes]:
-    """Yield what chunks carry (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
+    """Yield the data of chunks (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
 
     Raises http.client.HTTPException when they break off or are none.
     """

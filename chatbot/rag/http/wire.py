@@ -1,4 +1,4 @@
-"""A connection to a host that was resolved once and checked, with deadlines and a bound on what comes in."""
+"""A connection to a host that was resolved once and checked, with deadlines and a bound on its input."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ MOST_PLACES = 4  # of a host that are tried: a host with a thousand would have u
 
 
 class BoundedConnection(io.RawIOBase):
-    """What comes in on a connection until it has `ended`: at most `left` bytes more, none after the deadline."""
+    """The input of a connection until it has `ended`: at most `left` bytes more, none after the deadline."""
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
@@ -44,7 +44,7 @@ class BoundedConnection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Receive what comes next; raises TimeoutError, and ValueError when too much came."""
+        """Receive the next bytes; raises TimeoutError, and ValueError beyond the bound."""
         count = self._connection.recv_into(buffer)
         if time.monotonic() >= self._deadline:  # at which the watchdog's cut looks like a good end
             raise TimeoutError("the answer took too long")

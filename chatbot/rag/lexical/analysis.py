@@ -50,7 +50,7 @@ def terms(text: str, name: str) -> list[str]:
 
 
 def query_terms(query: str, name: str, asked_in: str) -> list[str]:
-    """Return what a question looks for in texts of one analyzer, each term once; it is asked in words of another.
+    """Return the terms of a question for texts of one analyzer, each once; it is asked in words of another.
 
     Stop words of both are left out, unless there is nothing else: "the" is a rare word in Spanish texts.
     """

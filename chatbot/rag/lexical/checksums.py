@@ -1,4 +1,4 @@
-"""Whether the files of a tantivy index are what was written: tantivy keeps a CRC-32 of each, and opens it unread.
+"""Checksums of a tantivy index: tantivy keeps a CRC-32 of each file, and opens it without a check.
 
 A file ends with a footer: JSON with the `crc` of all before it, its length, and a number by which it is known
 (tantivy, src/directory/footer.rs).

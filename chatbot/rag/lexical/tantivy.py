@@ -86,13 +86,13 @@ class TantivyIndex:
             writer.delete_documents_by_term("group" if field == "collection" else field, one)
 
     def commit(self) -> None:
-        """Let all processes find what was added, and no longer what was removed. Raises IndexLocked, IndexBroken."""
+        """Make additions and removals visible to all processes. Raises IndexLocked, IndexBroken."""
         writer = self._writing()
         with _reading():
             writer.commit()
 
     def close(self) -> None:
-        """Let another process write; what was not committed is gone. Raises IndexBroken, and has let go then too."""
+        """Release the write lock; uncommitted changes are lost. Raises IndexBroken, after the release too."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             with _reading():
@@ -169,7 +169,7 @@ def _clear(folder: Path) -> None:
 
 @contextmanager
 def _reading() -> Iterator[None]:
-    """Raise IndexBroken for whatever tantivy says of files that it cannot read."""
+    """Raise IndexBroken for tantivy's errors over unreadable files."""
     try:
         yield
     except ValueError as error:

@@ -26,7 +26,7 @@ JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; s
 
 
 class FallbackLLM:
-    """Asks one model after the other until one begins to answer; what began is never begun again."""
+    """Asks one model after the other until one begins to answer; an answer that began is never restarted."""
 
     def __init__(self, models: Sequence[LLM], *, retries: int, breaker_failures: int, breaker_seconds: float) -> None:
         self.models, self.name = models, models[0].name
@@ -130,7 +130,7 @@ def may_be_over(error: BaseException) -> bool:
 
 
 def pause(state: tenacity.RetryCallState) -> float:
-    """Return the seconds until the next try: what the server asked for, and jitter."""
+    """Return the seconds until the next attempt: the server's Retry-After, and jitter."""
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after if isinstance(error, LLMError) and error.retry_after else 0.0
     return asked + JITTER(state)

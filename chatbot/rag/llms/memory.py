@@ -1,4 +1,4 @@
-"""A model that says what it was told to: for tests, and for trying out an application without one."""
+"""A scripted model: for tests, and for trying out an application without a real one."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ class MemoryLLM:
         self._script.append((pieces, error))
 
     def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
-        """Yield the next scripted answer, or the last message's own text; raise what was scripted."""
+        """Yield the next scripted answer, or the last message's own text; raise a scripted error."""
         messages = ask.messages
         self.prompts.append(list(messages))
         self.asked.append(ask)

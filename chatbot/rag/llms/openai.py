@@ -208,7 +208,7 @@ def paced(chunks: Iterable[bytes], guard: Guard, pause: Callable[[], float]) -> 
 
 
 class _Answer:
-    """What the chunks of one answer add up to."""
+    """The sum of an answer's chunks."""
 
     def __init__(self, model: str) -> None:
         self.model = model
@@ -217,7 +217,7 @@ class _Answer:
         self.length = 0
 
     def until_cut(self, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-        """Pass chunks on; whatever goes wrong after the finish_reason broke nothing."""
+        """Pass chunks on; errors after the finish_reason are ignored."""
         try:
             yield from chunks
         except (httpx2.HTTPError, LLMError):
@@ -225,7 +225,7 @@ class _Answer:
                 raise
 
     def take_all(self, chunks: list[dict[str, Any]]) -> tuple[str, UpstreamGarbled | None]:
-        """Take the chunks in that came at a time; returns their text, and what was wrong with the one after it."""
+        """Add chunks; returns their text, and the error of the first garbled one."""
         texts = []
         try:
             for chunk in chunks:

@@ -1,4 +1,4 @@
-"""What the `openai` package raises, in our words."""
+"""The `openai` package's errors as ours."""
 
 import contextlib
 import itertools

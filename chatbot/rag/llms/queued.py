@@ -21,7 +21,7 @@ class QueuedLLM:
         self._seconds = seconds
 
     def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
-        """Yield what the model yields, once there is a slot.
+        """Yield the model's answer, once there is a slot.
 
         Raises UpstreamBusy when none came in time, Aborted when the turn was ended meanwhile, and what the model does.
         """

@@ -61,7 +61,7 @@ def _inspect(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
 
 
 def _refuse_doctype(xml: bytes) -> None:
-    """Entities, which can grow without bound, need a document type; Word writes none. What is no XML passes."""
+    """Refuse a document type: entities, which can grow without bound, need one, and Word writes none."""
 
     def refuse(*_: object) -> None:
         raise UnreadableDocument("The Word document declares XML entities.")

@@ -1,4 +1,4 @@
-"""HTML pages: what a reader sees of them, in Markdown notation."""
+"""HTML pages: their visible text, in Markdown notation."""
 
 import re
 from html import unescape

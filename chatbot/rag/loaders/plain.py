@@ -1,4 +1,4 @@
-"""What all loaders share: bytes to clean text, and the end of a library's surprises."""
+"""Shared parts of loaders: bytes to clean text, and errors of libraries to ours."""
 
 import codecs
 import re
@@ -29,7 +29,7 @@ def marked_encoding(data: bytes) -> str | None:
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
-    """Return bytes as clean text: by their mark, as UTF-8, by what they declare, or else as Windows-1252."""
+    """Return bytes as clean text: by their mark, as UTF-8, by their declared charset, or else as Windows-1252."""
     marked = marked_encoding(data)
     if marked:
         return clean(data.decode(marked, "replace"))
@@ -49,7 +49,7 @@ def clean(text: str) -> str:
 
 
 def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> Parsed:
-    """Return what was read, its title in one short line.
+    """Return the parsed text, with its title in one short line.
 
     Raises UnreadableDocument when there is no text, or more than anybody would read.
     """
@@ -62,7 +62,7 @@ def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> 
 
 @contextmanager
 def reading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises over a broken file into UnreadableDocument; `what` is its noun."""
+    """Turn a library's errors over a broken file into UnreadableDocument, with the noun of its format."""
     try:
         yield
     except (DocumentError, MemoryError):

@@ -1,4 +1,4 @@
-"""What a file is, by its name and its content, and what it may be called. A name is never a path."""
+"""Media types of files by name and content, and safe file names. A name is never a path."""
 
 import re
 import unicodedata
@@ -49,7 +49,7 @@ def media_type(name: str, data: bytes) -> str:
 
 
 def of_fetched(told: str, name: str, data: bytes) -> str:
-    """Return the media type of what a server sent: as it told, if the content confirms that, else by the name.
+    """Return the media type of a fetched file: the server's, if the content confirms it, else by the name.
 
     Raises UnsupportedType, TypeMismatch.
     """
@@ -82,7 +82,7 @@ def _decoded(name: str) -> str:
 
 
 def _last_part(name: str) -> str:
-    """Return what comes after the last separator; a NUL must not hide what follows it."""
+    """Return the part after the last separator; a NUL must not hide the rest."""
     return next((part for part in reversed(SEPARATORS.split(name.replace("\0", " "))) if part.strip(". ")), "")
 
 

@@ -1,4 +1,4 @@
-"""Plain text: UTF-8, UTF-16 and UTF-32 with a mark, and what is left as Windows-1252."""
+"""Plain text: UTF-8, UTF-16 and UTF-32 with a mark, else Windows-1252."""
 
 from chatbot.rag.types import Parsed
 

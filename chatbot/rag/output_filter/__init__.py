@@ -1,1 +1,1 @@
-"""What may leave in an answer."""
+"""The filter of answers: text that must not be followed, fetched or run is removed."""

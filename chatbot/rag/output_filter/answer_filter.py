@@ -1,4 +1,4 @@
-"""The filter between the model and the log: what a reader must not follow, fetch or run leaves the answer here.
+"""The filter between the model and the log: removes links, images and tags that are dangerous to readers.
 
 What was appended never changes, so it works on the stream. All it needs to know is within one line and 200 characters
 from where something suspicious begins; what is not closed by then is broken with a space and passed on.
@@ -59,7 +59,7 @@ class AnswerFilter:
         return len(self._held)
 
     def feed(self, text: str) -> str:
-        """Return what can be passed on now that `text` has come."""
+        """Add text; return the part that can be passed on now."""
         if self._output.lead is None and not self._held and not _SPECIAL[self._mode].search(text) and self._at_ease():
             self._output.skip(text)
             return text
@@ -71,7 +71,7 @@ class AnswerFilter:
 
     @property
     def closing(self) -> str:
-        """What closes the fence that is open."""
+        """The line that closes the open fence."""
         line_end = "" if self._output.last == "\n" else "\n"
         return f"{line_end}{self._closing}" if self._closing else ""
 
@@ -89,7 +89,7 @@ class AnswerFilter:
         return self._output.take()
 
     def _step(self, text: str, at: int, *, ended: bool) -> int:
-        """Treat what begins at `at`; returns how many characters were taken, 0 to wait for more."""
+        """Treat the construct that begins at `at`; returns the characters taken, 0 to wait for more."""
         if self._address.is_open:
             taken = self._address.drop(text, at)
             return taken or self._step(text, at, ended=ended)
@@ -227,7 +227,7 @@ class AnswerFilter:
         return run
 
     def _in_span(self, window: str, final: bool) -> int:
-        """Treat what begins with something special inside of what may be a code span."""
+        """Treat a special character inside a possible code span."""
         if window[0] in "`|":
             return self._in_span_at(window, final)
         close = re.search(rf"(?<!`)`{{{self._span}}}(?!`)", window)

@@ -31,7 +31,7 @@ class Destination:
             self._lines = _MAX_LINES
 
     def read(self, text: str, at: int, *, ended: bool) -> int:
-        """Pass on what is treated here and return its length; 0 with `is_waiting` set needs more text."""
+        """Pass on the treated text and return its length; 0 with `is_waiting` set needs more text."""
         self.is_waiting = False
         lead = links.LEAD.match(text, at, at + links.MAX_SCHEME_CHARACTERS)
         if lead and lead.end() > at:
@@ -58,7 +58,7 @@ class Destination:
 
 
 class DroppedAddress:
-    """Drops the address of an image that is longer than what is held back."""
+    """Drops the address of an image that is longer than the held text."""
 
     def __init__(self) -> None:
         self._remaining = 0

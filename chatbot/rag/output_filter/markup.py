@@ -1,4 +1,4 @@
-"""What of Markdown and HTML makes a client fetch, and what it is replaced by.
+"""Markdown and HTML that make a client fetch, and their replacements.
 
 Markdown as in CommonMark 0.31: inline images, reference images, raw HTML; tags as in the HTML standard.
 """
@@ -60,7 +60,7 @@ def harmless(tag: str) -> bool:
 
 
 def without_tag(tag: str) -> str | None:
-    """Return what is shown in place of a whole tag that is not harmless: its alternative text, or nothing.
+    """Return the replacement of a dangerous tag: its alternative text, or nothing.
 
     None for what only looks like a tag: a space behind the bracket, and it is text.
     """
@@ -73,7 +73,7 @@ def without_tag(tag: str) -> str | None:
 
 
 def defused(code: str) -> str:
-    """Return what is probably code with images, tags that fetch and refused links broken, and all else as it is."""
+    """Break images, tags that fetch and refused links in probable code, and keep the rest."""
     code = _UNCLOSED.sub("< ", links.defuse(code.replace("![", "! [")))
     return TAG.sub(lambda found: found[0] if harmless(found[0]) else f"< {found[0][1:]}", code)
 

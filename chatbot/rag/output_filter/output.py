@@ -1,4 +1,4 @@
-"""The part of an answer that was passed on: what its end and its last line's beginning say of the text that follows."""
+"""The passed-on part of an answer: its end and its last line decide how the next text is read."""
 
 import re
 
@@ -27,11 +27,11 @@ class Output:
 
     @property
     def is_in_address(self) -> bool:
-        """Whether what follows may be part of a bare address: for GitHub's Markdown only a space ends one."""
+        """Whether the next text may be part of a bare address: for GitHub's Markdown only a space ends one."""
         return _ADDRESS.search(self._end) is not None
 
     def put(self, text: str) -> None:
-        """Append text, with a space in front of what would join to something new."""
+        """Append text, with a space in front where it would join the text before to a new construct."""
         if self.has_gap and text and self.last in _JOINING and not text[0].isspace():
             text = f" {text}"
         self.has_gap = self.has_gap and not text
@@ -50,7 +50,7 @@ class Output:
         self.lead = _LONG_LEAD
 
     def take_out(self, instead: str = "") -> None:
-        """Put in something else: what was apart must join to nothing new on either side."""
+        """Insert a replacement, which must join to no new construct on either side."""
         self.has_gap = True
         self.put(instead)
         self.has_gap = True
@@ -61,7 +61,7 @@ class Output:
         self.last_visible = text.rstrip(" \t")[-1:] or self.last_visible
 
     def take(self) -> str:
-        """Return what was collected since the last call."""
+        """Return the text collected since the last call."""
         text = "".join(self._pieces)
         self._pieces = []
         return text

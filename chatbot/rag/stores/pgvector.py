@@ -188,7 +188,7 @@ class PgvectorStore:
         return False
 
     def _build(self, space: str, dimension: int) -> None:
-        """Make the graph of a space beside the searches, unless another process does; what is left of one goes."""
+        """Make the graph of a space beside the searches, unless another process does; drops an unfinished one."""
         import psycopg
         from psycopg import sql
 
@@ -212,7 +212,7 @@ class PgvectorStore:
 
 
 def _make_graph(connection: "Connection[Any]", drop: "sql.Composed", make: "sql.Composed") -> None:
-    """Make a graph in place of what is left of one; with one process where several have no room to share.
+    """Make a graph in place of an unfinished one; with one process where several have no room to share.
 
     They share FOR_GRAPH bytes in /dev/shm, which has 64 MB in a container that nobody gave more.
     """

@@ -50,7 +50,7 @@ def split(text: str, pages: Sequence[int] = ()) -> list[Chunk]:
 
 
 def indexed_text(title: str | None, headings: Sequence[str], text: str) -> str:
-    """Return what is indexed for a chunk: the document's title and the heading path, each once, and the text."""
+    """Return the indexed text of a chunk: the document's title and the heading path, each once, and the text."""
     begins = text.lstrip("# \t")
     above = [words for words in dict.fromkeys((title or "", *headings)) if words and not begins.startswith(words)]
     return "\n".join((*above, text))

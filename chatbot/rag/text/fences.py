@@ -35,7 +35,7 @@ class Fence:
         return run[0] == self.character and len(run) >= self.length and (indent <= MAX_INDENT or self.column > 0)
 
     def judge(self, line: str, *, final: bool, is_whole: bool) -> Line:
-        """Return what a line inside the block is; `is_whole` says that `line` has its end, `final` that no more comes.
+        """Classify a line inside the block; `is_whole` says that `line` has its end, `final` that no more comes.
 
         Doubtful is a line that closes the block for some readers.
         """

@@ -1,4 +1,4 @@
-"""What of a text in Markdown notation matters for cutting it: headings, fenced code, rows of tables.
+"""The structure of Markdown that matters for chunking: headings, fenced code, rows of tables.
 
 One pass with one expression that matches only such lines: a text of megabytes takes a fraction of a second.
 """

@@ -41,7 +41,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def _blocks(text: str) -> list[tuple[int, int, bool]]:
-    """Return the text cut into code and what is between, each with whether it is code."""
+    """Return the text split into code and prose, each with whether it is code."""
     blocks = []
     at = 0
     opened: re.Match[str] | None = None
@@ -76,7 +76,7 @@ def _past_markers(text: str, at: int, end: int) -> int:
 
 
 def _paragraph_ends(text: str, start: int, end: int) -> list[int]:
-    """Return the ends of lines at which a sentence ends whatever it says; a wrapped line goes on."""
+    """Return the ends of lines that always end a sentence; a wrapped line goes on."""
     ends = []
     line = start
     while (stop := text.find("\n", line, end)) >= 0:

@@ -110,7 +110,7 @@ def _add(found: Words, stem: str, kind: str) -> None:
 
 @lru_cache(65_536)
 def _read(token: str) -> tuple[str, str]:
-    """Return a token's stem and what kind it is of."""
+    """Return a token's stem and kind."""
     if token[0].isdigit():
         return token.replace(",", "") if _GROUPED.fullmatch(token) else token, "number"
     stem = _stem(token)

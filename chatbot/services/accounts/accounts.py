@@ -132,7 +132,7 @@ def disable(email: str) -> Account:
 
 
 def find_caller_by_email(email: str) -> Caller:
-    """Return the account with this e-mail address as a caller, for an operator who acts for it; raises NotFound."""
+    """Return the account with this e-mail address as a caller, for an operator's command; raises NotFound."""
     with read() as connection:
         statement = sa.select(User.id, User.role).where(User.email_key == fold_name(email), User.disabled_at.is_(None))
         row = connection.execute(statement).one_or_none()
@@ -153,7 +153,7 @@ def enable(email: str) -> Account:
 
 
 def _refuse_unfoldable(**names: str) -> None:
-    """Raise InvalidInput for a name whose folded form outgrows its column: U+FDFA alone becomes 18 characters."""
+    """Raise InvalidInput for a name with a folded form longer than its column: U+FDFA becomes 18 characters."""
     longest = {"email": LONGEST_EMAIL_KEY, "username": LONGEST_USERNAME_KEY}
     errors = {
         field: ["Has too many unusual characters."]

@@ -1,4 +1,4 @@
-"""The keys that SECRET_KEY and SECRET_KEY_PREVIOUS give: the first one makes what is new, the others still check."""
+"""The keys of SECRET_KEY and SECRET_KEY_PREVIOUS: the first one signs, all of them verify."""
 
 from flask import current_app
 
@@ -9,5 +9,5 @@ def current() -> bytes:
 
 
 def current_and_previous() -> list[bytes]:
-    """Return the keys under which what was made before is still good, the current one first."""
+    """Return the keys that verify, the current one first."""
     return [current(), *(secret.encode() for secret in current_app.config["SECRET_KEY_PREVIOUS"])]

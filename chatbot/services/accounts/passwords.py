@@ -52,9 +52,9 @@ def is_outdated(password: str, stored: str) -> bool:
 
 
 def refuse_common(password: str, *names: str, field: str = "password") -> None:
-    """Raise InvalidInput, naming the field, for a password that everybody tries first, or a name of the account."""
-    folded = password.casefold()
-    if folded in _common() or folded in {name.casefold() for name in names}:
+    """Raise InvalidInput, naming the field, for a common password or a name of the account."""
+    caseless = password.casefold()
+    if caseless in _common() or caseless in {name.casefold() for name in names}:
         raise InvalidInput({field: ["Is too easy to guess."]})
 
 
@@ -106,7 +106,7 @@ def _verify_any(keyed: Sequence[bytes], stored: str | None, rounds: int) -> bool
 
 
 def _verify(keyed: bytes, stored: str | None, rounds: int) -> bool:
-    """Check at the stored cost, then spend what is missing to today's: 2^c + (2^c + ... + 2^(r-1)) = 2^r."""
+    """Check at the stored cost, then spend the rest of today's cost: 2^c + (2^c + ... + 2^(r-1)) = 2^r."""
     cost = _cost(stored) if stored else 0
     if stored is None or not 4 <= cost <= MAX_COST:
         bcrypt.hashpw(keyed, bcrypt.gensalt(rounds))

@@ -1,4 +1,4 @@
-"""Callers whose sessions were open a moment ago."""
+"""A cache of the callers of open sessions."""
 
 from uuid import UUID
 

@@ -33,7 +33,7 @@ class Login:
 
 
 def log_in(email: str, password: str) -> Login:
-    """Open a session; raises InvalidCredentials, in the same time whatever is wrong, and Busy."""
+    """Open a session; raises InvalidCredentials, after the same time for each reason, and Busy."""
     with read() as connection:
         statement = sa.select(User.id, User.password_hash, User.disabled_at).where(User.email_key == fold_name(email))
         found = connection.execute(statement).one_or_none()

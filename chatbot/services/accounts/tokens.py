@@ -35,7 +35,7 @@ _checked: "LRUCache[str, Claims]" = LRUCache(10_000)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid access token says."""
+    """The claims of a valid access token."""
 
     user_id: UUID
     session_id: UUID
@@ -52,7 +52,7 @@ class Refresh:
 
     @property
     def hash(self) -> bytes:
-        """What the database keeps of it."""
+        """The hash that the database keeps."""
         return _mac(self.key, "stored", self.token.encode())
 
     def successor(self) -> "Refresh":

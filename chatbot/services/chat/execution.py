@@ -39,7 +39,7 @@ class Slot:
         self.used = False
 
     def start(self, caller: Caller, turn: OpenedTurn | UUID, request: GenerationRequest = PLAIN_REQUEST) -> None:
-        """Let the runner answer an opened turn; it goes on whoever listens. One that is known already runs or ran."""
+        """Start the generation of an opened turn, independent of any reader; a known turn runs already or has ended."""
         if isinstance(turn, UUID):
             return
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
@@ -89,7 +89,7 @@ def slot(caller: Caller) -> Iterator[Slot]:
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
-    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
     turn = history.get_turn(caller, turn_id)
     text = chat_state().turn_log.find(turn_id)
     if turn["status"] in RUNNING and text is not None:
@@ -198,7 +198,7 @@ def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Ite
 
 
 def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
-    """Follow a turn that has ended, or that another process runs: its row, and what the log has beyond it."""
+    """Follow a turn that has ended or that another process runs: its row, and the log's text beyond it."""
     silent_since, look = time.monotonic(), True
     with app.app_context():
         log = chat_state().turn_log

@@ -1,4 +1,4 @@
-"""What users think of answers."""
+"""Users' ratings of answers."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from chatbot.services.accounts.callers import Caller
 
 
 def give(caller: Caller, turn_id: UUID, rating: int, comment: str | None = None) -> None:
-    """Keep what the caller thinks (-1 or 1) of one of his turns, instead of what he thought before.
+    """Store the caller's rating (-1 or 1) of one of their turns, in place of an earlier one.
 
     Raises NotFound.
     """

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 
 def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
-    """Answer a turn, write its end, tell its readers and free its slot, whatever happens."""
+    """Answer a turn, write its end, wake its readers and release its slot, after any error too."""
     turn, ended = running.turn, running.turn.shown() | {"status": "interrupted"}
     structlog.contextvars.bind_contextvars(**facts)
     with app.app_context():
@@ -84,7 +84,7 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
 
 
 def _begin(running: RunningTurn, prompted: PromptInfo) -> None:
-    """Remember what is asked; readers are told the passages before the first text."""
+    """Keep the prompt; readers get its passages before the first text."""
     running.prompted = prompted
     if prompted.query is not None:
         running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompted.passages, 1)]
@@ -167,7 +167,7 @@ def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -
 
 
 def _interrupted(running: RunningTurn) -> dict[str, Any]:
-    """Return what the row will say when the lease has run out."""
+    """Return the turn as its row will be when the lease has expired."""
     return running.turn.shown() | {"status": "interrupted", "bot_response": running.text.since(0), "retry_after": None}
 
 

@@ -1,4 +1,4 @@
-"""What was said: one turn, pages of turns, and what a prompt repeats of them."""
+"""The chat history: one turn, pages of turns, and the messages that a prompt repeats."""
 
 import functools
 import time
@@ -31,7 +31,7 @@ MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
-    """Return one of the caller's turns, whatever its state, with the text so far; raises NotFound."""
+    """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
     statement = sa.select(*FIELDS).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with read() as connection:
         rows = [dict(row._mapping) for row in connection.execute(statement)]
@@ -114,7 +114,7 @@ def _size(row: dict[str, Any]) -> int:
 
 
 def before(turn: OpenedTurn) -> list[Message]:
-    """Return what was said in the conversation before this turn, oldest first, as a prompt repeats it."""
+    """Return the messages of the conversation before this turn, oldest first, for a prompt."""
     if turn.sequence == 1:
         return []
     statement = sa.select(ChatMessage.user_message, ChatMessage.bot_response).where(
@@ -138,13 +138,13 @@ def before(turn: OpenedTurn) -> list[Message]:
 
 
 def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
-    """Return what the log has of a running turn's text."""
+    """Return the text of a running turn from the log."""
     statement = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == turn_id).order_by(TurnLogPiece.start)
     return "".join(connection.scalars(statement))
 
 
 def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Show of turns that run, of which few are a user's, what is saved of their texts so far."""
+    """Add the saved texts of running turns, of which each user has few."""
     for row in rows:
         if row["status"] not in RUNNING:
             continue

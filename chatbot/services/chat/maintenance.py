@@ -1,4 +1,4 @@
-"""What keeps turns alive and what ends the abandoned: leases, saved text, cancel requests, the reaper."""
+"""Upkeep of running turns: leases, saved texts, cancel requests, and the reaper of abandoned turns."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -43,7 +43,7 @@ log = structlog.get_logger(__name__)
 
 
 def flush_texts() -> int:
-    """Save what the running turns of this process said since the last time; returns how many had said something."""
+    """Save the new text of this process's running turns; returns the number of turns with new text."""
     talking = [one for one in chat_state().running_turns.values() if one.text.length > one.saved_length]
     for batch in _batches(talking):
         lengths = [one.text.length for one in batch]
@@ -65,7 +65,7 @@ def flush_texts() -> int:
 
 
 def _find_saved(batch: list[RunningTurn]) -> None:
-    """Look how far texts are saved, after a commit whose acknowledgement was lost on the way."""
+    """Read the saved lengths of texts after a commit without an acknowledgement."""
     lengths = sa.select(TurnLogPiece.turn_id, sa.func.sum(sa.func.length(TurnLogPiece.text)))
     of_these = TurnLogPiece.turn_id.in_([one.turn.id for one in batch])
     with read() as connection:
@@ -88,7 +88,7 @@ def apply_cancellations() -> None:
 
 
 def keep_leases() -> None:
-    """Renew, then reap: a process that was stopped for long keeps what nobody took from it."""
+    """Renew leases, then reap: a process that was stopped for long keeps the turns that it has not lost."""
     renew_leases()
     close_abandoned()
 

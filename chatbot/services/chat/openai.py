@@ -49,7 +49,7 @@ def require_model(caller: Caller, name: str) -> str:
 
 
 def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | None, GenerationRequest]:
-    """Read a validated request; returns what the user said last, the collections to answer from, and what to ask.
+    """Read a validated request; returns the user's last message, the collections to search, and the request.
 
     Raises ModelNotFound, ModelUnavailable.
     """

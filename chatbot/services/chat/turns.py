@@ -61,7 +61,7 @@ class OpenedTurn:
     has_searchable_collections: bool = True  # of those that are searched where none is named
 
     def shown(self) -> dict[str, Any]:
-        """Return what the turn shows as it was opened."""
+        """Return the turn as it was opened."""
         names = ("id", "conversation_id", "user_message", "created_at", "siblings")
         unknown = dict.fromkeys(UNKNOWN)
         return {name: getattr(self, name) for name in names} | unknown | {"status": "pending", "bot_response": ""}
@@ -193,7 +193,7 @@ def _insert(
 
 
 def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool) -> bool:
-    """Insert a turn and the conversation that it begins; tells what `_insert` does."""
+    """Insert a turn and the conversation that it begins; returns the result of `_insert`."""
     home = {"id": turn.conversation_id, "user_id": caller.user_id, "last_sequence": 1, "created_at": turn.created_at}
     if connection.dialect.name != "postgresql":
         INSERT_CONVERSATION.run(connection, home)
@@ -263,7 +263,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
 
 
 def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:
-    """Return what is kept of how passages are to be looked for; raises NotFound for what the caller may not read."""
+    """Return the retrieval options to store; raises NotFound for a collection that the caller may not read."""
     if collection_ids:
         hybrid.searched(caller, collection_ids)
         return {"collection_ids": [str(one) for one in collection_ids], "grounding": grounding}

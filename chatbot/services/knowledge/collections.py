@@ -1,4 +1,4 @@
-"""Collections of documents, and who else may use them."""
+"""Collections of documents and their visibility."""
 
 import time
 from collections.abc import Sequence
@@ -129,7 +129,7 @@ def _some(found: Sequence[Any]) -> dict[UUID, int]:
 
 
 def ensure_default(caller: Caller) -> UUID:
-    """Return the collection that everybody has, made when it is first asked for."""
+    """Return the caller's default collection, creating it on first use."""
     statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
     with read() as connection:
         found: UUID | None = connection.scalar(statement)
@@ -146,7 +146,7 @@ def ensure_default(caller: Caller) -> UUID:
 
 
 def operators(name: str = OPERATORS_NAME) -> UUID:
-    """Return the operator's collection of this name, shared with everybody; made when it is first asked for."""
+    """Return the operator's collection of this name, shared with all users; creates it on first use."""
     with write("operators_collection") as connection:
         statement = sa.select(Collection.id).where(Collection.owner_id.is_(None), Collection.name == name)
         found: UUID | None = connection.scalar(statement.limit(1))

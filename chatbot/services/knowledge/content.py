@@ -1,4 +1,4 @@
-"""What documents take: their bytes in pieces, the account of their collection's owner, and the feed of changes."""
+"""Stored contents of documents: their bytes in pieces, the owner's usage, and the feed of changes."""
 
 import functools
 import hashlib
@@ -47,7 +47,7 @@ INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a document is to be made of: its bytes in pieces of at most 1 MB, or an address to fetch them from."""
+    """The source of a document: its bytes in pieces of at most 1 MB, or an address to fetch them from."""
 
     title: str
     media_type: str
@@ -105,12 +105,12 @@ def _writable(role: str) -> sa.Select[UUID]:
 
 
 def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> None:
-    """Lock the owners of locked collections, in order; what refers to them, such as messages, may go on."""
+    """Lock the owners of locked collections, in order; rows that refer to them may still be written."""
     connection.execute(LOCK_OWNERS, {"homes": list(collection_ids)}).all()
 
 
 def account(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
-    """Count stored bytes in or out of a collection: of contents, and of what describes documents.
+    """Adjust the stored bytes of a collection: contents, and descriptions of documents.
 
     The owner is locked after the collection: what goes into two of them at once is counted one after the other. Raises
     QuotaExceeded when the owner has too many in all.
@@ -130,12 +130,12 @@ def require_quota(connection: sa.Connection, owner_id: UUID) -> None:
 
 
 def described_bytes(title: str, details: dict[str, Any] | None) -> int:
-    """Return what a document takes beside its content: its row, and its metadata as JSON and as facts."""
+    """Return the bytes of a document beside its content: its row, and its metadata as JSON and as facts."""
     return ROW_BYTES + len(title.encode()) + 2 * len(json.dumps(details or {}))
 
 
 def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
-    """Tell who searches a collection that documents are searched otherwise from now on.
+    """Record changes of documents for the indexes of a collection.
 
     `grown` has, by document, how many chunks more (or fewer) it has.
     """

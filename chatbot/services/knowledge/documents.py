@@ -1,4 +1,4 @@
-"""Documents: taken in, replaced, listed, tried again, deleted. What is searched of them comes later (`knowledge`)."""
+"""Documents: create, replace, list, retry and delete. Ingestion makes them searchable later."""
 
 from datetime import datetime
 from typing import Any
@@ -149,7 +149,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
 
 
 def watch() -> DocumentWatch:
-    """Return what waits until a document changes."""
+    """Return this process's watch on documents."""
     return knowledge_state().document_watch
 
 
@@ -241,7 +241,7 @@ def _same(
 
 
 def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> dict[str, Any]:
-    """Return what a request with the same key made in the same moment; else the external id is taken."""
+    """Return the document of a concurrent request with the same key; else the external id is taken."""
     if key:
         with read() as connection:
             known = idempotency.find(connection, caller, key, writes=False)

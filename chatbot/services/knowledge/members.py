@@ -39,7 +39,7 @@ def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, 
 
 
 def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
-    """Invite a user to read a collection or write into it; of a member, change what they may do.
+    """Invite a user to read a collection or write into it, or change a member's role.
 
     Raises NotFound, Forbidden, MemberLeft for a user who left it, TooManyCollections.
     """
@@ -62,7 +62,7 @@ def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> Non
 
 
 def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
-    """Take a member or an invitation back; a member who removes themselves leaves for good.
+    """Remove a member or an invitation; a member's own removal is for good.
 
     Raises NotFound, Forbidden.
     """

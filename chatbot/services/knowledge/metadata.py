@@ -46,7 +46,7 @@ def facts(document_id: UUID, details: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def condition(wanted: dict[str, Any]) -> sa.ColumnElement[bool]:
-    """Compile a filter to a condition on `documents`; raises InvalidInput for what is none."""
+    """Compile a filter to a condition on `documents`; raises InvalidInput for an invalid one."""
     if len(wanted) > MOST_CONDITIONS:
         raise InvalidInput({"filter": [f"Has more than {MOST_CONDITIONS} conditions."]})
     tests = [(name, test) for name, given in wanted.items() for test in _tests(name, given)]

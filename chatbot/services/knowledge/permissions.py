@@ -1,4 +1,4 @@
-"""Who may read and write which collection: conditions inside the queries, never a look afterwards."""
+"""Permissions on collections: conditions inside the queries, never a check afterwards."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from chatbot.services.accounts.callers import Caller
 
 
 def caller_placeholder(role: str) -> Caller:
-    """Return who stands for any caller of a role in a statement that is made once: run it with a `caller_id`."""
+    """Return a placeholder for any caller of a role in a prepared statement, to be run with a `caller_id`."""
     somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
     return Caller(somebody, somebody, role)
 
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
-    """Return the condition on `collections` for those whose documents this caller may read."""
+    """Return the condition on `collections` for those with documents that this caller may read."""
     return sa.or_(may_manage(caller), Collection.visibility == "shared", _is_member(caller))
 
 

@@ -1,4 +1,4 @@
-"""What an operator asks of the whole knowledge base: what there is, and whether it is as it should be."""
+"""Verification of the whole knowledge base for an operator: its contents and their consistency."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

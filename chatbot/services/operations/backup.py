@@ -103,7 +103,7 @@ def _tables() -> list[sa.Table]:
 
 
 def _marks() -> list[str]:
-    """Return what tells secrets apart, and nothing else of them: of the current one, then of the previous ones."""
+    """Return fingerprints that only tell secrets apart: of the current one, then of the previous ones."""
     return [hmac.digest(key, b"chatbot secret of a backup", "sha256").hex() for key in keys.current_and_previous()]
 
 
@@ -196,7 +196,7 @@ def _batches(lines: Lines) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
 
 
 def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
-    """Return what makes a column's value of what JSON has."""
+    """Return the function that converts a JSON value to a column's value."""
     kinds: dict[type, Callable[[Any], Any]] = {
         UUID: UUID,
         datetime: datetime.fromisoformat,

@@ -1,4 +1,4 @@
-"""What can only be looked at: slots, connections, the queue, breakers."""
+"""Gauges that are sampled: slots, connections, the queue, breakers."""
 
 from chatbot.database.base import db
 from chatbot.observability import metrics

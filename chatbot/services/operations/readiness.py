@@ -14,7 +14,7 @@ from chatbot.services.knowledge.search import embeddings
 
 
 def checks() -> dict[str, str]:
-    """Return `ok` or what is wrong, by part. Without its database nothing can be served; without a model, much."""
+    """Return `ok` or the fault of each part. Without its database a process serves nothing; without a model, much."""
     database = _database()
     knowledge = _knowledge() if database == "ok" else "not looked at"
     turning = "draining" if execution.is_draining() else "ok"

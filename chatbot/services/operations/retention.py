@@ -1,4 +1,4 @@
-"""The purge: what is older than the retention period goes, in small batches, each committed."""
+"""The purge: deletes rows older than the retention period, in small committed batches."""
 
 import time
 from collections.abc import Callable

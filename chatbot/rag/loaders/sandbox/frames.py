@@ -1,4 +1,4 @@
-"""What parent and child say to each other: a head of JSON and a body of bytes, each length first."""
+"""Frames between parent and child: a head of JSON and a body of bytes, each length first."""
 
 import json
 import struct
@@ -13,7 +13,7 @@ Bytes = TypeVar("Bytes", bytes, bytearray)
 
 
 class Garbled(Exception):
-    """What came is no frame."""
+    """The bytes are no frame."""
 
 
 def packed(head: dict[str, Any], body_size: int) -> bytes:

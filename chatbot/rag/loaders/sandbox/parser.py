@@ -45,7 +45,7 @@ class Parser:
         self._child: _Child | None = None
 
     def parse(self, media_type: str, size: int, pieces: Iterable[bytes]) -> Parsed:
-        """Return what the loader of a media type makes of a file of so many bytes, which comes in pieces.
+        """Parse a file of so many bytes, which comes in pieces, with the loader of a media type.
 
         Raises UnreadableDocument, ParserCrashed or ParserTimeout, each with a sentence for whoever sent the file;
         UnknownAdapter or MissingLibrary when the media type has no loader or its library is not installed.
@@ -115,7 +115,7 @@ class _Child:
     def ask(
         self, head: dict[str, Any], size: int, pieces: Iterable[bytes], seconds: float
     ) -> tuple[Parsed | Exception, bool]:
-        """Send a request; return what came of it and whether the child ends; raises ParserTimeout or ParserCrashed."""
+        """Send a request; return its result and whether the child ends; raises ParserTimeout or ParserCrashed."""
         self._until = time.monotonic() + seconds
         try:
             self._connection.settimeout(seconds)
@@ -140,7 +140,7 @@ class _Child:
             self.kill()
 
     def kill(self) -> None:
-        """End the child, whatever it does."""
+        """Kill the child."""
         self._connection.close()
         self._process.kill()
         self._process.wait()
@@ -173,7 +173,7 @@ class _Child:
 
 
 def _outcome(answer: dict[str, Any], body: bytes | bytearray) -> Parsed | Exception:
-    """Return what the child says; it has read hostile files, so its words are checked. Raises Garbled for nonsense."""
+    """Return the child's answer, checked because it has read hostile files. Raises Garbled for nonsense."""
     try:
         if "error" not in answer:
             title, pages = answer["title"], tuple(map(int, answer["pages"]))

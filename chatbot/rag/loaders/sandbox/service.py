@@ -82,7 +82,7 @@ def rest(parent: socket.socket) -> None:
 
 
 def handle(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
-    """Return the answer to a request: head and text, or the name and the words of what went wrong."""
+    """Return the answer to a request: head and text, or the name and the text of an error."""
     try:
         loader = _loader(head)()
         with plain.reading("document"):
@@ -134,7 +134,7 @@ def _peak() -> int:
 
 
 def _silence() -> None:
-    """Let nothing out: what a library prints must neither break frames nor bring a document's text into a log."""
+    """Silence output: a library's prints must neither break frames nor bring a document's text into a log."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)

@@ -1,1 +1,1 @@
-"""The append-only text of running turns. What comes in two kinds has its port and both kinds side by side here."""
+"""The append-only text of running turns: the port, and its adapters in memory and in Redis."""

@@ -14,7 +14,7 @@ LOOK_EVERY = 0.5  # seconds between two looks at the row of a turn that another 
 
 
 class MemoryText:
-    """A text in pieces, and who waits for more of it. Appending costs the same however long the text is."""
+    """A text in pieces, and its waiting readers. Appending takes constant time."""
 
     __slots__ = ("_pieces", "_starts", "_waiting", "candidates", "ended", "length")
 
@@ -27,7 +27,7 @@ class MemoryText:
         self._waiting: list[threading.Event] = []
 
     def append(self, piece: str) -> None:
-        """Add to the end and wake who waits."""
+        """Append to the text and wake waiting readers."""
         self._starts.append(self.length)
         self._pieces.append(piece)
         self.length += len(piece)
@@ -93,7 +93,7 @@ class MemoryTurnLog:
 
 
 class NoNews:
-    """Nothing comes but what the row has."""
+    """No news beyond the row."""
 
     def since(self, offset: int) -> str:
         """Return nothing."""

@@ -6,14 +6,14 @@ from uuid import UUID
 
 
 class TurnText(Protocol):
-    """The text of one running turn; offsets are in Unicode code points. What was appended never changes."""
+    """The text of one running turn; offsets are in Unicode code points. Appended text never changes."""
 
     length: int
     ended: dict[str, Any] | None  # the turn in its terminal state
     candidates: list[dict[str, Any]] | None  # passages that the answer may rest on; None where none were looked for
 
     def append(self, piece: str) -> None:
-        """Add to the end and wake who waits."""
+        """Append to the text and wake waiting readers."""
 
     def end(self, turn: dict[str, Any]) -> None:
         """Say that nothing follows and how the turn ended."""
@@ -26,7 +26,7 @@ class TurnText(Protocol):
 
 
 class News(Protocol):
-    """What comes of a turn that another process runs, as far as the log reaches there."""
+    """The news of a turn that another process runs, as far as the log reaches there."""
 
     def since(self, offset: int) -> str:
         """Return the text from an offset on, as far as it is known."""
@@ -45,7 +45,7 @@ class TurnLog(Protocol):
         """Return a running turn's text, or None when it is not (any more) in the log: then the row tells all."""
 
     def close(self, turn_id: UUID) -> None:
-        """Forget a turn that ended; who reads it keeps what he holds."""
+        """Remove a turn that has ended; readers keep the text that they hold."""
 
     def elsewhere(self, turn_id: UUID) -> AbstractContextManager[News]:
         """Follow a turn that another process runs, or that has ended."""

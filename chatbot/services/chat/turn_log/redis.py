@@ -51,7 +51,7 @@ class RedisText(MemoryText):
         self._changed = changed
 
     def append(self, piece: str) -> None:
-        """Add to the end and wake who waits, in this process now and elsewhere soon."""
+        """Append to the text and wake waiting readers, in this process now and in others soon."""
         super().append(piece)
         self._changed[self.name] = self
 
@@ -83,7 +83,7 @@ class RedisTurnLog:
         return self._texts.get(turn_id)
 
     def close(self, turn_id: UUID) -> None:
-        """Forget a turn that ended, and tell who follows it elsewhere: from now on its row has it."""
+        """Remove a turn that has ended, and tell its readers in other processes to use its row from now on."""
         text = self._texts.pop(turn_id, None)
         if text is not None:
             self._changed.pop(text.name, None)
@@ -96,7 +96,7 @@ class RedisTurnLog:
             yield RedisNews(self._redis, channel, _name(turn_id))
 
     def _copy_on(self) -> None:
-        """Copy what comes while turns run here."""
+        """Copy new text to Redis while turns run here."""
         while True:
             with self._lock:
                 if not (self._texts or self._ended):
@@ -145,7 +145,7 @@ class RedisTurnLog:
 
 
 class RedisNews:
-    """What comes of a turn that another process runs."""
+    """The news of a turn that another process runs."""
 
     def __init__(self, redis: "Redis", channel: PubSub, name: str) -> None:
         self._redis, self._channel, self._name = redis, channel, name

@@ -1,4 +1,4 @@
-"""Documents that were read become what is searched: passages, vectors and the switch to them in one transaction.
+"""Publication: the chunks and vectors of documents and the switch to them, in one transaction.
 
 Small documents share one: a transaction of its own for each took more time than reading and embedding it.
 """
@@ -51,12 +51,12 @@ class Job:
     chunks: Sequence[rag.Chunk] = ()
 
     def indexed(self) -> Iterator[str]:
-        """Yield what is embedded of each passage."""
+        """Yield the text to embed of each chunk."""
         for chunk in self.chunks:
             yield chunking.indexed_text(self.title, chunk.headings, self.text[chunk.start : chunk.end])
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield what is stored of each passage."""
+        """Yield the row of each chunk."""
         for position, chunk in enumerate(self.chunks):
             yield {
                 "collection_id": self.collection_id,
@@ -73,7 +73,7 @@ class Job:
 
 
 def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
-    """Let new versions be searched instead of the old ones; what was changed or deleted meanwhile is left alone.
+    """Switch documents to their new versions; those changed or deleted meanwhile are skipped.
 
     `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
     """
@@ -116,7 +116,7 @@ def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[
 
 
 def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
-    """Say that documents are ready, and let go of what was searched of them, and of the bytes of older versions."""
+    """Mark documents as ready; delete the chunks and the bytes of older versions."""
     ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **SETTLED}
     ready |= {"wanted_title": None, "wanted_details": None}
     ready["details"] = sa.func.coalesce(Document.wanted_details, Document.details)

@@ -1,4 +1,4 @@
-"""Five queues in one table: nobody waits behind a thick book, a slow host or another one's files.
+"""Five queues in one table: no document waits behind a thick book, a slow host or another owner's files.
 
 A document's place in its queue is a moment: the one at which it came, and later for each document of its owner that
 waits already, so that the owners of many and of few documents take turns (start-time fair queueing; P. Goyal, H. Vin,
@@ -65,7 +65,7 @@ def condition(queue: Queue) -> sa.ColumnElement[bool]:
 
 
 def of(content: Content) -> Queue:
-    """Return the queue of what was sent."""
+    """Return the queue of a content."""
     if content.url is not None:
         return "fetched"
     if content.size >= LARGE:

@@ -32,7 +32,7 @@ LITTLE = 100_000  # bytes of them that are read on the spot, 3 ms; in a thread, 
 
 
 def parsed(job: "Job") -> Parsed | None:
-    """Return a document's text, or None when it is gone; raises what is wrong with it (`rag.errors.DocumentError`)."""
+    """Return a document's text, or None when it is gone; raises a `rag.errors.DocumentError`."""
     if job.url is not None:
         _fetch(job)
     sizes = _stored(job)
@@ -49,7 +49,7 @@ def parsed(job: "Job") -> Parsed | None:
 
 
 def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
-    """Return what a parser makes of a document, and count its time for the owner; raises TooManyDocuments."""
+    """Parse a document, and count the time for its owner; raises TooManyDocuments."""
     queues.require_parser_seconds(job.collection_id)
     started = time.monotonic()
     try:
@@ -75,7 +75,7 @@ def _pieces(job: "Job", count: int) -> Iterator[bytes]:
 
 
 def _fetch(job: "Job") -> None:
-    """Fetch an address and store what it gave as the document's content; raises AddressRefused, QuotaExceeded."""
+    """Fetch an address and store the document's content; raises AddressRefused, QuotaExceeded."""
     from chatbot.rag.http import fetch as url
     from chatbot.rag.loaders import sniffing
 

@@ -67,7 +67,7 @@ def work(queue: Queue = "plain") -> int:
 
 
 def claim(queue: Queue = "plain") -> list[Job]:
-    """Take the oldest documents that wait, or whose worker is gone; each claim counts as an attempt."""
+    """Claim the oldest documents that wait or have an expired lease; each claim counts as an attempt."""
     abandoned = sa.and_(Document.status == "processing", leases.is_expired(Document.lease_expires_at, LEASE))
     takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
     free = (IS_WAITING, queues.condition(queue), *takeable)
@@ -122,7 +122,7 @@ def waiting() -> int:
 
 
 def _fail_exhausted_documents() -> None:
-    """Bury what broke off too often; its owner may try it again."""
+    """Fail documents with too many attempts; their owners may retry them."""
     dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.is_expired(Document.lease_expires_at, LEASE))
     with read() as connection:
         if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
@@ -134,7 +134,7 @@ def _fail_exhausted_documents() -> None:
 
 
 def _read(job: Job) -> bool:
-    """Read a document and cut it into chunks; what cannot be read fails with a sentence for its owner."""
+    """Read a document and split it into chunks; an unreadable one fails with a sentence for its owner."""
     try:
         parsed = sources.parsed(job)
     except (DocumentError, ChatbotError) as error:
@@ -190,7 +190,7 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
 
 
 def _give_back(jobs: list[Job]) -> None:
-    """After each step with a thick book: what the step let go of would stay with the process beside the next one's."""
+    """Return freed memory after each step with a thick book: the process would keep it beside the next step's."""
     if any(len(job.text) > MOST_BYTES for job in jobs):
         run_in_slow_thread(give_back)
 
@@ -214,7 +214,7 @@ def _requeue(job: Job, **changed: Any) -> None:
 
 
 def _tell(job: Job, progress: float) -> None:
-    """Say how far a long document is; a short one is ready before anybody looks."""
+    """Update the progress of a long document; a short one is ready too soon for it."""
     if len(job.chunks) > ROWS:
         mine = (Document.id == job.id, Document.lease_token == job.token)
         with write("tell_progress") as connection:

@@ -163,7 +163,7 @@ def backfill_vectors() -> None:
 
 
 def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set[int]]:
-    """Embed what has no vector; returns how many that were, and which are refused."""
+    """Embed chunks without a vector; returns their number, and the refused ones."""
     done, refused = 0, set[int]()
     for rows in _wanting(embedder.space):
         texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
@@ -192,7 +192,7 @@ def _wanting(space: str) -> Iterator[Sequence[Any]]:
 
 
 def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
-    """Store vectors of chunks that are still there and still have none, and tell who searches them."""
+    """Store vectors of chunks that are still there without one, and record the changes for the indexes."""
     homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
     with write("fill_vectors", alone=True) as connection:
         connection.execute(homes.order_by(Collection.id).with_for_update()).all()

@@ -51,7 +51,7 @@ class Found:
 
 @dataclass(slots=True)
 class Retrieved:
-    """What came of a search: the passages, best first, and how it went."""
+    """The result of a search: the passages, best first, and its timings and notes."""
 
     query: str
     found: list[Found] = field(default_factory=list)
@@ -62,7 +62,7 @@ class Retrieved:
 
 @dataclass(slots=True)
 class _Sides:
-    """The hits of both sides, what the query can reach at most, and how much the lexical side weighs."""
+    """The hits of both sides, the maximum lexical score of the query, and the lexical weight."""
 
     lexical: list[Hit] = field(default_factory=list)
     dense: list[Hit] = field(default_factory=list)

@@ -31,7 +31,7 @@ class ReplicaPosition:
 
 
 class ReplicaLease(Protocol):
-    """The right to change a copy; `token` is higher than that of whoever had it before."""
+    """A lease on a replica; `token` is higher than that of each earlier lease."""
 
     token: int
 
@@ -62,7 +62,7 @@ class Positions(Protocol):
 
 
 class MemoryPositions:
-    """Of the copies in this process; who changes them has locked them."""
+    """Positions of this process's replicas; writers lock them."""
 
     def __init__(self) -> None:
         self._reached: dict[UUID, ReplicaPosition] = {}
@@ -92,7 +92,7 @@ class _Mine:
         self._reached.pop(self._collection, None)
 
     def keep(self) -> None:
-        """Nobody takes it."""
+        """Cannot be lost."""
 
     def reach(self, reached: ReplicaPosition) -> None:
         """Remember how far the copy is by now."""
@@ -168,7 +168,7 @@ class _Leased:
         self._set(expires_at=now() + LEASE, **values)
 
     def advance_token(self, fence: int) -> None:
-        """Go on with a higher token: after a restore they begin anew, while the store kept what it had."""
+        """Advance the token: after a restore tokens begin anew, while the store kept its highest."""
         self._set(token=fence + 1)
         self.token = fence + 1
 

@@ -1,0 +1,46 @@
+"""The language of the code: concrete subjects in docstrings, and the names of the glossary."""
+
+import ast
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+
+SOURCES = sorted([*ROOT.glob("chatbot/**/*.py"), *ROOT.glob("*.py")])
+# A sentence that rests on one of these has no concrete subject.
+VAGUE = re.compile(
+    r"\b(who|whom|whose|what|whoever|whatever|somebody|anybody|nobody|everybody|someone|anyone)\b", re.IGNORECASE
+)
+RETIRED = {
+    *("Abort", "Ask", "Brief", "Crowd", "DRIFT", "GRACE", "HARMLESS", "Hold", "Inlet", "LOCK_PATIENCE", "Prompted"),
+    *("Reached", "Running", "SIGNS_OF_ILLNESS", "Stored", "Try", "Turnstile", "Wire"),
+    *("_apart", "_give_up", "_kept", "_put_back", "anybody", "apart", "aside", "caller_of", "everybody", "folded"),
+    *("is_there_any", "leans", "may_govern", "mend", "most_of_one", "obey_cancels", "outrun", "patiently", "run_out"),
+    *("save_texts", "wanting_vectors", "wiring"),
+}
+
+
+def docstrings(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines and the first lines of the docstrings of a file."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text:
+                yield getattr(node, "lineno", 1), text.splitlines()[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_first_lines_of_docstrings_have_concrete_subjects(path: Path) -> None:
+    assert [(line, text) for line, text in docstrings(path) if VAGUE.search(text)] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_retired_names_do_not_come_back(path: Path) -> None:
+    with path.open("rb") as file:
+        names = {token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.NAME}
+    assert names & RETIRED == set()
