@@ -30,7 +30,7 @@ def decode(cursor: str) -> Key:
             raise ValueError("length")
         return EPOCH + timedelta(microseconds=int.from_bytes(raw[:8], "big")), UUID(bytes=raw[8:])
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise InvalidInput({"cursor": ["Is not a cursor of this list."]}) from error
+        raise InvalidInput({"cursor": ["Invalid cursor."]}) from error
 
 
 def encode_position(position: int) -> str:
@@ -45,9 +45,9 @@ def decode_position(cursor: str | None) -> int:
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError) as error:
-        raise InvalidInput({"cursor": ["Is not a cursor of this list."]}) from error
+        raise InvalidInput({"cursor": ["Invalid cursor."]}) from error
     if len(raw) != 4 or raw[0] > 127:
-        raise InvalidInput({"cursor": ["Is not a cursor of this list."]})
+        raise InvalidInput({"cursor": ["Invalid cursor."]})
     return int.from_bytes(raw, "big")
 
 

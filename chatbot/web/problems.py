@@ -93,7 +93,7 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *,
     detail = "The request is not valid HTTP, or its line or headers are too long."
     if status == 429:  # by chatbot/worker/connections.py
         facts = problem.TOO_MANY_CONNECTIONS
-        detail = "Close some of your connections, or try again later."
+        detail = "Close some of your connections, or retry later."
     said = orjson.dumps(body(facts, detail, "", ""))
     kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
     kind += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"

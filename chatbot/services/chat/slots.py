@@ -33,7 +33,7 @@ class Slots:
             raise Busy("The server restarts; try again in a moment.", retry_after=2)
         with self._lock:
             if self._held.total() >= self.number:
-                raise Busy("Too many answers are being written; try again soon.", retry_after=2)
+                raise Busy("Too many answers are being written; retry later.", retry_after=2)
             if self._per_user is not None and self._held[user_id] >= self._per_user:
                 raise TooManyTurns(f"You may have {self._per_user} answers written at a time.", retry_after=2)
             self._held[user_id] += 1
