@@ -32,14 +32,14 @@ _full = threading.Event()  # since a write found no room, until the next one doe
 
 
 @contextmanager
-def read(*, steady: bool = False) -> Iterator[Connection]:
-    """Yield a connection for queries, which changes nothing; with `steady` all of them see one snapshot.
+def read(*, snapshot: bool = False) -> Iterator[Connection]:
+    """Yield a connection for queries, which changes nothing; with `snapshot` all of them see one snapshot.
 
     Raises DatabaseBusy, DatabaseUnavailable.
     """
     try:
         with db.engine.connect() as connection:
-            if steady and connection.dialect.name == "postgresql":  # SQLite's queries always see one
+            if snapshot and connection.dialect.name == "postgresql":  # SQLite's queries always see one
                 connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             yield connection
     except OURS as error:
@@ -50,12 +50,12 @@ def read(*, steady: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def write(
-    step: str, *, lasting: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
+    step: str, *, durable: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
 ) -> Iterator[Connection]:
     """Yield a connection; its work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
-    `lasting` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
+    `durable` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
     A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
     error after it undoes it. On SQLite one that writes much does so `alone`: no other's commit waits for it. One that
     `waits_as` a user locks what another one may hold for long, such as a collection: few do so at a time, fewer of each
@@ -65,9 +65,9 @@ def write(
     """
     try:
         if db.engine.dialect.name == "sqlite":
-            ways = group_commit.writing(db.engine, lasting=lasting, alone=alone)
+            ways = group_commit.writing(db.engine, durable=durable, alone=alone)
         else:
-            ways = _writing(lasting=lasting, single=single, waits_as=waits_as)
+            ways = _writing(durable=durable, single=single, waits_as=waits_as)
         with ways as connection:
             yield connection
             failpoints.reach(f"{step}:written")
@@ -82,12 +82,12 @@ def write(
 
 
 @contextmanager
-def _writing(*, lasting: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
+def _writing(*, durable: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
     """Yield a connection to PostgreSQL, which has a group commit of its own."""
     with _in_turn(waits_as), db.engine.connect() as connection:
         options: dict[str, Any] = {} if single else {"isolation_level": "READ COMMITTED"}
         with connection.execution_options(**options).begin():
-            if not lasting:
+            if not durable:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             if waits_as is not None:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")

@@ -202,8 +202,8 @@ def synchronous(connection: sa.Connection) -> int:
 
 def test_only_what_need_not_last_is_not_waited_for(context: Flask) -> None:
     """What is acknowledged is on the disk, whoever had the connection before (2 is FULL, 1 is NORMAL)."""
-    for lasting, expected in ((True, 2), (False, 1), (True, 2), (False, 1)):
-        with write("test", lasting=lasting) as connection:
+    for durable, expected in ((True, 2), (False, 1), (True, 2), (False, 1)):
+        with write("test", durable=durable) as connection:
             assert synchronous(connection) == expected
         with write("test") as connection:
             assert synchronous(connection) == 2

@@ -84,10 +84,10 @@ def _on_begin(connection: sa.Connection) -> None:
         return
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("writes"):
-        lasting = connection.get_execution_options().get("lasting", True)
-        if connection.info.get("lasting", True) is not lasting:  # as whoever had the connection before wanted it
-            cursor.execute(f"PRAGMA synchronous={'FULL' if lasting else 'NORMAL'}")
-            connection.info["lasting"] = lasting
+        durable = connection.get_execution_options().get("durable", True)
+        if connection.info.get("durable", True) is not durable:  # as whoever had the connection before wanted it
+            cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            connection.info["durable"] = durable
         execute_with_busy_retry(cursor, "BEGIN IMMEDIATE")
     else:
         cursor.execute("BEGIN")

@@ -31,11 +31,11 @@ class NotLetIn(Exception):
 class _Group:
     """A transaction and its writers; only the holder of the semaphore touches it."""
 
-    def __init__(self, engine: sa.Engine, *, lasting: bool) -> None:
+    def __init__(self, engine: sa.Engine, *, durable: bool) -> None:
         self.engine = engine
         self.connection = engine.connect()
         try:
-            self.connection.execution_options(writes=True, lasting=lasting).begin()
+            self.connection.execution_options(writes=True, durable=durable).begin()
         except BaseException:
             self.connection.close()
             raise
@@ -111,20 +111,20 @@ _open: _Group | None = None  # the one in which whoever is let in writes
 
 
 @contextmanager
-def writing(engine: sa.Engine, *, lasting: bool, alone: bool) -> Iterator[sa.Connection]:
+def writing(engine: sa.Engine, *, durable: bool, alone: bool) -> Iterator[sa.Connection]:
     """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
 
-    Only `lasting` work that is not to be committed `alone` shares a commit.
+    Only `durable` work that is not to be committed `alone` shares a commit.
     Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
     """
-    kind = engine if lasting and not alone else None
+    kind = engine if durable and not alone else None
     if not _turnstile.acquire(LOCK_TIMEOUT_SECONDS, kind):
         raise NotLetIn
     joined = _open
     try:
         try:
             if joined is None:
-                group = _Group(engine, lasting=lasting)
+                group = _Group(engine, durable=durable)
                 yield from _led(group, kind)
             else:
                 group = joined

@@ -112,7 +112,7 @@ def _write_all(file: gzip.GzipFile, step: Step) -> int:
         file.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
 
     total = 0
-    with read(steady=True) as connection:
+    with read(snapshot=True) as connection:
         revision = schema_version.revision(connection)
         line({"format": FORMAT, "revision": revision, "mark": _marks()[0], "at": now(), "rows": count()})
         for table in _tables():

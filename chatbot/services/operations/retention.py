@@ -107,7 +107,7 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
         for delete in (_delete_turns, _delete_sessions, _delete_keys, _delete_changes):
             while True:
                 started = time.monotonic()
-                with write("purge", lasting=False) as connection:
+                with write("purge", durable=False) as connection:
                     leases.confirm(connection, held)
                     deleted = delete(connection, cutoff, purged)
                 if not deleted:

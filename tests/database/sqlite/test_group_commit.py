@@ -92,7 +92,7 @@ def test_those_who_wait_are_committed_together(context: Flask, commits: list[int
 
 def test_who_writes_much_or_without_waiting_for_the_disk_commits_alone(context: Flask, commits: list[int]) -> None:
     crowd = KeyedSemaphore(context)
-    for number, options in enumerate([{}, {}, {"alone": True}, {}, {}, {"lasting": False}, {}, {}]):
+    for number, options in enumerate([{}, {}, {"alone": True}, {}, {}, {"durable": False}, {}, {}]):
         crowd.comes(insert(str(number)), **options)
     assert crowd.goes() == ["written"] * 8
     assert len(commits) == 5

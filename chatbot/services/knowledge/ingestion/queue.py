@@ -104,7 +104,7 @@ def require_parser_seconds(collection_id: UUID) -> None:
 
 def spend_parser_seconds(collection_id: UUID, seconds: float) -> None:
     """Count how long a document of a collection was read."""
-    with write("spend_parser_seconds", lasting=False) as connection:
+    with write("spend_parser_seconds", durable=False) as connection:
         connection.execute(_SPEND, {"home": collection_id, "day": now().date(), "seconds": seconds})
 
 
