@@ -21,7 +21,7 @@ test: $(VENV)/dev ## Run the unit and route tests on SQLite, in minutes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --sqlite-only -m "not slow" --ignore=tests/hostile --ignore=tests/system
 
 # What an attacker can take from others is measured where no other test takes it.
-test-all: $(VENV)/dev $(NODE) ## Run all tests, on both databases and with real servers, and record their coverage
+test-all: $(VENV)/dev $(NODE) ## Run all tests, with real servers and on both databases where that matters, and record their coverage
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0 --ignore=tests/hostile
 	@$(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0 tests/hostile

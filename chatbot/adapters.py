@@ -123,11 +123,14 @@ def create_loader(media_type: str) -> Loader:
 
 def llm_options(config: Config) -> list[LLMOptions]:
     """Return the options of the model and its fallbacks; raises ModelUnavailable without a model."""
-    name, key, url = config["OPENAI_MODEL"], config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"]
+    name = config["OPENAI_MODEL"]
+    key = config["OPENAI_API_KEY"]
+    url = config["OPENAI_BASE_URL"]
     first_byte_seconds = config["LLM_FIRST_BYTE_SECONDS"]
     if is_embedded(config):
         # gunicorn's arbiter started the embedded model and left its address in the environment.
-        url, key = os.environ.get("EMBEDDED_MODEL_URL"), os.environ.get("EMBEDDED_MODEL_KEY")
+        url = os.environ.get("EMBEDDED_MODEL_URL")
+        key = os.environ.get("EMBEDDED_MODEL_KEY")
         name = os.environ.get("EMBEDDED_MODEL_NAME", name)
         if url is None:
             raise ModelUnavailable(NO_MODEL, retry_after=60)

@@ -25,7 +25,8 @@ class LazyApi(Api):
     def spec(self) -> APISpec:
         """The document, with all blueprints in it; made by `init_app`."""
         with self._describing:
-            blueprints, self._undescribed = self._undescribed, []
+            blueprints = self._undescribed
+            self._undescribed = []
             for one in blueprints:
                 one.register_views_in_doc(self, self._app, self._spec, name=one.name, parameters=None)
                 self.spec.tag({"name": one.name, "description": one.description})
@@ -33,4 +34,5 @@ class LazyApi(Api):
 
     @spec.setter
     def spec(self, spec: APISpec | None) -> None:
-        self._spec, self._undescribed = spec, []
+        self._spec = spec
+        self._undescribed = []

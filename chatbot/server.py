@@ -51,7 +51,8 @@ def _refuse_unknown_adapters(settings: dict[str, Any]) -> None:
     package.__path__ = [str(HERE)]
     sys.modules["chatbot"] = package
     try:
-        registry, errors = import_module("chatbot.rag.registry"), import_module("chatbot.rag.errors")
+        registry = import_module("chatbot.rag.registry")
+        errors = import_module("chatbot.rag.errors")
         wrong = []
         for name, kind in ADAPTERS.items():
             known = registry.names(kind)
@@ -263,7 +264,8 @@ def _allow_connections() -> None:
 def _announce(model: str) -> None:
     """Say where the server listens, once the embedded model is loaded or has taken too long."""
     if _model is not None:
-        embedded, model_port = _by_path(EMBEDDED), int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
+        embedded = _by_path(EMBEDDED)
+        model_port = int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
         deadline = time.monotonic() + LOADING
         while not embedded.healthy(model_port) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -35,7 +35,8 @@ def create_turn(message: dict[str, Any]) -> Answer:
     as `failed`, and the problem document's `instance` is its address. With `stream` or `Accept:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
-    who, key = authentication.current(), idempotency.key(message)
+    who = authentication.current()
+    key = idempotency.key(message)
     stream = _enter_stream(message.pop("stream", False))
     opened = execution.open_and_start(who, lambda: turns.open_turn(who, **message, key=key), key)
     return _answer(opened, stream=stream)
@@ -97,7 +98,8 @@ def cancel_turn(turn_id: UUID) -> Response:
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
-    who, key = authentication.current(), idempotency.key(again)
+    who = authentication.current()
+    key = idempotency.key(again)
     stream = _enter_stream(again.get("stream", False))
     opened = execution.open_and_start(who, lambda: turns.regenerate(who, turn_id, key=key), key)
     return _answer(opened, stream=stream)
@@ -117,15 +119,18 @@ def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
 def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
     """Answer as the client wants: at once, by events, or with the whole turn."""
     if isinstance(opened, OpenedTurn):
-        turn_id, turn = opened.id, opened.shown()
+        turn_id = opened.id
+        turn = opened.shown()
     else:
-        turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
+        turn_id = opened
+        turn = execution.get_turn(authentication.current(), opened)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
         return _whole(execution.wait(authentication.current(), turn_id))
-    first, reader = sse.opened(turn), sse.Reader(authentication.current(), turn_id)
+    first = sse.opened(turn)
+    reader = sse.Reader(authentication.current(), turn_id)
     has_text, ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
     if ended or not turn["bot_response"]:
         _whole(ended or turn)

@@ -48,7 +48,8 @@ def list_documents(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.alt_response(200, schema=DocumentSchema, success=True)
 def create_document() -> Answer:
     """Send a document; the same content again is the same document."""
-    who, (content, said) = authentication.current(), uploads.received()
+    who = authentication.current()
+    (content, said) = uploads.received()
     key = idempotency.key({**said, "hash": (content.hash() or b"").hex()})
     home = said.get("collection_id") or collections.ensure_default(who)
     document, new = documents.create(
@@ -114,8 +115,8 @@ def retry_document(document_id: UUID) -> dict[str, Any]:
 def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
     """List the passages of a document as they are searched."""
     caller = authentication.current()
-    admission.enter_page(caller.user_id)
     after = pagination.decode_position(query.get("cursor"))
+    admission.enter_page(caller.user_id)
     items, last = documents.chunks(caller, document_id, limit=query["limit"], after=after)
     return {"items": items, "next_cursor": None if last is None else pagination.encode_position(last)}
 
@@ -128,7 +129,8 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     admission.enter_stream(authentication.current().user_id)
-    who, app = authentication.current(), current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+    who = authentication.current()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
     first = documents.get(who, document_id)
     return sse.response(_events(app, who, first, g.get("request_id", "")))
 

@@ -46,7 +46,8 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
         failed = _worked(sent)
     for path, reason in [*skipped, *failed]:
         click.echo(f"{path}: {reason}", err=True)
-    taken, failures = len(sent) - len(failed), len(failed)
+    taken = len(sent) - len(failed)
+    failures = len(failed)
     click.echo(f"Took in {taken} documents, {same} unchanged, {failures} failed, {len(skipped)} skipped.")
     if others:
         click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
@@ -147,7 +148,8 @@ def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     """Work on the queue, beside a server or alone, until all sent documents have ended; returns the failed ones."""
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
     periodic.every(app, worker.EVERY_LEASE, worker.renew)
-    waiting, failed = dict(sent), []
+    waiting = dict(sent)
+    failed = []
     with bar("Reading", len(sent)) as step:
         while waiting:
             if not any(worker.work(queue) for queue in queues.QUEUES):

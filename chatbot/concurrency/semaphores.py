@@ -32,7 +32,8 @@ class FairSemaphore:
 
         Whatever is raised meanwhile, such as a greenlet's end, is raised when one has come back.
         """
-        turn, interruption = threading.Lock(), None
+        turn = threading.Lock()
+        interruption = None
         turn.acquire()
         with self._guard:
             place = next((at for at, (_, its) in enumerate(self._waiting) if its != kind), len(self._waiting))
@@ -93,10 +94,11 @@ class FairSemaphore:
 
 
 class KeyedSemaphore:
-    """Lets few in at a time, and fewer of each."""
+    """Limits concurrency per key and in total."""
 
     def __init__(self, each: int, all_in_all: int) -> None:
-        self._each, self._most = each, all_in_all
+        self._each = each
+        self._most = all_in_all
         self._changed = threading.Condition()
         self._inside = Counter[Hashable]()
 

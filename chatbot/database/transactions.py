@@ -26,8 +26,9 @@ DAMAGED = ("file is not a database", "disk image is malformed")
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 # Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
-MOST_EACH, MOST_WAITING = 3, 12
-_crowd = KeyedSemaphore(MOST_EACH, MOST_WAITING)
+MOST_EACH = 3
+MOST_WAITING = 12
+_waiting_writers = KeyedSemaphore(MOST_EACH, MOST_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 
@@ -99,12 +100,12 @@ def _in_turn(waits_as: UUID | None) -> Iterator[None]:
     if waits_as is None:
         yield
         return
-    if not _crowd.acquire(waits_as, LOCK_TIMEOUT_SECONDS):
+    if not _waiting_writers.acquire(waits_as, LOCK_TIMEOUT_SECONDS):
         raise _busy()
     try:
         yield
     finally:
-        _crowd.release(waits_as)
+        _waiting_writers.release(waits_as)
 
 
 def is_full() -> bool:

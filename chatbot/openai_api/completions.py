@@ -26,7 +26,9 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 @blueprint.response(200, CompletionSchema)
 def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
-    who, key, listed = authentication.current(), idempotency.key(wanted), bool(wanted["store"])
+    who = authentication.current()
+    key = idempotency.key(wanted)
+    listed = bool(wanted["store"])
     if wanted["stream"]:
         admission.enter_stream(who.user_id)
     question, ids, request = openai.generation_request(who, wanted)
@@ -34,9 +36,11 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
         who, lambda: turns.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, request
     )
     if isinstance(opened, OpenedTurn):
-        turn_id, turn = opened.id, opened.shown()
+        turn_id = opened.id
+        turn = opened.shown()
     else:
-        turn_id, turn = opened, execution.get_turn(authentication.current(), opened)
+        turn_id = opened
+        turn = execution.get_turn(authentication.current(), opened)
     if not wanted["stream"]:
         return framing.completion(execution.wait(authentication.current(), turn_id))
     ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn

@@ -38,7 +38,8 @@ def finish_reason(turn: dict[str, Any]) -> str:
 
 def usage(turn: dict[str, Any]) -> dict[str, int] | None:
     """Return the tokens of a turn, or None where the model's server did not tell them."""
-    prompt, answer = turn["prompt_tokens"], turn["completion_tokens"]
+    prompt = turn["prompt_tokens"]
+    answer = turn["completion_tokens"]
     if prompt is None or answer is None:
         return None
     return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}

@@ -12,7 +12,9 @@ from .types import CancelToken, CompletionRequest, Finish, Passage, PromptInfo, 
 
 # Of the best passage's score: what it takes to show any, to a model that must answer from them and to one that may
 # answer anyway. Beside a good one, the others are worth showing from a lower score on.
-STRICTLY_RELEVANT, RELEVANT, BESIDE = 0.5, 0.05, 0.03
+STRICTLY_RELEVANT = 0.5
+RELEVANT = 0.05
+BESIDE = 0.03
 MOST_PASSAGES = 12
 REFUSAL = "I found nothing in the documents that answers this question."
 

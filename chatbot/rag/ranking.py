@@ -9,8 +9,12 @@ from .types import Hit
 # Logistic regression on the best passage of 8,700 pairs of a question and a collection that holds its answer or does
 # not: squad2-half, xquad en, es and zh, scifact and cranfield, each against itself and against the others, every second
 # question; at 0.5 it refuses 3 % of squad2-half's own questions of the other half, and 92 % of those asked elsewhere.
-SHARE, COSINE, BOTH = 9.01, 9.05, -8.33
-SHARE_ALONE, ALONE = 8.97, -4.64  # where there is no embedder
+SHARE = 9.01
+COSINE = 9.05
+BOTH = -8.33
+# where there is no embedder
+SHARE_ALONE = 8.97
+ALONE = -4.64
 MOST_SHARE = 1.2  # a chunk that repeats the question's words says no more
 
 
@@ -50,7 +54,8 @@ def spread(ids: Sequence[int], document_of: Mapping[int, str], most: int) -> lis
 
 def _scaled(hits: Sequence[Hit]) -> dict[int, float]:
     scores = [score for _, score in hits]
-    low, high = min(scores, default=0.0), max(scores, default=0.0)
+    low = min(scores, default=0.0)
+    high = max(scores, default=0.0)
     if low == high:
         return {id: 1.0 for id, _ in hits}
     return {id: (score - low) / (high - low) for id, score in hits}

@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, Identifiers, Moment, TrueOrFalse
+from .fields import NO_NUL, Identifiers, Items, Moment, TrueOrFalse
 from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
@@ -129,5 +129,5 @@ class HistoryQuerySchema(Schema):
 class HistorySchema(Schema):
     """One page of turns."""
 
-    items = fields.List(fields.Nested(TurnSchema), required=True)
+    items = Items(fields.Nested(TurnSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)

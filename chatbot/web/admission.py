@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, Response, current_app, g
 from werkzeug.wsgi import ClosingIterator
 
-from chatbot.concurrency.semaphores import KeyedSemaphore
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
 
 KEY = "chatbot.admission"
@@ -49,7 +49,7 @@ class Admission:
     def __init__(self, requests: int | None, streams: int | None) -> None:
         self.requests = Bound(requests)
         self.streams = Bound(streams)
-        self.pages = None if requests is None else KeyedSemaphore(MAX_PAGES_PER_USER, MAX_PAGES)
+        self.pages = None if requests is None else RoundRobinSemaphore(MAX_PAGES, MAX_PAGES_PER_USER)
 
 
 def init_app(app: Flask) -> None:
@@ -99,6 +99,8 @@ def _admission() -> Admission:
 
 def _release_when_sent(response: Response) -> Response:
     releases: dict[str, Callable[[], None]] = g.pop("releases", {})
+    if "page" in releases:
+        releases.pop("page")()  # it is made; a client that does not read it holds up no other page
     if releases and response.direct_passthrough:  # of which werkzeug tells the server nothing but the iterator
         response.response = ClosingIterator(response.response, list(releases.values()))  # type: ignore[arg-type]  # an iterable of bytes
         return response

@@ -44,7 +44,7 @@ class RoundRobinGate:
         """Return whether the first start in this round of the loop was over LONG_ROUND_SECONDS ago."""
         iteration = gevent.get_hub().loop.iteration
         now = time.monotonic()
-        if iteration != self._iteration:
+        if iteration != self._iteration or iteration < 0:  # libuv does not count
             self._iteration = iteration
             self._began_at = now
         return now - self._began_at > LONG_ROUND_SECONDS

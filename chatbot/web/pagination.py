@@ -58,7 +58,8 @@ def page(
 
     Few pages are made for a user at a time, further ones wait.
     """
-    admission.enter_page(who.user_id)
     cursor = query.pop("cursor", None)
-    items, last = read(who, after=decode(cursor) if cursor else None, **query)
+    after = decode(cursor) if cursor else None
+    admission.enter_page(who.user_id)
+    items, last = read(who, after=after, **query)
     return {"items": items, "next_cursor": encode(last) if last else None}

@@ -105,7 +105,8 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *,
 
 def _read_on() -> None:
     """Read on in a body that is too large: a client that sends all before it reads would meet a reset."""
-    sent, left = request.environ["wsgi.input"], READ_ON
+    sent = request.environ["wsgi.input"]
+    left = READ_ON
     deadline = time.monotonic() + READ_ON_SECONDS
     with contextlib.suppress(OSError, ParseException), gevent.Timeout(READ_ON_SECONDS, False):
         while left > 0 and time.monotonic() < deadline and (piece := sent.read(PIECE)):

@@ -67,16 +67,20 @@ class Reader:
 
     def __init__(self, caller: Caller, turn_id: Any) -> None:
         self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
-        self._caller, self._turn_id, self._told = caller, turn_id, False
+        self._caller = caller
+        self._turn_id = turn_id
+        self._told = False
         self._text = execution.text_of(turn_id)
-        self._address, self._request_id = g.get("instance", ""), g.get("request_id", "")
+        self._address = g.get("instance", "")
+        self._request_id = g.get("request_id", "")
 
     def frames(self, offset: int, opened: bytes = b"") -> Iterator[bytes]:
         """Yield the events from the offset on, the first one together with the turn as it was opened."""
         position = offset
         for news in self.news(offset):
             if isinstance(news, str):
-                start, position = position, position + len(news)
+                start = position
+                position = position + len(news)
                 yield opened + self._candidates(start) + event(b"delta", {"offset": start, "text": news}, position)
             elif news is None:
                 yield opened + HEARTBEAT
@@ -86,7 +90,8 @@ class Reader:
 
     def _candidates(self, position: int) -> bytes:
         """Return the event that tells the passages, once, in front of the first text."""
-        told, self._told = self._told or position > 0, True
+        told = self._told or position > 0
+        self._told = True
         if told or self._text is None:
             return b""
         try:

@@ -39,7 +39,8 @@ DOCUMENT = {
     }
 }
 
-_json, _form = NewDocumentSchema(), DescriptionSchema()
+_json = NewDocumentSchema()
+_form = DescriptionSchema()
 
 
 def received() -> tuple[Content, dict[str, Any]]:
@@ -91,7 +92,8 @@ def _loaded(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pieces(file: FileStorage) -> tuple[bytes, ...]:
-    pieces, size = [], 0
+    pieces = []
+    size = 0
     while piece := file.stream.read(storage.PIECE):
         pieces.append(piece)
         size += len(piece)

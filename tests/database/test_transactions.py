@@ -91,11 +91,11 @@ def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch:
 
 def test_writers_of_one_process_queue_without_connections(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "LOCK_TIMEOUT_SECONDS", 0.1)
-    assert group_commit._turnstile.acquire(1)
+    assert group_commit._semaphore.acquire(1)
     with pytest.raises(errors.DatabaseBusy):
         add("queued")
     assert db.engine.pool.checkedout() == 0
-    group_commit._turnstile.release()
+    group_commit._semaphore.release()
     add("next")
 
 

@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if _is_left_out(item, sqlite_only=config.getoption("--sqlite-only"))]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        rest = set(items) - set(left_out)
+        items[:] = [item for item in items if item in rest]
 
 
 def _is_left_out(item: pytest.Item, *, sqlite_only: bool) -> bool:

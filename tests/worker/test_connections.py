@@ -1,10 +1,14 @@
 """The networks that clients are counted by, and answers in pieces."""
 
+import time
+from types import SimpleNamespace
 from typing import Any
 
+import gevent
 import pytest
 
 from chatbot.web import networks
+from chatbot.worker import connections
 from chatbot.worker.connections import SEND_BYTES, BoundedWorker, YieldingSocket
 
 
@@ -49,3 +53,25 @@ def test_answers_are_sent_in_pieces_with_a_deadline_each() -> None:
     YieldingSocket(recorder).sendall(b"a" * SEND_BYTES + b"b" * SEND_BYTES + b"c")
     YieldingSocket(recorder).sendall(b"d" * SEND_BYTES)
     assert recorder.sent == [b"a" * SEND_BYTES, b"b" * SEND_BYTES, b"c", b"d" * SEND_BYTES]
+
+
+class Drip:
+    """A body of which one more byte always comes."""
+
+    reader = None
+
+    def read(self, size: int) -> bytes:
+        for _ in range(size):
+            gevent.sleep(0.05)
+        return b"x" * size
+
+
+def test_rest_of_a_body_is_read_for_a_second_in_all() -> None:
+    started = time.monotonic()
+    assert not connections._is_read(Drip())
+    assert time.monotonic() - started < 3
+
+
+def test_body_that_was_read_needs_no_look() -> None:
+    body: Any = SimpleNamespace(reader=SimpleNamespace(length=0))
+    assert connections._is_read(body)

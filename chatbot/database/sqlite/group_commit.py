@@ -21,7 +21,7 @@ from chatbot.database.sqlite.dialect import LOCK_TIMEOUT_SECONDS, SQLiteError
 DATABASES_OWN = (DBAPIError, SQLiteError)
 UNDONE = "The transaction was undone."
 # Writers queue here, in order and without a connection each, instead of at the file's lock.
-_turnstile = FairSemaphore()
+_semaphore = FairSemaphore()
 
 
 class NotLetIn(Exception):
@@ -118,7 +118,7 @@ def writing(engine: sa.Engine, *, durable: bool, alone: bool) -> Iterator[sa.Con
     Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
     """
     kind = engine if durable and not alone else None
-    if not _turnstile.acquire(LOCK_TIMEOUT_SECONDS, kind):
+    if not _semaphore.acquire(LOCK_TIMEOUT_SECONDS, kind):
         raise NotLetIn
     joined = _open
     try:
@@ -131,7 +131,7 @@ def writing(engine: sa.Engine, *, durable: bool, alone: bool) -> Iterator[sa.Con
                 with joined.savepoint():
                     yield joined.connection
         finally:
-            _turnstile.release()
+            _semaphore.release()
     except Exception:
         if joined is not None:  # what it found may be what another has written, and is not on the disk yet
             joined.wait()
@@ -150,8 +150,8 @@ def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
     try:
         if kind is not None:
             time.sleep(0)  # one round of gevent's loop, in which whoever is about to write comes
-            if _turnstile.is_waited_for(kind):
+            if _semaphore.is_waited_for(kind):
                 _open = group
-                _turnstile.let_others_in(kind)
+                _semaphore.let_others_in(kind)
     finally:
         group.commit()

@@ -90,7 +90,8 @@ def _claims_of(answer: str, start: int, end: int, passages: int, number: int) ->
         carried = _united(carried, _named(group, passages))
         if carried and _says(answer[at : group[0].start()]):
             claims.append(_claim(answer, at, group[-1].end(), carried, number))
-            at, carried = group[-1].end(), ()
+            at = group[-1].end()
+            carried = ()
     fewest = FEWEST_WORDS + 1 if claims else 1
     if len(words(markers.MARKER.sub(" ", answer[at:end])).stems) >= fewest:
         claims.append(_claim(answer, at, end, carried, number))
@@ -195,7 +196,8 @@ def _both(one: Found, other: Found) -> Found:
 def _citation(found: Found, evidence: Evidence, passages: Sequence[Passage]) -> Citation:
     number = found.match.passage
     passage = passages[number]
-    start, end = evidence.spans[found.match.first][1], evidence.spans[found.match.last][2]
+    start = evidence.spans[found.match.first][1]
+    end = evidence.spans[found.match.last][2]
     return Citation(
         marker=number + 1 if found.marked else None,
         passage=passage,

@@ -17,7 +17,8 @@ def numbers(marker: re.Match[str], passages: int) -> list[int]:
 
 
 def _range(found: re.Match[str], passages: int) -> range:
-    first, last = int(found[1]), int(found[2])
+    first = int(found[1])
+    last = int(found[2])
     return range(first, min(last, max(first, passages)) + 1)
 
 

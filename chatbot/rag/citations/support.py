@@ -23,14 +23,21 @@ FINALISTS = 4  # sentences of the passages that are looked at closely
 LONGEST_RUN = 3  # sentences in a quote
 WORTH = 0.12  # what another sentence must add to the score to be quoted too
 STOP_WEIGHT = 0.1  # of a word that says nothing, beside that of a word that is in every second sentence
-BY_ORDER, BY_MEANING = 0.2, 0.2  # weights of neighbouring words, and of the embedding; the rest is the words
+# weights of neighbouring words, and of the embedding; the rest is the words
+BY_ORDER = 0.2
+BY_MEANING = 0.2
 LEAST_COSINE = 0.2  # of two sentences that have nothing to do with each other
 # What is left of the score when something is not in the sentence, but meant by a pronoun, elsewhere, or nowhere.
-NAME_MEANT, NAME_ELSEWHERE, NAME_NOWHERE = 0.9, 0.5, 0.35
-NUMBER_ELSEWHERE, NUMBER_NOWHERE = 0.45, 0.3
+NAME_MEANT = 0.9
+NAME_ELSEWHERE = 0.5
+NAME_NOWHERE = 0.35
+NUMBER_ELSEWHERE = 0.45
+NUMBER_NOWHERE = 0.3
 BEGINNING = ""  # of a sentence, where a word would be
 SURELY_VERBS = ("be", "have")
-NEGATED, OPPOSITE, EXCHANGED = 0.35, 0.4, 0.45
+NEGATED = 0.35
+OPPOSITE = 0.4
+EXCHANGED = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,8 @@ class Evidence:
         return match
 
     def _match(self, claim: int, first: int, last: int, weights: dict[str, float]) -> Match:
-        said, run = self._claims[claim], self._words[first : last + 1]
+        said = self._claims[claim]
+        run = self._words[first : last + 1]
         stems = frozenset[str]().union(*self._stems[first : last + 1])
         score = sum([weights[stem] for stem in weights.keys() & stems])
         score = (1 - BY_ORDER) * score + BY_ORDER * _neighbours(said, run, score)
@@ -203,7 +211,8 @@ def _negated(said: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
     there = [denied for found in run if found.negations for denied in found.denied()]
     if not here and not there:
         return False
-    all_here, all_there = frozenset[str]().union(*here), frozenset[str]().union(*there)
+    all_here = frozenset[str]().union(*here)
+    all_there = frozenset[str]().union(*there)
     content = set(said.content)
     return any(denied and denied <= stems and not denied & all_there for denied in here) or any(
         denied and denied <= content and not denied & all_here for denied in there

@@ -23,7 +23,8 @@ class SentenceTransformersEmbedder:
         import sentence_transformers
 
         self.space = options.model
-        self._make, self._model = sentence_transformers.SentenceTransformer, None
+        self._make = sentence_transformers.SentenceTransformer
+        self._model = None
         self._lock = threading.Lock()
 
     def embed(self, texts: Sequence[str]) -> "Vectors":

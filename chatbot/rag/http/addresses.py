@@ -101,7 +101,8 @@ def parse(url: str) -> Address:
     match = URL.fullmatch(url) if len(url) <= LONGEST else None
     if match is None:
         raise ValueError("not a plain http or https address")
-    scheme, path = match["scheme"].lower(), match["path"]
+    scheme = match["scheme"].lower()
+    path = match["path"]
     port = int(match["port"] or PORTS[scheme])
     if port > 65_535:
         raise ValueError("no such port")

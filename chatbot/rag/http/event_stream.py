@@ -30,7 +30,8 @@ def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
             raise UpstreamGarbled("A line of the model's answer has no end.")
         if others:
             whole = b"".join(waiting)
-            waiting, size = [others[-1]], len(others[-1])
+            waiting = [others[-1]]
+            size = len(others[-1])
             yield [line.removesuffix(b"\r") for line in (whole, *others[:-1])]
     if size:
         yield [b"".join(waiting)]

@@ -131,7 +131,10 @@ class Body(httpx2.SyncByteStream):
     """A response's body; read to its end it gives its connection back, otherwise closing it closes that too."""
 
     def __init__(self, pool: Pool, url: httpx2.URL, connection: Plain, response: Response) -> None:
-        self._pool, self._url, self._connection, self._response = pool, url, connection, response
+        self._pool = pool
+        self._url = url
+        self._connection = connection
+        self._response = response
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:

@@ -63,12 +63,14 @@ class SocketReader(io.RawIOBase):
     def more(self) -> bool:
         """Wait for more bytes; False at the connection's end."""
         came = self._connection.recv(PIECE)
-        self._bytes, self._at = self._bytes[self._at :] + came, 0
+        self._bytes = self._bytes[self._at :] + came
+        self._at = 0
         return bool(came)
 
     def take(self, size: int) -> bytes:
         """Return so many of the held bytes, or all that there are."""
-        start, self._at = self._at, min(self._at + size, len(self._bytes))
+        start = self._at
+        self._at = min(self._at + size, len(self._bytes))
         return self._bytes[start : self._at]
 
     def held_chunks(self, left: int | None) -> tuple[list[bytes], int | None, bool]:
@@ -77,18 +79,22 @@ class SocketReader(io.RawIOBase):
         Of a chunk whose text has come as a whole 0 bytes are left; None before the head of the next one. Written
         without a call for each step: a stream has a chunk for each token, and calls were an eighth of its cost.
         """
-        data, at, end = self._bytes, self._at, len(self._bytes)
+        data = self._bytes
+        at = self._at
+        end = len(self._bytes)
         parts: list[bytes] = []
         last = False
         while at < end and not last:
             if left:
                 parts.append(data[at : at + left])
-                at, left = at + len(parts[-1]), left - len(parts[-1])
+                at = at + len(parts[-1])
+                left = left - len(parts[-1])
                 continue
             stop = data.find(b"\n", at)
             if stop < 0:
                 break
-            line, at = data[at:stop].rstrip(b"\r"), stop + 1
+            line = data[at:stop].rstrip(b"\r")
+            at = stop + 1
             if left == 0 and line:
                 raise http.client.HTTPException("a chunk longer than it was said to be")
             left = None if left == 0 else _size(line)

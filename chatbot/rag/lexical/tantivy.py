@@ -94,7 +94,8 @@ class TantivyIndex:
     def close(self) -> None:
         """Release the write lock; uncommitted changes are lost. Raises IndexBroken, after the release too."""
         if self._writer is not None:
-            writer, self._writer = self._writer, None
+            writer = self._writer
+            self._writer = None
             with _reading():
                 writer.rollback()
                 writer.wait_merging_threads()

@@ -93,7 +93,8 @@ def healthy(port: int) -> bool:
 
 def watch_server(server: "subprocess.Popen[bytes]", port: int, stop: threading.Event) -> None:
     """Return when the server has ended, when it stayed deaf and was killed, or when the supervisor shall stop."""
-    failed, next_check = 0, time.monotonic() + CHECK_EVERY
+    failed = 0
+    next_check = time.monotonic() + CHECK_EVERY
     while not stop.wait(0.1) and server.poll() is None:
         if time.monotonic() >= next_check:
             failed = 0 if healthy(port) else failed + 1

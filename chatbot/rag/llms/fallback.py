@@ -29,7 +29,8 @@ class FallbackLLM:
     """Asks one model after the other until one begins to answer; an answer that began is never restarted."""
 
     def __init__(self, models: Sequence[LLM], *, retries: int, breaker_failures: int, breaker_seconds: float) -> None:
-        self.models, self.name = models, models[0].name
+        self.models = models
+        self.name = models[0].name
         self._retries = retries
         breakers = SyncCircuitBreakerFactory(breaker_failures, breaker_seconds)
         self._guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate(models)]
@@ -82,7 +83,8 @@ class _Guarded:
     """A model behind its breaker (M. Nygard, "Release It!", 2nd edition, 5.2)."""
 
     def __init__(self, model: LLM, breakers: SyncCircuitBreakerFactory, name: str) -> None:
-        self._model, self.name = model, model.name
+        self._model = model
+        self.name = model.name
         self._breaker = breakers.get_breaker(name, exclude=[(LLMError, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
         self._probe = threading.Lock()  # half open, the library lets everybody through

@@ -137,7 +137,8 @@ class OpenAILLM:
 
     def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:
         """Send one request and return its answer, unread; raises the package's errors."""
-        content, extensions = orjson.dumps(body), {**self._extensions, "guard": guard}
+        content = orjson.dumps(body)
+        extensions = {**self._extensions, "guard": guard}
         request = httpx2.Request("POST", self._url, headers=self._headers, content=content, extensions=extensions)
         try:
             response = self._http.send(request, stream=True)
@@ -236,7 +237,8 @@ class _Answer:
 
     def take(self, chunk: dict[str, Any]) -> str:
         """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
-        model, usage = chunk.get("model"), chunk.get("usage")
+        model = chunk.get("model")
+        usage = chunk.get("usage")
         if isinstance(model, str) and model:
             self.model = model.replace("\0", "")[:LONGEST_NAME]
         if isinstance(usage, dict):

@@ -97,23 +97,24 @@ class Refusal:
 
 def find_refusal(error: openai.APIStatusError, sent: Mapping[str, Any]) -> Refusal | None:
     """Return which of the parameters sent an error refuses, or None."""
-    named, text = _body(error).get("param"), str(_body(error).get("message", ""))
+    named = _body(error).get("param")
+    text = str(_body(error).get("message", ""))
+    for certain in _forbidden_fields(error):
+        if certain in sent:
+            return Refusal(certain, is_certain=True)
     if _code(error) not in UNSUPPORTED and not _UNSUPPORTED_TEXT.search(text):
         return None  # such as a prompt that is too long: the next one is not
-    certain = next(
-        (name for name in (named, *_forbidden_fields(error)) if isinstance(name, str) and name in sent), None
-    )
-    if certain is not None:
-        return Refusal(certain, is_certain=True)
+    if isinstance(named, str) and named in sent:
+        return Refusal(named, is_certain=True)
     name = next((name for name in sent if re.search(rf"\b{name}\b", text)), None)
     return None if name is None else Refusal(name, is_certain=False)
 
 
-def _forbidden_fields(error: openai.APIStatusError) -> list[Any]:
+def _forbidden_fields(error: openai.APIStatusError) -> list[str]:
     """Return the fields that a server on pydantic did not expect: the last part of each `loc`, beside an echo."""
     message = _body(error).get("message")
     details = message.get("detail") if isinstance(message, Mapping) else _body(error).get("detail")
     if not isinstance(details, list):
         return []
     places = [one.get("loc") for one in details if isinstance(one, Mapping) and one.get("type") == "extra_forbidden"]
-    return [place[-1] for place in places if isinstance(place, list) and place]
+    return [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], str)]

@@ -50,7 +50,8 @@ def _paragraph(names: list[str], row: list[str]) -> str:
 
 def _bounded(paragraphs: Iterator[str]) -> str:
     """Join until it is more than a document may have: long names in each of many rows are a bomb too."""
-    parts, size = [], 0
+    parts = []
+    size = 0
     for paragraph in paragraphs:
         parts.append(paragraph)
         size += len(paragraph) + 2

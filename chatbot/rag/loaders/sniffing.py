@@ -75,7 +75,8 @@ def title(name: str) -> str:
 
 def _decoded(name: str) -> str:
     for _ in range(MOST_DECODINGS):
-        before, name = name, nfkc(unquote(name))[-LONGEST_NAME:]
+        before = name
+        name = nfkc(unquote(name))[-LONGEST_NAME:]
         if name == before:
             break
     return name

@@ -14,7 +14,8 @@ class HttpReranker:
     def __init__(self, options: EmbedderOptions) -> None:
         headers = {"Authorization": f"Bearer {options.api_key}"} if options.api_key else {}
         self._client = httpx2.Client(timeout=options.timeout, headers=headers, trust_env=False)
-        self._url, self._model = f"{str(options.base_url).rstrip('/')}/rerank", options.model
+        self._url = f"{str(options.base_url).rstrip('/')}/rerank"
+        self._model = options.model
 
     def rank(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return one relevance for each text; raises RerankerError."""

@@ -46,7 +46,8 @@ class FaissStore:
     def __init__(self, options: StoreOptions) -> None:
         import faiss
 
-        self._faiss, self._options = faiss, options
+        self._faiss = faiss
+        self._options = options
         self._held: OrderedDict[str, _Held] = OrderedDict()
 
     def count(self, collection: str) -> int | None:
@@ -126,7 +127,8 @@ class FaissStore:
 
     def _made(self, way: Way, dimension: int) -> Any:
         faiss = self._faiss
-        half, cosine = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        half = faiss.ScalarQuantizer.QT_fp16
+        cosine = faiss.METRIC_INNER_PRODUCT
         if way == "exact":
             index = faiss.IndexFlatIP(dimension)
         elif way == "half":
@@ -136,7 +138,8 @@ class FaissStore:
         return faiss.IndexIDMap(index)
 
     def _parameters(self, held: _Held, among: "Ids | None") -> Any:
-        faiss, selector = self._faiss, None
+        faiss = self._faiss
+        selector = None
         if among is not None:
             selector = faiss.IDSelectorBatch(among)
         if held.dead:

@@ -39,7 +39,9 @@ class MemoryStore:
         """Let all vectors of some documents go, and hold others besides."""
         import numpy as np
 
-        old, left, came = self._held[collection], set(gone), set(map(int, stored.ids))
+        old = self._held[collection]
+        left = set(gone)
+        came = set(map(int, stored.ids))
         kept = [
             row for row, document in enumerate(old.documents) if document not in left and int(old.ids[row]) not in came
         ]

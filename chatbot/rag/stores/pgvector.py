@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 EXACT = 50_000  # vectors of a collection that are compared one by one
 BREADTH = 400  # candidates that a search in the graph keeps (hnsw.ef_search), at least
 MOST_BREADTH = 1_000  # that pgvector allows
-MOST_FULL, MOST_HALF = 2_000, 4_000  # dimensions of an index in 32-bit and in 16-bit floats
+# dimensions of an index in 32-bit and in 16-bit floats
+MOST_FULL = 2_000
+MOST_HALF = 4_000
 CONNECTIONS = 8
 FOR_GRAPH = "512MB"  # while one is made: some 300,000 vectors of 256 numbers; PostgreSQL's own 64 MB are some 40,000
 SECONDS = 5.0  # to connect, or to wait for a connection

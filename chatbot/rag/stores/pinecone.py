@@ -22,11 +22,16 @@ if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
 
 MARKS = "chatbot-collections"
-SEARCH_SECONDS, WRITE_SECONDS = 5.0, 20.0  # for all tries of a call; the library itself may wait for minutes
+# for all tries of a call; the library itself may wait for minutes
+SEARCH_SECONDS = 5.0
+WRITE_SECONDS = 20.0
 LAG = 60.0  # seconds in which a mark that was written may not be read
 CALLS = 16  # at a time
 # What the service takes at once.
-MOST_VALUES, MOST_BYTES, MOST_VECTORS, MOST_HITS = 5_000, 1_500_000, 1_000, 10_000
+MOST_VALUES = 5_000
+MOST_BYTES = 1_500_000
+MOST_VECTORS = 1_000
+MOST_HITS = 10_000
 BYTES = 24  # of a number in JSON, at most
 
 T = TypeVar("T")

@@ -113,7 +113,8 @@ class _Cutter:
     def _cut(self, low: int, high: int, *, latest: bool = True) -> int | None:
         """Return the best place to cut in low..high, both included; of equally good ones the latest or the earliest."""
         pick = -1 if latest else 0
-        first, last = bisect_left(self.headings, low), bisect_right(self.headings, high)
+        first = bisect_left(self.headings, low)
+        last = bisect_right(self.headings, high)
         if latest and first < last:
             return self.headings[last - 1]
         for place in PLACES:

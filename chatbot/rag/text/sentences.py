@@ -48,10 +48,12 @@ def _blocks(text: str) -> list[tuple[int, int, bool]]:
     for fence in _FENCE.finditer(text):
         if opened is None:
             blocks.append((at, fence.start(), False))
-            opened, at = fence, fence.start()
+            opened = fence
+            at = fence.start()
         elif fence["run"].startswith(opened["run"]):
             blocks.append((at, fence.end(), True))
-            opened, at = None, fence.end()
+            opened = None
+            at = fence.end()
     blocks.append((at, len(text), opened is not None))
     return blocks
 

@@ -56,7 +56,9 @@ LONGEST_STEM = 8
 
 _MEANT = "he she it they his her him its their them this these who which such"
 PRONOUNS = frozenset(_MEANT.split())
-SCOPE, NEAR = 2, 8  # what a negation denies: so many words that say something, among so many behind it
+# what a negation denies: so many words that say something, among so many behind it
+SCOPE = 2
+NEAR = 8
 
 
 @dataclass(slots=True)

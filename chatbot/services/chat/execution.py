@@ -150,7 +150,8 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[st
 def drain(seconds: float) -> None:
     """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
     chat_state().slots.close()
-    running, deadline = chat_state().running_turns, time.monotonic() + seconds
+    running = chat_state().running_turns
+    deadline = time.monotonic() + seconds
     while running and time.monotonic() < deadline:
         time.sleep(0.1)
     for one in list(running.values()):
@@ -199,7 +200,8 @@ def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Ite
 
 def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
     """Follow a turn that has ended or that another process runs: its row, and the log's text beyond it."""
-    silent_since, look = time.monotonic(), True
+    silent_since = time.monotonic()
+    look = True
     with app.app_context():
         log = chat_state().turn_log
     with log.elsewhere(turn_id) as news:

@@ -28,10 +28,9 @@ from .turns import Outcome
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
 COALESCE_FROM_TURNS = 8  # that run at a time
-# For each of them, as long as text still comes within a tenth of a second; with many, the second for each of those.
-DELAY_SECONDS_PER_TURN = 0.0025
-MAX_UNNOTICED_DELAY_SECONDS = 0.075
-MIN_DELAY_SECONDS_PER_TURN = 0.001
+DELAY_SECONDS_PER_TURN = 0.0025  # that runs, up to the next one
+MAX_UNNOTICED_DELAY_SECONDS = 0.075  # with the upstream's own gaps, text still comes within a tenth of a second
+CROWDED_DELAY_SECONDS_PER_TURN = 0.001  # that runs, where that is more
 MAX_DELAY_SECONDS = 0.4  # a reader still sees the text grow
 RETRY_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)  # between tries to write a turn's end
 
@@ -40,7 +39,8 @@ log = structlog.get_logger(__name__)
 
 def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
     """Answer a turn, write its end, wake its readers and release its slot, after any error too."""
-    turn, ended = running.turn, running.turn.shown() | {"status": "interrupted"}
+    turn = running.turn
+    ended = running.turn.shown() | {"status": "interrupted"}
     structlog.contextvars.bind_contextvars(**facts)
     with app.app_context():
         try:
@@ -72,7 +72,8 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
                 running.text.append(piece)
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
-        text, prompted = running.text.since(0), running.prompted
+        text = running.text.since(0)
+        prompted = running.prompted
         if running.stop_reason is not None:
             status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
             # The server did not come to tell them.
@@ -91,7 +92,8 @@ def _begin(running: RunningTurn, prompted: PromptInfo) -> None:
 
 
 def _finished(running: RunningTurn, finish: Finish) -> Outcome:
-    text, prompted = running.text.since(0), running.prompted
+    text = running.text.since(0)
+    prompted = running.prompted
     running.grounding.first_text = running.first_text_at
     cited, grounded = running.grounding.cited(text, prompted.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
@@ -99,7 +101,8 @@ def _finished(running: RunningTurn, finish: Finish) -> Outcome:
 
 
 def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
-    request, grounding = running.request, running.grounding
+    request = running.request
+    grounding = running.grounding
     said = request.history if request.history is not None else () if request.messages else history.before(running.turn)
     retrieves = not request.messages and grounding.wanted()
     question = Question(
@@ -136,7 +139,7 @@ def read_delay(turn: RunningTurn, running_count: int) -> float:
     if running_count < COALESCE_FROM_TURNS or turn.first_text_at is None:
         return 0.0
     unnoticed = min(running_count * DELAY_SECONDS_PER_TURN, MAX_UNNOTICED_DELAY_SECONDS)
-    crowded = min(running_count * MIN_DELAY_SECONDS_PER_TURN, MAX_DELAY_SECONDS)
+    crowded = min(running_count * CROWDED_DELAY_SECONDS_PER_TURN, MAX_DELAY_SECONDS)
     return min(max(unnoticed, crowded), 2 * (time.monotonic() - turn.first_text_at))
 
 
@@ -158,7 +161,8 @@ def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -
             return history.ended_turn(running.turn) or _interrupted(running)
         except DataError as error:  # there is something in it that the database does not take: all but that
             log.error("turn's end refused", turn=str(running.turn.id), error=type(error.orig).__name__)  # not its words
-            outcome, trace = Outcome("failed", error=UpstreamGarbled.__name__), None
+            outcome = Outcome("failed", error=UpstreamGarbled.__name__)
+            trace = None
         except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
             if retry_seconds is not None:

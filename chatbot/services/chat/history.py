@@ -159,7 +159,8 @@ def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> 
     roots = [row["root_id"] for row in rows if row["root_id"]]
     ids_by_root: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
     for start in range(0, len(roots), ROOTS_WITHOUT_BREAK):
-        time.sleep(0)  # others' requests need not wait for a page of many siblings
+        if start:
+            time.sleep(0)  # others' requests need not wait for a page of many siblings
         among = ChatMessage.root_id.in_(roots[start : start + ROOTS_WITHOUT_BREAK])
         statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(among).order_by(ChatMessage.sequence)
         for turn_id, root_id in connection.execute(statement):

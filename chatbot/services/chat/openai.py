@@ -53,7 +53,8 @@ def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, lis
 
     Raises ModelNotFound, ModelUnavailable.
     """
-    model, names = wanted["model"], adapters.model_names(current_app.config)
+    model = wanted["model"]
+    names = adapters.model_names(current_app.config)
     collection = _find_collection(caller, model)
     if model not in names and collection is None:
         raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Flask, current_app
 
 from chatbot import adapters, cluster
-from chatbot.concurrency.semaphores import KeyedSemaphore, RoundRobinSemaphore
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.ports import LLM
@@ -17,8 +17,8 @@ from .turn_log.memory import MemoryTurnLog
 from .turn_log.port import TurnLog
 
 EXTENSION = "chatbot.chat"
-MAX_EMBEDDINGS_PER_USER = 2  # requests for vectors at a time
-MAX_EMBEDDINGS = 64
+MAX_EMBEDDING_REQUESTS_PER_USER = 2  # at a time
+MAX_EMBEDDING_REQUESTS = 64
 
 
 class ChatState:
@@ -27,7 +27,8 @@ class ChatState:
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._llm: FallbackLLM | None = None
-        self.embedding_slots = KeyedSemaphore(MAX_EMBEDDINGS_PER_USER, MAX_EMBEDDINGS)  # of requests for vectors
+        per_user = MAX_EMBEDDING_REQUESTS_PER_USER if app.config["RATELIMIT_ENABLED"] else MAX_EMBEDDING_REQUESTS
+        self.embedding_slots = RoundRobinSemaphore(MAX_EMBEDDING_REQUESTS, per_user)
         self.running_turns: dict[UUID, RunningTurn] = {}
 
     @cached_property

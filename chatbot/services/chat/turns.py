@@ -108,7 +108,8 @@ def open_turn(
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
                 return _again(connection, caller, known, key)
-            moment, home = now(), conversation_id or uuid7()
+            moment = now()
+            home = conversation_id or uuid7()
             sequence = _next_in_conversation(connection, caller, home) if conversation_id else 1
             turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
             insert = _insert if conversation_id else _insert_both

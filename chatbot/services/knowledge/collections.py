@@ -24,7 +24,9 @@ Key = tuple[datetime, UUID]
 DEFAULT_NAME = "My documents"
 OPERATORS_NAME = "Knowledge base"
 # Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
-MOST_DOCUMENTS, MOST_BYTES, BYTES_OF_CHUNK = 200, 4 << 20, 2_000
+MOST_DOCUMENTS = 200
+MOST_BYTES = 4 << 20
+BYTES_OF_CHUNK = 2_000
 PAUSE = 0.01  # seconds between two of them, in which others write
 FIELDS = tuple(Collection.__table__.c[name] for name in (
     "id", "owner_id", "name", "description", "visibility", "language", "is_default", "bytes", "chunks", "created_at",
@@ -44,7 +46,8 @@ def page(caller: Caller, *, limit: int, after: Key | None = None) -> tuple[list[
         rows = [
             dict(row._mapping) for row in connection.execute(statement.order_by(Collection.created_at, Collection.id))
         ]
-    more, rows = len(rows) > limit, rows[:limit]
+    more = len(rows) > limit
+    rows = rows[:limit]
     return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
 
 

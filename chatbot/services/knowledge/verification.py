@@ -42,7 +42,8 @@ def count() -> int:
 
 def verify(on_batch: Callable[[int], None]) -> Iterator[str]:
     """Look at every document and collection; yield one sentence for each fault."""
-    last, space = UUID(int=0), _space()
+    last = UUID(int=0)
+    space = _space()
     while True:
         with read() as connection:
             rows = connection.execute(_documents(space).where(Document.id > last).limit(BATCH)).all()

@@ -182,7 +182,8 @@ def _insert_all(connection: sa.Connection, lines: Lines, step: Step) -> int:
 
 def _batches(lines: Lines) -> Iterator[tuple[dict[str, Any], list[list[Any]]]]:
     """Yield each table's head with some of its rows at a time, and the end with none."""
-    head, rows = dict[str, Any](), list[list[Any]]()
+    head = dict[str, Any]()
+    rows = list[list[Any]]()
     for line in lines:
         if head and (isinstance(line, dict) or len(rows) == ROWS):
             yield head, rows

@@ -27,13 +27,15 @@ class Watch:
 
     def look(self, newest_heartbeat: datetime | None) -> bool:
         """Return whether the clock is suspicious."""
-        wall, steady = now(), _steady()
+        wall = now()
+        steady = _steady()
         if self._wall is None:
             suspicious = newest_heartbeat is not None and abs(wall - newest_heartbeat) > ABSENCE
         else:
             passed = timedelta(seconds=steady - self._steady)
             suspicious = abs((wall - self._wall) - passed) > JUMP
-        self._wall, self._steady = wall, steady
+        self._wall = wall
+        self._steady = steady
         return suspicious
 
 
@@ -42,7 +44,9 @@ def heartbeat(name: str, watch: Watch) -> datetime | None:
     leases.ensure(name)
     with read() as connection:
         row = connection.execute(sa.select(Lease.heartbeat_at, Lease.not_before).where(Lease.name == name)).one()
-    values, not_before, latest = {"heartbeat_at": now()}, row.not_before, now() + PENALTY
+    values = {"heartbeat_at": now()}
+    not_before = row.not_before
+    latest = now() + PENALTY
     if watch.look(row.heartbeat_at):
         values["not_before"] = not_before = latest
         log.warning("the clock jumped; nothing is purged before", work=name, not_before=latest.isoformat())

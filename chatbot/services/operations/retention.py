@@ -102,7 +102,9 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
     if only_if_due and not _is_due():  # another process has done it since we looked
         leases.release(held, completed=False)
         return None
-    cutoff, purged, completed = now() - older_than, Purged(), False
+    cutoff = now() - older_than
+    purged = Purged()
+    completed = False
     try:
         for delete in (_delete_turns, _delete_sessions, _delete_keys, _delete_changes):
             while True:

@@ -26,8 +26,10 @@ PASSWORD = "a passphrase for benchmarks"  # noqa: S105 - of made-up users; the c
 SPAN = timedelta(days=60)  # over which turns are spread: half are older than the usual retention
 PER_CONVERSATION = 20
 BATCH = 5_000
-DIMENSION, SPACE = 256, "wordllama-256"
-PER_DOCUMENT, WORDS = 50, 60
+DIMENSION = 256
+SPACE = "wordllama-256"
+PER_DOCUMENT = 50
+WORDS = 60
 VOCABULARY = 50_000
 COMMON = list(itertools.accumulate(1 / (rank + 50) for rank in range(VOCABULARY)))
 
@@ -51,7 +53,8 @@ class _Thread:
 
 def users(number: int) -> list[UUID]:
     """Make users `bench-0@example.com` and so on, all with one password; raises EmailTaken when they are there."""
-    secret, ids = passwords.hash_password(PASSWORD), [uuid7() for _ in range(number)]
+    secret = passwords.hash_password(PASSWORD)
+    ids = [uuid7() for _ in range(number)]
     rows = []
     for one, identity in enumerate(ids):
         name = f"bench-{one}"
@@ -70,7 +73,8 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
     dice = random.Random(1)  # noqa: S311 - made-up words
     order = [owner for owner, count in zip(owners, counts, strict=True) for _ in range(count)]
     dice.shuffle(order)
-    began, each = now() - SPAN, SPAN / max(1, len(order))
+    began = now() - SPAN
+    each = SPAN / max(1, len(order))
     threads = {owner: _Thread(turns=PER_CONVERSATION) for owner in owners}
     said = [text(dice, 12) for _ in range(997)]
     for start in range(0, len(order), BATCH):
@@ -114,7 +118,8 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
     """Make a collection of so many passages of random words, with random vectors or given ones; returns its id."""
     import numpy as np
 
-    home, dice = uuid7(), random.Random(count)  # noqa: S311 - as above
+    home = uuid7()
+    dice = random.Random(count)  # noqa: S311 - as above
     numbers = np.random.default_rng(count)
     with write("seed_collection") as connection:
         _ensure_space(connection)

@@ -44,13 +44,13 @@ def insert(name: str) -> Block:
     return lambda connection: connection.execute(sa.insert(Lease).values(name=name, token=0)) and None
 
 
-class KeyedSemaphore:
+class QueuedWriters:
     """Writers who come while somebody writes, in this order, and what each was told."""
 
     def __init__(self, app: Flask) -> None:
         self.app, self.told, self.raised = app, dict[int, str](), dict[int, Exception]()
         self.threads: list[threading.Thread] = []
-        assert group_commit._turnstile.acquire(5)
+        assert group_commit._semaphore.acquire(5)
 
     def comes(self, block: Block, **options: bool) -> None:
         number = len(self.threads)
@@ -65,11 +65,11 @@ class KeyedSemaphore:
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
-        while len(group_commit._turnstile._waiting) <= number:
+        while len(group_commit._semaphore._waiting) <= number:
             time.sleep(0.001)
 
     def goes(self) -> list[str]:
-        group_commit._turnstile.release()
+        group_commit._semaphore.release()
         for thread in self.threads:
             thread.join(30)
         assert group_commit._open is None
@@ -82,7 +82,7 @@ def written() -> set[str]:
 
 
 def test_those_who_wait_are_committed_together(context: Flask, commits: list[int]) -> None:
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for number in range(20):
         crowd.comes(insert(str(number)))
     assert crowd.goes() == ["written"] * 20
@@ -91,7 +91,7 @@ def test_those_who_wait_are_committed_together(context: Flask, commits: list[int
 
 
 def test_who_writes_much_or_without_waiting_for_the_disk_commits_alone(context: Flask, commits: list[int]) -> None:
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for number, options in enumerate([{}, {}, {"alone": True}, {}, {}, {"durable": False}, {}, {}]):
         crowd.comes(insert(str(number)), **options)
     assert crowd.goes() == ["written"] * 8
@@ -108,10 +108,10 @@ def test_nobody_is_told_before_all_is_on_the_disk(context: Flask, monkeypatch: p
         commit(group)
 
     monkeypatch.setattr(group_commit._Group, "_write", slowly)
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for number in range(3):
         crowd.comes(insert(str(number)))
-    group_commit._turnstile.release()
+    group_commit._semaphore.release()
     assert commits.wait(30)
     time.sleep(0.05)
     assert crowd.told == {}
@@ -128,7 +128,7 @@ def test_an_error_undoes_its_own_work_alone(context: Flask, wrong: int) -> None:
         insert("half")(connection)
         raise errors.NotFound("It is not there.")
 
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for number in range(4):
         crowd.comes(half if number == wrong else insert(str(number)))
     assert crowd.goes() == ["NotFound" if number == wrong else "written" for number in range(4)]
@@ -136,7 +136,7 @@ def test_an_error_undoes_its_own_work_alone(context: Flask, wrong: int) -> None:
 
 
 def test_a_row_that_is_there_already_is_one_writers_error(context: Flask) -> None:
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for name in ("a", "a", "b"):
         crowd.comes(insert(name))
     assert crowd.goes() == ["written", "IntegrityError", "written"]
@@ -146,7 +146,7 @@ def test_a_row_that_is_there_already_is_one_writers_error(context: Flask) -> Non
 def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None:
     """Or two who sign up in one moment with one address would be told a 500: the row is not to be found yet."""
     found = list[set[str]]()
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     crowd.comes(insert("first"))
     crowd.comes(insert("a"))
 
@@ -160,7 +160,7 @@ def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None
 
     crowd.threads.append(threading.Thread(target=signs_up))
     crowd.threads[-1].start()
-    while len(group_commit._turnstile._waiting) < 3:
+    while len(group_commit._semaphore._waiting) < 3:
         time.sleep(0.001)
     crowd.comes(insert("last"))
     crowd.told[2] = "refused"
@@ -179,7 +179,7 @@ def test_nothing_is_written_where_it_was_undone_and_a_block_did_not_see(context:
         insert("a")(connection)
         how(connection)
 
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for number in range(2):
         crowd.comes(unseen if number == place else insert("b"))
     assert crowd.goes() == ["DatabaseUnavailable"] * 2
@@ -188,7 +188,7 @@ def test_nothing_is_written_where_it_was_undone_and_a_block_did_not_see(context:
 
 def test_who_writes_much_keeps_nobody_waiting_who_came_before_him(context: Flask) -> None:
     seen = list[str]()
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
 
     def much(connection: sa.Connection) -> None:
         deadline = time.monotonic() + 30
@@ -212,7 +212,7 @@ def test_what_sqlite_undid_is_told_to_nobody_as_written(context: Flask) -> None:
         undo(connection)
         raise errors.NotFound("A block's own error.")
 
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for block in (insert("a"), undone, insert("b")):
         crowd.comes(block)
     assert crowd.goes() == ["DatabaseUnavailable", "DatabaseUnavailable", "written"]
@@ -226,7 +226,7 @@ def badly(connection: sa.Connection) -> None:
 
 
 def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for block in (insert("a"), badly, insert("b")):
         crowd.comes(block)
     assert crowd.goes() == ["DatabaseUnavailable"] * 3
@@ -238,7 +238,7 @@ def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
 
 def test_each_is_told_by_an_error_of_his_own(context: Flask) -> None:
     """Or what one did would be in the traceback that is logged of another's."""
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     for block in (insert("a"), badly, insert("b"), insert("c")):
         crowd.comes(block)
     assert crowd.goes() == ["DatabaseUnavailable"] * 4
@@ -247,7 +247,7 @@ def test_each_is_told_by_an_error_of_his_own(context: Flask) -> None:
 
 
 def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -> None:
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     crowd.comes(insert("a"))
     crowd.comes(badly)
     crowd.comes(insert("b"), alone=True)
@@ -258,7 +258,7 @@ def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -
 def test_writers_of_another_database_do_not_join(context: Flask, make_app: MakeApp, tmp_path: Path) -> None:
     (tmp_path / "other.db").write_bytes((tmp_path / "chatbot.db").read_bytes())
     other = make_app(DATABASE_URL=f"sqlite:///{tmp_path / 'other.db'}")
-    crowd = KeyedSemaphore(context)
+    crowd = QueuedWriters(context)
     crowd.comes(insert("here"))
     crowd.app = other
     crowd.comes(insert("there"))

@@ -39,7 +39,7 @@ with app.app_context():
         gevent.sleep(0.01)
     gevent.joinall([first, *rest])
     with read() as connection:
-        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), group_commit._turnstile._free)
+        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), group_commit._semaphore._free)
 """
 
 

@@ -5,6 +5,7 @@ import time
 from email.utils import formatdate
 from typing import Any
 
+import httpx2
 import pytest
 
 from chatbot.rag.errors import UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
@@ -12,6 +13,7 @@ from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
+from chatbot.rag.llms.openai_errors import Refusal, find_refusal, status_error
 from chatbot.rag.types import CompletionRequest, Deadlines, Finish, LLMOptions, Message
 from tests.support.processes import Upstream, free_port
 
@@ -199,3 +201,10 @@ def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
         while dog._running and time.monotonic() < deadline:
             time.sleep(0.02)
         assert not dog._running
+
+
+def test_field_that_fastapi_forbids_is_found_without_a_message() -> None:
+    detail = [{"type": "extra_forbidden", "loc": ["body", "cache_salt"], "msg": "Extra inputs are not permitted"}]
+    request = httpx2.Request("POST", "http://127.0.0.1/v1")
+    error = status_error(httpx2.Response(422, json={"detail": detail}, request=request))
+    assert find_refusal(error, {"temperature": 1, "cache_salt": "a"}) == Refusal("cache_salt", is_certain=True)

@@ -176,7 +176,8 @@ def _outcome(answer: dict[str, Any], body: bytes | bytearray) -> Parsed | Except
     """Return the child's answer, checked because it has read hostile files. Raises Garbled for nonsense."""
     try:
         if "error" not in answer:
-            title, pages = answer["title"], tuple(map(int, answer["pages"]))
+            title = answer["title"]
+            pages = tuple(map(int, answer["pages"]))
             return Parsed(body.decode(), None if title is None else str(title), pages)
         error = ERRORS[answer["error"]](str(answer["detail"]))
     except (KeyError, TypeError, ValueError) as broken:

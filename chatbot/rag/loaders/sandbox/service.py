@@ -51,7 +51,8 @@ def run(limits: ParserLimits) -> None:
 def receive(connection: socket.socket, size: int) -> bytes:
     """Return exactly so many bytes; raises EOFError when the other side has closed."""
     buffer = bytearray(size)
-    view, at = memoryview(buffer), 0
+    view = memoryview(buffer)
+    at = 0
     while at < size:
         came = connection.recv_into(view[at:], min(size - at, 2**20))
         if not came:

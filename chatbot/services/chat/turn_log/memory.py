@@ -62,7 +62,8 @@ class MemoryText:
         return False
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting = self._waiting
+        self._waiting = []
         for event in waiting:
             event.set()
 

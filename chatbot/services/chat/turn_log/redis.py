@@ -60,7 +60,8 @@ class RedisTurnLog:
     """The texts of the turns that run in this process, and of those that run in others."""
 
     def __init__(self, redis: "Redis", channels: ConnectionPool) -> None:
-        self._redis, self._channels = redis, channels
+        self._redis = redis
+        self._channels = channels
         self._copy = self._redis.register_script(COPY)
         self._texts: dict[UUID, RedisText] = {}
         self._changed: dict[str, RedisText] = {}
@@ -138,7 +139,8 @@ class RedisTurnLog:
                 raise
         for (text, copied, data), length in zip(pieces, lengths, strict=True):
             if length == text.bytes + len(data):
-                text.copied, text.bytes = copied, length
+                text.copied = copied
+                text.bytes = length
             else:  # Redis has lost it
                 text.copied = text.bytes = 0
                 self._changed[text.name] = text
@@ -148,8 +150,11 @@ class RedisNews:
     """The news of a turn that another process runs."""
 
     def __init__(self, redis: "Redis", channel: PubSub, name: str) -> None:
-        self._redis, self._channel, self._name = redis, channel, name
-        self._bytes, self._subscribed = 0, False
+        self._redis = redis
+        self._channel = channel
+        self._name = name
+        self._bytes = 0
+        self._subscribed = False
         self._text = ""
 
     def since(self, offset: int) -> str:

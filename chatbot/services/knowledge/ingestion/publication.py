@@ -97,7 +97,8 @@ def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     for job in jobs:
         if group and size + len(job.chunks) > MOST:
             yield group
-            group, size = [], 0
+            group = []
+            size = 0
         group.append(job)
         size += len(job.chunks)
     if group:

@@ -38,7 +38,8 @@ def parsed(job: "Job") -> Parsed | None:
     sizes = _stored(job)
     if not sizes:
         return None
-    pieces, size = _pieces(job, len(sizes)), sum(sizes)
+    pieces = _pieces(job, len(sizes))
+    size = sum(sizes)
     if job.media_type in queues.PLAIN and size < LITTLE:
         found: Parsed = adapters.create_loader(job.media_type).load(b"".join(pieces))
     else:
@@ -83,7 +84,8 @@ def _fetch(job: "Job") -> None:
     fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
     job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
     pieces = content.cut(fetched.data)
-    same, mine = content.digest(pieces), (Document.id == job.id, Document.lease_token == job.token)
+    same = content.digest(pieces)
+    mine = (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched", alone=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)

@@ -170,7 +170,7 @@ def _cut(job: Job, parsed: Parsed) -> None:
 def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
 
-    Words alone find them then, until `embedding.backfill_vectors` has given them vectors.
+    Words alone find them then, until `embeddings.backfill_vectors` has given them vectors.
     """
     if not any(job.chunks for job in jobs):
         return None, {}
@@ -183,9 +183,11 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
         return None, {}
     if embeddings.active().space != embedder.space:  # `reindex` went over to another one in this moment
         knowledge_state().embeddings_missing.set()
-    found, at = {}, 0
+    found = {}
+    at = 0
     for job in jobs:
-        found[job.id], at = vectors[at : at + len(job.chunks)], at + len(job.chunks)
+        found[job.id] = vectors[at : at + len(job.chunks)]
+        at = at + len(job.chunks)
     return embedder.space, found
 
 

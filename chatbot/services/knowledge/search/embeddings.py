@@ -137,7 +137,8 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
     the next call goes on from there.
     """
-    embedder, done = knowledge_state().embedder(), 0
+    embedder = knowledge_state().embedder()
+    done = 0
     while True:
         count, refused = _fill(embedder, on_batch)
         done += count
@@ -164,7 +165,8 @@ def backfill_vectors() -> None:
 
 def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set[int]]:
     """Embed chunks without a vector; returns their number, and the refused ones."""
-    done, refused = 0, set[int]()
+    done = 0
+    refused = set[int]()
     for rows in _wanting(embedder.space):
         texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
         pairs = list(zip([row.id for row in rows], each(embedder, texts), strict=True))

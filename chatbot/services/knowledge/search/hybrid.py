@@ -87,7 +87,8 @@ def search(
     """
     query = query[:MAX_QUERY_CHARACTERS]
     also = also and also[:MAX_QUERY_CHARACTERS]
-    retrieved, started = Retrieved(query), time.monotonic()
+    retrieved = Retrieved(query)
+    started = time.monotonic()
     collections = searched(caller, collection_ids)
     documents = _filtered(collections, wanted) if wanted else None
     if not collections or documents == []:
@@ -98,7 +99,8 @@ def search(
     retrieved.milliseconds["search"] = _since(started)
     fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
     rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
-    inside, among = {one.id for one in collections}, None if documents is None else set(documents)
+    inside = {one.id for one in collections}
+    among = None if documents is None else set(documents)
     rows = {one: row for one, row in rows.items() if _was_asked_for(row, inside, among)}
     ordered = ranking.spread(
         [one for one, _ in fused if one in rows],
@@ -176,7 +178,8 @@ def _both_sides(
         embedder, vector = embeddings.of_query(query)
         dense = knowledge_state().vector_index
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
-        sides.dense, sides.weight = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES], embedder.weight
+        sides.dense = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES]
+        sides.weight = embedder.weight
     except (EmbedderError, LLMError) as error:
         log.warning("searched by words alone", error=type(error).__name__, detail=error.detail)
         failed = "vector store" if isinstance(error, StoreFailed) else "embedder"
@@ -218,7 +221,9 @@ def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -
     least = min((score for _, score in sides.dense), default=None)  # what is not among them has less
     found = []
     for one in ordered:
-        row, (lexical_rank, bm25), (dense_rank, cosine) = rows[one], lexical.get(one, NONE), dense.get(one, NONE)
+        row = rows[one]
+        (lexical_rank, bm25) = lexical.get(one, NONE)
+        (dense_rank, cosine) = dense.get(one, NONE)
         score = ranking.relevance(bm25, least if cosine is None else cosine, sides.ceiling)
         passage = Passage(str(row.document_id), row.version, row.title, row.text, row.start, row.page, score)
         found.append(Found(one, passage, row.headings, lexical_rank, dense_rank, bm25, cosine))
@@ -229,7 +234,8 @@ def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
     reranker = knowledge_state().reranker
     if reranker is None or not found:
         return found
-    first, rest = found[:RERANKED], found[RERANKED:]
+    first = found[:RERANKED]
+    rest = found[RERANKED:]
     started = time.monotonic()
     try:
         scores = reranker.rank(retrieved.query, [one.passage.text for one in first])

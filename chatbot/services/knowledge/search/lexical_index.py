@@ -42,7 +42,8 @@ class LexicalSearch:
     """An index of words and how far it has followed the tables."""
 
     def __init__(self, adapter: str, folder: Path) -> None:
-        self._state, self._folder = folder / "followed.json", folder / "index"
+        self._state = folder / "followed.json"
+        self._folder = folder / "index"
         self._lock = threading.Lock()
         self._known: dict[str, int] = {}
         self._times: dict[str, str] = {}
@@ -147,7 +148,8 @@ class LexicalSearch:
         for item in items:
             if piece and size + len(item.text) > MAX_PIECE_CHARACTERS:
                 run_in_thread(self._index.add, piece)
-                piece, size = [], 0
+                piece = []
+                size = 0
             piece.append(item)
             size += len(item.text)
         run_in_thread(self._index.add, piece)
@@ -155,10 +157,13 @@ class LexicalSearch:
     def _read_state(self) -> None:
         try:
             state = orjson.loads(self._state.read_bytes())
-            self._known, self._written_at = dict(state["collections"]), float(state["at"])
+            self._known = dict(state["collections"])
+            self._written_at = float(state["at"])
             self._times = dict(state["times"])
         except (OSError, KeyError, TypeError, ValueError):
-            self._known, self._times, self._written_at = {}, {}, 0.0
+            self._known = {}
+            self._times = {}
+            self._written_at = 0.0
 
     def _mended(self, do: Callable[[], T]) -> T:
         """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
@@ -203,7 +208,9 @@ class LexicalSearch:
 
     def _forget(self) -> None:
         self._state.unlink(missing_ok=True)
-        self._known, self._times, self._written_at = {}, {}, 0.0
+        self._known = {}
+        self._times = {}
+        self._written_at = 0.0
 
 
 def _times(changes: Iterable[int]) -> dict[str, str]:

@@ -85,7 +85,8 @@ class _Mine:
     token = 0
 
     def __init__(self, reached: dict[UUID, ReplicaPosition], collection: UUID) -> None:
-        self._reached, self._collection = reached, collection
+        self._reached = reached
+        self._collection = collection
 
     def begin(self) -> None:
         """Forget how far the copy was."""
@@ -152,7 +153,8 @@ class TablePositions:
 
 class _Leased:
     def __init__(self, token: int, of: tuple[sa.ColumnElement[bool], ...]) -> None:
-        self.token, self._of = token, of
+        self.token = token
+        self._of = of
 
     def begin(self) -> None:
         """Say that the copy is not whole; raises LeaseLost."""

@@ -46,7 +46,8 @@ class DenseSearch:
     """A vector store and how far it has followed the tables."""
 
     def __init__(self, store: VectorStore, positions: Positions) -> None:
-        self._store, self._positions = store, positions
+        self._store = store
+        self._positions = positions
         self._used: Counter[str] = Counter()
         self._locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
         self._cleaned_at = time.monotonic()
