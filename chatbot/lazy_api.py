@@ -7,7 +7,7 @@ from flask_smorest import Api, Blueprint
 
 
 class LazyApi(Api):
-    """Opens the doors of blueprints at once, and puts them into the API document when `spec` is first read."""
+    """Registers the routes of blueprints at once, and puts them into the API document when `spec` is first read."""
 
     def __init__(self) -> None:
         self._spec: APISpec | None = None

@@ -1,4 +1,4 @@
-"""Doors of the chat."""
+"""Routes for turns."""
 
 from itertools import chain
 from typing import Any

@@ -1,4 +1,4 @@
-"""Doors of the collections."""
+"""Routes for collections and their members."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Doors of the documents."""
+"""Routes for documents."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Door of the chat history."""
+"""Routes for the chat history."""
 
 from typing import Any
 

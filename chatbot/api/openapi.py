@@ -41,7 +41,7 @@ blueprint = Blueprint("docs", __name__, url_prefix="/api")
 
 
 def init_app(app: Flask) -> None:
-    """Open the doors of the document."""
+    """Register the routes of the API document."""
     app.register_blueprint(blueprint)
 
 

@@ -1,4 +1,4 @@
-"""Door of the search: passages without a model."""
+"""Routes for search: passages without a model."""
 
 from typing import Any
 

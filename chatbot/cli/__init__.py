@@ -1,4 +1,4 @@
-"""`flask` commands: doors for operators."""
+"""`flask` commands for operators."""
 
 from flask import Flask
 

@@ -12,7 +12,7 @@ from chatbot.errors import ChatbotError, InvalidInput
 
 
 def watched() -> bool:
-    """Tell whether a person looks at standard error."""
+    """Return whether a person looks at standard error."""
     return sys.stderr.isatty()
 
 

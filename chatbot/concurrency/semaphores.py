@@ -23,7 +23,7 @@ class FairSemaphore:
         self._waiting: deque[Place] = deque()  # each locked until it is its turn
 
     def is_waited_for(self, kind: Hashable) -> bool:
-        """Tell whether the next one is of this kind."""
+        """Return whether the next one is of this kind."""
         with self._guard:
             return bool(self._waiting) and self._waiting[0][1] == kind
 

@@ -109,7 +109,7 @@ def _in_turn(waits_as: UUID | None) -> Iterator[None]:
 
 
 def is_full() -> bool:
-    """Tell whether the last write of this process found no room."""
+    """Return whether the last write of this process found no room."""
     return _full.is_set()
 
 

@@ -1,4 +1,4 @@
-"""The door for OpenAI's clients: the same runner and log as `/api/chat/`, in another framing."""
+"""Routes for chat completions, in OpenAI's shape: the same runner and log as `/api/chat/`."""
 
 from typing import Any
 

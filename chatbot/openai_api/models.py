@@ -1,4 +1,4 @@
-"""Doors of the models that OpenAI's clients may ask."""
+"""Routes for models, in OpenAI's shape."""
 
 from typing import Any
 

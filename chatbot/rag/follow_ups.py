@@ -36,7 +36,7 @@ def query(question: str, history: Sequence[Message]) -> str:
 
 
 def depends_on_history(question: str) -> bool:
-    """Tell whether a question can hardly be understood alone: very short, a pronoun, or a beginning that goes on."""
+    """Return whether a question can hardly be understood alone: very short, a pronoun, or a beginning that goes on."""
     if CJK.search(question):
         return len(question.strip()) <= CJK_SHORT or bool(CJK_POINTS_BACK.search(question))
     words = re.findall(r"\w+", question)

@@ -1,4 +1,4 @@
-"""Doors of accounts and sessions."""
+"""Routes for accounts and sessions."""
 
 from datetime import timedelta
 

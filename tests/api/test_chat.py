@@ -1,4 +1,4 @@
-"""Doors of the chat, with a scripted model."""
+"""Routes for the chat, with a scripted model."""
 
 from uuid import uuid4
 

@@ -109,7 +109,7 @@ class Killer(threading.Thread):
                 time.sleep(0.05)
 
     def ready(self) -> bool:
-        """Tell whether a worker answers."""
+        """Return whether a worker answers."""
         with contextlib.suppress(*LOST):
             return call(self.server.port, "GET", "/readyz", seconds=5)[0] == 200
         return False

@@ -153,7 +153,7 @@ def apply(held: dict[str, dict[str, Vector]], what: str, given: Any) -> None:
 
 
 def passes(condition: dict[str, Any] | None, one: Vector) -> bool:
-    """Tell whether a filter lets a vector pass; only `$in` on one field is known here."""
+    """Return whether a filter lets a vector pass; only `$in` on one field is known here."""
     if condition is None:
         return True
     ((field, operation),) = condition.items()

@@ -206,7 +206,7 @@ class Server:
             time.sleep(0.01)
 
     def refuses(self) -> bool:
-        """Tell whether nobody listens: workers that were killed keep the port for some milliseconds more."""
+        """Return whether nobody listens: workers that were killed keep the port for some milliseconds more."""
         try:
             socket.create_connection(("127.0.0.1", self.port), 5).close()
         except OSError as error:
@@ -235,7 +235,7 @@ def _migrated() -> bytes:
 
 
 def _is_current(url: str) -> bool:
-    """Tell whether a PostgreSQL database is at the newest revision, by being a copy of a template for instance."""
+    """Return whether a PostgreSQL database is at the newest revision, by being a copy of a template for instance."""
     if not url.startswith("postgresql"):
         return False
     with psycopg.connect(url) as connection:

@@ -37,7 +37,7 @@ registry.register("sqlite.pysqlite3", __name__, BundledSQLite.__name__)
 
 
 def sqlite_is_safe() -> bool:
-    """Tell whether several processes may write one SQLite file."""
+    """Return whether several processes may write one SQLite file."""
     return tuple(sqlite.sqlite_version_info) >= SAFE_SQLITE
 
 

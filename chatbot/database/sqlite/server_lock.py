@@ -17,7 +17,7 @@ _held: list[int] = []
 
 
 def is_needed() -> bool:
-    """Tell whether this database must have one writing process at a time."""
+    """Return whether this database must have one writing process at a time."""
     return str(current_app.config["DATABASE_URL"]).startswith("sqlite") and not sqlite_is_safe()
 
 

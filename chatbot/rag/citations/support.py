@@ -220,7 +220,7 @@ def _negated(said: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
 
 
 def _exchanged(said: Words, run: Sequence[Words]) -> bool:
-    """Tell whether a name or number stands where the run has another one between the same words."""
+    """Return whether a name or number stands where the run has another one between the same words."""
     pairs = frozenset[tuple[str, str]]().union(*(pairwise(_bounded(found)) for found in run))
     alone = {
         (before, after)

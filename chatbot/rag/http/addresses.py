@@ -132,7 +132,7 @@ def check_place(place: str, address: Address, allowed_hosts: Set[str] | None) ->
 
 
 def is_denied(place: str) -> bool:
-    """Tell whether an IP address is in a denied network, has a zone, or is none at all."""
+    """Return whether an IP address is in a denied network, has a zone, or is none at all."""
     try:
         ip = ipaddress.ip_address(place)
     except ValueError:

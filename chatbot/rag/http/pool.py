@@ -177,7 +177,7 @@ def _server(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 def _has_ended(connection: Plain) -> bool:
-    """Tell whether the server has closed a resting connection: it is readable, and there is nothing to read."""
+    """Return whether the server has closed a resting connection: it is readable, and there is nothing to read."""
     poll = select.poll()
     poll.register(connection.sock, select.POLLIN)
     return bool(poll.poll(0))

@@ -122,12 +122,12 @@ class _Guarded:
 
 
 def is_no_sign_of_illness(error: BaseException) -> bool:
-    """Tell whether a failure says nothing of the server's health."""
+    """Return whether a failure says nothing of the server's health."""
     return not isinstance(error, BREAKER_ERRORS)
 
 
 def may_be_over(error: BaseException) -> bool:
-    """Tell whether the same request may succeed in a moment."""
+    """Return whether the same request may succeed in a moment."""
     return isinstance(error, SECOND_TRY) and (error.retry_after or 0.0) <= LONGEST_IN_PLACE
 
 

@@ -46,7 +46,7 @@ def plain(text: str) -> str:
 
 
 def harmless(tag: str) -> bool:
-    """Tell whether a whole tag, from `<` to `>`, makes no client fetch anything.
+    """Return whether a whole tag, from `<` to `>`, makes no client fetch anything.
 
     That is one outside the list that fetch, with no attribute that has a value; a link with nothing but an allowed
     destination and a title; an address in angle brackets.

@@ -176,7 +176,7 @@ class PgvectorStore:
             self._is_open = True
 
     def _has_graph(self, connection: "Connection[Any]", space: str, dimension: int) -> bool:
-        """Tell whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
+        """Return whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
         if space in self._graphs:
             return True
         if dimension > MOST_HALF:

@@ -127,6 +127,6 @@ class _Cutter:
         return next((offset for offset in anywhere if self._is_free(offset)), None)
 
     def _is_free(self, offset: int) -> bool:
-        """Tell whether no block has this offset in its inside."""
+        """Return whether no block has this offset in its inside."""
         at = bisect_left(self.starts, offset) - 1
         return at < 0 or offset >= self.blocks[at][1]

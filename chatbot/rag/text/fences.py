@@ -31,7 +31,7 @@ class Fence:
         return " " * self.column + self.character * self.length
 
     def closed_by(self, run: str, indent: int) -> bool:
-        """Tell whether a line of nothing but `run` ends the block; in a list any indentation may."""
+        """Return whether a line of nothing but `run` ends the block; in a list any indentation may."""
         return run[0] == self.character and len(run) >= self.length and (indent <= MAX_INDENT or self.column > 0)
 
     def judge(self, line: str, *, final: bool, is_whole: bool) -> Line:

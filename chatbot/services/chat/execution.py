@@ -162,7 +162,7 @@ def drain(seconds: float) -> None:
 
 
 def is_draining() -> bool:
-    """Tell whether this process takes no new turns any more."""
+    """Return whether this process takes no new turns any more."""
     return chat_state().slots.closed
 
 

@@ -51,7 +51,7 @@ class Grounding:
         return [one.passage for one in self.retrieved.found]
 
     def wanted(self) -> bool:
-        """Tell whether passages are to be looked for: asked for, and there is something to read."""
+        """Return whether passages are to be looked for: asked for, and there is something to read."""
         if self.mode == "off":
             return False
         return self.mode == "strict" or self._collections is not None or self._has_searchable_collections

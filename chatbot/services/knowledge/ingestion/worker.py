@@ -110,7 +110,7 @@ def renew() -> None:
 
 
 def is_waited_for() -> bool:
-    """Tell whether a document waits or is worked on; asked each second by each process."""
+    """Return whether a document waits or is worked on; asked each second by each process."""
     with read() as connection:
         return connection.scalar(_ONE_WAITING) is not None
 

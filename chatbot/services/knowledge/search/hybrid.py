@@ -198,7 +198,7 @@ def _merge(sides: _Sides, other: _Sides) -> None:
 
 
 def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
-    """Tell whether a hit is where it was looked for; the copies may be wrong.
+    """Return whether a hit is where it was looked for; the copies may be wrong.
 
     Not in the query of `_joined`: SQLite would go through all passages of the collection then.
     """

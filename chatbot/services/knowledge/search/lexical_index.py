@@ -196,7 +196,7 @@ class LexicalSearch:
         return made
 
     def _is_foreign(self) -> bool:
-        """Tell whether the index followed changes that the tables do not know: they came out of a backup.
+        """Return whether the index followed changes that the tables do not know: they came out of a backup.
 
         A change that was made after it has a number that the index knows, and another time.
         """
