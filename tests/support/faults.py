@@ -84,5 +84,10 @@ FAULTS: dict[str, Expected] = {
     "refuses stream_options": Expected(200, None, "completed", GOOD.format("refuses stream_options")),
     "refuses_value temperature=0.7": Expected(200, None, "completed", GOOD.format("refuses_value temperature=0.7")),
     "forbids cache_salt": Expected(200, None, "completed", GOOD.format("forbids cache_salt")),
+    "forbids_echoing cache_salt": Expected(200, None, "completed", GOOD.format("forbids_echoing cache_salt")),
+    "quotes_unsupported temperature": Expected(200, None, "completed", GOOD.format("quotes_unsupported temperature")),
+    "refuses_beside temperature+max_tokens": Expected(
+        200, None, "completed", GOOD.format("refuses_beside temperature+max_tokens")
+    ),
     "refuses model": failed(502, "upstream_refused"),
 }
