@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, g
 
 from chatbot.errors import ChatbotError
 from chatbot.schemas import problem
@@ -17,6 +17,7 @@ from chatbot.schemas.knowledge import (
 )
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import collections, documents
+from chatbot.services.knowledge.state import knowledge_state
 from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -130,7 +131,7 @@ def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     admission.enter_stream(authentication.current().user_id)
     who = authentication.current()
-    app = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+    app = knowledge_state().app
     first = documents.get(who, document_id)
     return sse.response(_events(app, who, first, g.get("request_id", "")))
 

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import click
-from flask import Flask, current_app
 from flask.cli import AppGroup
 
 from chatbot.errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
@@ -24,6 +23,7 @@ from chatbot.services.knowledge.content import Content
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.state import knowledge_state
 
 from .outcome import bar, told
 
@@ -146,7 +146,7 @@ def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
 
 def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     """Work on the queue, beside a server or alone, until all sent documents have ended; returns the failed ones."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+    app = knowledge_state().app
     periodic.every(app, worker.EVERY_LEASE, worker.renew)
     waiting = dict(sent)
     failed = []

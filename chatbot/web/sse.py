@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-from flask import Flask, Response, current_app, g
+from flask import Response, g
 from marshmallow import Schema
 
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable
@@ -15,6 +15,7 @@ from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution
+from chatbot.services.chat.state import chat_state
 
 from . import problems
 
@@ -66,7 +67,7 @@ class Reader:
     """A reader of a turn: made within the request, used after it."""
 
     def __init__(self, caller: Caller, turn_id: Any) -> None:
-        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as Flask documents
+        self._app = chat_state().app
         self._caller = caller
         self._turn_id = turn_id
         self._told = False

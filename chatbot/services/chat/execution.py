@@ -10,7 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
@@ -42,7 +42,7 @@ class Slot:
         """Start the generation of an opened turn, independent of any reader; a known turn runs already or has ended."""
         if isinstance(turn, UUID):
             return
-        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # what Flask documents for threads
+        app = chat_state().app
         running = RunningTurn(caller, turn, chat_state().turn_log.open(turn.id), request)
         chat_state().running_turns[turn.id] = running
         self.used = True
@@ -142,7 +142,7 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[st
 
     None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
     """
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # as above
+    app = chat_state().app
     text = chat_state().turn_log.find(turn_id)
     return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 

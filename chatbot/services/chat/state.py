@@ -25,7 +25,7 @@ class ChatState:
     """The language model, the slots and the turns of one process; each is made on first use."""
 
     def __init__(self, app: Flask) -> None:
-        self._app = app
+        self.app = app  # for work in threads, which have no application context
         self._llm: FallbackLLM | None = None
         per_user = MAX_EMBEDDING_REQUESTS_PER_USER if app.config["RATELIMIT_ENABLED"] else MAX_EMBEDDING_REQUESTS
         self.embedding_slots = RoundRobinSemaphore(MAX_EMBEDDING_REQUESTS, per_user)
@@ -34,14 +34,14 @@ class ChatState:
     @cached_property
     def slots(self) -> Slots:
         """The slots in which this process runs turns."""
-        config = self._app.config
+        config = self.app.config
         per_user = config["TURNS_PER_USER"] if config["RATELIMIT_ENABLED"] else None
         return Slots(config["TURN_SLOTS"], per_user)
 
     @cached_property
     def turn_log(self) -> TurnLog:
         """The log of running turns: with Redis, of all processes."""
-        fleet = cluster.find(self._app)
+        fleet = cluster.find(self.app)
         if fleet is None:
             return MemoryTurnLog()
         from .turn_log.redis import RedisTurnLog
@@ -51,7 +51,7 @@ class ChatState:
     def llm(self) -> FallbackLLM:
         """Return the language model; raises ModelUnavailable where there is none."""
         if self._llm is None:
-            self._llm = adapters.create_llm(self._app.config)
+            self._llm = adapters.create_llm(self.app.config)
         return self._llm
 
     def llm_for(self, user_id: UUID) -> LLM:
@@ -61,11 +61,11 @@ class ChatState:
         """
         if self._llm_slots is None:
             return self.llm()
-        return QueuedLLM(self.llm(), self._llm_slots, user_id, self._app.config["LLM_QUEUE_SECONDS"])
+        return QueuedLLM(self.llm(), self._llm_slots, user_id, self.app.config["LLM_QUEUE_SECONDS"])
 
     @cached_property
     def _llm_slots(self) -> RoundRobinSemaphore | None:
-        number = adapters.llm_slots(self._app.config)
+        number = adapters.llm_slots(self.app.config)
         return None if number is None else RoundRobinSemaphore(number, max(1, number // 4))
 
 

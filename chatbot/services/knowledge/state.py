@@ -27,7 +27,7 @@ class KnowledgeState:
     """The indexes, the adapters and the claimed documents of one process; each is made on first use."""
 
     def __init__(self, app: Flask) -> None:
-        self._app = app
+        self.app = app  # for work in threads, which have no application context
         self._embedders: dict[tuple[str, str], Embedder] = {}
         self.parsers: dict[Queue, Parser] = {}
         self.claimed_documents: dict[UUID, UUID] = {}  # and the tokens of their leases
@@ -40,19 +40,19 @@ class KnowledgeState:
     @cached_property
     def document_watch(self) -> DocumentWatch:
         """The watch that wakes this process's streams of documents."""
-        return DocumentWatch(self._app)
+        return DocumentWatch(self.app)
 
     @cached_property
     def vector_index(self) -> DenseSearch:
         """The search by vectors; raises UnknownAdapter, MissingLibrary."""
-        store = adapters.create_vector_store(self._app.config)
-        name = self._app.config["VECTOR_STORE"]
+        store = adapters.create_vector_store(self.app.config)
+        name = self.app.config["VECTOR_STORE"]
         return DenseSearch(store, TablePositions(name) if store.durable else MemoryPositions())
 
     @cached_property
     def lexical_index(self) -> LexicalSearch:
         """The search by words."""
-        return LexicalSearch("tantivy", Path(self._app.config["INSTANCE_PATH"]) / "lexical")
+        return LexicalSearch("tantivy", Path(self.app.config["INSTANCE_PATH"]) / "lexical")
 
     @property
     def has_lexical_index(self) -> bool:
@@ -62,13 +62,13 @@ class KnowledgeState:
     @cached_property
     def reranker(self) -> Reranker | None:
         """The reranker, or None where none is configured."""
-        return adapters.create_reranker(self._app.config)
+        return adapters.create_reranker(self.app.config)
 
     def embedder(self, adapter: str = "", model: str = "") -> Embedder:
         """Return an embedder, by default the configured one; raises UnknownAdapter, MissingLibrary."""
-        key = (adapter, model) if adapter else adapters.embedder_settings(self._app.config)
+        key = (adapter, model) if adapter else adapters.embedder_settings(self.app.config)
         if key not in self._embedders:
-            self._embedders[key] = adapters.create_embedder(self._app.config, *key)
+            self._embedders[key] = adapters.create_embedder(self.app.config, *key)
         return self._embedders[key]
 
     def parser(self, queue: Queue) -> "Parser":
