@@ -138,6 +138,7 @@ def on_starting(server: Any) -> None:
     _require_free_port()
     server.WORKER_BOOT_ERROR = os.EX_CONFIG  # gunicorn ends with this when a worker did; its own 3 says nothing
     server.halt = partial(_halt, server, server.halt)
+    # `pre_fork` blocks them in the arbiter too; runs where a fork fails as well.
     os.register_at_fork(after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, ENDS))
     _allow_connections()
     _make_room_for_metrics()
