@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, Identifiers, Items, Moment, TrueOrFalse
+from .fields import NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse
 from .problem import TurnErrorSchema
 
 LONGEST_MESSAGE = 32_000
@@ -33,9 +33,9 @@ class MessageSchema(Schema):
     )
     conversation_id = fields.UUID()
     stream = TrueOrFalse(metadata=STREAM)
-    collection_ids = fields.List(
+    collection_ids = BoundedList(
         fields.UUID(),
-        validate=Length(1, MOST_COLLECTIONS),
+        Length(1, MOST_COLLECTIONS),
         metadata={"description": "Look for passages in these only; without it, in all that the caller may read."},
     )
     grounding = fields.String(

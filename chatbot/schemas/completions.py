@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from .chat import LONGEST_MESSAGE
-from .fields import NO_NUL, TrueOrFalse
+from .fields import NO_NUL, BoundedList, TrueOrFalse
 
 MOST_MESSAGES = 2_000
 MOST_STOPS = 4
@@ -67,7 +67,7 @@ class CompletionRequestSchema(Schema):
     """A prompt and how it is to be answered. Tools, images and several answers are not offered."""
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
-    messages = fields.List(fields.Nested(PromptMessageSchema), required=True, validate=Length(min=1, max=MOST_MESSAGES))
+    messages = BoundedList(fields.Nested(PromptMessageSchema), Length(min=1, max=MOST_MESSAGES), required=True)
     max_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     temperature = fields.Float(validate=Range(0, 2), allow_none=True)

@@ -38,6 +38,19 @@ class Email(fields.Email):
         super()._validate(value)
 
 
+class BoundedList(fields.List[Any]):
+    """A list of limited length, which is checked before the items: marshmallow loads all of them first."""
+
+    def __init__(self, inner: Any, length: Length, **kwargs: Any) -> None:
+        self._check_length = length
+        super().__init__(inner, validate=length, **kwargs)  # for the API document too
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._check_length(value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class Moment(fields.DateTime):
     """A time in ISO 8601, UTC, with `Z` (RFC 3339)."""
 

@@ -7,7 +7,7 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
 from .chat import MOST_COLLECTIONS, CitationSchema
-from .fields import NO_NUL, Moment
+from .fields import NO_NUL, BoundedList, Moment
 from .problem import TurnErrorSchema
 
 LONGEST_TEXT = 1_000_000
@@ -179,7 +179,7 @@ class SearchSchema(Schema):
         required=True, validate=Length(1, LONGEST_QUERY), metadata=NO_NUL | {"example": "When are you open?"}
     )
     limit = fields.Integer(load_default=10, strict=True, validate=Range(1, 100))
-    collection_ids = fields.List(fields.UUID(), validate=Length(1, MOST_COLLECTIONS))
+    collection_ids = BoundedList(fields.UUID(), Length(1, MOST_COLLECTIONS))
     filter = fields.Dict(
         keys=fields.String(validate=Length(1, 64)),
         metadata={"description": 'On metadata: `{"year": {"gte": 2020}, "tag": "policy"}`.'},

@@ -2,7 +2,7 @@
 
 A connection on which requests always wait, and many connections that become readable in one moment, are served without
 a break by gevent: the sockets never block. Where a round of the event loop has taken long, each address starts one
-request, or begins to read one large body, in each further round.
+request in each further round; and in any round it begins to parse one large body.
 """
 
 import time
@@ -29,9 +29,9 @@ class RoundRobinGate:
         self._entered: set[str] = set()
         self._waiting: dict[str, deque[Event]] = {}
 
-    def enter(self, key: str) -> None:
-        """Wait for a round in which the key has not entered yet, unless this one has just begun."""
-        if not self._waiting and not self._is_long():
+    def enter(self, key: str, *, is_costly: bool = False) -> None:
+        """Wait for a round in which the key has not entered yet; cheap work waits in long rounds alone."""
+        if not is_costly and not self._waiting and not self._is_long():
             return
         if key not in self._entered and key not in self._waiting:
             self._enter(key)
@@ -76,7 +76,7 @@ class FairStarts:
         """Wait, then call the application; behind a proxy the address is the one that it names."""
         if "gunicorn.socket" in environ:
             key = networks.provider_network(environ.get("REMOTE_ADDR", ""))
-            environ[TAKE_TURN] = partial(self._gate.enter, key)
+            environ[TAKE_TURN] = partial(self._gate.enter, key, is_costly=True)
             self._gate.enter(key)
         return self._application(environ, start_response)
 

@@ -75,7 +75,9 @@ def _from_form() -> tuple[Content, dict[str, Any]]:
 
 
 def _from_json() -> tuple[Content, dict[str, Any]]:
-    said = _loaded(_json, body.json_body())
+    given = body.json_body()
+    body.refuse_many_unknown(given, _json)
+    said = _loaded(_json, given)
     if "url" not in said:
         return Content(said["title"], "text/plain", storage.cut(said["text"].encode())), said
     if current_app.config["APP_ENV"] == "production" and not current_app.config["INGEST_HOSTS"]:

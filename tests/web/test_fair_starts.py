@@ -70,6 +70,24 @@ def test_nobody_waits_in_a_short_round() -> None:
     assert entered[6:] == ["late"] * 3
 
 
+def test_costly_work_of_a_key_starts_once_in_a_short_round_too() -> None:
+    """Eight large bodies that came in one moment were parsed in one round: .3 s for the request behind them."""
+    gate = RoundRobinGate()
+    entered: list[str] = []
+
+    def parse() -> None:
+        gate.enter("attacker", is_costly=True)
+        entered.append("attacker")
+
+    def come_later() -> None:
+        gevent.sleep(0)
+        entered.append("honest")
+
+    started = [gevent.spawn(parse) for _ in range(5)]
+    gevent.joinall([*started, gevent.spawn(come_later)], timeout=5, raise_error=True)
+    assert entered.index("honest") <= 2
+
+
 @pytest.mark.usefixtures("all_rounds_are_long")
 def test_waiting_greenlet_that_is_killed_holds_up_nobody() -> None:
     gate, entered = RoundRobinGate(), list[str]()

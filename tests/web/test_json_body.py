@@ -2,13 +2,17 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marshmallow import Schema, ValidationError, fields
+from marshmallow.validate import Length
 
 from chatbot.errors import MalformedBody
+from chatbot.schemas.fields import BoundedList
 from chatbot.web import json_body
 from tests.conftest import Person
 
@@ -114,3 +118,33 @@ def test_text_without_an_end_is_refused_at_once() -> None:
     with pytest.raises(MalformedBody):
         json_body.parse(data)
     assert time.process_time() - started < 0.1
+
+
+@pytest.mark.parametrize("path", ["/api/search/", "/api/collections/", "/api/documents/"])
+def test_many_unknown_fields_are_not_validated(ada: Person, path: str) -> None:
+    """marshmallow lists all of them in its error, which took as long as parsing them."""
+    response = ada.call("POST", path, {f"k{number}": [] for number in range(4_900)})
+    assert response.status_code == 400
+    assert response.get_json()["errors"] == {f"k{number}": ["Unknown field."] for number in range(20)}
+
+
+def test_some_unknown_fields_are_named_beside_other_errors(ada: Person) -> None:
+    response = ada.call("POST", "/api/search/", {"limit": 0, "unknown": 1})
+    assert response.get_json()["errors"].keys() == {"query", "limit", "unknown"}
+
+
+def test_list_that_is_too_long_has_none_of_its_items_loaded() -> None:
+    loaded: list[Any] = []
+
+    class Recorded(fields.Integer):
+        def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+            loaded.append(value)
+            return super()._deserialize(value, *args, **kwargs)
+
+    schema = Schema.from_dict({"ids": BoundedList(Recorded(), Length(1, 3))})()
+    with pytest.raises(ValidationError, match="Length must be between 1 and 3"):
+        schema.load({"ids": [1, 2, 3, 4]})
+    assert loaded == []
+    assert schema.load({"ids": [1, 2, 3]}) == {"ids": [1, 2, 3]}
+    with pytest.raises(ValidationError, match="Not a valid list"):
+        schema.load({"ids": "1"})
