@@ -13,7 +13,7 @@ from chatbot.schemas.knowledge import (
     PageSchema,
     RoleSchema,
 )
-from chatbot.services.knowledge import collections, members
+from chatbot.services.knowledge import collections, members, records
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -38,7 +38,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
-def create_collection(values: dict[str, Any]) -> dict[str, Any]:
+def create_collection(values: dict[str, Any]) -> records.Collection:
     """Make a collection."""
     return collections.create(authentication.current(), values, idempotency.key(values))
 
@@ -48,7 +48,7 @@ def create_collection(values: dict[str, Any]) -> dict[str, Any]:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, CollectionSchema)
-def get_collection(collection_id: UUID) -> dict[str, Any]:
+def get_collection(collection_id: UUID) -> records.Collection:
     """Show a collection."""
     return collections.get(authentication.current(), collection_id)
 
@@ -59,7 +59,7 @@ def get_collection(collection_id: UUID) -> dict[str, Any]:
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(CollectionChangeSchema)
 @blueprint.response(200, CollectionSchema)
-def change_collection(values: dict[str, Any], collection_id: UUID) -> dict[str, Any]:
+def change_collection(values: dict[str, Any], collection_id: UUID) -> records.Collection:
     """Rename, describe or share a collection."""
     return collections.change(authentication.current(), collection_id, values)
 
@@ -89,7 +89,7 @@ def list_members(collection_id: UUID) -> dict[str, Any]:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberSchema)
-def get_member(collection_id: UUID, user_id: UUID) -> dict[str, Any]:
+def get_member(collection_id: UUID, user_id: UUID) -> records.Member:
     """Show a member of a collection, or an invited user."""
     return members.get_member(authentication.current(), collection_id, user_id)
 

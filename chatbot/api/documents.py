@@ -16,7 +16,7 @@ from chatbot.schemas.knowledge import (
     PageSchema,
 )
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge import collections, documents
+from chatbot.services.knowledge import collections, documents, records
 from chatbot.services.knowledge.state import knowledge_state
 from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
 from chatbot.web.blueprint import Blueprint
@@ -25,7 +25,7 @@ from chatbot.web.rate_limits import by_user
 blueprint = Blueprint("documents", __name__, url_prefix="/api/documents", description="What is searched")
 
 ENDED = {"ready", "failed"}
-Answer = tuple[dict[str, Any], int, dict[str, str]]
+Answer = tuple[records.Document, int, dict[str, str]]
 
 _documents = DocumentSchema()
 
@@ -49,14 +49,18 @@ def list_documents(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.alt_response(200, schema=DocumentSchema, success=True)
 def create_document() -> Answer:
     """Send a document; the same content again is the same document."""
-    who = authentication.current()
-    (content, said) = uploads.received()
-    key = idempotency.key({**said, "hash": (content.hash() or b"").hex()})
-    home = said.get("collection_id") or collections.ensure_default(who)
-    document, new = documents.create(
-        who, content, home, external_id=said.get("external_id"), details=said.get("metadata"), key=key
+    caller = authentication.current()
+    upload = uploads.read_upload()
+    queued = documents.create(
+        caller,
+        upload.content,
+        upload.collection_id or collections.ensure_default(caller),
+        external_id=upload.external_id,
+        details=upload.metadata,
+        key=idempotency.key({**upload.fields, "hash": (upload.content.hash() or b"").hex()}),
     )
-    return document, 202 if new else 200, {"Location": f"{blueprint.url_prefix}/{document['id']}/"}
+    location = f"{blueprint.url_prefix}/{queued.document.id}/"
+    return queued.document, 202 if queued.is_new else 200, {"Location": location}
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["GET"])
@@ -64,7 +68,7 @@ def create_document() -> Answer:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, DocumentSchema)
-def get_document(document_id: UUID) -> dict[str, Any]:
+def get_document(document_id: UUID) -> records.Document:
     """Show a document and how far it is."""
     return documents.get(authentication.current(), document_id)
 
@@ -74,16 +78,16 @@ def get_document(document_id: UUID) -> dict[str, Any]:
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503, **uploads.DOCUMENT)
 @blueprint.response(202, DocumentSchema)
-def replace_document(document_id: UUID) -> dict[str, Any]:
+def replace_document(document_id: UUID) -> records.Document:
     """Send a new version of a document; until it is whole, the old one answers."""
-    content, said = uploads.received()
+    upload = uploads.read_upload()
     return documents.replace(
         authentication.current(),
         document_id,
-        content,
-        details=said.get("metadata"),
-        collection_id=said.get("collection_id"),
-        external_id=said.get("external_id"),
+        upload.content,
+        details=upload.metadata,
+        collection_id=upload.collection_id,
+        external_id=upload.external_id,
     )
 
 
@@ -102,7 +106,7 @@ def delete_document(document_id: UUID) -> None:
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(202, DocumentSchema)
-def retry_document(document_id: UUID) -> dict[str, Any]:
+def retry_document(document_id: UUID) -> records.Document:
     """Try a document that failed once more."""
     return documents.retry(authentication.current(), document_id)
 
@@ -118,8 +122,9 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
     caller = authentication.current()
     after = pagination.decode_position(query.get("cursor"))
     admission.enter_page(caller.user_id)
-    items, last = documents.chunks(caller, document_id, limit=query["limit"], after=after)
-    return {"items": items, "next_cursor": None if last is None else pagination.encode_position(last)}
+    page = documents.chunks(caller, document_id, limit=query["limit"], after=after)
+    last = page.last_position
+    return {"items": page.items, "next_cursor": None if last is None else pagination.encode_position(last)}
 
 
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
@@ -129,32 +134,32 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
-    admission.enter_stream(authentication.current().user_id)
-    who = authentication.current()
+    caller = authentication.current()
+    admission.enter_stream(caller.user_id)
     app = knowledge_state().app
-    first = documents.get(who, document_id)
-    return sse.response(_events(app, who, first, g.get("request_id", "")))
+    document = documents.get(caller, document_id)
+    return sse.response(_events(app, caller, document, g.get("request_id", "")))
 
 
-def _events(app: Flask, who: Caller, document: dict[str, Any], request_id: str) -> Iterator[bytes]:
+def _events(app: Flask, caller: Caller, document: records.Document, request_id: str) -> Iterator[bytes]:
     position = 0
     with app.app_context():
         watch = documents.watch()
     while True:
         yield sse.event(b"progress", _documents.dump(document), position)
         position += 1
-        if document["status"] in ENDED:
+        if document.status in ENDED:
             yield sse.event(b"done", _documents.dump(document), position)
             return
         try:
-            while not watch.wait(document["id"], (document["status"], document["progress"]), sse.CHECK_EVERY):
+            while not watch.wait(document.id, (document.status, document.progress), sse.CHECK_EVERY):
                 yield sse.HEARTBEAT
                 with app.app_context():
-                    sse.require_open(who)
+                    sse.require_open(caller)
             with app.app_context():
-                document = documents.get(who, document["id"])
+                document = documents.get(caller, document.id)
         except ChatbotError as error:
-            address = f"{blueprint.url_prefix}/{document['id']}/"
+            address = f"{blueprint.url_prefix}/{document.id}/"
             body = problems.body(problem.of(error), error.detail, address, request_id)
             yield sse.event(b"error", body, position)
             return

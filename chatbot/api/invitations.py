@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from chatbot.schemas.knowledge import CollectionSchema, InvitationListSchema, PageSchema
-from chatbot.services.knowledge import members
+from chatbot.services.knowledge import members, records
 from chatbot.web import authentication, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -28,7 +28,7 @@ def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(200, CollectionSchema)
-def accept_invitation(invitation_id: UUID) -> dict[str, Any]:
+def accept_invitation(invitation_id: UUID) -> records.Collection:
     """Become a member of the collection; its documents are searched for the caller from now on."""
     return members.accept(authentication.current(), invitation_id)
 

@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import click
@@ -17,7 +16,7 @@ from chatbot.rag.loaders import sniffing
 from chatbot.services import periodic
 from chatbot.services.accounts import accounts
 from chatbot.services.accounts.callers import OPERATOR, Caller
-from chatbot.services.knowledge import collections, documents, verification
+from chatbot.services.knowledge import collections, documents, records, verification
 from chatbot.services.knowledge import content as storage
 from chatbot.services.knowledge.content import Content
 from chatbot.services.knowledge.ingestion import queue as queues
@@ -109,10 +108,10 @@ def _sent(
                 if not first.samefile(path):  # it would replace that one, at each run
                     raise FileExistsError(errno.EEXIST, f"{path} has the same name here as {first}.")
                 document = _send_when_there_is_room(caller, home, name, path.read_bytes())
-                if document["status"] == "ready":
+                if document.status == "ready":
                     same += 1
                 else:
-                    sent[document["id"]] = name
+                    sent[document.id] = name
             except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded, TooManyDocuments) as error:
                 skipped.append((name, error.detail))
             except OSError as error:
@@ -121,7 +120,7 @@ def _sent(
     return sent, same, skipped
 
 
-def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
+def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes) -> records.Document:
     """Queue a document, after work on the queue where its owner has as many that wait as one may have.
 
     Raises TooManyDocuments where the parsers read too long for its owner today.
@@ -136,12 +135,12 @@ def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes)
             time.sleep(LOOK_EVERY)
 
 
-def _send(caller: Caller, home: UUID, name: str, data: bytes) -> dict[str, Any]:
+def _send(caller: Caller, home: UUID, name: str, data: bytes) -> records.Document:
     content = Content(name[-255:], sniffing.media_type(name, data), storage.cut(data))
-    known, _ = documents.page(caller, limit=1, collection_id=home, external_id=name[-255:])
+    known = documents.page(caller, limit=1, collection_id=home, external_id=name[-255:]).items
     if known:
-        return documents.replace(caller, known[0]["id"], content)
-    return documents.create(caller, content, home, external_id=name[-255:])[0]
+        return documents.replace(caller, known[0].id, content)
+    return documents.create(caller, content, home, external_id=name[-255:]).document
 
 
 def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:

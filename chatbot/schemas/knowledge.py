@@ -1,5 +1,6 @@
 """Collections, documents, passages and searches."""
 
+import dataclasses
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_dump, validates_schema
@@ -142,17 +143,14 @@ class DocumentSchema(Schema):
     updated_at = Moment(required=True)
 
     @pre_dump
-    def nest(self, row: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def nest(self, document: Any, **_: Any) -> dict[str, Any]:
         """Return the problem of an error from the table, with the reason of this document as its title."""
-        document = dict(row)
-        if document.pop("error") is not None:
-            facts = problem.named(row["error"])
-            document["error"] = {
-                "code": facts.code,
-                "title": row["reason"] or facts.title,
-                "retryable": facts.retryable,
-            }
-        return document
+        shown = dataclasses.asdict(document)
+        if shown.pop("error") is not None:
+            facts = problem.named(document.error)
+            title = document.reason or facts.title
+            shown["error"] = {"code": facts.code, "title": title, "retryable": facts.retryable}
+        return shown
 
 
 class ChunkSchema(Schema):
@@ -167,9 +165,9 @@ class ChunkSchema(Schema):
     text = fields.String(required=True)
 
     @pre_dump
-    def split(self, row: dict[str, Any], **_: Any) -> dict[str, Any]:
+    def split(self, chunk: Any, **_: Any) -> dict[str, Any]:
         """Show the path of headings as a list."""
-        return {**row, "headings": row["headings"].split("\n") if row["headings"] else []}
+        return {**dataclasses.asdict(chunk), "headings": chunk.headings.split("\n") if chunk.headings else []}
 
 
 class SearchSchema(Schema):

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from chatbot.database.keyset import Key, Page
 from chatbot.errors import InvalidInput
 from chatbot.services.accounts.callers import Caller
 
 from . import admission
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Key = tuple[datetime, UUID]
 
 
 def encode(key: Key) -> str:
@@ -51,15 +51,13 @@ def decode_position(cursor: str | None) -> int:
     return int.from_bytes(raw, "big")
 
 
-def page(
-    read: Callable[..., tuple[list[dict[str, Any]], Key | None]], query: dict[str, Any], who: Caller
-) -> dict[str, Any]:
+def page(read: Callable[..., Page[Any]], query: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """Return one page of a service's list for a caller; raises InvalidInput for an invalid cursor.
 
     Few pages are made for a user at a time, further ones wait.
     """
     cursor = query.pop("cursor", None)
     after = decode(cursor) if cursor else None
-    admission.enter_page(who.user_id)
-    items, last = read(who, after=after, **query)
-    return {"items": items, "next_cursor": encode(last) if last else None}
+    admission.enter_page(caller.user_id)
+    found = read(caller, after=after, **query)
+    return {"items": found.items, "next_cursor": encode(found.last_key) if found.last_key else None}

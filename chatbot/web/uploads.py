@@ -1,6 +1,8 @@
 """A document out of a request: a file with form fields, or JSON with a text or an address."""
 
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from flask import current_app, request
 from marshmallow import Schema, ValidationError
@@ -43,19 +45,42 @@ _json = NewDocumentSchema()
 _form = DescriptionSchema()
 
 
-def received() -> tuple[Content, dict[str, Any]]:
-    """Return the content of the uploaded document, and its fields.
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The content of an uploaded document, and its validated other fields."""
+
+    content: Content
+    fields: dict[str, Any]
+
+    @property
+    def collection_id(self) -> UUID | None:
+        """The collection that it is for."""
+        return self.fields.get("collection_id")
+
+    @property
+    def external_id(self) -> str | None:
+        """The caller's own name of it."""
+        return self.fields.get("external_id")
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        """Its metadata, None where none was sent."""
+        return self.fields.get("metadata")
+
+
+def read_upload() -> Upload:
+    """Return the uploaded document.
 
     Raises InvalidInput, MalformedBody, UnsupportedMediaType, DocumentTooLarge, Forbidden for an address where none may
     be fetched, and `rag.errors.TypeMismatch`, `UnsupportedType` for a file.
     """
-    content, said = _from_form() if request.mimetype == "multipart/form-data" else _from_json()
-    if "metadata" in said:
-        metadata.check(said["metadata"])
-    return content, said
+    upload = _from_form() if request.mimetype == "multipart/form-data" else _from_json()
+    if upload.metadata is not None:
+        metadata.check(upload.metadata)
+    return upload
 
 
-def _from_form() -> tuple[Content, dict[str, Any]]:
+def _from_form() -> Upload:
     request.max_content_length = current_app.config["DOCUMENT_BYTES"] + FORM
     file = request.files.get("file")
     if file is None:
@@ -67,30 +92,31 @@ def _from_form() -> tuple[Content, dict[str, Any]]:
         except MalformedBody as error:
             raise InvalidInput({"metadata": ["Not a strict JSON object."]}) from error
     body.check_texts(given)
-    said = _loaded(_form, given)
+    fields = _load(_form, given)
     pieces = _pieces(file)
     name = file.filename or ""
     media_type = sniffing.media_type(name, b"".join(pieces))
-    return Content(said.get("title") or sniffing.title(name), media_type, pieces), said
+    return Upload(Content(fields.get("title") or sniffing.title(name), media_type, pieces), fields)
 
 
-def _from_json() -> tuple[Content, dict[str, Any]]:
+def _from_json() -> Upload:
     given = body.json_body()
     body.refuse_many_unknown(given, _json)
-    said = _loaded(_json, given)
-    if "url" not in said:
-        return Content(said["title"], "text/plain", storage.cut(said["text"].encode())), said
+    fields = _load(_json, given)
+    if "url" not in fields:
+        return Upload(Content(fields["title"], "text/plain", storage.cut(fields["text"].encode())), fields)
     if current_app.config["APP_ENV"] == "production" and not current_app.config["INGEST_HOSTS"]:
         raise Forbidden("Addresses are not fetched here; send the document itself.")
-    return Content(said.get("title") or said["url"][:255], "text/html", (), said["url"]), said
+    url = fields["url"]
+    return Upload(Content(fields.get("title") or url[:255], "text/html", (), url), fields)
 
 
-def _loaded(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
+def _load(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
     try:
-        said: dict[str, Any] = schema.load(given)
+        fields: dict[str, Any] = schema.load(given)
     except ValidationError as error:
         raise InvalidInput(body.flatten(error.messages)) from error
-    return said
+    return fields
 
 
 def _pieces(file: FileStorage) -> tuple[bytes, ...]:

@@ -28,7 +28,7 @@ def database_url(postgres_url: str, tmp_path: Path) -> str:
 
 
 def home(caller: Caller, name: str) -> UUID:
-    made: UUID = collections.create(caller, {"name": name})["id"]
+    made: UUID = collections.create(caller, {"name": name}).id
     return made
 
 
@@ -57,7 +57,7 @@ def test_many_uploads_behind_a_long_deletion_leave_connections_for_chats(
         assert time.monotonic() - started < 3
         assert db.engine.pool.checkedout() <= MOST_EACH + 2
         hers = Caller(UUID(eve.id), UUID(int=1), "user")
-        assert documents.create(hers, Content("hers", "text/plain", (b"hers",)), home(hers, "hers"))[1]
+        assert documents.create(hers, Content("hers", "text/plain", (b"hers",)), home(hers, "hers")).is_new
         assert time.monotonic() - started < 3
     for thread in threads:
         thread.join()

@@ -4,12 +4,12 @@ import functools
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece
@@ -19,8 +19,6 @@ from chatbot.services.accounts.callers import Caller
 
 from . import grounding
 from .turns import OpenedTurn
-
-Key = tuple[datetime, UUID]
 
 HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
 FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
@@ -55,42 +53,40 @@ def page(
     caller: Caller,
     *,
     limit: int,
-    after: Key | None = None,
+    after: keyset.Key | None = None,
     order: Literal["asc", "desc"] = "asc",
     conversation_id: UUID | None = None,
-) -> tuple[list[dict[str, Any]], Key | None]:
-    """Return up to `limit` of the caller's active turns by time, and the key after which the next page begins.
+) -> keyset.Page[dict[str, Any]]:
+    """Return up to `limit` of the caller's active turns by time.
 
     A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
     """
     statement = _page(order, after is not None, conversation_id is not None)
     wanted: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
     if after:
-        wanted |= {"last_time": after[0], "last_id": after[1]}
+        wanted |= keyset.parameters(after)
     with read() as connection:
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
-            wanted["home"] = conversation_id
+            wanted["conversation_id"] = conversation_id
         rows, more = _rows_that_fit(connection.execute(statement, wanted), limit)
         _add_texts(connection, rows)
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
-    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+    return keyset.Page(rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None)
 
 
 @functools.cache
-def _page(order: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]]:
-    """Return the statement of a page of `:caller_id`, after `:last_time` and `:last_id` and of `:home` where said."""
-    key = sa.tuple_(ChatMessage.created_at, ChatMessage.id)
+def _page(direction: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]]:
+    """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` where said."""
+    order = (ChatMessage.created_at, ChatMessage.id)
     mine = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
     statement = sa.select(*FIELDS).where(*mine).limit(sa.bindparam("most"))
     if goes_on:
-        last = sa.bindparam("last_time", type_=ChatMessage.created_at.type), sa.bindparam("last_id", type_=sa.Uuid())
-        statement = statement.where(key > sa.tuple_(*last) if order == "asc" else key < sa.tuple_(*last))
+        statement = statement.where(keyset.is_after(order, descending=direction == "desc"))
     if of_one:
-        statement = statement.where(ChatMessage.conversation_id == sa.bindparam("home"))
-    direction = sa.asc if order == "asc" else sa.desc
-    return statement.order_by(direction(ChatMessage.created_at), direction(ChatMessage.id))
+        statement = statement.where(ChatMessage.conversation_id == sa.bindparam("conversation_id"))
+    return statement.order_by(*(column.desc() if direction == "desc" else column.asc() for column in order))
 
 
 def _rows_that_fit(found: sa.CursorResult[Any], limit: int) -> tuple[list[dict[str, Any]], bool]:

@@ -1,8 +1,8 @@
 """Collections of documents and their visibility."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import DefaultCollection, Forbidden, NotFound, TooManyCollections
@@ -17,10 +18,9 @@ from chatbot.models import Chunk, Collection, Document, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 
-from . import content
+from . import content, records
 from .permissions import may_manage, may_read
 
-Key = tuple[datetime, UUID]
 DEFAULT_NAME = "My documents"
 OPERATORS_NAME = "Knowledge base"
 # Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
@@ -28,49 +28,38 @@ MOST_DOCUMENTS = 200
 MOST_BYTES = 4 << 20
 BYTES_OF_CHUNK = 2_000
 PAUSE = 0.01  # seconds between two of them, in which others write
-FIELDS = tuple(Collection.__table__.c[name] for name in (
-    "id", "owner_id", "name", "description", "visibility", "language", "is_default", "bytes", "chunks", "created_at",
-    "updated_at",
-))  # fmt: skip
+FIELDS = tuple(Collection.__table__.c[field.name] for field in dataclasses.fields(records.Collection))
 
 
-def page(caller: Caller, *, limit: int, after: Key | None = None) -> tuple[list[dict[str, Any]], Key | None]:
-    """Return up to `limit` collections that the caller may read, by time, and the key of the next page."""
+def page(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[records.Collection]:
+    """Return up to `limit` collections that the caller may read, by time."""
     ensure_default(caller)
-    key = sa.tuple_(Collection.created_at, Collection.id)
-    statement = sa.select(*FIELDS).where(may_read(caller)).limit(limit + 1)
-    if after:
-        bound = sa.tuple_(sa.literal(after[0], Collection.created_at.type), sa.literal(after[1], sa.Uuid()))
-        statement = statement.where(key > bound)
+    statement = sa.select(*FIELDS).where(may_read(caller))
+    order = (Collection.created_at, Collection.id)
     with read() as connection:
-        rows = [
-            dict(row._mapping) for row in connection.execute(statement.order_by(Collection.created_at, Collection.id))
-        ]
-    more = len(rows) > limit
-    rows = rows[:limit]
-    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None
+        return keyset.fetch(connection, statement, records.Collection, order=order, limit=limit, after=after)
 
 
-def get(caller: Caller, collection_id: UUID) -> dict[str, Any]:
+def get(caller: Caller, collection_id: UUID) -> records.Collection:
     """Return a collection that the caller may read; raises NotFound."""
     with read() as connection:
-        return _row(connection, may_read(caller), collection_id)
+        return _find(connection, may_read(caller), collection_id)
 
 
-def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> dict[str, Any]:
+def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> records.Collection:
     """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
     try:
         with write("create_collection") as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if known:
-                return _row(connection, may_read(caller), known)
+                return _find(connection, may_read(caller), known)
             _require_room(connection, caller)
             made = uuid7()
             connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
             content.require_quota(connection, caller.user_id)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
-            return _row(connection, Collection.owner_id == caller.user_id, made)
+            return _find(connection, Collection.owner_id == caller.user_id, made)
     except IntegrityError:
         # A request with the same key came in the same moment.
         if key is None:
@@ -78,7 +67,7 @@ def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None =
         return create(caller, values, key)
 
 
-def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[str, Any]:
+def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> records.Collection:
     """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
     with write("change_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)
@@ -86,7 +75,7 @@ def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> dict[
         owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
         if values.get("description") and owner is not None:
             content.require_quota(connection, owner)
-        return _row(connection, may_manage(caller), collection_id)
+        return _find(connection, may_manage(caller), collection_id)
 
 
 def delete(caller: Caller, collection_id: UUID) -> None:
@@ -172,14 +161,13 @@ def _require_room(connection: sa.Connection, caller: Caller) -> None:
 
 def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
     """Raise Forbidden for a collection that the caller may only use, NotFound for one that he may not even read."""
-    _row(connection, may_read(caller), collection_id)
+    _find(connection, may_read(caller), collection_id)
     if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_manage(caller))) is None:
         raise Forbidden("Only the owner may do that.")
 
 
-def _row(connection: sa.Connection, allowed: sa.ColumnElement[bool], collection_id: UUID) -> dict[str, Any]:
+def _find(connection: sa.Connection, allowed: sa.ColumnElement[bool], collection_id: UUID) -> records.Collection:
     row = connection.execute(sa.select(*FIELDS).where(Collection.id == collection_id, allowed)).one_or_none()
     if row is None:
         raise NotFound("There is no such collection.")
-    count = sa.select(sa.func.count()).where(Document.collection_id == collection_id)
-    return {**row._mapping, "documents": connection.scalar(count)}
+    return records.Collection(**row._mapping)

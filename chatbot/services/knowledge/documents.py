@@ -1,5 +1,7 @@
 """Documents: create, replace, list, retry and delete. Ingestion makes them searchable later."""
 
+import dataclasses
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -7,6 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
@@ -16,17 +19,14 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.state import knowledge_state
 
 from . import content as storage
+from . import records
 from .content import Content
 from .document_watch import DocumentWatch
 from .ingestion import queue as queues
 from .permissions import may_read
 
-Key = tuple[datetime, UUID]
-HIDDEN = {
-    "content_hash", "wanted_version", "wanted_title", "wanted_metadata", "attempts", "queued_at", "lease_token",
-    "lease_expires_at", "url", "described_bytes", "is_slow",
-}  # fmt: skip
-FIELDS = tuple(column for column in Document.__table__.c if column.name not in HIDDEN)
+FIELDS = tuple(Document.__table__.c[field.name] for field in dataclasses.fields(records.Document))
+CHUNK_FIELDS = tuple(Chunk.__table__.c[field.name] for field in dataclasses.fields(records.Chunk))
 
 # Made once, as in `storage`.
 INSERT = sa.insert(Document).returning(*FIELDS)
@@ -37,6 +37,22 @@ NAMED = _here.where(Document.external_id == sa.bindparam("name"))
 ALIKE = _here.where(Document.content_hash == sa.bindparam("hash")).limit(1)
 
 
+@dataclass(frozen=True, slots=True)
+class QueuedDocument:
+    """A document, and whether it was queued now or was there already."""
+
+    document: records.Document
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPage:
+    """One page of a document's chunks; `last_position` is that of the last one where more follow, else None."""
+
+    items: list[records.Chunk]
+    last_position: int | None
+
+
 def create(
     caller: Caller,
     content: Content,
@@ -45,8 +61,8 @@ def create(
     external_id: str | None = None,
     details: dict[str, Any] | None = None,
     key: idempotency.Key | None = None,
-) -> tuple[dict[str, Any], bool]:
-    """Queue a document; returns it and whether it is new: the same content again is the same document.
+) -> QueuedDocument:
+    """Queue a document; the same content again is the same document.
 
     Raises NotFound, Forbidden, QuotaExceeded, TooManyDocuments, ExternalIdTaken, IdempotencyKeyReused.
     """
@@ -56,12 +72,12 @@ def create(
             storage.lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
             if known:
-                return _row(connection, Document.id == known), False
+                return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             known = _same(connection, collection_id, content, same, external_id)
             if known:
                 if key:
                     idempotency.keep(connection, caller, key, thing_id=known)
-                return _row(connection, Document.id == known), False
+                return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             described = storage.described_bytes(content.title, details)
             values = {
                 "queued_at": queues.place(connection, collection_id, content.media_type),
@@ -71,16 +87,17 @@ def create(
             made = uuid7()
             values |= {**_described(content), "external_id": external_id, "content_hash": same}
             values |= {"id": made, "collection_id": collection_id, "details": details or {}}
-            row = dict(connection.execute(INSERT, _columns(values)).one()._mapping)
+            row = connection.execute(INSERT, _columns(values)).one()
+            document = records.Document(**row._mapping)
             storage.store(connection, made, 1, content.pieces)
             if details:
                 storage.describe(connection, made, details)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
-        return _joined(caller, key, error), False
+        return QueuedDocument(_joined(caller, key, error), is_new=False)
     knowledge_state().queue_changed[queues.of(content)].set()
-    return row, True
+    return QueuedDocument(document, is_new=True)
 
 
 def replace(
@@ -91,7 +108,7 @@ def replace(
     details: dict[str, Any] | None = None,
     collection_id: UUID | None = None,
     external_id: str | None = None,
-) -> dict[str, Any]:
+) -> records.Document:
     """Queue a new version of a document; until it is whole, the old one is searched, under its title and metadata.
 
     Collection and external id, where they are said, must be what they are. Raises NotFound, Forbidden, QuotaExceeded,
@@ -103,7 +120,7 @@ def replace(
         _require_same_place(old, collection_id, external_id)
         unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
         if unchanged and details is None and old.status != "failed":
-            return _row(connection, Document.id == document_id)
+            return _find(connection, Document.id == document_id)
         # The version that is searched keeps its bytes until the new one takes its place.
         others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
         described = storage.described_bytes(content.title, _wanted_details(old) if details is None else details)
@@ -122,12 +139,12 @@ def replace(
             storage.describe(connection, document_id, details)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
         storage.store(connection, document_id, version, content.pieces)
-        row = _row(connection, Document.id == document_id)
+        document = _find(connection, Document.id == document_id)
     knowledge_state().queue_changed[queues.of(content)].set()
-    return row
+    return document
 
 
-def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
+def retry(caller: Caller, document_id: UUID) -> records.Document:
     """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed, TooManyDocuments."""
     with write("retry_document", waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
@@ -135,10 +152,10 @@ def retry(caller: Caller, document_id: UUID) -> dict[str, Any]:
             raise NotFailed("Only a document that failed can be tried again.")
         place = queues.place(connection, old.collection_id, old.media_type)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
-        row = _row(connection, Document.id == document_id)
+        document = _find(connection, Document.id == document_id)
     for queue in queues.QUEUES:
         knowledge_state().queue_changed[queue].set()
-    return row
+    return document
 
 
 def delete(caller: Caller, document_id: UUID) -> None:
@@ -153,49 +170,42 @@ def watch() -> DocumentWatch:
     return knowledge_state().document_watch
 
 
-def get(caller: Caller, document_id: UUID) -> dict[str, Any]:
+def get(caller: Caller, document_id: UUID) -> records.Document:
     """Return a document that the caller may read; raises NotFound."""
     with read() as connection:
-        return _row(connection, Document.id == document_id, may_read(caller))
+        return _find(connection, Document.id == document_id, may_read(caller))
 
 
 def page(
     caller: Caller,
     *,
     limit: int,
-    after: Key | None = None,
+    after: keyset.Key | None = None,
     collection_id: UUID | None = None,
     status: str | None = None,
     external_id: str | None = None,
-) -> tuple[list[dict[str, Any]], Key | None]:
-    """Return up to `limit` documents that the caller may read, by time, and the key of the next page."""
-    key = sa.tuple_(Document.created_at, Document.id)
-    statement = sa.select(*FIELDS).join(Collection).where(may_read(caller)).limit(limit + 1)
+) -> keyset.Page[records.Document]:
+    """Return up to `limit` documents that the caller may read, by time."""
+    statement = sa.select(*FIELDS).join(Collection).where(may_read(caller))
     wanted = {Document.collection_id: collection_id, Document.status: status, Document.external_id: external_id}
     statement = statement.where(*(column == value for column, value in wanted.items() if value is not None))
-    if after:
-        bound = sa.tuple_(sa.literal(after[0], Document.created_at.type), sa.literal(after[1], sa.Uuid()))
-        statement = statement.where(key > bound)
+    order = (Document.created_at, Document.id)
     with read() as connection:
-        found = connection.execute(statement.order_by(Document.created_at, Document.id)).all()
-    rows = [dict(row._mapping) for row in found[:limit]]
-    return rows, (rows[-1]["created_at"], rows[-1]["id"]) if len(found) > limit else None
+        return keyset.fetch(connection, statement, records.Document, order=order, limit=limit, after=after)
 
 
-def chunks(
-    caller: Caller, document_id: UUID, *, limit: int, after: int = -1
-) -> tuple[list[dict[str, Any]], int | None]:
-    """Return the passages of a document as they are searched, and the position after which the next page begins."""
+def chunks(caller: Caller, document_id: UUID, *, limit: int, after: int = -1) -> ChunkPage:
+    """Return up to `limit` passages of a document as they are searched, those behind position `after`."""
     get(caller, document_id)
     statement = (
-        sa.select(Chunk.__table__)
+        sa.select(*CHUNK_FIELDS)
         .join(Collection, Collection.id == Chunk.collection_id)
         .where(Chunk.document_id == document_id, Chunk.position > after, may_read(caller))
     )
     with read() as connection:
         found = connection.execute(statement.order_by(Chunk.position).limit(limit + 1)).all()
-    rows = [dict(row._mapping) for row in found[:limit]]
-    return rows, rows[-1]["position"] if len(found) > limit else None
+    items = [records.Chunk(**row._mapping) for row in found[:limit]]
+    return ChunkPage(items, items[-1].position if len(found) > limit else None)
 
 
 def requeued(place: datetime) -> dict[str, Any]:
@@ -240,13 +250,13 @@ def _same(
     return found
 
 
-def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> dict[str, Any]:
+def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> records.Document:
     """Return the document of a concurrent request with the same key; else the external id is taken."""
     if key:
         with read() as connection:
             known = idempotency.find(connection, caller, key, writes=False)
             if known:
-                return _row(connection, Document.id == known)
+                return _find(connection, Document.id == known)
     raise ExternalIdTaken("Another document of this collection has this external_id.") from error
 
 
@@ -264,9 +274,9 @@ def _locked(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.
     return row
 
 
-def _row(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> dict[str, Any]:
+def _find(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> records.Document:
     statement = sa.select(*FIELDS).join(Collection, Collection.id == Document.collection_id).where(*conditions)
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise NotFound("There is no such document.")
-    return dict(row._mapping)
+    return records.Document(**row._mapping)

@@ -1,12 +1,12 @@
 """Members of collections: invited by the owner, members once they accept, and gone for good when they leave."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import MemberLeft, NotFound, TooManyCollections
@@ -14,26 +14,25 @@ from chatbot.models import Collection, CollectionMember, User
 from chatbot.observability import security_log
 from chatbot.services.accounts.callers import Caller
 
-from . import collections
+from . import collections, records
 
-Key = tuple[datetime, UUID]
 FIELDS = (CollectionMember.user_id, User.username, CollectionMember.role, CollectionMember.state)
 _has_not_left = CollectionMember.state != "left"
 
 
-def list_members(caller: Caller, collection_id: UUID) -> list[dict[str, Any]]:
+def list_members(caller: Caller, collection_id: UUID) -> list[records.Member]:
     """Return the members and invited users of a collection; raises NotFound, Forbidden."""
     with read() as connection:
         collections.require_governed(connection, caller, collection_id)
         statement = sa.select(*FIELDS).join(User, User.id == CollectionMember.user_id)
         rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id, _has_not_left))
-        return [dict(row._mapping) for row in rows.all()]
+        return [records.Member(**row._mapping) for row in rows.all()]
 
 
-def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> dict[str, Any]:
+def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> records.Member:
     """Return one member or invited user; raises NotFound, Forbidden."""
     for member in list_members(caller, collection_id):
-        if member["user_id"] == user_id:
+        if member.user_id == user_id:
             return member
     raise NotFound("There is no such member.")
 
@@ -80,28 +79,21 @@ def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
     _record(caller, "remove", collection_id, user_id)
 
 
-def list_invitations(
-    caller: Caller, *, limit: int, after: Key | None = None
-) -> tuple[list[dict[str, Any]], Key | None]:
-    """Return up to `limit` open invitations of the caller by time, and the key of the next page.
+def list_invitations(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[records.Invitation]:
+    """Return up to `limit` open invitations of the caller by time.
 
     An invitation has the id of its collection, and tells nothing of it but whose it is.
     """
-    key = sa.tuple_(CollectionMember.invited_at, CollectionMember.collection_id)
     columns = (CollectionMember.collection_id.label("id"), CollectionMember.role, CollectionMember.invited_at)
     statement = sa.select(*columns, User.username.label("invited_by"))
     statement = statement.join(Collection, Collection.id == CollectionMember.collection_id)
-    statement = statement.outerjoin(User, User.id == Collection.owner_id).where(*_open(caller)).limit(limit + 1)
-    if after:
-        bound = sa.tuple_(sa.literal(after[0], CollectionMember.invited_at.type), sa.literal(after[1], sa.Uuid()))
-        statement = statement.where(key > bound)
+    statement = statement.outerjoin(User, User.id == Collection.owner_id).where(*_open(caller))
+    order = (CollectionMember.invited_at, CollectionMember.collection_id)
     with read() as connection:
-        found = connection.execute(statement.order_by(*key.clauses)).all()
-    rows = [dict(row._mapping) for row in found[:limit]]
-    return rows, (rows[-1]["invited_at"], rows[-1]["id"]) if len(found) > limit else None
+        return keyset.fetch(connection, statement, records.Invitation, order=order, limit=limit, after=after)
 
 
-def accept(caller: Caller, collection_id: UUID) -> dict[str, Any]:
+def accept(caller: Caller, collection_id: UUID) -> records.Collection:
     """Become a member of a collection that the caller was invited to, and return it.
 
     Raises NotFound, TooManyCollections.

@@ -1,0 +1,81 @@
+"""Values of the knowledge base: rows of its tables for other layers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection; `owner_id` is None for the operator's, `bytes` are its stored bytes."""
+
+    id: UUID
+    owner_id: UUID | None
+    name: str
+    description: str
+    visibility: str
+    language: str | None
+    is_default: bool
+    bytes: int
+    chunks: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of a collection, or a user with an open invitation to it."""
+
+    user_id: UUID
+    username: str
+    role: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An invitation to a collection, under the collection's id; `invited_by` is the owner's username, or None."""
+
+    id: UUID
+    role: str
+    invited_at: datetime
+    invited_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document and how far its ingestion is.
+
+    `version` is the one that is searched, 0 for none yet; `progress` goes from 0 to 1; `error` is the name of an
+    error's class, and `reason` says more about this document.
+    """
+
+    id: UUID
+    collection_id: UUID
+    external_id: str | None
+    title: str
+    media_type: str
+    bytes: int
+    version: int
+    status: str
+    progress: float
+    chunks: int
+    error: str | None
+    reason: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A searchable passage: code points `start` to `end` of its document's text; `headings` are lines."""
+
+    position: int
+    start: int
+    end: int
+    page: int | None
+    headings: str
+    language: str
+    text: str
