@@ -62,7 +62,7 @@ def direct_text(body: bytes) -> str:
     return "".join(choice["delta"].get("content", "") for event in events for choice in event["choices"])
 
 
-def targets(server: Server, fleet: Server, upstream: Upstream, plain_port: int) -> list[Target]:
+def targets(server: Server, cluster_: Server, upstream: Upstream, plain_port: int) -> list[Target]:
     """Return what is compared: one worker on SQLite, two on PostgreSQL and Redis, the plain view and the upstream."""
 
     def completion(question: str) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def targets(server: Server, fleet: Server, upstream: Upstream, plain_port: int) 
         Target("upstream", upstream.port, "/v1/chat/completions", completion, direct_text),
         Target("plain view", plain_port, "/api/chat/", message, answer),
         chatbot("chatbot", server),
-        chatbot("on PostgreSQL", fleet),
+        chatbot("on PostgreSQL", cluster_),
     ]
 
 
@@ -95,8 +95,8 @@ def compare(first: float, seconds: float, rounds: int, clients: int) -> Rounds:
         settings = {"OPENAI_BASE_URL": upstream.url, "LOG_LEVEL": "warning"}
         server = held.enter_context(running(folders[0], **settings))
         many = held.enter_context(stack("hosts", folders[1])) | {"WEB_CONCURRENCY": "2"}
-        fleet = held.enter_context(running(folders[1], **settings, **many))
-        compared = targets(server, fleet, upstream, held.enter_context(plain(folders[0], upstream)))
+        cluster_ = held.enter_context(running(folders[1], **settings, **many))
+        compared = targets(server, cluster_, upstream, held.enter_context(plain(folders[0], upstream)))
         for target in compared:
             load(target, clients, 1.0)  # warm
         for number in range(rounds):

@@ -18,7 +18,7 @@ from bench.streams import memory
 from chatbot import create_app
 from chatbot.rag.stores import pgvector
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import seeding
 from tests.support.processes import Server
 
@@ -39,7 +39,7 @@ def fill(server: Server, owner: UUID, texts: Sequence[str]) -> dict[str, UUID]:
     """
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
-        vectors = np.asarray(knowledge_state().embedder().embed(texts), np.float32)
+        vectors = np.asarray(get_knowledge_state().embedder().embed(texts), np.float32)
         return {
             name: seeding.passages(owner, name, count, lambda _: None, vectors[:count])
             for name, count in {"large": CHUNKS, "small": SMALL}.items()
@@ -86,7 +86,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
         vectors = [embeddings.of_query(query)[1] for query in queries]
-        store, started = knowledge_state().vector_index._store, time.monotonic()
+        store, started = get_knowledge_state().vector_index._store, time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
         while not store._graphs and time.monotonic() - started < PATIENCE:
             store.search(str(home), vectors[0], ASKED)

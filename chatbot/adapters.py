@@ -33,20 +33,20 @@ def create_llm(config: Config) -> FallbackLLM:
     """Create the language model with its fallbacks; raises ModelUnavailable, UnknownAdapter, MissingLibrary."""
     adapter = registry.load("llms", config["LLM"])
     return FallbackLLM(
-        [adapter(options) for options in llm_options(config)],
+        [adapter(options) for options in build_llm_options(config)],
         retries=config["LLM_RETRIES"],
         breaker_failures=config["LLM_BREAKER_FAILURES"],
         breaker_seconds=config["LLM_BREAKER_SECONDS"],
     )
 
 
-def llm_slots(config: Config) -> int | None:
+def get_llm_slots(config: Config) -> int | None:
     """Return the number of answers that the model writes at a time, or None for a model without a known limit."""
     slots: int | None = config["LLM_SLOTS"] or (EMBEDDED_SLOTS if is_embedded(config) else None)
     return slots
 
 
-def prompt_budget(config: Config) -> tuple[int, Counter]:
+def get_prompt_budget(config: Config) -> tuple[int, Counter]:
     """Return the maximum of a prompt's tokens, and the function that counts them."""
     max_tokens: int = config["PROMPT_TOKENS"]
     if is_embedded(config):
@@ -58,15 +58,15 @@ def prompt_budget(config: Config) -> tuple[int, Counter]:
     return max_tokens, token_counts.counter(config["OPENAI_MODEL"])
 
 
-def model_names(config: Config) -> list[str]:
+def list_model_names(config: Config) -> list[str]:
     """Return the names of the model and its fallbacks, in the order of use; raises ModelUnavailable."""
-    return list(dict.fromkeys(options.model for options in llm_options(config)))
+    return list(dict.fromkeys(options.model for options in build_llm_options(config)))
 
 
 def describe_llm(config: Config) -> str:
     """Describe the language model in a few words, or the reason that there is none."""
     try:
-        options = llm_options(config)[0]
+        options = build_llm_options(config)[0]
     except ModelUnavailable as error:
         return error.detail
     if config["LLM"] != "openai":
@@ -81,7 +81,7 @@ def is_embedded(config: Config) -> bool:
     return config["LLM"] == "openai" and not config["OPENAI_API_KEY"] and not config["OPENAI_BASE_URL"]
 
 
-def embedder_settings(config: Config) -> tuple[str, str]:
+def get_embedder_settings(config: Config) -> tuple[str, str]:
     """Return the adapter and the model of the configured embedder."""
     adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else "wordllama")
     return adapter, config["EMBEDDING_MODEL"]
@@ -121,7 +121,7 @@ def create_loader(media_type: str) -> Loader:
     return loader
 
 
-def llm_options(config: Config) -> list[LLMOptions]:
+def build_llm_options(config: Config) -> list[LLMOptions]:
     """Return the options of the model and its fallbacks; raises ModelUnavailable without a model."""
     name = config["OPENAI_MODEL"]
     key = config["OPENAI_API_KEY"]

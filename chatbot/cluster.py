@@ -77,7 +77,7 @@ def init_app(app: Flask) -> None:
     app.extensions[EXTENSION] = Cluster(config["REDIS_URL"], secrets) if config["REDIS_URL"] else None
 
 
-def find(app: Flask) -> Cluster | None:
+def get_cluster(app: Flask) -> Cluster | None:
     """Return the application's cluster, or None where no Redis is configured."""
     cluster: Cluster | None = app.extensions[EXTENSION]
     return cluster

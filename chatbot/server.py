@@ -251,8 +251,8 @@ def _require_free_port() -> None:
 def _make_room_for_metrics() -> None:
     """Give the workers an empty folder in which they count together (prometheus_client's multiprocess mode)."""
     # In memory where there is such a folder: the files are mapped, and a full disk would be a SIGBUS.
-    home = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    os.environ[METRICS] = tempfile.mkdtemp(prefix="chatbot-metrics-", dir=home)
+    parent = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    os.environ[METRICS] = tempfile.mkdtemp(prefix="chatbot-metrics-", dir=parent)
 
 
 def _allow_connections() -> None:

@@ -22,8 +22,8 @@ from chatbot.database.base import db
 from chatbot.extensions import limiter
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import execution
-from chatbot.services.chat.state import chat_state
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.chat.state import get_chat_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.support import databases
 from tests.support.processes import Server, Upstream, environment, running
 from tests.support.redis_server import RedisServer
@@ -191,7 +191,7 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
         with app.app_context():
             execution.drain(TO_END)
             db.engine.dispose()
-            knowledge_state().close()
+            get_knowledge_state().close()
 
 
 @pytest.fixture
@@ -211,7 +211,7 @@ def context(app: Flask) -> Iterator[Flask]:
 def llm(app: Flask) -> MemoryLLM:
     """Return the application's model, to be scripted."""
     with app.app_context():
-        model = chat_state().llm().models[0]
+        model = get_chat_state().llm().models[0]
     assert isinstance(model, MemoryLLM)
     return model
 

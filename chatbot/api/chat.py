@@ -35,10 +35,10 @@ def create_turn(message: dict[str, Any]) -> Answer:
     as `failed`, and the problem document's `instance` is its address. With `stream` or `Accept:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
-    who = authentication.current()
+    caller = authentication.current()
     key = idempotency.key(message)
     stream = _enter_stream(message.pop("stream", False))
-    opened = execution.open_and_start(who, lambda: turns.open_turn(who, **message, key=key), key)
+    opened = execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
     return _answer(opened, stream=stream)
 
 
@@ -98,10 +98,10 @@ def cancel_turn(turn_id: UUID) -> Response:
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
-    who = authentication.current()
+    caller = authentication.current()
     key = idempotency.key(again)
     stream = _enter_stream(again.get("stream", False))
-    opened = execution.open_and_start(who, lambda: turns.regenerate(who, turn_id, key=key), key)
+    opened = execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
     return _answer(opened, stream=stream)
 
 

@@ -17,7 +17,7 @@ from chatbot.schemas.knowledge import (
 )
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import collections, documents, records
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -136,7 +136,7 @@ def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     caller = authentication.current()
     admission.enter_stream(caller.user_id)
-    app = knowledge_state().app
+    app = get_knowledge_state().app
     document = documents.get(caller, document_id)
     return sse.response(_events(app, caller, document, g.get("request_id", "")))
 

@@ -47,11 +47,11 @@ def init_app(app: Flask) -> None:
 
 def document() -> bytes:
     """Return the OpenAPI 3.1 document as JSON, made once for an application."""
-    kept = current_app.extensions
-    if "chatbot.openapi" not in kept:
-        kept["chatbot.openapi"] = orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2)
-    made: bytes = kept["chatbot.openapi"]
-    return made
+    extensions = current_app.extensions
+    if "chatbot.openapi" not in extensions:
+        extensions["chatbot.openapi"] = orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2)
+    document: bytes = extensions["chatbot.openapi"]
+    return document
 
 
 @blueprint.get("/openapi.json")

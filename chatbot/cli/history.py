@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from chatbot.services.operations import retention
 
-from .outcome import told, watched
+from .outcome import reporting_errors, watched
 
 group = AppGroup("history", help="What is kept of the conversations.")
 
@@ -22,7 +22,7 @@ def purge(days: int | None, dry_run: bool, force: bool) -> None:
     """Delete turns that are older than the retention period."""
     days = days or current_app.config["RETENTION_DAYS"]
     older_than = timedelta(days=days)
-    with told():
+    with reporting_errors():
         total = retention.count(older_than)
         if dry_run:
             click.echo(f"Would delete {total} turns older than {days} days.")

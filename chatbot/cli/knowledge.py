@@ -11,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from chatbot.errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
-from chatbot.rag.errors import LLMError, TypeMismatch, UnsupportedType
+from chatbot.rag.errors import AdapterError, TypeMismatch, UnsupportedType
 from chatbot.rag.loaders import sniffing
 from chatbot.services import periodic
 from chatbot.services.accounts import accounts
@@ -22,9 +22,9 @@ from chatbot.services.knowledge.content import Content
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
-from .outcome import bar, told
+from .outcome import bar, reporting_errors
 
 LOOK_EVERY = 0.2  # seconds between two looks at documents that another process works on
 
@@ -37,29 +37,29 @@ group = AppGroup("knowledge", help="Documents, and what is searched of them.")
 @click.option("--owner", help="E-mail address of a user, into whose own collection the documents go instead.")
 def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     """Take in files and folders; a file that was taken in before is replaced when it has changed."""
-    with told():
+    with reporting_errors():
         caller = accounts.find_caller_by_email(owner) if owner else OPERATOR
-        home = collections.ensure_default(caller) if owner else collections.operators(collection)
+        collection_id = collections.ensure_default(caller) if owner else collections.operators(collection)
         files, others, links = _files(paths)
-        sent, same, skipped = _sent(caller, home, files)
-        failed = _worked(sent)
+        sent, unchanged, skipped = _send_files(caller, collection_id, files)
+        failed = _wait_for_ingestion(sent)
     for path, reason in [*skipped, *failed]:
         click.echo(f"{path}: {reason}", err=True)
     taken = len(sent) - len(failed)
     failures = len(failed)
-    click.echo(f"Took in {taken} documents, {same} unchanged, {failures} failed, {len(skipped)} skipped.")
+    click.echo(f"Took in {taken} documents, {unchanged} unchanged, {failures} failed, {len(skipped)} skipped.")
     if others:
         click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
     if links:
         click.echo(f"Passed over {links} links that lead out of the folders.", err=True)
-    if failed or not (sent or same):
+    if failed or not (sent or unchanged):
         sys.exit(1)
 
 
 @group.command("list")
 def list_all() -> None:
     """List all collections: documents, passages, bytes; and which embedder's vectors are searched."""
-    with told():
+    with reporting_errors():
         for row in verification.collections():
             click.echo(
                 f"{row['id']}  {row['owner'] or '(operator)'}  {row['name']}  {row['visibility']}  "
@@ -73,7 +73,7 @@ def list_all() -> None:
 @group.command("verify")
 def verify() -> None:
     """Check that every document can be searched as it should: versions, passages, vectors, counts."""
-    with told(), bar("Verifying", verification.count()) as step:
+    with reporting_errors(), bar("Verifying", verification.count()) as step:
         faults = list(verification.verify(step))
     for fault in faults:
         click.echo(fault)
@@ -85,20 +85,20 @@ def verify() -> None:
 @group.command("reindex")
 def reindex() -> None:
     """Embed all passages with the configured embedder, then search those vectors; until then the old ones answer."""
-    with told(), bar("Embedding", embeddings.missing()) as step:
+    with reporting_errors(), bar("Embedding", embeddings.missing()) as step:
         try:
             done = embeddings.reindex(step)
-        except LLMError as error:
+        except AdapterError as error:
             raise click.ClickException(f"{error.detail} What is embedded stays; run it again.") from error
     click.echo(f"Embedded {done} passages.")
 
 
-def _sent(
-    caller: Caller, home: UUID, files: list[tuple[str, Path]]
+def _send_files(
+    caller: Caller, collection_id: UUID, files: list[tuple[str, Path]]
 ) -> tuple[dict[UUID, str], int, list[tuple[str, str]]]:
     """Queue new and changed documents; returns them by id, the number of unchanged ones, and those skipped."""
     sent: dict[UUID, str] = {}
-    same = 0
+    unchanged = 0
     skipped: list[tuple[str, str]] = []
     taken: dict[str, Path] = {}
     with bar("Sending", len(files)) as step:
@@ -107,9 +107,9 @@ def _sent(
             try:
                 if not first.samefile(path):  # it would replace that one, at each run
                     raise FileExistsError(errno.EEXIST, f"{path} has the same name here as {first}.")
-                document = _send_when_there_is_room(caller, home, name, path.read_bytes())
+                document = _send_when_there_is_room(caller, collection_id, name, path.read_bytes())
                 if document.status == "ready":
-                    same += 1
+                    unchanged += 1
                 else:
                     sent[document.id] = name
             except (TypeMismatch, UnsupportedType, DocumentTooLarge, QuotaExceeded, TooManyDocuments) as error:
@@ -117,17 +117,17 @@ def _sent(
             except OSError as error:
                 skipped.append((name, error.strerror or type(error).__name__))
             step(1)
-    return sent, same, skipped
+    return sent, unchanged, skipped
 
 
-def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes) -> records.Document:
+def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
     """Queue a document, after work on the queue where its owner has as many that wait as one may have.
 
     Raises TooManyDocuments where the parsers read too long for its owner today.
     """
     while True:
         try:
-            return _send(caller, home, name, data)
+            return _send(caller, collection_id, name, data)
         except TooManyDocuments as error:
             if error.retry_after != queues.RETRY_AFTER:
                 raise
@@ -135,17 +135,17 @@ def _send_when_there_is_room(caller: Caller, home: UUID, name: str, data: bytes)
             time.sleep(LOOK_EVERY)
 
 
-def _send(caller: Caller, home: UUID, name: str, data: bytes) -> records.Document:
+def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
     content = Content(name[-255:], sniffing.media_type(name, data), storage.cut(data))
-    known = documents.page(caller, limit=1, collection_id=home, external_id=name[-255:]).items
+    known = documents.page(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
     if known:
         return documents.replace(caller, known[0].id, content)
-    return documents.create(caller, content, home, external_id=name[-255:]).document
+    return documents.create(caller, content, collection_id, external_id=name[-255:]).document
 
 
-def _worked(sent: dict[UUID, str]) -> list[tuple[str, str]]:
+def _wait_for_ingestion(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     """Work on the queue, beside a server or alone, until all sent documents have ended; returns the failed ones."""
-    app = knowledge_state().app
+    app = get_knowledge_state().app
     periodic.every(app, worker.EVERY_LEASE, worker.renew)
     waiting = dict(sent)
     failed = []

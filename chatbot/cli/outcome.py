@@ -17,7 +17,7 @@ def watched() -> bool:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reporting_errors() -> Iterator[None]:
     """Turn a refusal into one clear line and exit code 1; refuse to write beside a server where that is unsafe."""
     try:
         server_lock.require_alone()

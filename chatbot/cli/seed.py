@@ -6,7 +6,7 @@ from flask.cli import AppGroup
 
 from chatbot.services.operations import seeding
 
-from .outcome import bar, told
+from .outcome import bar, reporting_errors
 
 group = AppGroup("seed", help="Make data up, to measure speed on it.")
 
@@ -22,7 +22,7 @@ def bench(users: int, turns: int, passages: int) -> None:
     """
     if current_app.config["APP_ENV"] == "production":
         raise click.ClickException("Made-up data is not for production.")
-    with told():
+    with reporting_errors():
         ids = seeding.users(users)
         with bar("Turns", turns) as step:
             seeding.turns(ids, seeding.counts(users, turns), step)

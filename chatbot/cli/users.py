@@ -11,7 +11,7 @@ from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
 from chatbot.schemas.auth import SignupSchema
 from chatbot.services.accounts import accounts
 
-from .outcome import told
+from .outcome import reporting_errors
 
 DEMO = ("ada", "grace", "alan")
 
@@ -32,7 +32,7 @@ group = AppGroup("users", help="Make and shut accounts.")
 @click.option("--admin", is_flag=True, help="May change the operator's collections and documents.")
 def create(email: str, username: str, password: str, admin: bool) -> None:
     """Make one account."""
-    with told():
+    with reporting_errors():
         user = _sign_up(email, username, password, "admin" if admin else "user")
     click.echo(f"Created {user.role} {user.username} <{user.email}>.")
 
@@ -43,7 +43,7 @@ def seed() -> None:
     if current_app.config["APP_ENV"] == "production":
         raise click.ClickException("Demo users are not for production.")
     made = 0
-    with told():
+    with reporting_errors():
         for name in DEMO:
             password = secrets.token_urlsafe(12)
             try:
@@ -60,7 +60,7 @@ def seed() -> None:
 @click.argument("email")
 def disable(email: str) -> None:
     """Shut the account with this e-mail address; its sessions end within 5 seconds."""
-    with told():
+    with reporting_errors():
         user = accounts.disable(email)
     click.echo(f"Disabled {user.username} <{user.email}>.")
 
@@ -69,7 +69,7 @@ def disable(email: str) -> None:
 @click.argument("email")
 def enable(email: str) -> None:
     """Open an account again that was shut."""
-    with told():
+    with reporting_errors():
         user = accounts.enable(email)
     click.echo(f"Enabled {user.username} <{user.email}>.")
 

@@ -54,32 +54,32 @@ class FairSemaphore:
             return True
         turn = threading.Lock()
         turn.acquire()
-        mine = (turn, kind)
-        if self._comes_in(mine):  # a place was given back meanwhile
+        place = (turn, kind)
+        if self._comes_in(place):  # a place was given back meanwhile
             return True
         try:
             came = turn.acquire(timeout=timeout)
         except BaseException:  # a greenlet was killed, somebody pressed Ctrl-C
-            if not self._left(mine):
+            if not self._left(place):
                 self.release()
             raise
-        return came or not self._left(mine)
+        return came or not self._left(place)
 
-    def _comes_in(self, mine: Place | None = None) -> bool:
+    def _comes_in(self, place: Place | None = None) -> bool:
         """Take a free place, or queue where one is to; tells whether there was one."""
         with self._guard:
             if self._free:
                 self._free -= 1
                 return True
-            if mine is not None:
-                self._waiting.append(mine)
+            if place is not None:
+                self._waiting.append(place)
             return False
 
-    def _left(self, mine: Place) -> bool:
+    def _left(self, place: Place) -> bool:
         """Leave the queue; tells whether one was still in it, and not let in at the last moment."""
         with self._guard:
             try:
-                self._waiting.remove(mine)
+                self._waiting.remove(place)
             except ValueError:
                 return False
             return True
@@ -96,26 +96,26 @@ class FairSemaphore:
 class KeyedSemaphore:
     """Limits concurrency per key and in total."""
 
-    def __init__(self, each: int, all_in_all: int) -> None:
-        self._each = each
-        self._most = all_in_all
+    def __init__(self, per_key: int, total: int) -> None:
+        self._per_key = per_key
+        self._most = total
         self._changed = threading.Condition()
         self._inside = Counter[Hashable]()
 
-    def acquire(self, who: Hashable, timeout: float) -> bool:
+    def acquire(self, key: Hashable, timeout: float) -> bool:
         """Wait for a place for up to `timeout` seconds; tells whether there was one."""
         with self._changed:
             there = self._changed.wait_for(
-                lambda: self._inside[who] < self._each and self._inside.total() < self._most, timeout
+                lambda: self._inside[key] < self._per_key and self._inside.total() < self._most, timeout
             )
             if there:
-                self._inside[who] += 1
+                self._inside[key] += 1
             return there
 
-    def release(self, who: Hashable) -> None:
+    def release(self, key: Hashable) -> None:
         """Give a place back."""
         with self._changed:
-            self._inside[who] -= 1
+            self._inside[key] -= 1
             self._inside += Counter()  # who is not inside takes no memory
             self._changed.notify_all()
 

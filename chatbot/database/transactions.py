@@ -133,8 +133,8 @@ def _words(error: Exception) -> str:
     """Return the database's own message, without users' values such as those of PostgreSQL's DETAIL."""
     if isinstance(error, IntegrityError | DataError):
         return ""
-    said = getattr(error, "orig", error)
-    return str(getattr(getattr(said, "diag", None), "message_primary", None) or said).lower()
+    cause = getattr(error, "orig", error)
+    return str(getattr(getattr(cause, "diag", None), "message_primary", None) or cause).lower()
 
 
 def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:

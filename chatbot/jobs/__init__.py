@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask, current_app
 
-from chatbot import cluster
+from chatbot.cluster import get_cluster
 from chatbot.extensions import scheduler
 from chatbot.services import periodic
 
@@ -21,9 +21,9 @@ def start(app: Flask) -> None:
     upkeep.start(app)
     knowledge.start(app)
     with app.app_context():
-        fleet = cluster.find(current_app)
-    if fleet is not None:
-        periodic.every(app, EVERY_MARK, fleet.keep_mark)
+        cluster = get_cluster(current_app)
+    if cluster is not None:
+        periodic.every(app, EVERY_MARK, cluster.keep_mark)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing
     scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK, next_run_time=soon, **LATE)
     scheduler.start()

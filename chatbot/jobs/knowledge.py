@@ -8,12 +8,12 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from chatbot.errors import ChatbotError
-from chatbot.rag.errors import LLMError
+from chatbot.rag.errors import AdapterError
 from chatbot.services import periodic
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.ingestion.queue import QUEUES, Queue
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
@@ -39,18 +39,18 @@ def look() -> None:
     """Wake the workers of the queues when another process has queued a document."""
     if worker.is_waited_for():
         for queue in QUEUES:
-            knowledge_state().queue_changed[queue].set()
+            get_knowledge_state().queue_changed[queue].set()
 
 
 def follow() -> None:
     """Bring this process's replicas up to date, from its first search on."""
-    if knowledge_state().has_lexical_index:
-        knowledge_state().vector_index.forget_others(knowledge_state().lexical_index.follow_all())
+    if get_knowledge_state().has_lexical_index:
+        get_knowledge_state().vector_index.forget_others(get_knowledge_state().lexical_index.follow_all())
 
 
 def _work(app: Flask, queue: Queue) -> None:
     with app.app_context():
-        rung = knowledge_state().queue_changed[queue]
+        rung = get_knowledge_state().queue_changed[queue]
     while True:
         rung.wait()
         rung.clear()
@@ -64,7 +64,7 @@ def run(app: Flask, queue: Queue = "plain") -> int:
     with app.app_context():
         try:
             return worker.work(queue)
-        except (ChatbotError, LLMError, SQLAlchemyError) as error:
+        except (ChatbotError, AdapterError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:
             log.error("work on documents broke off", exc_info=error)

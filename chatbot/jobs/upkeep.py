@@ -27,5 +27,5 @@ def start(app: Flask) -> None:
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
         work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.flush_texts))
-    for seconds, do in work:
-        periodic.every(app, seconds, do)
+    for seconds, task in work:
+        periodic.every(app, seconds, task)

@@ -19,8 +19,8 @@ def record(
 ) -> None:
     """Write one security event; facts that are None are left out."""
     known = {"user": user_id, "session": session_id, "address": address.get(), **facts}
-    told = {name: str(value) for name, value in known.items() if value is not None}
-    log.info("security", action=action, outcome=outcome, **told)
+    fields = {name: str(value) for name, value in known.items() if value is not None}
+    log.info("security", action=action, outcome=outcome, **fields)
 
 
 def account_hash(name: str) -> str:

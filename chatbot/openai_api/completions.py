@@ -24,16 +24,16 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 @blueprint.arguments(CompletionRequestSchema)
 @sse.document(CompletionSchema)
 @blueprint.response(200, CompletionSchema)
-def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
+def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
-    who = authentication.current()
-    key = idempotency.key(wanted)
-    listed = bool(wanted["store"])
-    if wanted["stream"]:
-        admission.enter_stream(who.user_id)
-    question, ids, request = openai.generation_request(who, wanted)
+    caller = authentication.current()
+    key = idempotency.key(body)
+    listed = bool(body["store"])
+    if body["stream"]:
+        admission.enter_stream(caller.user_id)
+    question, ids, request = openai.generation_request(caller, body)
     opened = execution.open_and_start(
-        who, lambda: turns.open_turn(who, question, collection_ids=ids, key=key, listed=listed), key, request
+        caller, lambda: turns.open_turn(caller, question, collection_ids=ids, key=key, listed=listed), key, request
     )
     if isinstance(opened, OpenedTurn):
         turn_id = opened.id
@@ -41,11 +41,11 @@ def create_completion(wanted: dict[str, Any]) -> dict[str, Any] | Response:
     else:
         turn_id = opened
         turn = execution.get_turn(authentication.current(), opened)
-    if not wanted["stream"]:
+    if not body["stream"]:
         return framing.completion(execution.wait(authentication.current(), turn_id))
     ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn
     if ended["status"] in sse.FAILED and not ended["bot_response"]:
         framing.finish_reason(ended)
-    options = wanted.get("stream_options") or {}
+    options = body.get("stream_options") or {}
     chunks = framing.Chunks(turn, request.model, include_usage=options.get("include_usage", False))
     return sse.response(chunks.frames(sse.Reader(authentication.current(), turn_id)))

@@ -18,10 +18,10 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 @problems.document(400, 404, 413, 415, 502, 503)
 @blueprint.arguments(EmbeddingRequestSchema)
 @blueprint.response(200, EmbeddingsSchema)
-def create_embeddings(wanted: dict[str, Any]) -> dict[str, Any]:
+def create_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""
     caller = authentication.current()
-    vectors, tokens = openai.embed(caller, wanted["model"], wanted["input"], wanted["encoding_format"])
+    vectors, tokens = openai.embed(caller, body["model"], body["input"], body["encoding_format"])
     items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(vectors)]
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": items, "model": wanted["model"], "usage": usage}
+    return {"object": "list", "data": items, "model": body["model"], "usage": usage}

@@ -1,8 +1,8 @@
-"""Errors of models. The texts are ours: a server's words or keys are never repeated."""
+"""Errors of adapters and documents. The texts are ours: a server's words or keys are never repeated."""
 
 
-class LLMError(Exception):
-    """No answer, or not a whole one. `retry_after` is in seconds, where the server named it."""
+class AdapterError(Exception):
+    """A model, store, index or reranker failed. `retry_after` is in seconds, where the server named it."""
 
     def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
         super().__init__(detail)
@@ -10,71 +10,71 @@ class LLMError(Exception):
         self.retry_after = retry_after
 
 
-class ModelUnavailable(LLMError):
+class ModelUnavailable(AdapterError):
     """The configured model does not exist, or none is configured or installed."""
 
 
-class UpstreamUnreachable(LLMError):
+class UpstreamUnreachable(AdapterError):
     """No connection: refused, no such host, or TLS failed."""
 
 
-class UpstreamDown(LLMError):
+class UpstreamDown(AdapterError):
     """The server failed again and again, and is left alone for a while."""
 
 
-class UpstreamTimeout(LLMError):
+class UpstreamTimeout(AdapterError):
     """It took too long: to begin, between two pieces, or as a whole."""
 
 
-class UpstreamBusy(LLMError):
+class UpstreamBusy(AdapterError):
     """The server asks to come back later."""
 
 
-class UpstreamQuotaExhausted(LLMError):
+class UpstreamQuotaExhausted(AdapterError):
     """The account at the server has no credit left."""
 
 
-class UpstreamDenied(LLMError):
+class UpstreamDenied(AdapterError):
     """The server does not accept our key."""
 
 
-class UpstreamRefused(LLMError):
+class UpstreamRefused(AdapterError):
     """The server refuses this request as such; the same again would be refused again."""
 
 
-class UpstreamFailed(LLMError):
+class UpstreamFailed(AdapterError):
     """The server failed, before or in the middle of its answer."""
 
 
-class UpstreamIncomplete(LLMError):
+class UpstreamIncomplete(AdapterError):
     """The answer ended without saying that it was whole."""
 
 
-class UpstreamGarbled(LLMError):
+class UpstreamGarbled(AdapterError):
     """The answer was garbled: not JSON, not UTF-8, not the protocol, or a line beyond all bounds."""
 
 
-class Aborted(LLMError):
+class Aborted(AdapterError):
     """We ended the answer ourselves: that says nothing of the server."""
 
 
-class UnknownAdapter(LLMError):
+class UnknownAdapter(AdapterError):
     """No adapter has this name."""
 
 
-class MissingLibrary(LLMError):
+class MissingLibrary(AdapterError):
     """The adapter's library is not installed; the text has the pip line."""
 
 
-class EmbedderError(LLMError):
+class EmbedderError(AdapterError):
     """The embedder did not give vectors."""
 
 
-class RerankerError(LLMError):
+class RerankerError(AdapterError):
     """The reranker did not judge."""
 
 
-class StoreFailed(LLMError):
+class StoreFailed(AdapterError):
     """The vector store did not answer."""
 
 
@@ -130,7 +130,7 @@ class AddressRefused(DocumentError):
         super().__init__("This address cannot be fetched.")
 
 
-class IndexFailed(Exception):
+class IndexFailed(AdapterError):
     """A search index cannot be used."""
 
 

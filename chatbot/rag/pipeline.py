@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
 
 from . import follow_ups, prompt, special_tokens
-from .errors import Aborted, LLMError
+from .errors import Aborted, AdapterError
 from .ports import LLM
 from .token_counts import Counter
 from .types import CancelToken, CompletionRequest, Finish, Passage, PromptInfo, Question
@@ -23,7 +23,7 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     """Yield the prompt, then the answer's text piece by piece, then one Finish.
 
     The prompt takes at most `budget` tokens, as `count` counts them. A strict question to which nothing was found is
-    refused without a model. Raises an `errors.LLMError`, before or between pieces.
+    refused without a model. Raises an `errors.AdapterError`, before or between pieces.
     """
     query, passages = _retrieved(question)
     if question.strict and not passages:
@@ -37,24 +37,24 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
     messages = special_tokens.defuse_messages(built.messages)
     yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
-    ask = CompletionRequest(
+    request = CompletionRequest(
         messages,
         question.parameters,
-        abort=question.abort,
+        cancel_token=question.cancel_token,
         model=question.model,
         pause=question.pause,
-        tries=question.tries,
+        attempts=question.attempts,
         cache_salt=question.cache_salt,
     )
-    pieces = until_abort(llm.stream(ask), question.abort)
+    pieces = until_abort(llm.stream(request), question.cancel_token)
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
 
 
-def until_abort(pieces: Iterator[str | Finish], abort: CancelToken) -> Generator[str | Finish]:
+def until_abort(pieces: Iterator[str | Finish], cancel_token: CancelToken) -> Generator[str | Finish]:
     """Pass an answer on until its end is asked for; then raise Aborted, so that the filter can end its text."""
     for piece in pieces:
         yield piece
-        if abort.requested:
+        if cancel_token.requested:
             raise Aborted("The answer was ended.")
 
 
@@ -70,7 +70,7 @@ def filtered(pieces: Iterator[str | Finish], passages: int) -> Generator[str | F
                 yield piece
             elif text := answer_filter.feed(piece):
                 yield text
-    except LLMError:
+    except AdapterError:
         rest = answer_filter.end()
         if rest:
             yield rest

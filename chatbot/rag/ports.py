@@ -14,8 +14,8 @@ class LLM(Protocol):
 
     name: str
 
-    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
-        """Yield the answer's text piece by piece, then one Finish; raise an `errors.LLMError` when it cannot."""
+    def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
+        """Yield the answer's text piece by piece, then one Finish; raise an `errors.AdapterError` when it cannot."""
 
 
 class Embedder(Protocol):

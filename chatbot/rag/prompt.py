@@ -49,13 +49,13 @@ def build(
         others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{question}")], count)
         kept = _first(passages, min(int(budget * FOR_PASSAGES), budget - others), count)
     system = Message("system", SYSTEM if kept else PLAIN_SYSTEM)
-    asked = Message("user", f"{_quoted(kept)}\n\n{question}" if kept else question)
-    said = list(history)
+    user_message = Message("user", f"{_quoted(kept)}\n\n{question}" if kept else question)
+    repeated = list(history)
     if budget is not None:
-        said = _newest(history, budget - tokens([system, asked], count), count)
-    parts = {"system": tokens([system], count), "history": tokens(said, count)}
+        repeated = _newest(history, budget - tokens([system, user_message], count), count)
+    parts = {"system": tokens([system], count), "history": tokens(repeated, count)}
     parts |= {"passages": count(_quoted(kept)) if kept else 0, "question": count(question) + PER_MESSAGE}
-    return Built([system, *said, asked], kept, parts)
+    return Built([system, *repeated, user_message], kept, parts)
 
 
 def tokens(messages: Sequence[Message], count: Counter) -> int:

@@ -115,7 +115,7 @@ class Question:
     `verbatim` is a whole prompt that a caller brings along; then nothing is added and nothing left out. `model` is
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
     reads on (seconds), so that many streams cost less. `retrieve` finds passages for a query and a second wording of
-    it, best first; `strict` wants no answer without them. `tries` takes in how each model that was asked began.
+    it, best first; `strict` wants no answer without them. `attempts` takes in how each model that was asked began.
     `cache_salt` is the caller's secret share of a server's prompt cache.
     """
 
@@ -123,12 +123,12 @@ class Question:
     history: Sequence[Message] = ()
     verbatim: Sequence[Message] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    abort: CancelToken = field(default_factory=CancelToken)
+    cancel_token: CancelToken = field(default_factory=CancelToken)
     model: str = ""
     pause: Callable[[], float] = float
     retrieve: "Callable[[str, str], Sequence[Passage]] | None" = None
     strict: bool = False
-    tries: list["Attempt"] = field(default_factory=list)
+    attempts: list["Attempt"] = field(default_factory=list)
     cache_salt: str = ""
 
 
@@ -146,15 +146,15 @@ class CompletionRequest:
     """A request to a model: the messages, the caller's parameters, and a token to cancel it.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
-    the one of the name `model` is asked first; `pause`, `tries` and `cache_salt` are as in Question.
+    the one of the name `model` is asked first; `pause`, `attempts` and `cache_salt` are as in Question.
     """
 
     messages: Sequence[Message]
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    abort: CancelToken = field(default_factory=CancelToken)
+    cancel_token: CancelToken = field(default_factory=CancelToken)
     model: str = ""
     pause: Callable[[], float] = float
-    tries: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
     cache_salt: str = ""
 
 

@@ -31,7 +31,7 @@ def key(body: dict[str, Any]) -> Key | None:
         return None
     if not PRINTABLE.fullmatch(given):
         raise InvalidInput({HEADER: ["Must be 1 to 255 printable ASCII characters."]})
-    said = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
-    digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).digest()
+    hashed_fields = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
+    digest = hashlib.sha256(json.dumps(hashed_fields, sort_keys=True, default=str).encode()).digest()
     # A path with an id in it is a route of its own: the same key may regenerate two turns.
     return Key(request.path.rstrip("/"), given, digest, problem.RETRYABLE)

@@ -17,7 +17,7 @@ from gunicorn.util import write_nonblock
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from chatbot.errors import ChatbotError, InvalidInput
-from chatbot.rag.errors import DocumentError, LLMError
+from chatbot.rag.errors import AdapterError, DocumentError
 from chatbot.schemas import problem
 from chatbot.schemas.problem import Problem, ProblemSchema
 
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 def init_app(app: Flask) -> None:
     """Render every error of an application."""
     app.register_error_handler(ChatbotError, _from_known)
-    app.register_error_handler(LLMError, _from_known)
+    app.register_error_handler(AdapterError, _from_known)
     app.register_error_handler(DocumentError, _from_known)
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(ParseException, lambda _: _from_http(BadRequest()))  # of a chunk of the body
@@ -63,9 +63,11 @@ def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, *
         _read_on()
     if request.path.startswith(openai_errors.PREFIX):
         param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
-        said = openai_errors.body(facts, " ".join(messages), param)
+        payload = openai_errors.body(facts, " ".join(messages), param)
         retry = {openai_errors.RETRY: str(facts.retryable).lower()}
-        return Response(orjson.dumps(said), facts.status, {**(headers or {}), **retry}, content_type="application/json")
+        return Response(
+            orjson.dumps(payload), facts.status, {**(headers or {}), **retry}, content_type="application/json"
+        )
     document = body(facts, detail, g.get("instance", request.path), g.get("request_id", "")) | extra
     return Response(orjson.dumps(document), facts.status, headers, content_type=MEDIA_TYPE)
 
@@ -94,13 +96,13 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *,
     if status == 429:  # by chatbot/worker/connections.py
         facts = problem.TOO_MANY_CONNECTIONS
         detail = "Close some of your connections, or retry later."
-    said = orjson.dumps(body(facts, detail, "", ""))
-    kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(said)}\r\nX-Content-Type-Options: nosniff\r\n"
+    payload = orjson.dumps(body(facts, detail, "", ""))
+    kind = f"Content-Type: {MEDIA_TYPE}\r\nContent-Length: {len(payload)}\r\nX-Content-Type-Options: nosniff\r\n"
     kind += "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\nReferrer-Policy: no-referrer\r\n"
     kind += f"Strict-Transport-Security: {hsts}\r\n" if hsts else ""
     retry = f"Retry-After: {DEFAULT_RETRY_AFTER}\r\n" if facts.retryable else ""
     head = f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nCache-Control: no-store\r\n{kind}{retry}\r\n"
-    write_nonblock(connection, head.encode() + said)
+    write_nonblock(connection, head.encode() + payload)
 
 
 def _read_on() -> None:
@@ -118,7 +120,7 @@ def _documented(status: int) -> dict[str, Any]:
     return {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": ProblemSchema}}}
 
 
-def _from_known(error: ChatbotError | LLMError | DocumentError) -> Response:
+def _from_known(error: ChatbotError | AdapterError | DocumentError) -> Response:
     facts = problem.of(error)
     headers = {}
     if facts.status == 503 or error.retry_after is not None:
@@ -128,7 +130,7 @@ def _from_known(error: ChatbotError | LLMError | DocumentError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     extra = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
     # What a model's adapter has to say is for the log; callers read the table's sentence.
-    detail = "" if isinstance(error, LLMError) else error.detail
+    detail = "" if isinstance(error, AdapterError) else error.detail
     return render(facts, detail, headers, **extra)
 
 
@@ -137,10 +139,10 @@ def _from_http(error: HTTPException) -> Response:
         return error.response  # type: ignore[return-value]  # a redirect or the like, ready-made
     status = error.code or 500
     facts = problem.BY_STATUS.get(status) or Problem(error.name.lower().replace(" ", "_"), status, error.name)
-    kept = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+    sent_headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
     if status == 408:
-        kept["Retry-After"] = str(DEFAULT_RETRY_AFTER)
-    return render(facts, "", kept)
+        sent_headers["Retry-After"] = str(DEFAULT_RETRY_AFTER)
+    return render(facts, "", sent_headers)
 
 
 def _from_unforeseen(error: Exception) -> Response:

@@ -15,7 +15,7 @@ from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 
 from . import problems
 
@@ -67,10 +67,10 @@ class Reader:
     """A reader of a turn: made within the request, used after it."""
 
     def __init__(self, caller: Caller, turn_id: Any) -> None:
-        self._app = chat_state().app
+        self._app = get_chat_state().app
         self._caller = caller
         self._turn_id = turn_id
-        self._told = False
+        self._is_announced = False
         self._text = execution.text_of(turn_id)
         self._address = g.get("instance", "")
         self._request_id = g.get("request_id", "")
@@ -91,9 +91,9 @@ class Reader:
 
     def _candidates(self, position: int) -> bytes:
         """Return the event that tells the passages, once, in front of the first text."""
-        told = self._told or position > 0
-        self._told = True
-        if told or self._text is None:
+        is_announced = self._is_announced or position > 0
+        self._is_announced = True
+        if is_announced or self._text is None:
             return b""
         try:
             with self._app.app_context():

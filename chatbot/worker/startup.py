@@ -6,14 +6,15 @@ import time
 import structlog
 from flask import Flask, current_app
 
-from chatbot import adapters, cluster
+from chatbot import adapters
+from chatbot.cluster import get_cluster
 from chatbot.database import integrity, schema_version
 from chatbot.database.sqlite import checkpoints, server_lock
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from chatbot.jobs import start
-from chatbot.rag.errors import LLMError
+from chatbot.rag.errors import AdapterError
 from chatbot.services.chat import maintenance
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.operations import clock
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
@@ -52,9 +53,9 @@ def _require(patient: bool) -> None:
             raise missing
         log.warning("waiting for the database", detail=missing.detail)
         time.sleep(AGAIN)
-    fleet = cluster.find(current_app)
-    if fleet is not None and not patient:  # without Redis each process serves on; so does one that comes back then
-        fleet.require()
+    cluster = get_cluster(current_app)
+    if cluster is not None and not patient:  # without Redis each process serves on; so does one that comes back then
+        cluster.require()
 
 
 def _missing() -> CannotServe | None:
@@ -97,7 +98,7 @@ def _reason(error: ChatbotError) -> str:
 def _warm_up() -> str:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
     try:
-        chat_state().llm()
-    except LLMError as error:
+        get_chat_state().llm()
+    except AdapterError as error:
         log.warning("no model", detail=error.detail)
     return adapters.describe_llm(current_app.config)

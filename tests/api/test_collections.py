@@ -11,7 +11,7 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.models import User
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge import collections
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import PASSWORD, Person
@@ -189,7 +189,7 @@ def test_nobody_takes_a_models_name_by_sharing_a_collection(app: Flask, ada: Per
     asked = {"model": "collection:Handbook", "messages": [{"role": "user", "content": "When is the library open?"}]}
     assert ada.call("POST", "/v1/chat/completions", asked).status_code == 200
     with app.app_context():
-        model = chat_state().llm().models[0]
+        model = get_chat_state().llm().models[0]
     assert isinstance(model, MemoryLLM)
     assert HOURS in "\n".join(message.content for message in model.prompts[-1])
 

@@ -12,7 +12,7 @@ from chatbot.rag import pipeline, prompt, registry
 from chatbot.rag.embedders.memory import DIMENSION
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import CompletionRequest, Finish
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 from tests.support.pinecone_server import KEY, PineconeServer, pinecone_server
@@ -190,7 +190,7 @@ def test_fifty_people_never_see_one_anothers_passages(
         pytest.skip("pgvector is a part of PostgreSQL")
     app = make_app(VECTOR_STORE=store, PINECONE_HOST=pinecone_index.url, PINECONE_API_KEY=KEY)
     with app.app_context():
-        llm = chat_state().llm().models[0]
+        llm = get_chat_state().llm().models[0]
     assert isinstance(llm, MemoryLLM)
     people = [join(app.test_client(), f"user{n}") for n in range(50)]
     for n, person in enumerate(people):

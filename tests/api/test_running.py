@@ -12,7 +12,7 @@ from chatbot.database.transactions import read
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import execution, maintenance
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person, join
 from tests.support.processes import Event
@@ -52,10 +52,10 @@ def test_cancel_through_another_process_is_obeyed(app: Flask, ada: Person, llm: 
     gated(llm, "one", " never")
     turn = running(ada)
     with app.app_context():
-        mine = chat_state().running_turns
+        mine = get_chat_state().running_turns
         one = mine.pop(execution.UUID(turn["id"]))
         assert ada.call("POST", f"/api/chat/{turn['id']}/cancel/").status_code == 202
-        assert not one.abort.requested
+        assert not one.cancel_token.requested
         mine[one.turn.id] = one
         maintenance.apply_cancellations()
     assert ended(ada, turn["id"])["status"] == "cancelled"
@@ -104,7 +104,7 @@ def test_stream_ends_when_its_session_does(
 def test_no_slot_is_503_and_nothing_is_written(make_app, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app(TURN_SLOTS="1")
     with app.app_context():
-        llm = chat_state().llm().models[0]
+        llm = get_chat_state().llm().models[0]
     person = join(app.test_client(), "ada")
     gate = gated(llm, "one", " two")
     turn = running(person)

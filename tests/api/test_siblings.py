@@ -20,7 +20,7 @@ from chatbot.rag.errors import UpstreamBusy, UpstreamRefused
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import idempotency
 from chatbot.services.chat import execution, maintenance, turns
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.web import idempotency as idempotency_door
 from tests.conftest import MakeApp, Person, join
 from tests.support.turns import ended, events, gated, running, text
@@ -160,9 +160,9 @@ def test_retry_after_a_crash_joins_then_opens_one_sibling(app: Flask, ada: Perso
         "POST", "/api/chat/", {"message": "Hi"}, headers={"Idempotency-Key": "k", "Prefer": "respond-async"}
     ).get_json()
     with app.app_context():
-        mine = chat_state().running_turns
+        mine = get_chat_state().running_turns
         one = mine.pop(UUID(turn["id"]))  # as if the process had died
-        chat_state().turn_log.close(one.turn.id)
+        get_chat_state().turn_log.close(one.turn.id)
         with write("test") as connection:
             connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
         reaper = threading.Timer(0.2, lambda: upkeep_in(app))
@@ -259,7 +259,7 @@ def test_known_key_needs_no_slot(make_app: MakeApp) -> None:
     person = join(app.test_client(), "ada")
     first = post(person, "k").get_json()
     with app.app_context():
-        llm = chat_state().llm().models[0]
+        llm = get_chat_state().llm().models[0]
         gate = gated(llm, "one", " two")
         turn = running(person)
         assert post(person, "k").get_json() == first

@@ -16,7 +16,7 @@ from chatbot.rag.errors import UpstreamBusy, UpstreamIncomplete
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
 from chatbot.services.chat import execution, maintenance
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person
 from tests.support.processes import Event
@@ -172,9 +172,9 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
     with app.app_context():
         while maintenance.flush_texts() == 0:
             time.sleep(0.01)
-        mine = chat_state().running_turns
+        mine = get_chat_state().running_turns
         one = mine.pop(execution.UUID(turn["id"]))
-        chat_state().turn_log.close(one.turn.id)  # as after a restart: nothing in memory
+        get_chat_state().turn_log.close(one.turn.id)  # as after a restart: nothing in memory
 
         def reap() -> None:
             time.sleep(0.3)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import HOURS, find
 from tests.conftest import MakeApp, Person
 from tests.support.processes import Server
@@ -88,7 +88,7 @@ def test_reindex_that_fails_says_so_and_the_old_vectors_stay(make_app: MakeApp, 
     assert ended.exit_code == 1
     assert "What is embedded stays; run it again." in ended.output
     with broken.app_context():
-        knowledge_state().embedder()._client.close()  # type: ignore[attr-defined]  # of the real adapter
+        get_knowledge_state().embedder()._client.close()  # type: ignore[attr-defined]  # of the real adapter
 
 
 @pytest.mark.parametrize("command", ["ingest", "list", "verify", "reindex"])

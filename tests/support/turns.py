@@ -32,7 +32,7 @@ def gated(llm: MemoryLLM, *pieces: str) -> threading.Event:
         *first, last, finish = list(stream(ask))
         yield from first
         while not gate.wait(0.01):
-            if ask.abort.requested:
+            if ask.cancel_token.requested:
                 raise UpstreamIncomplete("as a connection that is closed")
         yield last
         yield finish

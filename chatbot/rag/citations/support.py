@@ -132,25 +132,25 @@ class Evidence:
         return match
 
     def _match(self, claim: int, first: int, last: int, weights: dict[str, float]) -> Match:
-        said = self._claims[claim]
+        claim_words = self._claims[claim]
         run = self._words[first : last + 1]
         stems = frozenset[str]().union(*self._stems[first : last + 1])
         score = sum([weights[stem] for stem in weights.keys() & stems])
-        score = (1 - BY_ORDER) * score + BY_ORDER * _neighbours(said, run, score)
+        score = (1 - BY_ORDER) * score + BY_ORDER * _neighbours(claim_words, run, score)
         if self._cosines is not None:
             score = max(score, (1 - BY_MEANING) * score + BY_MEANING * self._cosine(claim, first, last))
-        longer = sum(len(found.stems) for found in run) - len(said.stems)
+        longer = sum(len(found.stems) for found in run) - len(claim_words.stems)
         score -= 0.0002 * max(0, longer)  # of two that hold the same words the shorter one
-        score *= self._missing(said, first, last, stems) * _contradiction(said, run, stems)
+        score *= self._missing(claim_words, first, last, stems) * _contradiction(claim_words, run, stems)
         return Match(max(0.0, score), self.spans[first][0], first, last)
 
-    def _missing(self, said: Words, first: int, last: int, stems: frozenset[str]) -> float:
+    def _missing(self, claim_words: Words, first: int, last: int, stems: frozenset[str]) -> float:
         """Return a factor below 1 when numbers or names are not where the rest is."""
         whole = self._whole[self.spans[first][0]]
         left = 1.0
-        if said.numbers - stems:
-            left *= NUMBER_ELSEWHERE if said.numbers <= whole else NUMBER_NOWHERE
-        names = self._names(said)
+        if claim_words.numbers - stems:
+            left *= NUMBER_ELSEWHERE if claim_words.numbers <= whole else NUMBER_NOWHERE
+        names = self._names(claim_words)
         if names <= stems:
             return left
         if not names <= whole:
@@ -164,9 +164,9 @@ class Evidence:
         before = range(max(0, first - 2), first)
         return self._titles[number].union(*(self._stems[at] for at in before if self.spans[at][0] == number))
 
-    def _names(self, said: Words) -> set[str]:
-        first = said.first
-        return said.names | {first} if first in self._passage_names else said.names
+    def _names(self, claim_words: Words) -> set[str]:
+        first = claim_words.first
+        return claim_words.names | {first} if first in self._passage_names else claim_words.names
 
 
 def _weights(sentences_stems: Sequence[frozenset[str]]) -> dict[str, float]:
@@ -188,52 +188,52 @@ def _score_of(match: Match) -> float:
     return match.score
 
 
-def _neighbours(said: Words, run: Sequence[Words], otherwise: float) -> float:
+def _neighbours(claim_words: Words, run: Sequence[Words], otherwise: float) -> float:
     """Return which share of the claim's pairs of neighbouring content words is in the run too."""
-    if not said.pairs:
+    if not claim_words.pairs:
         return otherwise
     known = frozenset[tuple[str, str]]().union(*(found.pairs for found in run))
-    return len(said.pairs & known) / len(said.pairs)
+    return len(claim_words.pairs & known) / len(claim_words.pairs)
 
 
-def _contradiction(said: Words, run: Sequence[Words], stems: frozenset[str]) -> float:
+def _contradiction(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) -> float:
     """Return a factor below 1 for a negation on one side alone, an opposite, or exchanged names or numbers."""
-    left = NEGATED if _negated(said, run, stems) else 1.0
-    opposites = (ANTONYMS[stem] for stem in said.stems if stem in ANTONYMS and stem not in stems)
+    left = NEGATED if _negated(claim_words, run, stems) else 1.0
+    opposites = (ANTONYMS[stem] for stem in claim_words.stems if stem in ANTONYMS and stem not in stems)
     if any(not stems.isdisjoint(each) for each in opposites):
         left *= OPPOSITE
-    return left * (EXCHANGED if _exchanged(said, run) else 1.0)
+    return left * (EXCHANGED if _exchanged(claim_words, run) else 1.0)
 
 
-def _negated(said: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
+def _negated(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
     """Return whether one side denies a statement of the other."""
-    here = said.denied()
+    here = claim_words.denied()
     there = [denied for found in run if found.negations for denied in found.denied()]
     if not here and not there:
         return False
     all_here = frozenset[str]().union(*here)
     all_there = frozenset[str]().union(*there)
-    content = set(said.content)
+    content = set(claim_words.content)
     return any(denied and denied <= stems and not denied & all_there for denied in here) or any(
         denied and denied <= content and not denied & all_here for denied in there
     )
 
 
-def _exchanged(said: Words, run: Sequence[Words]) -> bool:
+def _exchanged(claim_words: Words, run: Sequence[Words]) -> bool:
     """Return whether a name or number stands where the run has another one between the same words."""
     pairs = frozenset[tuple[str, str]]().union(*(pairwise(_bounded(found)) for found in run))
     alone = {
         (before, after)
-        for before, middle, after in _triples(said)
-        if _replaceable(said, before, middle, after) and pairs.isdisjoint([(before, middle), (middle, after)])
+        for before, middle, after in _triples(claim_words)
+        if _replaceable(claim_words, before, middle, after) and pairs.isdisjoint([(before, middle), (middle, after)])
     }
     return bool(alone) and any((before, after) in alone for found in run for before, _, after in _triples(found))
 
 
-def _replaceable(said: Words, before: str, middle: str, after: str) -> bool:
+def _replaceable(claim_words: Words, before: str, middle: str, after: str) -> bool:
     if before == BEGINNING:
-        return middle == said.first and after in SURELY_VERBS  # else it may be "Many" for "Several"
-    return middle in said.names or middle in said.numbers
+        return middle == claim_words.first and after in SURELY_VERBS  # else it may be "Many" for "Several"
+    return middle in claim_words.names or middle in claim_words.numbers
 
 
 def _bounded(found: Words) -> list[str]:

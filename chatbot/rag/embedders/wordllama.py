@@ -44,12 +44,12 @@ class WordLlamaEmbedder:
         import numpy as np
 
         vectors: Vectors = np.empty((len(texts), DIMENSION), np.float32)
-        for batch in batches(texts):
+        for batch in split_into_batches(texts):
             vectors[batch] = run_in_slow_thread(_embed, self._model, [texts[at] for at in batch])
         return vectors
 
 
-def batches(texts: Sequence[str]) -> Iterator[list[int]]:
+def split_into_batches(texts: Sequence[str]) -> Iterator[list[int]]:
     """Yield the positions of texts in batches of similar length, each within its bounds of texts and of padded size."""
     batch: list[int] = []
     for at in sorted(range(len(texts)), key=lambda at: len(texts[at])):

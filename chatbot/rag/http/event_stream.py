@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from chatbot.rag.errors import LLMError, UpstreamFailed, UpstreamGarbled
+from chatbot.rag.errors import AdapterError, UpstreamFailed, UpstreamGarbled
 
 MAX_LINE = 1 << 20  # bytes; an honest chunk has a few hundred
 
@@ -46,11 +46,11 @@ def payloads(chunks: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
     arriving = lines(chunks)
     for batch in arriving:
         found: list[dict[str, Any]] = []
-        failure: LLMError | None = None
+        failure: AdapterError | None = None
         done = False
         try:
             done = _collect(batch, found)
-        except LLMError as error:
+        except AdapterError as error:
             failure = error
         if found:
             yield found

@@ -63,13 +63,13 @@ def resolved(address: Address, resolve: Resolver, until: float) -> Sequence[Plac
     """
     answer: Future[Sequence[Place]] = Future()
 
-    def ask() -> None:
+    def look_up() -> None:
         try:
             answer.set_result(resolve(address.name, address.port, type=socket.SOCK_STREAM))
         except (OSError, ValueError) as error:
             answer.set_exception(error)
 
-    threading.Thread(target=ask, name="resolver", daemon=True).start()
+    threading.Thread(target=look_up, name="resolver", daemon=True).start()
     return answer.result(timeout=until - time.monotonic())
 
 

@@ -9,7 +9,7 @@ from purgatory import SyncCircuitBreakerFactory
 from purgatory.domain.model import OpenedState
 
 from chatbot.rag.errors import (
-    LLMError,
+    AdapterError,
     UpstreamBusy,
     UpstreamDown,
     UpstreamFailed,
@@ -39,15 +39,15 @@ class FallbackLLM:
         """Tell by model whether it is left alone for now."""
         return {guarded.name: guarded.is_open for guarded in self._guarded}
 
-    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
+    def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
-        failures: list[LLMError] = []
-        for guarded in sorted(self._guarded, key=lambda one: one.name != ask.model):
+        failures: list[AdapterError] = []
+        for guarded in sorted(self._guarded, key=lambda one: one.name != request.model):
             try:
-                first, rest = self._begin(guarded, ask)
-            except LLMError as error:
+                first, rest = self._begin(guarded, request)
+            except AdapterError as error:
                 failures.append(error)
-                if ask.abort.requested:
+                if request.cancel_token.requested:
                     break
                 continue
             yield first
@@ -55,28 +55,28 @@ class FallbackLLM:
             return
         raise failures[0]
 
-    def _begin(self, guarded: "_Guarded", ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def _begin(self, guarded: "_Guarded", request: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return an answer's first piece and the rest, after as many tries as it takes and is allowed."""
-        first: list[LLMError] = []
+        first: list[AdapterError] = []
         try:
-            return guarded.begin(ask)
-        except LLMError as error:
+            return guarded.begin(request)
+        except AdapterError as error:
             first.append(error)
 
         def begin() -> tuple[str | Finish, Iterator[str | Finish]]:
             """Fail with the first try's error once: to set up the further ones costs more than a good first one."""
             if first:
                 raise first.pop()
-            return guarded.begin(ask)
+            return guarded.begin(request)
 
-        tries = tenacity.Retrying(
+        attempts = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(1 + self._retries),
-            retry=tenacity.retry_if_exception(lambda error: may_be_over(error) and not ask.abort.requested),
+            retry=tenacity.retry_if_exception(lambda error: may_be_over(error) and not request.cancel_token.requested),
             wait=pause,
-            sleep=ask.abort.sleep,
+            sleep=request.cancel_token.sleep,
             reraise=True,
         )
-        return tries(begin)
+        return attempts(begin)
 
 
 class _Guarded:
@@ -85,7 +85,7 @@ class _Guarded:
     def __init__(self, model: LLM, breakers: SyncCircuitBreakerFactory, name: str) -> None:
         self._model = model
         self.name = model.name
-        self._breaker = breakers.get_breaker(name, exclude=[(LLMError, is_no_sign_of_illness)])
+        self._breaker = breakers.get_breaker(name, exclude=[(AdapterError, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
         self._probe = threading.Lock()  # half open, the library lets everybody through
 
@@ -94,27 +94,27 @@ class _Guarded:
         """Whether nothing is asked for now."""
         return bool(self._breaker.context.state == "opened")
 
-    def begin(self, ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def begin(self, request: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return the first piece and the rest; raises UpstreamDown while the breaker is open."""
         if self._breaker.context.state == "closed":
-            return self._admitted(ask)
+            return self._admitted(request)
         if not self._probe.acquire(blocking=False):
             raise UpstreamDown("The model's server is being tried again.", retry_after=1)
         try:
-            return self._admitted(ask)
+            return self._admitted(request)
         finally:
             self._probe.release()
 
-    def _admitted(self, ask: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
+    def _admitted(self, request: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         started = time.monotonic()
         try:
             with self._breaker:
-                stream = self._model.stream(ask)
+                stream = self._model.stream(request)
                 first = next(stream)
-                ask.tries.append(Attempt(self.name, None, time.monotonic() - started))
+                request.attempts.append(Attempt(self.name, None, time.monotonic() - started))
                 return first, stream
-        except LLMError as error:
-            ask.tries.append(Attempt(self.name, type(error).__name__, time.monotonic() - started))
+        except AdapterError as error:
+            request.attempts.append(Attempt(self.name, type(error).__name__, time.monotonic() - started))
             raise
         except OpenedState as opened:
             wait = max(1.0, opened.opened_at + self._seconds - time.time())
@@ -134,5 +134,5 @@ def may_be_over(error: BaseException) -> bool:
 def pause(state: tenacity.RetryCallState) -> float:
     """Return the seconds until the next attempt: the server's Retry-After, and jitter."""
     error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, LLMError) and error.retry_after else 0.0
-    return asked + JITTER(state)
+    requested_wait = error.retry_after if isinstance(error, AdapterError) and error.retry_after else 0.0
+    return requested_wait + JITTER(state)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 
-from chatbot.rag.errors import LLMError
+from chatbot.rag.errors import AdapterError
 from chatbot.rag.types import CompletionRequest, Finish, FinishReason, LLMOptions, Message
 
 
@@ -13,24 +13,24 @@ class MemoryLLM:
     def __init__(self, options: LLMOptions | None = None) -> None:
         self.name = options.model if options else "memory"
         self.prompts: list[list[Message]] = []
-        self.asked: list[CompletionRequest] = []
-        self._script: deque[tuple[tuple[str, ...], FinishReason | LLMError]] = deque()
+        self.requests: list[CompletionRequest] = []
+        self._script: deque[tuple[tuple[str, ...], FinishReason | AdapterError]] = deque()
 
     def says(self, *pieces: str, finish: FinishReason = "stop") -> None:
         """Script one answer, piece by piece."""
         self._script.append((pieces, finish))
 
-    def fails(self, error: LLMError, *pieces: str) -> None:
+    def fails(self, error: AdapterError, *pieces: str) -> None:
         """Script one failure, after some pieces or none."""
         self._script.append((pieces, error))
 
-    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
+    def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the next scripted answer, or the last message's own text; raise a scripted error."""
-        messages = ask.messages
+        messages = request.messages
         self.prompts.append(list(messages))
-        self.asked.append(ask)
+        self.requests.append(request)
         pieces, end = self._script.popleft() if self._script else ((messages[-1].content,), "stop")
         yield from pieces
-        if isinstance(end, LLMError):
+        if isinstance(end, AdapterError):
             raise end
         yield Finish(end, self.name, sum(len(m.content.split()) for m in messages), len(pieces))

@@ -15,7 +15,7 @@ import httpx2
 import openai
 import orjson
 
-from chatbot.rag.errors import Aborted, LLMError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
+from chatbot.rag.errors import Aborted, AdapterError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
 from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
@@ -68,47 +68,47 @@ class OpenAILLM:
         self._refused: frozenset[str] = frozenset()  # of the settings' parameters, what this model does not take
         self._watchdog = Watchdog()
 
-    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
-        """Yield the answer's text piece by piece, then one Finish; raises `errors.LLMError` subclasses."""
+    def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
+        """Yield the answer's text piece by piece, then one Finish; raises `errors.AdapterError` subclasses."""
         started = time.monotonic()
-        settings = {**self._parameters, **self._cache_parameters(ask)}
-        wanted = {**self._parameters, **ask.parameters, **self._cache_parameters(ask)}
+        settings = {**self._parameters, **self._cache_parameters(request)}
+        wanted = {**self._parameters, **request.parameters, **self._cache_parameters(request)}
         wanted["max_tokens"] = min(wanted["max_tokens"], self._most_tokens)
         total = started + self._deadlines.total
         with self._watchdog.guard(min(started + self._deadlines.first_byte, total)) as guard:
-            ask.abort.on_request(guard.expire)
+            request.cancel_token.on_request(guard.expire)
             try:
                 with contextlib.closing(
-                    self._request(self._prompt(ask), wanted, is_of_settings=wanted == settings, guard=guard)
+                    self._request(self._prompt(request), wanted, is_of_settings=wanted == settings, guard=guard)
                 ) as response:
-                    yield from self._pieces(response, guard, total, ask.pause)
-            except (openai.OpenAIError, httpx2.HTTPError, LLMError) as error:
-                raise self._in_our_words(error, guard, ask.abort) from error
+                    yield from self._pieces(response, guard, total, request.pause)
+            except (openai.OpenAIError, httpx2.HTTPError, AdapterError) as error:
+                raise self._in_our_words(error, guard, request.cancel_token) from error
             finally:
-                ask.abort.on_request(None)
+                request.cancel_token.on_request(None)
 
-    def _in_our_words(self, error: Exception, guard: Guard, abort: CancelToken) -> LLMError:
-        if abort.requested:
+    def _in_our_words(self, error: Exception, guard: Guard, cancel_token: CancelToken) -> AdapterError:
+        if cancel_token.requested:
             return Aborted("The answer was ended.")
         if guard.expired or isinstance(error, httpx2.TimeoutException):
             return UpstreamTimeout("The model's server took too long.")
         if isinstance(error, openai.OpenAIError):
             return translate(error, self.name)
-        if isinstance(error, LLMError):
+        if isinstance(error, AdapterError):
             return error
         return UpstreamIncomplete("The connection to the model's server broke.")
 
-    def _cache_parameters(self, ask: CompletionRequest) -> dict[str, str]:
+    def _cache_parameters(self, request: CompletionRequest) -> dict[str, str]:
         """Return the parameter that keeps a caller's prompts apart in the server's cache, where the server has one."""
-        if self._cache_key in (None, "prefix") or not ask.cache_salt:
+        if self._cache_key in (None, "prefix") or not request.cache_salt:
             return {}
-        return {str(self._cache_key): ask.cache_salt}
+        return {str(self._cache_key): request.cache_salt}
 
-    def _prompt(self, ask: CompletionRequest) -> list[dict[str, str]]:
+    def _prompt(self, request: CompletionRequest) -> list[dict[str, str]]:
         """Return the messages; the prefix is the caller's own, so that a cache by prefixes has no other caller's."""
-        prompt = [{"role": message.role, "content": message.content} for message in ask.messages]
-        if self._cache_key == "prefix" and ask.cache_salt and prompt:
-            prompt[0]["content"] = f"{ask.cache_salt[:CACHE_PREFIX_CHARACTERS]}\n{prompt[0]['content']}"
+        prompt = [{"role": message.role, "content": message.content} for message in request.messages]
+        if self._cache_key == "prefix" and request.cache_salt and prompt:
+            prompt[0]["content"] = f"{request.cache_salt[:CACHE_PREFIX_CHARACTERS]}\n{prompt[0]['content']}"
         return prompt
 
     def _request(
@@ -221,7 +221,7 @@ class _Answer:
         """Pass chunks on; errors after the finish_reason are ignored."""
         try:
             yield from chunks
-        except (httpx2.HTTPError, LLMError):
+        except (httpx2.HTTPError, AdapterError):
             if self.reason is None:
                 raise
 

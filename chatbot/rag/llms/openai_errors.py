@@ -15,7 +15,7 @@ import orjson
 
 from chatbot.rag import errors
 
-BY_STATUS: dict[int, type[errors.LLMError]] = {
+BY_STATUS: dict[int, type[errors.AdapterError]] = {
     401: errors.UpstreamDenied,
     403: errors.UpstreamDenied,
     404: errors.ModelUnavailable,
@@ -42,7 +42,7 @@ def status_error(response: httpx2.Response) -> openai.APIStatusError:
     return kind(f"status {response.status_code}", response=response, body=error)
 
 
-def translate(error: openai.OpenAIError, model: str) -> errors.LLMError:
+def translate(error: openai.OpenAIError, model: str) -> errors.AdapterError:
     """Return our error for one of the package's; a server's text is never repeated."""
     if isinstance(error, openai.APITimeoutError):
         return errors.UpstreamTimeout("The model's server did not begin to answer in time.")
@@ -53,7 +53,7 @@ def translate(error: openai.OpenAIError, model: str) -> errors.LLMError:
     return errors.UpstreamFailed(f"The request to the model failed ({type(error).__name__}).")
 
 
-def _from_status(error: openai.APIStatusError, model: str) -> errors.LLMError:
+def _from_status(error: openai.APIStatusError, model: str) -> errors.AdapterError:
     code = _code(error)
     if code in {"model_not_found", "model_decommissioned"} or error.status_code == 404:
         return errors.ModelUnavailable(f"The model {model!r} does not exist at its server: set OPENAI_MODEL.")

@@ -20,16 +20,16 @@ class QueuedLLM:
         self._user = user
         self._seconds = seconds
 
-    def stream(self, ask: CompletionRequest) -> Iterator[str | Finish]:
+    def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the model's answer, once there is a slot.
 
         Raises UpstreamBusy when none came in time, Aborted when the turn was ended meanwhile, and what the model does.
         """
-        if not self._slots.acquire(self._user, self._seconds, lambda: ask.abort.requested):
-            if ask.abort.requested:
+        if not self._slots.acquire(self._user, self._seconds, lambda: request.cancel_token.requested):
+            if request.cancel_token.requested:
                 raise Aborted("The answer was ended.")
             raise UpstreamBusy("Too many answers wait for the model.", retry_after=RETRY_AFTER)
         try:
-            yield from self._model.stream(ask)
+            yield from self._model.stream(request)
         finally:
             self._slots.release(self._user)

@@ -48,16 +48,17 @@ def media_type(name: str, data: bytes) -> str:
     return found
 
 
-def of_fetched(told: str, name: str, data: bytes) -> str:
+def of_fetched(declared_type: str, name: str, data: bytes) -> str:
     """Return the media type of a fetched file: the server's, if the content confirms it, else by the name.
 
     Raises UnsupportedType, TypeMismatch.
     """
-    if told not in TYPES.values():
+    if declared_type not in TYPES.values():
         return media_type(name, data)
-    if not _is(told, data):
-        raise TypeMismatch(f"The server calls it {NOUNS.get(told, 'text')}, but its content is something else.")
-    return told
+    if not _is(declared_type, data):
+        noun = NOUNS.get(declared_type, "text")
+        raise TypeMismatch(f"The server calls it {noun}, but its content is something else.")
+    return declared_type
 
 
 def title(name: str) -> str:

@@ -42,12 +42,14 @@ class MemoryStore:
         old = self._held[collection]
         left = set(gone)
         came = set(map(int, stored.ids))
-        kept = [
+        rows_left = [
             row for row, document in enumerate(old.documents) if document not in left and int(old.ids[row]) not in came
         ]
-        documents = [*(old.documents[row] for row in kept), *stored.documents]
-        ids = np.concatenate([old.ids[kept], stored.ids])
-        vectors = np.concatenate([old.vectors[kept], stored.vectors.reshape(len(stored.ids), old.vectors.shape[1])])
+        documents = [*(old.documents[row] for row in rows_left), *stored.documents]
+        ids = np.concatenate([old.ids[rows_left], stored.ids])
+        vectors = np.concatenate(
+            [old.vectors[rows_left], stored.vectors.reshape(len(stored.ids), old.vectors.shape[1])]
+        )
         self._held[collection] = VectorBatch(ids, documents, vectors)
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:

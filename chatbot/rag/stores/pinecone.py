@@ -104,12 +104,12 @@ class PineconeStore:
 
         Raises StoreForgot for a collection that is not held.
         """
-        asked = {"vector": vector.reshape(-1).tolist(), "top_k": min(k, MOST_HITS), "namespace": collection}
+        query = {"vector": vector.reshape(-1).tolist(), "top_k": min(k, MOST_HITS), "namespace": collection}
         conditions = [None] if documents is None else _any_of(documents)
         hits = [
             (int(match.id), match.score)
             for condition in conditions
-            for match in self._do(SEARCH_SECONDS, self._index.query, **asked, filter=condition).matches
+            for match in self._do(SEARCH_SECONDS, self._index.query, **query, filter=condition).matches
         ]
         if not hits and self._mark(collection) is None:  # an unknown namespace is an empty one to the service
             raise StoreForgot(collection)

@@ -89,8 +89,8 @@ class _Cutter:
         """Return where a part of the text ends without the blanks after it; a copy of the whole takes memory."""
         while start < end:
             low = max(start, end - MOST)
-            if kept := len(self.text[low:end].rstrip()):
-                return low + kept
+            if length := len(self.text[low:end].rstrip()):
+                return low + length
             end = low
         return start
 

@@ -96,8 +96,8 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
     """
     with read() as connection:
         statement = sa.select(User.email, User.username, User.password_hash)
-        mine = (User.id == caller.user_id, User.disabled_at.is_(None))
-        found = connection.execute(statement.where(*mine)).one_or_none()
+        conditions = (User.id == caller.user_id, User.disabled_at.is_(None))
+        found = connection.execute(statement.where(*conditions)).one_or_none()
     if found is None:
         raise Unauthenticated("The session has ended.")
     facts = {"user_id": caller.user_id, "session_id": caller.session_id}

@@ -11,13 +11,13 @@ from chatbot.models import Session, User
 
 from . import tokens
 from .callers import Caller
-from .state import accounts_state
+from .state import get_accounts_state
 
 
 def authenticate(credential: str) -> Caller:
     """Return the caller of an access token; raises Unauthenticated unless it is valid and its session open."""
     claims = tokens.read_access(credential)
-    caller = accounts_state().session_cache.get(claims.session_id) or _look_up(claims.session_id)
+    caller = get_accounts_state().session_cache.get(claims.session_id) or _look_up(claims.session_id)
     if caller.user_id != claims.user_id:
         raise Unauthenticated("The access token is not valid.")
     return caller
@@ -25,13 +25,13 @@ def authenticate(credential: str) -> Caller:
 
 def require_open(caller: Caller) -> None:
     """Raise Unauthenticated when the caller's session has ended, within `session_cache.SESSION_CACHE_SECONDS`."""
-    if accounts_state().session_cache.get(caller.session_id) is None:
+    if get_accounts_state().session_cache.get(caller.session_id) is None:
         _look_up(caller.session_id)
 
 
 def invalidate_session(session_id: UUID) -> None:
     """Let the database be asked about a session at its next request."""
-    accounts_state().session_cache.invalidate(session_id)
+    get_accounts_state().session_cache.invalidate(session_id)
 
 
 def _look_up(session_id: UUID) -> Caller:
@@ -45,7 +45,7 @@ def _look_up(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
-    cache = accounts_state().session_cache
+    cache = get_accounts_state().session_cache
     generation = cache.generation
     with read() as connection:
         row = connection.execute(statement).one_or_none()

@@ -23,7 +23,7 @@ from chatbot.errors import InvalidInput
 
 from . import keys
 from .hash_queue import origin
-from .state import accounts_state
+from .state import get_accounts_state
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,7 +72,7 @@ def _executor() -> ThreadPoolExecutor:
 
 def run_in_hash_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a function in the hashing thread, in the order of the hash queue; raises Busy."""
-    with accounts_state().hash_queue.turn(origin.get()):
+    with get_accounts_state().hash_queue.turn(origin.get()):
         result: R = _executor().submit(_run_at_low_priority, function, *args, **kwargs).result()
         return result
 

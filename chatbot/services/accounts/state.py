@@ -21,7 +21,7 @@ def init_app(app: Flask) -> None:
     app.extensions[EXTENSION] = AccountsState()
 
 
-def accounts_state() -> AccountsState:
+def get_accounts_state() -> AccountsState:
     """Return the current application's state of the accounts domain."""
     state: AccountsState = current_app.extensions[EXTENSION]
     return state

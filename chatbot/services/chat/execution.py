@@ -23,7 +23,7 @@ from chatbot.services.chat.turn_log.port import TurnText
 
 from . import generation, grounding, history, turns
 from .running_turns import GenerationRequest, RunningTurn
-from .state import chat_state
+from .state import get_chat_state
 from .turns import OpenedTurn
 
 HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
@@ -42,9 +42,9 @@ class Slot:
         """Start the generation of an opened turn, independent of any reader; a known turn runs already or has ended."""
         if isinstance(turn, UUID):
             return
-        app = chat_state().app
-        running = RunningTurn(caller, turn, chat_state().turn_log.open(turn.id), request)
-        chat_state().running_turns[turn.id] = running
+        app = get_chat_state().app
+        running = RunningTurn(caller, turn, get_chat_state().turn_log.open(turn.id), request)
+        get_chat_state().running_turns[turn.id] = running
         self.used = True
         facts = structlog.contextvars.get_contextvars()
         # Not a threading.Thread: its start waits until the thread runs, half a millisecond in which nobody is served.
@@ -79,19 +79,19 @@ def slot(caller: Caller) -> Iterator[Slot]:
 
     Raises Busy or TooManyTurns, and nothing is written.
     """
-    chat_state().slots.reserve(caller.user_id)
+    get_chat_state().slots.reserve(caller.user_id)
     reserved = Slot()
     try:
         yield reserved
     finally:
         if not reserved.used:
-            chat_state().slots.release(caller.user_id)
+            get_chat_state().slots.release(caller.user_id)
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
     """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
     turn = history.get_turn(caller, turn_id)
-    text = chat_state().turn_log.find(turn_id)
+    text = get_chat_state().turn_log.find(turn_id)
     if turn["status"] in RUNNING and text is not None:
         turn["bot_response"] = text.since(0)
         turn["status"] = "streaming" if text.length else "pending"
@@ -100,21 +100,21 @@ def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
 
 def cancel(caller: Caller, turn_id: UUID) -> None:
     """Ask a running turn to end, in whichever process it runs; raises NotFound, NotRunning."""
-    mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    conditions = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with write("cancel_turn") as connection:
-        statement = sa.update(ChatMessage).where(*mine, ChatMessage.status.in_(RUNNING))
+        statement = sa.update(ChatMessage).where(*conditions, ChatMessage.status.in_(RUNNING))
         if connection.execute(statement.values(cancel_requested_at=now())).rowcount != 1:
-            if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
+            if connection.scalar(sa.select(ChatMessage.id).where(*conditions)) is None:
                 raise NotFound("There is no such turn.")
             raise NotRunning("The turn has ended.")
-    running = chat_state().running_turns.get(turn_id)
+    running = get_chat_state().running_turns.get(turn_id)
     if running is not None:
         running.stop("cancelled")
 
 
 def wait_for_first_text(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
     """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
-    text = chat_state().turn_log.find(turn_id)
+    text = get_chat_state().turn_log.find(turn_id)
     if text is None or not text.wait(0, seconds):
         return False, None
     return text.length > 0, None if text.length else text.ended
@@ -122,12 +122,12 @@ def wait_for_first_text(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, 
 
 def text_of(turn_id: UUID) -> TurnText | None:
     """Return the text of a turn that runs in this process."""
-    return chat_state().turn_log.find(turn_id)
+    return get_chat_state().turn_log.find(turn_id)
 
 
 def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
     """Return a turn when it has ended."""
-    text = chat_state().turn_log.find(turn_id)
+    text = get_chat_state().turn_log.find(turn_id)
     if text is not None:
         while text.ended is None:
             text.wait(sys.maxsize, HEARTBEAT)
@@ -142,15 +142,15 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[st
 
     None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
     """
-    app = chat_state().app
-    text = chat_state().turn_log.find(turn_id)
+    app = get_chat_state().app
+    text = get_chat_state().turn_log.find(turn_id)
     return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 
 
 def drain(seconds: float) -> None:
     """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
-    chat_state().slots.close()
-    running = chat_state().running_turns
+    get_chat_state().slots.close()
+    running = get_chat_state().running_turns
     deadline = time.monotonic() + seconds
     while running and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -163,7 +163,7 @@ def drain(seconds: float) -> None:
 
 def is_draining() -> bool:
     """Return whether this process takes no new turns any more."""
-    return chat_state().slots.closed
+    return get_chat_state().slots.closed
 
 
 def candidates(caller: Caller, text: TurnText) -> list[dict[str, Any]] | None:
@@ -203,7 +203,7 @@ def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Itera
     silent_since = time.monotonic()
     look = True
     with app.app_context():
-        log = chat_state().turn_log
+        log = get_chat_state().turn_log
     with log.elsewhere(turn_id) as news:
         while True:
             turn = None

@@ -16,14 +16,14 @@ from chatbot import adapters
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from chatbot.observability import metrics
 from chatbot.rag import pipeline, prompt
-from chatbot.rag.errors import LLMError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
+from chatbot.rag.errors import AdapterError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
 from chatbot.rag.types import Finish, PromptInfo, Question
 
 from . import history
 from . import turns as chat
 from .grounding import candidate
 from .running_turns import RunningTurn
-from .state import chat_state
+from .state import get_chat_state
 from .turns import Outcome
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
@@ -50,10 +50,10 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             ended = _interrupted(running)
         finally:
             _count(running, ended)
-            chat_state().running_turns.pop(turn.id, None)
-            chat_state().turn_log.close(turn.id)
+            get_chat_state().running_turns.pop(turn.id, None)
+            get_chat_state().turn_log.close(turn.id)
             running.text.end(ended)
-            chat_state().slots.release(running.user_id)
+            get_chat_state().slots.release(running.user_id)
 
 
 def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
@@ -65,7 +65,7 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
                 return _finished(running, piece), None
             if isinstance(piece, PromptInfo):
                 _begin(running, piece)
-                if running.abort.requested:
+                if running.cancel_token.requested:
                     break
             else:
                 running.first_text_at = running.first_text_at or time.monotonic()
@@ -73,31 +73,31 @@ def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
         text = running.text.since(0)
-        prompted = running.prompted
+        prompt_info = running.prompt_info
         if running.stop_reason is not None:
             status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
             # The server did not come to tell them.
-            counts = prompt.tokens(prompted.messages, prompted.count), prompted.count(text)
-            return Outcome(status, text, None, prompted.model, *counts, prompted.query), None
+            counts = prompt.tokens(prompt_info.messages, prompt_info.count), prompt_info.count(text)
+            return Outcome(status, text, None, prompt_info.model, *counts, prompt_info.query), None
         _log_failure(running, error, started)
-        failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompted.query)
+        failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompt_info.query)
         return failed, getattr(error, "retry_after", None)
 
 
-def _begin(running: RunningTurn, prompted: PromptInfo) -> None:
+def _begin(running: RunningTurn, prompt_info: PromptInfo) -> None:
     """Keep the prompt; readers get its passages before the first text."""
-    running.prompted = prompted
-    if prompted.query is not None:
-        running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompted.passages, 1)]
+    running.prompt_info = prompt_info
+    if prompt_info.query is not None:
+        running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompt_info.passages, 1)]
 
 
 def _finished(running: RunningTurn, finish: Finish) -> Outcome:
     text = running.text.since(0)
-    prompted = running.prompted
+    prompt_info = running.prompt_info
     running.grounding.first_text = running.first_text_at
-    cited, grounded = running.grounding.cited(text, prompted.passages)
+    cited, grounded = running.grounding.cited(text, prompt_info.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
-    return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompted.query, cited or None, grounded)
+    return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompt_info.query, cited or None, grounded)
 
 
 def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
@@ -110,16 +110,16 @@ def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
         said,
         request.messages,
         request.parameters,
-        running.abort,
+        running.cancel_token,
         request.model,
         partial(_read_delay_now, running),
         grounding.retrieve if retrieves else None,
         retrieves and grounding.mode == "strict",
-        running.tries,
+        running.attempts,
         cache_salt(running.user_id),
     )
-    llm = chat_state().llm_for(running.user_id)
-    with contextlib.closing(pipeline.answer(question, llm, *adapters.prompt_budget(current_app.config))) as pieces:
+    llm = get_chat_state().llm_for(running.user_id)
+    with contextlib.closing(pipeline.answer(question, llm, *adapters.get_prompt_budget(current_app.config))) as pieces:
         yield from pieces
 
 
@@ -144,13 +144,13 @@ def read_delay(turn: RunningTurn, running_count: int) -> float:
 
 
 def _read_delay_now(turn: RunningTurn) -> float:
-    return read_delay(turn, len(chat_state().running_turns))
+    return read_delay(turn, len(get_chat_state().running_turns))
 
 
 def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
-    retrieved = running.prompted.query is not None
-    trace = running.grounding.trace(running.prompted, running.tries) if retrieved else None
+    retrieved = running.prompt_info.query is not None
+    trace = running.grounding.trace(running.prompt_info, running.attempts) if retrieved else None
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
             ended = chat.close_turn(running.turn, outcome, logged=running.is_logged, trace=trace)
@@ -187,7 +187,7 @@ def _count(running: RunningTurn, ended: Mapping[str, Any]) -> None:
 def _log_failure(running: RunningTurn, error: Exception, started: float) -> None:
     metrics.UPSTREAM_ERRORS.labels(type(error).__name__).inc()
     facts = {"turn": str(running.turn.id), "error": type(error).__name__}
-    if not isinstance(error, ChatbotError | LLMError):
+    if not isinstance(error, ChatbotError | AdapterError):
         log.error("unforeseen error", **facts, exc_info=error)
         return
     say = log.error if isinstance(error, ModelUnavailable) else log.warning

@@ -64,21 +64,23 @@ class Grounding:
         found, grounded = run_in_thread(alignment.cite, answer, passages)
         return [stored(one) for one in found], grounded
 
-    def trace(self, prompted: PromptInfo, tries: Sequence[Attempt]) -> dict[str, Any]:
+    def trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> dict[str, Any]:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
-        used = {(one.document_id, one.start): marker for marker, one in enumerate(prompted.passages, 1)}
+        used = {(one.document_id, one.start): marker for marker, one in enumerate(prompt_info.passages, 1)}
         passages = [one.passage for one in retrieved.found]
         wanted = {id(one) for one in pipeline.chosen(passages, strict=self.mode == "strict")}
         seconds = {"first_text": self.first_text and self.first_text - self._started}
         milliseconds = {name: round(value * 1000, 2) for name, value in seconds.items() if value}
         return {
-            "retrieval_query": prompted.query,
+            "retrieval_query": prompt_info.query,
             "candidates": [_candidate(one, used, id(one.passage) in wanted) for one in retrieved.found],
             "dropped": retrieved.dropped,
             "notes": retrieved.notes,
-            "prompt_tokens": dict(prompted.tokens),
-            "tries": [{"model": t.model, "error": t.error, "milliseconds": round(t.seconds * 1000, 2)} for t in tries],
+            "prompt_tokens": dict(prompt_info.tokens),
+            "tries": [
+                {"model": t.model, "error": t.error, "milliseconds": round(t.seconds * 1000, 2)} for t in attempts
+            ],
             "milliseconds": {**retrieved.milliseconds, **milliseconds},
         }
 

@@ -62,14 +62,14 @@ def page(
     A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
     """
     statement = _page(order, after is not None, conversation_id is not None)
-    wanted: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
+    values: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
     if after:
-        wanted |= keyset.parameters(after)
+        values |= keyset.parameters(after)
     with read() as connection:
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
-            wanted["conversation_id"] = conversation_id
-        rows, more = _rows_that_fit(connection.execute(statement, wanted), limit)
+            values["conversation_id"] = conversation_id
+        rows, more = _rows_that_fit(connection.execute(statement, values), limit)
         _add_texts(connection, rows)
         _add_siblings(connection, rows)
         grounding.refresh(connection, caller, rows)
@@ -77,14 +77,14 @@ def page(
 
 
 @functools.cache
-def _page(direction: str, goes_on: bool, of_one: bool) -> sa.Select[*tuple[Any, ...]]:
+def _page(direction: str, has_key: bool, has_conversation: bool) -> sa.Select[*tuple[Any, ...]]:
     """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` where said."""
     order = (ChatMessage.created_at, ChatMessage.id)
-    mine = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
-    statement = sa.select(*FIELDS).where(*mine).limit(sa.bindparam("most"))
-    if goes_on:
+    conditions = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
+    statement = sa.select(*FIELDS).where(*conditions).limit(sa.bindparam("most"))
+    if has_key:
         statement = statement.where(keyset.is_after(order, descending=direction == "desc"))
-    if of_one:
+    if has_conversation:
         statement = statement.where(ChatMessage.conversation_id == sa.bindparam("conversation_id"))
     return statement.order_by(*(column.desc() if direction == "desc" else column.asc() for column in order))
 

@@ -17,7 +17,7 @@ from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import pipeline
 
 from .running_turns import RunningTurn
-from .state import chat_state
+from .state import get_chat_state
 from .turns import LEASE, RELEASED
 
 BATCH = 200  # turns in one transaction; it holds SQLite's lock, and every stream, for 2 ms at most
@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 def flush_texts() -> int:
     """Save the new text of this process's running turns; returns the number of turns with new text."""
-    talking = [one for one in chat_state().running_turns.values() if one.text.length > one.saved_length]
+    talking = [one for one in get_chat_state().running_turns.values() if one.text.length > one.saved_length]
     for batch in _batches(talking):
         lengths = [one.text.length for one in batch]
         for one in batch:
@@ -77,12 +77,12 @@ def _find_saved(batch: list[RunningTurn]) -> None:
 
 def apply_cancellations() -> None:
     """Stop the turns of this process that were cancelled through another one."""
-    running = chat_state().running_turns
+    running = get_chat_state().running_turns
     if not running:
         return
-    asked = (ChatMessage.cancel_requested_at.is_not(None), IS_RUNNING)
+    conditions = (ChatMessage.cancel_requested_at.is_not(None), IS_RUNNING)
     with read() as connection:
-        for turn_id in connection.scalars(sa.select(ChatMessage.id).where(*asked)):
+        for turn_id in connection.scalars(sa.select(ChatMessage.id).where(*conditions)):
             if turn_id in running:
                 running[turn_id].stop("cancelled")
 
@@ -95,14 +95,14 @@ def keep_leases() -> None:
 
 def renew_leases() -> None:
     """Keep the turns of this process, and stop those that it has lost to the reaper of another one."""
-    for batch in _batches(list(chat_state().running_turns.values())):
+    for batch in _batches(list(get_chat_state().running_turns.values())):
         held = [one.turn.lease_token for one in batch]
-        mine = (ChatMessage.lease_token.in_(held), IS_RUNNING)
-        statement = sa.update(ChatMessage).where(*mine).values(lease_expires_at=now() + LEASE)
+        conditions = (ChatMessage.lease_token.in_(held), IS_RUNNING)
+        statement = sa.update(ChatMessage).where(*conditions).values(lease_expires_at=now() + LEASE)
         with write("renew_leases") as connection:
-            kept = set(connection.scalars(statement.returning(ChatMessage.id)))
+            renewed = set(connection.scalars(statement.returning(ChatMessage.id)))
         for one in batch:
-            if one.turn.id not in kept:
+            if one.turn.id not in renewed:
                 one.stop("lost")
 
 

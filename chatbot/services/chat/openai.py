@@ -18,10 +18,10 @@ from chatbot.rag import token_counts
 from chatbot.rag.types import Message, Role
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 from .running_turns import GenerationRequest
-from .state import chat_state
+from .state import get_chat_state
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
@@ -36,12 +36,16 @@ def models(caller: Caller) -> list[str]:
 
     They are the models, the first one first, the embedder, and `collection:` with each collection that may be read.
     """
-    return [*adapters.model_names(current_app.config), knowledge_state().embedder().space, *_collections(caller)]
+    return [
+        *adapters.list_model_names(current_app.config),
+        get_knowledge_state().embedder().space,
+        *_collections(caller),
+    ]
 
 
 def require_model(caller: Caller, name: str) -> str:
     """Return a name that may be asked; raises ModelNotFound, ModelUnavailable."""
-    if name in adapters.model_names(current_app.config) or name == knowledge_state().embedder().space:
+    if name in adapters.list_model_names(current_app.config) or name == get_knowledge_state().embedder().space:
         return name
     if _find_collection(caller, name) is not None:
         return name
@@ -54,7 +58,7 @@ def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, lis
     Raises ModelNotFound, ModelUnavailable.
     """
     model = wanted["model"]
-    names = adapters.model_names(current_app.config)
+    names = adapters.list_model_names(current_app.config)
     collection = _find_collection(caller, model)
     if model not in names and collection is None:
         raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
@@ -77,10 +81,10 @@ def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> tu
     `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, Busy when too
     much of the caller's is embedded already, and `rag.errors.EmbedderError`.
     """
-    embedder = knowledge_state().embedder()
+    embedder = get_knowledge_state().embedder()
     if model != embedder.space:
         raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
-    slots = chat_state().embedding_slots
+    slots = get_chat_state().embedding_slots
     if not slots.acquire(caller.user_id, MAX_WAIT_SECONDS):
         raise Busy("Too many texts are being embedded; retry later.", retry_after=RETRY_AFTER_SECONDS)
     try:

@@ -34,9 +34,9 @@ class RunningTurn:
         self.text = text
         self.request = request
         self.grounding = Grounding(caller, turn.asked, has_searchable_collections=turn.has_searchable_collections)
-        self.tries: list[Attempt] = []
-        self.prompted = PromptInfo()
-        self.abort = CancelToken()
+        self.attempts: list[Attempt] = []
+        self.prompt_info = PromptInfo()
+        self.cancel_token = CancelToken()
         self.opened_at = time.monotonic()
         self.first_text_at: float | None = None  # on the same clock
         self.saved_length = 0  # code points of the text that are in `turn_logs`
@@ -46,4 +46,4 @@ class RunningTurn:
     def stop(self, reason: StopReason) -> None:
         """End it: the user cancelled, the process ends, or the lease went to another process."""
         self.stop_reason = self.stop_reason or reason
-        self.abort.request()
+        self.cancel_token.request()

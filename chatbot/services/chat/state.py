@@ -5,7 +5,8 @@ from uuid import UUID
 
 from flask import Flask, current_app
 
-from chatbot import adapters, cluster
+from chatbot import adapters
+from chatbot.cluster import get_cluster
 from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
@@ -41,12 +42,12 @@ class ChatState:
     @cached_property
     def turn_log(self) -> TurnLog:
         """The log of running turns: with Redis, of all processes."""
-        fleet = cluster.find(self.app)
-        if fleet is None:
+        cluster = get_cluster(self.app)
+        if cluster is None:
             return MemoryTurnLog()
         from .turn_log.redis import RedisTurnLog
 
-        return RedisTurnLog(fleet.redis, fleet.channels)
+        return RedisTurnLog(cluster.redis, cluster.channels)
 
     def llm(self) -> FallbackLLM:
         """Return the language model; raises ModelUnavailable where there is none."""
@@ -65,7 +66,7 @@ class ChatState:
 
     @cached_property
     def _llm_slots(self) -> RoundRobinSemaphore | None:
-        number = adapters.llm_slots(self.app.config)
+        number = adapters.get_llm_slots(self.app.config)
         return None if number is None else RoundRobinSemaphore(number, max(1, number // 4))
 
 
@@ -74,7 +75,7 @@ def init_app(app: Flask) -> None:
     app.extensions[EXTENSION] = ChatState(app)
 
 
-def chat_state() -> ChatState:
+def get_chat_state() -> ChatState:
     """Return the current application's state of the chat domain."""
     state: ChatState = current_app.extensions[EXTENSION]
     return state

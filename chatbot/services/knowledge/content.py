@@ -100,8 +100,10 @@ def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None
 @functools.cache
 def _writable(role: str) -> sa.Select[UUID]:
     """Return the collection `:home`, locked, if the caller may write it."""
-    mine = sa.select(Collection.id).where(Collection.id == sa.bindparam("home"), may_write(caller_placeholder(role)))
-    return mine.with_for_update()
+    statement = sa.select(Collection.id).where(
+        Collection.id == sa.bindparam("home"), may_write(caller_placeholder(role))
+    )
+    return statement.with_for_update()
 
 
 def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> None:

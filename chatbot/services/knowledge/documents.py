@@ -16,7 +16,7 @@ from chatbot.errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
 from chatbot.models import Chunk, Collection, Document, DocumentPiece
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import content as storage
 from . import records
@@ -96,7 +96,7 @@ def create(
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
         return QueuedDocument(_joined(caller, key, error), is_new=False)
-    knowledge_state().queue_changed[queues.of(content)].set()
+    get_knowledge_state().queue_changed[queues.of(content)].set()
     return QueuedDocument(document, is_new=True)
 
 
@@ -140,7 +140,7 @@ def replace(
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
         storage.store(connection, document_id, version, content.pieces)
         document = _find(connection, Document.id == document_id)
-    knowledge_state().queue_changed[queues.of(content)].set()
+    get_knowledge_state().queue_changed[queues.of(content)].set()
     return document
 
 
@@ -154,7 +154,7 @@ def retry(caller: Caller, document_id: UUID) -> records.Document:
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
         document = _find(connection, Document.id == document_id)
     for queue in queues.QUEUES:
-        knowledge_state().queue_changed[queue].set()
+        get_knowledge_state().queue_changed[queue].set()
     return document
 
 
@@ -167,7 +167,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
 
 def watch() -> DocumentWatch:
     """Return this process's watch on documents."""
-    return knowledge_state().document_watch
+    return get_knowledge_state().document_watch
 
 
 def get(caller: Caller, document_id: UUID) -> records.Document:
@@ -230,8 +230,8 @@ def _columns(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _require_same_place(old: sa.Row[Any], collection_id: UUID | None, external_id: str | None) -> None:
-    for name, said in (("collection_id", collection_id), ("external_id", external_id)):
-        if said is not None and said != getattr(old, name):
+    for name, value in (("collection_id", collection_id), ("external_id", external_id)):
+        if value is not None and value != getattr(old, name):
             raise InvalidInput({name: ["A document keeps the one that it has; leave it out, or send a new document."]})
 
 
@@ -267,8 +267,8 @@ def _locked(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.
     if home is None:
         raise NotFound("There is no such document.")
     storage.lock(connection, caller, home)
-    mine = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
-    row = connection.execute(mine.with_for_update()).one_or_none()
+    statement = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
+    row = connection.execute(statement.with_for_update()).one_or_none()
     if row is None:  # deleted in this moment
         raise NotFound("There is no such document.")
     return row

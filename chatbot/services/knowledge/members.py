@@ -127,8 +127,8 @@ def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], .
 
 def _open(caller: Caller, collection_id: UUID | None = None) -> tuple[sa.ColumnElement[bool], ...]:
     """Return the conditions for the open invitations of a caller, or for one of them."""
-    mine = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "invited")
-    return mine if collection_id is None else (*mine, CollectionMember.collection_id == collection_id)
+    conditions = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "invited")
+    return conditions if collection_id is None else (*conditions, CollectionMember.collection_id == collection_id)
 
 
 def _require_room(connection: sa.Connection, collection_id: UUID) -> None:
@@ -142,7 +142,7 @@ def _require_room(connection: sa.Connection, collection_id: UUID) -> None:
 def _require_membership_left(connection: sa.Connection, caller: Caller) -> None:
     """Raise TooManyCollections where the caller is a member of as many collections as one may be."""
     bound = current_app.config["COLLECTIONS_PER_USER"]
-    mine = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "accepted")
-    count = sa.select(sa.func.count()).where(*mine)
+    conditions = (CollectionMember.user_id == caller.user_id, CollectionMember.state == "accepted")
+    count = sa.select(sa.func.count()).where(*conditions)
     if current_app.config["RATELIMIT_ENABLED"] and (connection.scalar(count) or 0) >= bound:
         raise TooManyCollections(f"You may be a member of {bound} collections.")

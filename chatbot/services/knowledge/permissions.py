@@ -24,8 +24,8 @@ def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
 
     What other users share with everybody is searched when it is named: or each could speak in everybody's prompt.
     """
-    mine = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
-    return sa.and_(may_read(caller), mine)
+    conditions = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
+    return sa.and_(may_read(caller), conditions)
 
 
 def may_write(caller: Caller) -> sa.ColumnElement[bool]:
@@ -43,5 +43,5 @@ def may_manage(caller: Caller) -> sa.ColumnElement[bool]:
 
 
 def _is_member(caller: Caller, *also: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    mine = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
-    return sa.exists().where(*mine, CollectionMember.state == "accepted", *also)
+    conditions = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
+    return sa.exists().where(*conditions, CollectionMember.state == "accepted", *also)

@@ -66,7 +66,7 @@ class KnowledgeState:
 
     def embedder(self, adapter: str = "", model: str = "") -> Embedder:
         """Return an embedder, by default the configured one; raises UnknownAdapter, MissingLibrary."""
-        key = (adapter, model) if adapter else adapters.embedder_settings(self.app.config)
+        key = (adapter, model) if adapter else adapters.get_embedder_settings(self.app.config)
         if key not in self._embedders:
             self._embedders[key] = adapters.create_embedder(self.app.config, *key)
         return self._embedders[key]
@@ -92,7 +92,7 @@ def init_app(app: Flask) -> None:
     app.extensions[EXTENSION] = KnowledgeState(app)
 
 
-def knowledge_state() -> KnowledgeState:
+def get_knowledge_state() -> KnowledgeState:
     """Return the current application's state of the knowledge domain."""
     state: KnowledgeState = current_app.extensions[EXTENSION]
     return state

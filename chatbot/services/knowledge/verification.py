@@ -85,9 +85,9 @@ def _collection_faults() -> Iterator[str]:
     size = size.where(Document.collection_id == Collection.id)
     statement = sa.select(Collection.id, Collection.chunks, chunks, Collection.size, size.scalar_subquery())
     with read() as connection:
-        for identity, told, there, told_bytes, bytes_there in connection.execute(statement):
-            if (told, told_bytes) != (there, bytes_there):
-                counts = f"{told} passages and {told_bytes} bytes; there are {there} and {bytes_there}"
+        for identity, recorded, there, recorded_bytes, bytes_there in connection.execute(statement):
+            if (recorded, recorded_bytes) != (there, bytes_there):
+                counts = f"{recorded} passages and {recorded_bytes} bytes; there are {there} and {bytes_there}"
                 yield f"Collection {identity} counts {counts}."
 
 

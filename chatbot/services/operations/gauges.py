@@ -2,22 +2,22 @@
 
 from chatbot.database.base import db
 from chatbot.observability import metrics
-from chatbot.rag.errors import LLMError
-from chatbot.services.chat.state import chat_state
+from chatbot.rag.errors import AdapterError
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.ingestion import worker
 
 
 def look() -> None:
     """Note how things are in this process."""
-    slots = chat_state().slots
+    slots = get_chat_state().slots
     metrics.SLOTS.labels("used").set(slots.used)
     metrics.SLOTS.labels("all").set(slots.number)
     checked_out = getattr(db.engine.pool, "checkedout", None)
     metrics.CONNECTIONS.set(checked_out() if checked_out else 0)
     metrics.QUEUE.set(worker.waiting())
     try:
-        open_breakers = chat_state().llm().breakers()
-    except LLMError:  # there is no model
+        open_breakers = get_chat_state().llm().breakers()
+    except AdapterError:  # there is no model
         return
     for model, is_open in open_breakers.items():
         metrics.BREAKERS.labels(model).set(is_open)

@@ -3,13 +3,13 @@
 import sqlalchemy as sa
 from flask import current_app
 
-from chatbot import cluster
+from chatbot.cluster import get_cluster
 from chatbot.database import integrity
 from chatbot.database.transactions import is_full, read
 from chatbot.errors import ChatbotError
-from chatbot.rag.errors import LLMError
+from chatbot.rag.errors import AdapterError
 from chatbot.services.chat import execution
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.search import embeddings
 
 
@@ -21,8 +21,8 @@ def checks() -> dict[str, str]:
     disk = "The database cannot be written." if is_full() else "ok"
     found = {"database": database, "disk": disk, "file": integrity.state()}
     found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
-    fleet = cluster.find(current_app)
-    return found if fleet is None else found | {"redis": fleet.state()}
+    cluster = get_cluster(current_app)
+    return found if cluster is None else found | {"redis": cluster.state()}
 
 
 def _database() -> str:
@@ -36,8 +36,8 @@ def _database() -> str:
 
 def _model() -> str:
     try:
-        chat_state().llm()
-    except LLMError as error:
+        get_chat_state().llm()
+    except AdapterError as error:
         return error.detail
     return "ok"
 
@@ -46,7 +46,7 @@ def _knowledge() -> str:
     """Say when the vectors that are searched are not those of the configured embedder."""
     try:
         space = embeddings.stale()
-    except (ChatbotError, LLMError) as error:
+    except (ChatbotError, AdapterError) as error:
         return error.detail
     if space is None:
         return "ok"

@@ -76,12 +76,12 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
     began = now() - SPAN
     each = SPAN / max(1, len(order))
     threads = {owner: _Thread(turns=PER_CONVERSATION) for owner in owners}
-    said = [text(dice, 12) for _ in range(997)]
+    sentences = [text(dice, 12) for _ in range(997)]
     for start in range(0, len(order), BATCH):
         part = order[start : start + BATCH]
         fresh: list[dict[str, Any]] = []
         moments = (began + each * number for number in range(start, start + len(part)))
-        rows = [_turn(owner, at, threads, fresh, said) for owner, at in zip(part, moments, strict=True)]
+        rows = [_turn(owner, at, threads, fresh, sentences) for owner, at in zip(part, moments, strict=True)]
         with write("seed_turns") as connection:
             if fresh:
                 connection.execute(sa.insert(Conversation), fresh)
@@ -98,7 +98,7 @@ def settle() -> None:
 
 
 def _turn(
-    owner: UUID, at: datetime, threads: dict[UUID, _Thread], fresh: list[dict[str, Any]], said: list[str]
+    owner: UUID, at: datetime, threads: dict[UUID, _Thread], fresh: list[dict[str, Any]], sentences: list[str]
 ) -> dict[str, Any]:
     thread = threads[owner]
     if thread.turns == PER_CONVERSATION:
@@ -108,7 +108,8 @@ def _turn(
     mark = hash((owner, at))
     return {
         "id": uuid7(), "user_id": owner, "conversation_id": thread.id, "sequence": thread.turns,
-        "user_message": said[mark % len(said)], "bot_response": f"{said[mark % 991]} {said[mark % 983]}",
+        "user_message": sentences[mark % len(sentences)],
+        "bot_response": f"{sentences[mark % 991]} {sentences[mark % 983]}",
         "status": "completed", "model": "bench", "prompt_tokens": 20, "completion_tokens": 40,
         "created_at": at, "completed_at": at,
     }  # fmt: skip
@@ -118,12 +119,12 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
     """Make a collection of so many passages of random words, with random vectors or given ones; returns its id."""
     import numpy as np
 
-    home = uuid7()
+    collection_id = uuid7()
     dice = random.Random(count)  # noqa: S311 - as above
     numbers = np.random.default_rng(count)
     with write("seed_collection") as connection:
         _ensure_space(connection)
-        connection.execute(sa.insert(Collection).values(id=home, owner_id=owner, name=name))
+        connection.execute(sa.insert(Collection).values(id=collection_id, owner_id=owner, name=name))
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         if vectors is None:
@@ -132,9 +133,9 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
         else:
             batch = vectors[start : start + size]
         with write("seed_passages") as connection:
-            _add(connection, home, f"{name} {start}", size, batch, dice)
+            _add(connection, collection_id, f"{name} {start}", size, batch, dice)
         on_batch(size)
-    return home
+    return collection_id
 
 
 def _ensure_space(connection: sa.Connection) -> None:
@@ -144,27 +145,37 @@ def _ensure_space(connection: sa.Connection) -> None:
         connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
 
 
-def _add(connection: sa.Connection, home: UUID, title: str, size: int, vectors: Any, dice: random.Random) -> None:
+def _add(
+    connection: sa.Connection, collection_id: UUID, title: str, size: int, vectors: Any, dice: random.Random
+) -> None:
     documents = [uuid7() for _ in range(-(-size // PER_DOCUMENT))]
     sizes = Counter(number // PER_DOCUMENT for number in range(size))
-    rows = [_document(home, one, f"{title}.{number}", sizes[number]) for number, one in enumerate(documents)]
+    rows = [_document(collection_id, one, f"{title}.{number}", sizes[number]) for number, one in enumerate(documents)]
     connection.execute(sa.insert(Document), rows)
-    chunks = [_chunk(home, documents[number // PER_DOCUMENT], number % PER_DOCUMENT, dice) for number in range(size)]
+    chunks = [
+        _chunk(collection_id, documents[number // PER_DOCUMENT], number % PER_DOCUMENT, dice) for number in range(size)
+    ]
     ids = connection.scalars(sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
     values = [{"chunk_id": one, "space": SPACE, "vector": row.tobytes()} for one, row in zip(ids, vectors, strict=True)]
     connection.execute(sa.insert(ChunkVector), values)
-    content.announce(connection, home, {documents[number]: count for number, count in sizes.items()})
+    content.announce(connection, collection_id, {documents[number]: count for number, count in sizes.items()})
 
 
-def _document(home: UUID, identity: UUID, title: str, chunks: int) -> dict[str, Any]:
-    place = {"id": identity, "collection_id": home, "title": title, "media_type": "text/plain"}
+def _document(collection_id: UUID, identity: UUID, title: str, chunks: int) -> dict[str, Any]:
+    place = {"id": identity, "collection_id": collection_id, "title": title, "media_type": "text/plain"}
     return place | {"bytes": 1, "metadata": {}, "version": 1, "status": "ready", "chunks": chunks, "progress": 1.0}
 
 
-def _chunk(home: UUID, document: UUID, position: int, dice: random.Random) -> dict[str, Any]:
+def _chunk(collection_id: UUID, document: UUID, position: int, dice: random.Random) -> dict[str, Any]:
     words = text(dice, WORDS)
     place = {"version": 1, "position": position, "start": 0, "end": len(words), "page": None}
-    return {"collection_id": home, "document_id": document, "headings": "", "language": "en", "text": words} | place
+    return {
+        "collection_id": collection_id,
+        "document_id": document,
+        "headings": "",
+        "language": "en",
+        "text": words,
+    } | place
 
 
 def text(dice: random.Random, words: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from chatbot.rag import registry
 from chatbot.rag.embedders.openai import OpenAIEmbedder
-from chatbot.rag.embedders.wordllama import MAX_BATCH_CHARACTERS, MAX_BATCH_TEXTS, WordLlamaEmbedder, batches
+from chatbot.rag.embedders.wordllama import MAX_BATCH_CHARACTERS, MAX_BATCH_TEXTS, WordLlamaEmbedder, split_into_batches
 from chatbot.rag.errors import EmbedderError, MissingLibrary
 from chatbot.rag.ports import Embedder
 from chatbot.rag.types import EmbedderOptions
@@ -110,7 +110,7 @@ def test_sentence_transformers_gives_vectors_of_length_1_or_says_what_is_missing
 
 def test_batches_are_bounded_with_their_padding_and_take_each_text_once() -> None:
     texts = ["1 " * 16_000, *["a"] * 15, *["word " * 1_000] * 40, "x" * 200_000]
-    found = list(batches(texts))
+    found = list(split_into_batches(texts))
     assert sorted(at for batch in found for at in batch) == list(range(len(texts)))
     for batch in found:
         assert len(batch) <= MAX_BATCH_TEXTS

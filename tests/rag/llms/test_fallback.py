@@ -8,7 +8,7 @@ import pytest
 
 from chatbot.rag.errors import (
     Aborted,
-    LLMError,
+    AdapterError,
     UpstreamBusy,
     UpstreamDenied,
     UpstreamDown,
@@ -32,8 +32,8 @@ def several(
     return FallbackLLM(models, retries=retries, breaker_failures=failures, breaker_seconds=seconds), models
 
 
-def answer(llm: FallbackLLM, model: str = "", abort: CancelToken | None = None) -> tuple[str, str]:
-    *pieces, finish = llm.stream(CompletionRequest([Message("user", "Hi")], {}, abort or CancelToken(), model))
+def answer(llm: FallbackLLM, model: str = "", cancel_token: CancelToken | None = None) -> tuple[str, str]:
+    *pieces, finish = llm.stream(CompletionRequest([Message("user", "Hi")], {}, cancel_token or CancelToken(), model))
     assert isinstance(finish, Finish)
     return "".join(str(piece) for piece in pieces), finish.model
 
@@ -41,7 +41,7 @@ def answer(llm: FallbackLLM, model: str = "", abort: CancelToken | None = None) 
 @pytest.mark.parametrize(
     "error", [UpstreamUnreachable(), UpstreamFailed(), UpstreamBusy(), UpstreamBusy(retry_after=0.1)]
 )
-def test_what_may_be_over_in_a_moment_is_tried_again(error: LLMError) -> None:
+def test_what_may_be_over_in_a_moment_is_tried_again(error: AdapterError) -> None:
     llm, (model,) = several("one", retries=2)
     model.fails(error)
     model.fails(error)
@@ -59,7 +59,7 @@ def test_last_error_is_raised_when_the_tries_are_over() -> None:
 
 
 @pytest.mark.parametrize("error", [UpstreamDenied(), UpstreamTimeout(), UpstreamBusy(retry_after=30)])
-def test_what_a_moment_does_not_mend_is_not_tried_again(error: LLMError) -> None:
+def test_what_a_moment_does_not_mend_is_not_tried_again(error: AdapterError) -> None:
     llm, (model,) = several("one", retries=5)
     model.fails(error)
     with pytest.raises(type(error)) as raised:
@@ -168,10 +168,10 @@ def test_abort_ends_the_waiting_for_another_try() -> None:
     llm, (first, second) = several("one", "two", retries=9)
     for _ in range(10):
         first.fails(UpstreamBusy(retry_after=2))
-    abort, started = CancelToken(), time.monotonic()
-    threading.Timer(0.2, abort.request).start()
+    cancel_token, started = CancelToken(), time.monotonic()
+    threading.Timer(0.2, cancel_token.request).start()
     with pytest.raises(UpstreamBusy):
-        answer(llm, abort=abort)
+        answer(llm, cancel_token=cancel_token)
     assert time.monotonic() - started < 1
     assert not second.prompts
 
@@ -180,9 +180,9 @@ def test_cancelled_answers_open_no_breaker(upstream: Upstream) -> None:
     model = OpenAILLM(LLMOptions("scripted-1", "sk-canary", upstream.url))
     llm = FallbackLLM([model], retries=0, breaker_failures=1, breaker_seconds=60)
     for _ in range(2):
-        abort = CancelToken()
-        threading.Timer(0.2, abort.request).start()
+        cancel_token = CancelToken()
+        threading.Timer(0.2, cancel_token.request).start()
         with pytest.raises(Aborted):
-            list(llm.stream(CompletionRequest([Message("user", "[[no_first_byte]]")], {}, abort)))
+            list(llm.stream(CompletionRequest([Message("user", "[[no_first_byte]]")], {}, cancel_token)))
     assert answer(llm)[0] == "You said: Hi"
     model._client.close()

@@ -93,12 +93,12 @@ def test_adapter_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answer_that_is_ended_after_a_piece_gets_its_fence_closed() -> None:
-    llm, abort = MemoryLLM(), CancelToken()
+    llm, cancel_token = MemoryLLM(), CancelToken()
     llm.says("```\n![a](u)", " never")
     received = []
     with pytest.raises(errors.Aborted):
-        for piece in pipeline.answer(Question(QUESTION, abort=abort), llm, 1000, token_counts.estimate):
+        for piece in pipeline.answer(Question(QUESTION, cancel_token=cancel_token), llm, 1000, token_counts.estimate):
             if isinstance(piece, str):
                 received.append(piece)
-                abort.request()
+                cancel_token.request()
     assert "".join(received) == "```\n![a](u)\n```"

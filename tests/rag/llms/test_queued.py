@@ -29,8 +29,8 @@ class Held:
         yield Finish("stop", self.name, 1, 1)
 
 
-def ask(text: str, abort: CancelToken | None = None) -> CompletionRequest:
-    return CompletionRequest([Message("user", text)], abort=abort or CancelToken())
+def ask(text: str, cancel_token: CancelToken | None = None) -> CompletionRequest:
+    return CompletionRequest([Message("user", text)], cancel_token=cancel_token or CancelToken())
 
 
 def started(model: QueuedLLM, text: str) -> threading.Thread:
@@ -75,10 +75,10 @@ def test_wait_for_a_slot_is_given_up_and_opens_no_breaker() -> None:
             list(QueuedLLM(model, slots, user, 0.05).stream(ask("late")))
         assert busy.value.retry_after is not None
     assert model.breakers() == {"held": False}
-    abort = CancelToken()
-    threading.Timer(0.1, abort.request).start()
+    cancel_token = CancelToken()
+    threading.Timer(0.1, cancel_token.request).start()
     with pytest.raises(Aborted):
-        list(QueuedLLM(model, slots, "d", 10.0).stream(ask("ended", abort)))
+        list(QueuedLLM(model, slots, "d", 10.0).stream(ask("ended", cancel_token)))
     held.gate.release()
     first.join(10)
     held.gate.release()

@@ -7,7 +7,7 @@ import pytest
 from chatbot.rag.errors import RerankerError
 from chatbot.rag.rerankers.http import HttpReranker
 from chatbot.rag.types import EmbedderOptions
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import send, work
 from tests.conftest import MakeApp, join
 from tests.support.processes import Upstream
@@ -41,4 +41,4 @@ def test_search_is_ordered_by_the_reranker_and_goes_on_without_it(make_app: Make
     broken = ada.call("POST", "/api/search/", {"query": "[[status]] honey bees dance"}).get_json()
     assert (len(broken["items"]), broken["notes"]) == (2, ["The reranker failed."])
     with app.app_context():
-        knowledge_state().reranker._client.close()
+        get_knowledge_state().reranker._client.close()

@@ -21,7 +21,7 @@ from chatbot.database.types import now
 from chatbot.errors import Busy, InvalidCredentials, InvalidInput
 from chatbot.models import User
 from chatbot.services.accounts import accounts, hash_queue, passwords, sessions
-from chatbot.services.accounts.state import accounts_state
+from chatbot.services.accounts.state import get_accounts_state
 from tests.conftest import MakeApp
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
@@ -74,8 +74,8 @@ def test_common_passwords_and_own_names_are_refused() -> None:
 
 def test_too_many_waiting_are_told_to_come_back(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hash_queue, "MAX_WAITING_HASHES", 1)
-    monkeypatch.setattr(accounts_state(), "hash_queue", hash_queue.HashQueue())
-    with accounts_state().hash_queue.turn(hash_queue.Origin("")), pytest.raises(Busy):
+    monkeypatch.setattr(get_accounts_state(), "hash_queue", hash_queue.HashQueue())
+    with get_accounts_state().hash_queue.turn(hash_queue.Origin("")), pytest.raises(Busy):
         passwords.verify_password("anything", None)
     assert not passwords.verify_password("anything", None)
 
@@ -84,7 +84,7 @@ def test_wait_that_is_too_long_ends_with_busy(context: Flask, monkeypatch: pytes
     monkeypatch.setattr(hash_queue, "MAX_WAIT_SECONDS", 0.05)
     kinds: tuple[Literal["known", "fresh"], ...] = ("known", "fresh")
     for kind in kinds:
-        with accounts_state().hash_queue.turn(hash_queue.Origin("", kind)), pytest.raises(Busy):
+        with get_accounts_state().hash_queue.turn(hash_queue.Origin("", kind)), pytest.raises(Busy):
             passwords.verify_password("anything", None)
     assert not passwords.verify_password("anything", None)
 

@@ -18,7 +18,7 @@ from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import generation, history, maintenance
 from chatbot.services.chat import turns as chat
-from chatbot.services.chat.state import chat_state
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.chat.turns import Outcome
 from tests.conftest import Person
 from tests.support.turns import ended, gated, running
@@ -58,7 +58,7 @@ def test_saving_goes_on_after_a_commit_whose_acknowledgement_was_lost(
 ) -> None:
     gate = gated(llm, "one", " two", " three")
     turn = running(ada)
-    one = chat_state().running_turns[UUID(turn["id"])]
+    one = get_chat_state().running_turns[UUID(turn["id"])]
     while one.text.length < 7:
         pass
     with write("test") as connection:  # as if it had been committed, and we had not heard of it
@@ -89,12 +89,12 @@ def test_end_that_was_committed_unheard_is_told_as_it_is(
 def test_lease_that_another_process_took_stops_the_turn(context: Flask, ada: Person, llm: MemoryLLM) -> None:
     gated(llm, "one", " never")
     turn = running(ada)
-    one = chat_state().running_turns[UUID(turn["id"])]
+    one = get_chat_state().running_turns[UUID(turn["id"])]
     with write("test") as connection:
         connection.execute(db.update(ChatMessage).values(lease_expires_at=now() - timedelta(seconds=1)))
     assert maintenance.close_abandoned() == 1
     maintenance.renew_leases()
-    assert one.abort.requested
+    assert one.cancel_token.requested
     assert ended(ada, turn["id"])["status"] == "interrupted"
 
 
@@ -113,7 +113,7 @@ def test_abandoned_text_gets_its_fence_closed(context: Flask, ada: Person, llm: 
 def wait_for_end(app: Flask, turn_id: UUID, seconds: float = 5) -> None:
     with app.app_context():
         deadline = time.monotonic() + seconds
-        while turn_id in chat_state().running_turns and time.monotonic() < deadline:
+        while turn_id in get_chat_state().running_turns and time.monotonic() < deadline:
             time.sleep(0.01)
 
 
@@ -156,7 +156,7 @@ def test_piece_that_is_saved_while_its_turn_ends_is_not_left_behind(
 
     with app.app_context():
         maintenance.flush_texts()  # its row is not touched by the next one
-        chat_state().running_turns[turn_id].text.append(" more")
+        get_chat_state().running_turns[turn_id].text.append(" more")
         monkeypatch.setattr(maintenance, "write", slow)
         maintenance.flush_texts()
         wait_for_end(app, turn_id)

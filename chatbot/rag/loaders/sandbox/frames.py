@@ -18,8 +18,8 @@ class Garbled(Exception):
 
 def packed(head: dict[str, Any], body_size: int) -> bytes:
     """Return a frame but for its body, which is sent after it and not copied for that."""
-    told = json.dumps(head).encode()
-    return LENGTHS.pack(len(told), body_size) + told
+    header = json.dumps(head).encode()
+    return LENGTHS.pack(len(header), body_size) + header
 
 
 def read(exactly: Callable[[int], Bytes]) -> tuple[dict[str, Any], Bytes]:
@@ -27,9 +27,9 @@ def read(exactly: Callable[[int], Bytes]) -> tuple[dict[str, Any], Bytes]:
     head_size, body_size = LENGTHS.unpack(exactly(LENGTHS.size))
     if head_size > LARGEST_HEAD or body_size > LARGEST_BODY:
         raise Garbled("a frame beyond all bounds")
-    told = exactly(head_size)
+    header = exactly(head_size)
     try:
-        head = json.loads(told)
+        head = json.loads(header)
     except ValueError as error:
         raise Garbled("a head that is no JSON") from error
     if not isinstance(head, dict):

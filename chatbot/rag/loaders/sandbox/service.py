@@ -92,7 +92,7 @@ def handle(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
             return {"title": result.title, "pages": result.pages}, result.text.encode()
     except MemoryError:
         return {"error": "ParserCrashed", "detail": "The document takes too much memory to read."}, b""
-    except (errors.DocumentError, errors.LLMError) as error:
+    except (errors.DocumentError, errors.AdapterError) as error:
         return {"error": type(error).__name__, "detail": str(error), "cause": _cause(error)}, b""
 
 

@@ -80,12 +80,12 @@ def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) 
     for group in _groups(jobs):
         with write("switch_documents", alone=True) as connection:
             held = _held(connection, group)
-            mine = [job for job in group if job.id in held]
-            if mine:
-                _settle(connection, mine, held)
-                _insert(connection, mine, space, vectors)
-                _tell(connection, mine, held)
-        metrics.DOCUMENTS.labels("ready").inc(len(mine))
+            owned_jobs = [job for job in group if job.id in held]
+            if owned_jobs:
+                _settle(connection, owned_jobs, held)
+                _insert(connection, owned_jobs, space, vectors)
+                _tell(connection, owned_jobs, held)
+        metrics.DOCUMENTS.labels("ready").inc(len(owned_jobs))
         for job in group:
             if job.id not in held:
                 log.info("document changed meanwhile", document=str(job.id))
@@ -160,6 +160,6 @@ def _vectors(vectors: Mapping[UUID, Any], job: Job) -> Iterable[Any]:
 
 
 def _tell(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
-    for home in sorted({job.collection_id for job in jobs}):
-        grown = {job.id: len(job.chunks) - held[job.id].chunks for job in jobs if job.collection_id == home}
-        content.announce(connection, home, grown)
+    for collection_id in sorted({job.collection_id for job in jobs}):
+        grown = {job.id: len(job.chunks) - held[job.id].chunks for job in jobs if job.collection_id == collection_id}
+        content.announce(connection, collection_id, grown)

@@ -15,7 +15,7 @@ from chatbot.models import Document, DocumentPiece
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 from chatbot.services.knowledge import content
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 
@@ -54,7 +54,7 @@ def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
     queues.require_parser_seconds(job.collection_id)
     started = time.monotonic()
     try:
-        return knowledge_state().parser(job.queue).parse(job.media_type, size, pieces)
+        return get_knowledge_state().parser(job.queue).parse(job.media_type, size, pieces)
     finally:
         queues.spend_parser_seconds(job.collection_id, time.monotonic() - started)
 
@@ -85,12 +85,12 @@ def _fetch(job: "Job") -> None:
     job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
     pieces = content.cut(fetched.data)
     same = content.digest(pieces)
-    mine = (Document.id == job.id, Document.lease_token == job.token)
+    conditions = (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched", alone=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
         dropped = content.drop(connection, *of_version)
         content.account(connection, job.collection_id, len(fetched.data) - dropped)
-        if connection.execute(sa.update(Document).where(*mine).values(**values, updated_at=now())).rowcount != 1:
+        if connection.execute(sa.update(Document).where(*conditions).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
         content.store(connection, job.id, job.version, pieces)

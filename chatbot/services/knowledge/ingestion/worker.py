@@ -21,11 +21,11 @@ from chatbot.errors import ChatbotError, GaveUp, LeaseLost
 from chatbot.models import Collection, Document
 from chatbot.models.knowledge import IS_WAITING
 from chatbot.observability import metrics
-from chatbot.rag.errors import DocumentError, EmbedderError, LLMError, ParserCrashed, ParserTimeout
+from chatbot.rag.errors import AdapterError, DocumentError, ParserCrashed, ParserTimeout
 from chatbot.rag.text import chunking, languages
 from chatbot.rag.types import Parsed
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 from . import sources
@@ -52,7 +52,7 @@ def work(queue: Queue = "plain") -> int:
     jobs = claim(queue)
     if not jobs:
         _fail_exhausted_documents()
-    held = knowledge_state().claimed_documents
+    held = get_knowledge_state().claimed_documents
     held.update({job.id: job.token for job in jobs})
     try:
         read_well = [job for job in jobs if _read(job)]
@@ -102,7 +102,7 @@ def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
 
 def renew() -> None:
     """Keep the documents that this process works on."""
-    held = knowledge_state().claimed_documents
+    held = get_knowledge_state().claimed_documents
     if held:
         statement = sa.update(Document).where(Document.lease_token.in_(set(held.values())), IS_WAITING)
         with write("renew_documents") as connection:
@@ -177,12 +177,12 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     try:
         embedder = embeddings.active()
         vectors = embeddings.each(embedder, (text for job in jobs for text in job.indexed()))
-    except (EmbedderError, LLMError) as error:
+    except AdapterError as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
-        knowledge_state().embeddings_missing.set()
+        get_knowledge_state().embeddings_missing.set()
         return None, {}
     if embeddings.active().space != embedder.space:  # `reindex` went over to another one in this moment
-        knowledge_state().embeddings_missing.set()
+        get_knowledge_state().embeddings_missing.set()
     found = {}
     at = 0
     for job in jobs:
@@ -201,23 +201,23 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
     facts = {"error": type(error).__name__, "detail": error.detail, "cause": repr(error.__cause__)}
     metrics.DOCUMENTS.labels("failed").inc()
     log.info("document failed", document=str(job.id), **facts)
-    mine = (Document.id == job.id, Document.lease_token == job.token)
+    conditions = (Document.id == job.id, Document.lease_token == job.token)
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
     with write("fail_document") as connection:
-        connection.execute(sa.update(Document).where(*mine).values(**failed, **SETTLED))
+        connection.execute(sa.update(Document).where(*conditions).values(**failed, **SETTLED))
 
 
 def _requeue(job: Job, **changed: Any) -> None:
-    mine = (Document.id == job.id, Document.lease_token == job.token)
+    conditions = (Document.id == job.id, Document.lease_token == job.token)
     with write("put_document_back") as connection:
         connection.execute(
-            sa.update(Document).where(*mine).values(status="queued", updated_at=now(), **SETTLED, **changed)
+            sa.update(Document).where(*conditions).values(status="queued", updated_at=now(), **SETTLED, **changed)
         )
 
 
 def _tell(job: Job, progress: float) -> None:
     """Update the progress of a long document; a short one is ready too soon for it."""
     if len(job.chunks) > ROWS:
-        mine = (Document.id == job.id, Document.lease_token == job.token)
+        conditions = (Document.id == job.id, Document.lease_token == job.token)
         with write("tell_progress") as connection:
-            connection.execute(sa.update(Document).where(*mine).values(progress=progress, updated_at=now()))
+            connection.execute(sa.update(Document).where(*conditions).values(progress=progress, updated_at=now()))

@@ -17,7 +17,7 @@ from chatbot.rag.errors import EmbedderError
 from chatbot.rag.ports import Embedder
 from chatbot.rag.text import chunking
 from chatbot.services.knowledge import content
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vector
@@ -43,9 +43,9 @@ def _active() -> tuple[Embedder, int | None]:
     with read() as connection:
         row = connection.execute(ACTIVE).one_or_none()
     return (
-        (knowledge_state().embedder(), None)
+        (get_knowledge_state().embedder(), None)
         if row is None
-        else (knowledge_state().embedder(row.adapter, row.model), row.dimension)
+        else (get_knowledge_state().embedder(row.adapter, row.model), row.dimension)
     )
 
 
@@ -66,7 +66,7 @@ def ensure(embedder: Embedder, dimension: int) -> str:
         try:
             with write("make_space") as connection:
                 first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
-                adapter, model = adapters.embedder_settings(current_app.config)
+                adapter, model = adapters.get_embedder_settings(current_app.config)
                 values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
                 connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
         except IntegrityError:  # another process made it
@@ -122,13 +122,15 @@ def stale() -> str | None:
     """Return the name of the space that is searched when the settings name another one."""
     with read() as connection:
         name: str | None = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
-    return name if name is not None and name != knowledge_state().embedder().space else None
+    return name if name is not None and name != get_knowledge_state().embedder().space else None
 
 
 def missing() -> int:
     """Return how many chunks have no vector of the configured embedder."""
     with read() as connection:
-        return connection.scalar(sa.select(sa.func.count()).where(_without(knowledge_state().embedder().space))) or 0
+        return (
+            connection.scalar(sa.select(sa.func.count()).where(_without(get_knowledge_state().embedder().space))) or 0
+        )
 
 
 def reindex(on_batch: Callable[[int], None]) -> int:
@@ -137,7 +139,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
     the next call goes on from there.
     """
-    embedder = knowledge_state().embedder()
+    embedder = get_knowledge_state().embedder()
     done = 0
     while True:
         count, refused = _fill(embedder, on_batch)
@@ -151,7 +153,7 @@ def backfill_vectors() -> None:
 
     Raises `rag.errors.EmbedderError` while it still does.
     """
-    wanting = knowledge_state().embeddings_missing
+    wanting = get_knowledge_state().embeddings_missing
     if wanting.is_set():
         wanting.clear()
         try:
@@ -205,8 +207,10 @@ def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
-            for home in sorted({collection for collection, _ in touched}):
-                content.announce(connection, home, {one: 0 for collection, one in touched if collection == home})
+            for collection_id in sorted({collection for collection, _ in touched}):
+                content.announce(
+                    connection, collection_id, {one: 0 for collection, one in touched if collection == collection_id}
+                )
 
 
 def _switch(embedder: Embedder, refused: set[int]) -> bool:
@@ -218,8 +222,8 @@ def _switch(embedder: Embedder, refused: set[int]) -> bool:
         if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == embedder.space)) is None:
             return True  # nothing is embedded
         connection.execute(sa.update(EmbeddingSpace).where(EmbeddingSpace.active).values(active=False))
-        mine = sa.update(EmbeddingSpace).where(EmbeddingSpace.name == embedder.space)
-        connection.execute(mine.values(active=True))
+        statement = sa.update(EmbeddingSpace).where(EmbeddingSpace.name == embedder.space)
+        connection.execute(statement.values(active=True))
     old = sa.select(ChunkVector.chunk_id).where(ChunkVector.space != embedder.space).limit(BATCH)
     while True:
         with write("drop_vectors", alone=True) as connection:

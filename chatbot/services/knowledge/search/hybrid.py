@@ -14,12 +14,12 @@ from chatbot.database.transactions import read
 from chatbot.errors import NotFound
 from chatbot.models import Chunk, Collection, Document
 from chatbot.rag import ranking
-from chatbot.rag.errors import EmbedderError, IndexFailed, LLMError, RerankerError, StoreFailed
+from chatbot.rag.errors import AdapterError, IndexFailed, RerankerError, StoreFailed
 from chatbot.rag.types import Hit, Passage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import metadata
 from chatbot.services.knowledge.permissions import caller_placeholder, may_read, searched_by_default
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import embeddings
 from .changes import Searched
@@ -107,7 +107,7 @@ def search(
         {one: str(row.document_id) for one, row in rows.items()},
         max_per_document,
     )
-    looked_at = limit if knowledge_state().reranker is None else max(limit, RERANKED)
+    looked_at = limit if get_knowledge_state().reranker is None else max(limit, RERANKED)
     retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
     retrieved.milliseconds["total"] = _since(started)
     return retrieved
@@ -170,17 +170,19 @@ def _both_sides(
 ) -> _Sides:
     sides = _Sides()
     try:
-        sides.lexical, sides.ceiling = knowledge_state().lexical_index.search(query, collections, CANDIDATES, documents)
+        sides.lexical, sides.ceiling = get_knowledge_state().lexical_index.search(
+            query, collections, CANDIDATES, documents
+        )
     except IndexFailed as error:
         log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
         retrieved.notes.append("The index of words failed: searched by vectors alone.")
     try:
         embedder, vector = embeddings.of_query(query)
-        dense = knowledge_state().vector_index
+        dense = get_knowledge_state().vector_index
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
         sides.dense = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES]
         sides.weight = embedder.weight
-    except (EmbedderError, LLMError) as error:
+    except AdapterError as error:
         log.warning("searched by words alone", error=type(error).__name__, detail=error.detail)
         failed = "vector store" if isinstance(error, StoreFailed) else "embedder"
         retrieved.notes.append(f"The {failed} failed: searched by words alone.")
@@ -231,7 +233,7 @@ def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -
 
 
 def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
-    reranker = knowledge_state().reranker
+    reranker = get_knowledge_state().reranker
     if reranker is None or not found:
         return found
     first = found[:RERANKED]

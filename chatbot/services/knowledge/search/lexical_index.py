@@ -165,11 +165,11 @@ class LexicalSearch:
             self._times = {}
             self._written_at = 0.0
 
-    def _mended(self, do: Callable[[], T]) -> T:
+    def _mended(self, action: Callable[[], T]) -> T:
         """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
         index = self._index
         try:
-            return do()
+            return action()
         except IndexBroken as error:
             with self._lock:
                 if self._index is index:  # nobody else has found it out
@@ -177,7 +177,7 @@ class LexicalSearch:
                         run_in_thread(index.close)
                     self._index = self._anew(error)
                     self._forget()
-            return do()
+            return action()
 
     def _opened(self) -> LexicalIndex:
         self._folder.mkdir(parents=True, exist_ok=True)

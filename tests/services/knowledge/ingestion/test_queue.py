@@ -15,7 +15,7 @@ from chatbot.rag.loaders.sandbox.parser import Parser
 from chatbot.rag.types import ParserLimits
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -75,7 +75,7 @@ def test_document_that_times_out_goes_behind_all_others_and_has_more_time_there(
     with Parser(ParserLimits(cpu=1, wall=2.0), loops) as quick, Parser(ParserLimits(cpu=1, wall=2.0), loops) as slow:
         document = send_csv(ada, "loops")
         with app.app_context():
-            knowledge_state().parsers.update(small=quick, slow=slow)
+            get_knowledge_state().parsers.update(small=quick, slow=slow)
             assert worker.work("small") == 1
             assert status(ada, document) == "queued"
             assert worker.work("small") == 0

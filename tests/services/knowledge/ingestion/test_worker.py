@@ -20,7 +20,7 @@ from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import publication, sources, worker
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 from tests.support import databases
@@ -71,7 +71,7 @@ def test_lease_is_renewed_while_the_work_goes_on(app: Flask, ada: Person) -> Non
     send(ada, "Hours", HOURS)
     with app.app_context():
         (one,) = worker.claim()
-        knowledge_state().claimed_documents[one.id] = one.token
+        get_knowledge_state().claimed_documents[one.id] = one.token
         abandon()
         worker.renew()
         assert worker.claim() == []
@@ -147,7 +147,7 @@ def test_work_that_breaks_our_own_code_does_not_end_the_queue(
 
 def test_who_works_is_woken_for_what_another_process_queued(app: Flask, ada: Person) -> None:
     with app.app_context():
-        bells = [knowledge_state().queue_changed[queue] for queue in queues.QUEUES]
+        bells = [get_knowledge_state().queue_changed[queue] for queue in queues.QUEUES]
         job.look()
         assert not any(bell.is_set() for bell in bells)
         send(ada, "Hours", HOURS)
@@ -187,7 +187,7 @@ def test_two_processes_on_one_host_share_the_index_of_words(make_app: MakeApp) -
     send(ada, "Bees", BEES)
     work(one)
     with one.app_context():
-        knowledge_state().lexical_index.follow_all()  # what the job of the process that writes does every second
+        get_knowledge_state().lexical_index.follow_all()  # what the job of the process that writes does every second
     assert find(there, "waggle")[0]["lexical_rank"] == 1
 
 
@@ -199,8 +199,8 @@ def test_deleted_collection_leaves_the_index_of_words(app: Flask, ada: Person) -
     assert ada.call("DELETE", f"/api/collections/{home}/").status_code == 204
     assert find(ada, "waggle") == []
     with app.app_context():
-        knowledge_state().lexical_index.follow_all()
-        assert knowledge_state().lexical_index._index.search("waggle", [home], 5) == []
+        get_knowledge_state().lexical_index.follow_all()
+        assert get_knowledge_state().lexical_index._index.search("waggle", [home], 5) == []
 
 
 def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make_app: MakeApp) -> None:

@@ -14,7 +14,7 @@ from chatbot.rag.errors import EmbedderError
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import publication, worker
 from chatbot.services.knowledge.search import embeddings
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -54,7 +54,7 @@ def test_text_that_the_embedder_refuses_takes_no_other_with_it(app: Flask, ada: 
     assert find(eve, "library")[0]["lexical_rank"] == 1
     with app.app_context():
         embeddings.backfill_vectors()
-        assert not knowledge_state().embeddings_missing.is_set()
+        assert not get_knowledge_state().embeddings_missing.is_set()
         with write("test") as connection:
             connection.execute(sa.delete(ChunkVector))
         assert embeddings.reindex(lambda _: None) == 1  # and ends
@@ -94,17 +94,17 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
         (job,) = worker.claim()
         assert worker._read(job)
         embedded = worker._embedded([job])
-        knowledge_state().embeddings_missing.clear()
-        other, ours = Other(), knowledge_state().embedder()
-        monkeypatch.setattr(knowledge_state(), "embedder", lambda *name: ours if "memory" in name else other)
+        get_knowledge_state().embeddings_missing.clear()
+        other, ours = Other(), get_knowledge_state().embedder()
+        monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *name: ours if "memory" in name else other)
         with write("test") as connection:
             connection.execute(sa.update(EmbeddingSpace).values(adapter="memory"))
         embeddings.reindex(lambda _: None)
-        monkeypatch.setattr(knowledge_state(), "embedder", lambda *_: other)
+        monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *_: other)
         publication.switch([job], *embedded)
         worker.work()
         assert find(ada, "waggle")[0]["lexical_rank"] == 1
-        knowledge_state().embeddings_missing.set()
+        get_knowledge_state().embeddings_missing.set()
         embeddings.backfill_vectors()
         with read() as connection:
             spaces = connection.execute(sa.select(ChunkVector.chunk_id, ChunkVector.space)).all()
@@ -121,7 +121,7 @@ def test_two_reindexes_at_once_embed_each_passage_once(
     with app.app_context():
         with write("test") as connection:
             connection.execute(sa.delete(ChunkVector))
-        embedder = knowledge_state().embedder()
+        embedder = get_knowledge_state().embedder()
         real, within = embedder.embed, []
 
         def embed(texts: Sequence[str]) -> Any:
@@ -141,7 +141,7 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
     send(ada, "Hours", HOURS)
     work(app)
     with app.app_context():
-        monkeypatch.setattr(knowledge_state().embedder(), "fails", True)
+        monkeypatch.setattr(get_knowledge_state().embedder(), "fails", True)
     send(ada, "Bees", BEES)
     work(app)
     answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
@@ -151,11 +151,11 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
         assert "1 passages without a vector" in next(iter(verification.verify(lambda _: None)))
         with pytest.raises(EmbedderError):
             embeddings.backfill_vectors()
-        monkeypatch.setattr(knowledge_state().embedder(), "fails", False)
+        monkeypatch.setattr(get_knowledge_state().embedder(), "fails", False)
         assert find(ada, "waggle dance")[0]["dense_rank"] is None
         embeddings.backfill_vectors()
         assert list(verification.verify(lambda _: None)) == []
-        assert not knowledge_state().embeddings_missing.is_set()
+        assert not get_knowledge_state().embeddings_missing.is_set()
     assert find(ada, "waggle dance")[0]["dense_rank"] == 1
 
 
@@ -165,7 +165,7 @@ def test_what_a_process_that_is_gone_left_without_vectors_gets_them(
     app = make_app()
     ada = join(app.test_client(), "ada")
     with app.app_context():
-        monkeypatch.setattr(knowledge_state().embedder(), "fails", True)
+        monkeypatch.setattr(get_knowledge_state().embedder(), "fails", True)
     send(ada, "Hours", HOURS)
     work(app)
     other = make_app()

@@ -15,7 +15,7 @@ from chatbot.jobs import knowledge as job
 from chatbot.models import KnowledgeChange
 from chatbot.rag.errors import IndexBroken
 from chatbot.services import periodic
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -29,7 +29,7 @@ def again(app: Flask, who: Person) -> Person:
 
 def closed(app: Flask) -> None:
     with app.app_context():
-        knowledge_state().lexical_index._index.close()
+        get_knowledge_state().lexical_index._index.close()
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -85,13 +85,13 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
     work(app)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        index = knowledge_state().lexical_index._index
+        index = get_knowledge_state().lexical_index._index
 
     monkeypatch.setattr(index, "search", broken)
     monkeypatch.setattr(index, "remove", broken)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        assert knowledge_state().lexical_index._index is not index
+        assert get_knowledge_state().lexical_index._index is not index
 
 
 def test_broken_index_that_another_process_writes_leaves_the_vectors(
@@ -105,7 +105,7 @@ def test_broken_index_that_another_process_writes_leaves_the_vectors(
     there = again(other, ada)
     assert find(there, "library")[0]["lexical_rank"] == 1
     with other.app_context():
-        index = knowledge_state().lexical_index._index
+        index = get_knowledge_state().lexical_index._index
 
     monkeypatch.setattr(index, "search", broken)
     answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
@@ -124,8 +124,10 @@ def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: P
     state = next(tmp_path.rglob("lexical/followed.json"))
     ahead = state.read_bytes()
     with app.app_context():
-        knowledge_state().lexical_index._index.remove("collection", list(knowledge_state().lexical_index._known))
-        knowledge_state().lexical_index._index.commit()  # as if a backup had brought the passages of an older time back
+        get_knowledge_state().lexical_index._index.remove(
+            "collection", list(get_knowledge_state().lexical_index._known)
+        )
+        get_knowledge_state().lexical_index._index.commit()  # as if a backup had brought the passages of an older time back
     closed(app)
     assert b":1}" in ahead
     state.write_bytes(ahead.replace(b":1}", b":99}"))
@@ -161,7 +163,9 @@ def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
         with write("test") as connection:  # as if this one were another, made after the backup
             earlier = sa.update(KnowledgeChange).where(KnowledgeChange.id == newest)
             connection.execute(earlier.values(created_at=now() - timedelta(hours=1)))
-        knowledge_state().lexical_index._index.remove("collection", list(knowledge_state().lexical_index._known))
-        knowledge_state().lexical_index._index.commit()
+        get_knowledge_state().lexical_index._index.remove(
+            "collection", list(get_knowledge_state().lexical_index._known)
+        )
+        get_knowledge_state().lexical_index._index.commit()
     closed(app)
     assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1

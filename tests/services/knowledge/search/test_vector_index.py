@@ -24,7 +24,7 @@ from chatbot.services import periodic
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid, replicas, vector_index
 from chatbot.services.knowledge.search.replicas import ReplicaPosition, TablePositions
-from chatbot.services.knowledge.state import knowledge_state
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
 
@@ -49,7 +49,7 @@ def test_load_that_breaks_off_is_begun_again(make_app: MakeApp, monkeypatch: pyt
     work(app)
     assert dense_hits(ada) == 12
     with app.app_context():
-        held = knowledge_state().vector_index
+        held = get_knowledge_state().vector_index
     for collection in held._store.collections():
         held._store.forget(collection)  # as another collection does that needs the room
     monkeypatch.setattr(vector_index, "ROWS", 5)
@@ -77,7 +77,7 @@ def test_collections_that_make_room_for_each_other_are_all_searched(make_app: Ma
     work(app)
     assert dense_hits(ada) == 8
     with app.app_context():
-        options = knowledge_state().vector_index._store._options  # type: ignore[attr-defined]  # of FaissStore
+        options = get_knowledge_state().vector_index._store._options  # type: ignore[attr-defined]  # of FaissStore
     object.__setattr__(options, "most_bytes", 1)
 
     def search(number: int) -> int:
@@ -98,7 +98,7 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person, monkey
         ada.call("DELETE", f"/api/collections/{home}/")
     periodic.run(app, job.follow)
     with app.app_context():
-        held = knowledge_state().vector_index
+        held = get_knowledge_state().vector_index
     assert (held._store.collections(), len(held._locks)) == ([], 0)
 
 
@@ -108,9 +108,9 @@ def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkey
     here = send(ada, "Here", f"{HOURS} Here.", collection_id=home, metadata={"year": 2026})["id"]
     work(app)
     with app.app_context():
-        search = knowledge_state().vector_index.search
+        search = get_knowledge_state().vector_index.search
         everything = [one for mine in hybrid.searched(caller(ada)) for one in search(mine, "memory-64", UNIT, 9, None)]
-        monkeypatch.setattr(knowledge_state().vector_index, "search", lambda *_: everything)
+        monkeypatch.setattr(get_knowledge_state().vector_index, "search", lambda *_: everything)
     assert {one["document_id"] for one in find(ada, "library", collection_ids=[home])} == {here}
     assert {one["document_id"] for one in find(ada, "library", filter={"year": 2026})} == {here}
 
@@ -142,7 +142,7 @@ def test_shared_copy_is_followed_by_whoever_searches_first(two: list[Flask]) -> 
     ada.call("DELETE", f"/api/documents/{document}/")
     assert (dense_hits(other), dense_hits(ada)) == (6, 6)
     with two[0].app_context(), read() as connection:
-        store = knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index._store
         assert [store.count(name) for name in store.collections()] == [6]
         assert connection.scalar(sa.select(VectorCopy.expires_at)) is None
 
@@ -157,7 +157,7 @@ def test_searches_at_once_make_one_copy(two: list[Flask]) -> None:
         found = list(pool.map(lambda number: dense_hits(as_seen_by(two[number % 2], ada)), range(24)))
     assert found[-1] == 20
     with two[0].app_context():
-        store = knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index._store
         assert [store.count(name) for name in store.collections()] == [20]
 
 
@@ -178,7 +178,7 @@ def test_store_that_fails_leaves_the_words(two: list[Flask], monkeypatch: pytest
     send(ada, "Hours", HOURS)
     work(two[0])
     with two[0].app_context():
-        store = knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index._store
 
     def fails(*_: Any) -> Any:
         raise StoreFailed("pgvector: gone")
@@ -196,8 +196,8 @@ def test_half_a_copy_is_not_the_whole(two: list[Flask]) -> None:
     work(two[0])
     assert dense_hits(ada) == 1
     with two[1].app_context():
-        (home,) = [UUID(name) for name in knowledge_state().vector_index._store.collections()]
-        with knowledge_state().vector_index._positions.hold(home) as held:
+        (home,) = [UUID(name) for name in get_knowledge_state().vector_index._store.collections()]
+        with get_knowledge_state().vector_index._positions.hold(home) as held:
             assert held is not None
             held.begin()  # as a process does that is about to fill it
             assert dense_hits(ada) == 0
@@ -212,7 +212,7 @@ def test_holder_that_slept_cannot_empty_the_copy_of_another(two: list[Flask]) ->
     work(two[0])
     assert dense_hits(ada) == 1
     with two[0].app_context():
-        dense_search = knowledge_state().vector_index
+        dense_search = get_knowledge_state().vector_index
         (name,) = dense_search._store.collections()
         with pytest.raises(StoreFenced):
             dense_search._store.open(name, "memory-64", 1, 64, fence=0)
@@ -263,7 +263,7 @@ def test_clock_of_another_host_costs_no_loading(two: list[Flask], monkeypatch: p
     work(two[0])
     assert dense_hits(ada) == 1
     with two[1].app_context():
-        monkeypatch.setattr(knowledge_state().vector_index, "_load", None)
+        monkeypatch.setattr(get_knowledge_state().vector_index, "_load", None)
     monkeypatch.setattr(vector_index.time, "time", lambda: now().timestamp() - 60)
     assert dense_hits(as_seen_by(two[1], ada)) == 1
 
