@@ -10,14 +10,14 @@ from chatbot.errors import InvalidInput, TurnFailed
 from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
 from chatbot.schemas.knowledge import TraceSchema
 from chatbot.services.chat import execution, feedback, grounding, turns
-from chatbot.services.chat.turns import OpenedTurn
+from chatbot.services.chat.records import OpenResult, Trace, Turn
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("chat", __name__, url_prefix="/api/chat", description="Chat with the model")
 
-Answer = dict[str, Any] | Response | tuple[dict[str, Any], int, dict[str, str]]
+Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
 
 @blueprint.route("/", methods=["POST"])
@@ -38,8 +38,8 @@ def create_turn(message: dict[str, Any]) -> Answer:
     caller = authentication.current()
     key = idempotency.key(message)
     stream = _enter_stream(message.pop("stream", False))
-    opened = execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
-    return _answer(opened, stream=stream)
+    result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
+    return _answer(result, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
@@ -47,7 +47,7 @@ def create_turn(message: dict[str, Any]) -> Answer:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
-def get_turn(turn_id: UUID) -> dict[str, Any]:
+def get_turn(turn_id: UUID) -> Turn:
     """Show one turn, in any state, with the text so far."""
     return execution.get_turn(authentication.current(), turn_id)
 
@@ -72,7 +72,7 @@ def get_events(turn_id: UUID) -> Response:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TraceSchema)
-def get_trace(turn_id: UUID) -> dict[str, Any]:
+def get_trace(turn_id: UUID) -> Trace:
     """Show why a turn was answered as it was."""
     return grounding.get_trace(authentication.current(), turn_id)
 
@@ -101,8 +101,8 @@ def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     caller = authentication.current()
     key = idempotency.key(again)
     stream = _enter_stream(again.get("stream", False))
-    opened = execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
-    return _answer(opened, stream=stream)
+    result = execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
+    return _answer(result, stream=stream)
 
 
 @blueprint.route("/<uuid:turn_id>/feedback/", methods=["PUT"])
@@ -116,14 +116,10 @@ def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
     feedback.give(authentication.current(), turn_id, opinion["rating"], opinion.get("comment"))
 
 
-def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
+def _answer(result: OpenResult, *, stream: bool) -> Answer:
     """Answer as the client wants: at once, by events, or with the whole turn."""
-    if isinstance(opened, OpenedTurn):
-        turn_id = opened.id
-        turn = opened.shown()
-    else:
-        turn_id = opened
-        turn = execution.get_turn(authentication.current(), opened)
+    turn_id = result.turn_id
+    turn = execution.get_opened(authentication.current(), result)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
@@ -131,11 +127,11 @@ def _answer(opened: OpenedTurn | UUID, *, stream: bool) -> Answer:
         return _whole(execution.wait(authentication.current(), turn_id))
     first = sse.opened(turn)
     reader = sse.Reader(authentication.current(), turn_id)
-    has_text, ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
-    if ended or not turn["bot_response"]:
-        _whole(ended or turn)
+    first_text = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
+    if first_text.ended or not turn.bot_response:
+        _whole(first_text.ended or turn)
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.
-    frames = reader.frames(0, first) if has_text else chain([first], reader.frames(0))
+    frames = reader.frames(0, first) if first_text.has_begun else chain([first], reader.frames(0))
     return sse.response(frames)
 
 
@@ -153,10 +149,10 @@ def _enter_stream(stream: bool) -> bool:
     return stream
 
 
-def _whole(turn: dict[str, Any]) -> dict[str, Any]:
+def _whole(turn: Turn) -> Turn:
     """Return a turn that has its answer; raises TurnFailed for one that ended without."""
-    if turn["status"] in sse.FAILED:
-        raise TurnFailed(turn["error"] or "LeaseLost", retry_after=turn.get("retry_after"))
+    if turn.status in sse.FAILED:
+        raise TurnFailed(turn.error or "LeaseLost", retry_after=turn.retry_after)
     return turn
 
 

@@ -38,7 +38,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
 @blueprint.response(201, CollectionSchema)
-def create_collection(values: dict[str, Any]) -> records.Collection:
+def create_collection(values: records.CollectionValues) -> records.Collection:
     """Make a collection."""
     return collections.create(authentication.current(), values, idempotency.key(values))
 
@@ -59,7 +59,7 @@ def get_collection(collection_id: UUID) -> records.Collection:
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(CollectionChangeSchema)
 @blueprint.response(200, CollectionSchema)
-def change_collection(values: dict[str, Any], collection_id: UUID) -> records.Collection:
+def change_collection(values: records.CollectionValues, collection_id: UUID) -> records.Collection:
     """Rename, describe or share a collection."""
     return collections.change(authentication.current(), collection_id, values)
 

@@ -28,4 +28,4 @@ def search(wanted: dict[str, Any]) -> dict[str, Any]:
         wanted=wanted.get("filter"),
         max_per_document=wanted.get("per_document", hybrid.MOST_OF_ONE),
     )
-    return {"items": [grounding.told(one) for one in retrieved.found], "notes": retrieved.notes}
+    return {"items": [grounding.to_dict(one) for one in retrieved.found], "notes": retrieved.notes}

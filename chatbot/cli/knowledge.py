@@ -60,10 +60,10 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
 def list_all() -> None:
     """List all collections: documents, passages, bytes; and which embedder's vectors are searched."""
     with reporting_errors():
-        for row in verification.collections():
+        for summary in verification.collections():
             click.echo(
-                f"{row['id']}  {row['owner'] or '(operator)'}  {row['name']}  {row['visibility']}  "
-                f"{row['documents']} documents, {row['chunks']} passages, {row['bytes']} bytes"
+                f"{summary.id}  {summary.owner or '(operator)'}  {summary.name}  {summary.visibility}  "
+                f"{summary.documents} documents, {summary.chunks} passages, {summary.bytes} bytes"
             )
         stale = embeddings.stale()
     if stale:
@@ -153,11 +153,11 @@ def _wait_for_ingestion(sent: dict[UUID, str]) -> list[tuple[str, str]]:
         while waiting:
             if not any(worker.work(queue) for queue in queues.QUEUES):
                 time.sleep(LOOK_EVERY)
-            for document in verification.ended(list(waiting)):
-                name = waiting.pop(document["id"])
+            for document in verification.find_ingested(list(waiting)):
+                name = waiting.pop(document.id)
                 step(1)
-                if document["status"] == "failed":
-                    failed.append((name, document["reason"]))
+                if document.status == "failed":
+                    failed.append((name, document.reason or ""))
     return failed
 
 

@@ -4,14 +4,17 @@ from typing import Any
 
 from flask import Response
 
+from chatbot.rag.types import Message, Role
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
 from chatbot.services.chat import execution, openai, turns
-from chatbot.services.chat.turns import OpenedTurn
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
 from . import framing
+
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 
 blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="For OpenAI's clients")
 
@@ -31,21 +34,34 @@ def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
     listed = bool(body["store"])
     if body["stream"]:
         admission.enter_stream(caller.user_id)
-    question, ids, request = openai.generation_request(caller, body)
-    opened = execution.open_and_start(
-        caller, lambda: turns.open_turn(caller, question, collection_ids=ids, key=key, listed=listed), key, request
+    completion = openai.build_completion(
+        caller,
+        model=body["model"],
+        messages=[Message(ROLES[message["role"]], message["content"]) for message in body["messages"]],
+        parameters=_parameters(body),
     )
-    if isinstance(opened, OpenedTurn):
-        turn_id = opened.id
-        turn = opened.shown()
-    else:
-        turn_id = opened
-        turn = execution.get_turn(authentication.current(), opened)
+    result = execution.open_and_start(
+        caller,
+        lambda: turns.open_turn(
+            caller, completion.question, collection_ids=completion.collection_ids, key=key, listed=listed
+        ),
+        key,
+        completion.request,
+    )
+    turn_id = result.turn_id
+    turn = execution.get_opened(caller, result)
     if not body["stream"]:
-        return framing.completion(execution.wait(authentication.current(), turn_id))
-    ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)[1] or turn
-    if ended["status"] in sse.FAILED and not ended["bot_response"]:
+        return framing.completion(execution.wait(caller, turn_id))
+    ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
+    if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}
-    chunks = framing.Chunks(turn, request.model, include_usage=options.get("include_usage", False))
-    return sse.response(chunks.frames(sse.Reader(authentication.current(), turn_id)))
+    chunks = framing.Chunks(turn, completion.request.model, include_usage=options.get("include_usage", False))
+    return sse.response(chunks.frames(sse.Reader(caller, turn_id)))
+
+
+def _parameters(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters for the model; `max_completion_tokens` is the newer name of `max_tokens`."""
+    parameters = {name: body[name] for name in PARAMETERS if body.get(name) is not None}
+    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
+    return parameters | {"max_tokens": max_tokens} if max_tokens else parameters

@@ -8,53 +8,54 @@ import orjson
 from chatbot.errors import Cancelled, ChatbotError, TurnFailed
 from chatbot.schemas import problem
 from chatbot.schemas.completions import FINISH
+from chatbot.services.chat.records import Turn
 from chatbot.web import openai_errors, sse
 
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(turn: dict[str, Any]) -> dict[str, Any]:
+def completion(turn: Turn) -> dict[str, Any]:
     """Return a whole answer; raises TurnFailed, Cancelled."""
-    message = {"role": "assistant", "content": turn["bot_response"], "refusal": None}
+    message = {"role": "assistant", "content": turn.bot_response, "refusal": None}
     choice = {"index": 0, "message": message, "finish_reason": finish_reason(turn), "logprobs": None}
     return {
         "id": identity(turn),
         "object": "chat.completion",
-        "created": int(turn["created_at"].timestamp()),
-        "model": turn["model"],
+        "created": int(turn.created_at.timestamp()),
+        "model": turn.model,
         "choices": [choice],
         "usage": usage(turn),
     }
 
 
-def finish_reason(turn: dict[str, Any]) -> str:
+def finish_reason(turn: Turn) -> str:
     """Return why the answer ended; raises TurnFailed, Cancelled for one that is not whole."""
-    if turn["status"] in sse.FAILED:
-        raise TurnFailed(turn["error"] or "LeaseLost", retry_after=turn.get("retry_after"))
-    if turn["status"] not in FINISH:
+    if turn.status in sse.FAILED:
+        raise TurnFailed(turn.error or "LeaseLost", retry_after=turn.retry_after)
+    if turn.status not in FINISH:
         raise Cancelled("The turn was cancelled.")
-    return FINISH[turn["status"]]
+    return FINISH[turn.status]
 
 
-def usage(turn: dict[str, Any]) -> dict[str, int] | None:
+def usage(turn: Turn) -> dict[str, int] | None:
     """Return the tokens of a turn, or None where the model's server did not tell them."""
-    prompt = turn["prompt_tokens"]
-    answer = turn["completion_tokens"]
+    prompt = turn.prompt_tokens
+    answer = turn.completion_tokens
     if prompt is None or answer is None:
         return None
     return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
-def identity(turn: dict[str, Any]) -> str:
+def identity(turn: Turn) -> str:
     """Return the completion's id; the turn's id is the part behind the hyphen."""
-    return f"chatcmpl-{turn['id']}"
+    return f"chatcmpl-{turn.id}"
 
 
 class Chunks:
     """A turn's text as chunks of a stream, then its end; heartbeats are comments."""
 
-    def __init__(self, opened: dict[str, Any], model: str, *, include_usage: bool) -> None:
-        created = int(opened["created_at"].timestamp())
+    def __init__(self, opened: Turn, model: str, *, include_usage: bool) -> None:
+        created = int(opened.created_at.timestamp())
         self._head = {"id": identity(opened), "object": "chat.completion.chunk", "model": model, "created": created}
         self._silent: dict[str, Any] = {"usage": None} if include_usage else {}
 
@@ -73,7 +74,7 @@ class Chunks:
         choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
         return _data({**self._head, "choices": [choice], **self._silent})
 
-    def _last(self, news: dict[str, Any] | ChatbotError) -> Iterator[bytes]:
+    def _last(self, news: Turn | ChatbotError) -> Iterator[bytes]:
         try:
             if isinstance(news, ChatbotError):
                 raise news

@@ -87,6 +87,12 @@ class CandidatesSchema(Schema):
     items = fields.List(fields.Nested(CitationSchema), required=True)
 
 
+FLAT_FIELDS = (
+    "id", "conversation_id", "user_message", "bot_response", "status", "created_at", "completed_at", "model",
+    "grounded", "retrieval_query", "siblings",
+)  # fmt: skip
+
+
 class TurnSchema(Schema):
     """A message and its answer."""
 
@@ -106,12 +112,13 @@ class TurnSchema(Schema):
     siblings = Identifiers(fields.UUID(), required=True, dump_default=list)
 
     @pre_dump
-    def nest(self, full: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Group the flat fields of a row; the error's name becomes its problem."""
-        turn = {**full, "usage": full, "citations": full["citations"] or []}
-        if turn.pop("error") is not None or turn["status"] == "interrupted":
-            turn["error"] = problem.of_turn(full)
-        return turn
+    def nest(self, turn: Any, **_: Any) -> dict[str, Any]:
+        """Group the flat fields of a turn; the error's name becomes its problem."""
+        shown = {name: getattr(turn, name) for name in FLAT_FIELDS}
+        shown |= {"usage": turn, "citations": turn.citations or []}
+        if turn.error is not None or turn.status == "interrupted":
+            shown["error"] = problem.of_turn_error(turn.error)
+        return shown
 
 
 class HistoryQuerySchema(Schema):

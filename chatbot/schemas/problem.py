@@ -1,8 +1,6 @@
 """The one table: error -> code, status, title. RFC 9457 problem documents are made from it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from marshmallow import Schema, fields
 
@@ -113,9 +111,9 @@ def named(name: str) -> Problem:
     return BY_NAME.get(name, BY_STATUS[500])
 
 
-def of_turn(turn: Mapping[str, Any]) -> Problem:
-    """Return the problem of a turn that ended without a whole answer."""
-    return named(turn["error"] or errors.LeaseLost.__name__)
+def of_turn_error(name: str | None) -> Problem:
+    """Return the problem of a turn without a whole answer by its `error`; None: it was interrupted."""
+    return named(name or errors.LeaseLost.__name__)
 
 
 class TurnErrorSchema(Schema):

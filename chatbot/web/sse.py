@@ -15,6 +15,7 @@ from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution
+from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
 
 from . import problems
@@ -52,7 +53,7 @@ def document(schema: type[Schema]) -> Callable[[Callable[..., Any]], Callable[..
     return problems.document(responses={"200": {"description": "OK", "content": content}})
 
 
-def opened(turn: dict[str, Any]) -> bytes:
+def opened(turn: Turn) -> bytes:
     """Return the event that tells of a turn as it was opened."""
     return event(b"turn", _turns.dump(turn), 0)
 
@@ -102,7 +103,7 @@ class Reader:
             return b""
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
 
-    def news(self, offset: int) -> Iterator[str | dict[str, Any] | ChatbotError | None]:
+    def news(self, offset: int) -> Iterator[str | Turn | ChatbotError | None]:
         """Follow the turn while the caller's session is open; an error is the last news."""
         checked = time.monotonic()
         try:
@@ -120,19 +121,19 @@ class Reader:
         with self._app.app_context():
             require_open(self._caller)
 
-    def problem(self, news: dict[str, Any] | ChatbotError) -> dict[str, Any] | None:
+    def problem(self, news: Turn | ChatbotError) -> dict[str, Any] | None:
         """Return the problem document of the last news, or None for a turn that has its answer."""
         if isinstance(news, ChatbotError):
             return problems.body(problem.of(news), news.detail, self._address, self._request_id)
-        if news["status"] in FAILED:
-            return problems.body(problem.of_turn(news), "", self._address, self._request_id)
+        if news.status in FAILED:
+            return problems.body(problem.of_turn_error(news.error), "", self._address, self._request_id)
         return None
 
-    def _last(self, news: dict[str, Any] | ChatbotError, position: int) -> bytes:
+    def _last(self, news: Turn | ChatbotError, position: int) -> bytes:
         document = self.problem(news)
         if isinstance(news, ChatbotError):
             return event(b"error", document or {}, position)
-        length = len(news["bot_response"])
+        length = len(news.bot_response)
         # A reader who shows more than there is was ahead of a crash: the turn replaces what he shows.
         if document and position <= length:
             return event(b"error", document, position)

@@ -218,6 +218,6 @@ def test_turn_without_lease_is_closed_with_the_next_look(app: Flask, ada: Person
             connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
         assert maintenance.close_abandoned() == 1
         with read() as connection:
-            row = connection.execute(db.select(ChatMessage.__table__).where(ChatMessage.id == turn.id)).one()
+            row = connection.execute(db.select(ChatMessage.__table__).where(ChatMessage.id == turn.turn_id)).one()
             assert (row.status, row.lease_token) == ("interrupted", None)
             assert row.completed_at is not None

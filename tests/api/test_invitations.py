@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import openai
 from chatbot.services.knowledge import collections
@@ -101,12 +102,13 @@ def test_name_resolves_to_own_operators_and_membership_and_never_to_a_strangers(
 ) -> None:
     """B2: any older shared collection of a name came before the operator's."""
     caller = Caller(UUID(eve.id), UUID(int=0), "user")
-    asked = {"model": "collection:Law", "messages": [{"role": "user", "content": "Hi"}]}
 
     def named(who: Caller) -> str:
-        _, ids, _ = openai.generation_request(who, asked)
-        assert ids is not None
-        return str(ids[0])
+        completion = openai.build_completion(
+            who, model="collection:Law", messages=[Message("user", "Hi")], parameters={}
+        )
+        assert completion.collection_ids is not None
+        return str(completion.collection_ids[0])
 
     def models(who: Person) -> list[str]:
         return [one["id"] for one in who.call("GET", "/v1/models").get_json()["data"] if "collection:" in one["id"]]

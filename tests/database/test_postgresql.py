@@ -19,7 +19,7 @@ from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
-from chatbot.services.chat.turns import OpenedTurn
+from chatbot.services.chat.records import OpenResult
 from chatbot.services.idempotency import Key
 from tests.conftest import Person
 
@@ -62,11 +62,11 @@ def test_connections_that_the_server_closed_are_left_for_new_ones(context: Flask
 @pytest.mark.parametrize("words", ["disk is full", "read-only", "file is not a database", "locked"])
 def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: Person, words: str) -> None:
     caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), Key("POST /api/chat/", words, b"x" * 32, frozenset())
-    opened: list[OpenedTurn | UUID] = []
+    results: list[OpenResult] = []
 
     def send() -> None:
         with context.app_context():
-            opened.append(turns.open_turn(caller, "hi", key=key))
+            results.append(turns.open_turn(caller, "hi", key=key))
 
     with write("hold") as connection:  # nobody's look at the key finds it; both write it
         connection.execute(sa.text("LOCK TABLE idempotency_keys IN SHARE MODE"))
@@ -76,8 +76,8 @@ def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: 
         time.sleep(0.5)
     for thread in threads:
         thread.join()
-    (turn,) = [one for one in opened if isinstance(one, OpenedTurn)]
-    assert [one for one in opened if isinstance(one, UUID)] == [turn.id]
+    (turn,) = [result.opened for result in results if result.opened is not None]
+    assert [result.turn_id for result in results if result.opened is None] == [turn.id]
     assert not transactions.is_full()
 
 

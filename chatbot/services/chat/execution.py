@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -22,14 +22,22 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
 from . import generation, grounding, history, turns
+from .records import OpenedTurn, OpenResult, StoredCitation, Turn
 from .running_turns import GenerationRequest, RunningTurn
 from .state import get_chat_state
-from .turns import OpenedTurn
 
 HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
 LOOK_EVERY = 0.5  # seconds between two looks at a turn that another process runs
 PLAIN_REQUEST = GenerationRequest()
 TO_CLOSE = 5.0  # seconds that a turn which was asked to end may take to write its end
+
+
+@dataclass(frozen=True, slots=True)
+class FirstText:
+    """Whether a turn's text has begun; `ended` is the turn where it ended without any."""
+
+    has_begun: bool
+    ended: Turn | None = None
 
 
 class Slot:
@@ -38,10 +46,8 @@ class Slot:
     def __init__(self) -> None:
         self.used = False
 
-    def start(self, caller: Caller, turn: OpenedTurn | UUID, request: GenerationRequest = PLAIN_REQUEST) -> None:
-        """Start the generation of an opened turn, independent of any reader; a known turn runs already or has ended."""
-        if isinstance(turn, UUID):
-            return
+    def start(self, caller: Caller, turn: OpenedTurn, request: GenerationRequest = PLAIN_REQUEST) -> None:
+        """Start the generation of an opened turn, independent of any reader."""
         app = get_chat_state().app
         running = RunningTurn(caller, turn, get_chat_state().turn_log.open(turn.id), request)
         get_chat_state().running_turns[turn.id] = running
@@ -53,24 +59,25 @@ class Slot:
 
 def open_and_start(
     caller: Caller,
-    open_turn: Callable[[], OpenedTurn | UUID],
+    open_turn: Callable[[], OpenResult],
     key: idempotency.Key | None,
     request: GenerationRequest = PLAIN_REQUEST,
-) -> OpenedTurn | UUID:
+) -> OpenResult:
     """Open a turn in a slot and let it run; one that its key opened before needs no slot.
 
     Raises Busy or TooManyTurns, and nothing is written, and what `open_turn` raises.
     """
     try:
         with slot(caller) as reserved:
-            opened = open_turn()
-            reserved.start(caller, opened, request)
-            return opened
+            result = open_turn()
+            if result.opened is not None:  # else the turn runs already or has ended
+                reserved.start(caller, result.opened, request)
+            return result
     except (Busy, TooManyTurns):
         known = turns.known_turn(caller, key)
         if known is None:
             raise
-        return known
+        return OpenResult(known)
 
 
 @contextmanager
@@ -88,14 +95,18 @@ def slot(caller: Caller) -> Iterator[Slot]:
             get_chat_state().slots.release(caller.user_id)
 
 
-def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+def get_opened(caller: Caller, result: OpenResult) -> Turn:
+    """Return the turn of a request, in any state; raises NotFound for one that was deleted meanwhile."""
+    return get_turn(caller, result.turn_id) if result.opened is None else result.opened.to_turn()
+
+
+def get_turn(caller: Caller, turn_id: UUID) -> Turn:
     """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
     turn = history.get_turn(caller, turn_id)
     text = get_chat_state().turn_log.find(turn_id)
-    if turn["status"] in RUNNING and text is not None:
-        turn["bot_response"] = text.since(0)
-        turn["status"] = "streaming" if text.length else "pending"
-    return turn
+    if turn.status not in RUNNING or text is None:
+        return turn
+    return replace(turn, bot_response=text.since(0), status="streaming" if text.length else "pending")
 
 
 def cancel(caller: Caller, turn_id: UUID) -> None:
@@ -112,12 +123,12 @@ def cancel(caller: Caller, turn_id: UUID) -> None:
         running.stop("cancelled")
 
 
-def wait_for_first_text(turn_id: UUID, seconds: float) -> tuple[bool, dict[str, Any] | None]:
-    """Wait until a turn's text begins, at most so long; returns whether it did, and the turn when it ended without."""
+def wait_for_first_text(turn_id: UUID, seconds: float) -> FirstText:
+    """Wait until a turn's text begins, or it ends without, for up to `seconds`."""
     text = get_chat_state().turn_log.find(turn_id)
     if text is None or not text.wait(0, seconds):
-        return False, None
-    return text.length > 0, None if text.length else text.ended
+        return FirstText(has_begun=False)
+    return FirstText(has_begun=text.length > 0, ended=None if text.length else text.ended)
 
 
 def text_of(turn_id: UUID) -> TurnText | None:
@@ -125,19 +136,19 @@ def text_of(turn_id: UUID) -> TurnText | None:
     return get_chat_state().turn_log.find(turn_id)
 
 
-def wait(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+def wait(caller: Caller, turn_id: UUID) -> Turn:
     """Return a turn when it has ended."""
     text = get_chat_state().turn_log.find(turn_id)
     if text is not None:
         while text.ended is None:
             text.wait(sys.maxsize, HEARTBEAT)
         return _as_readable(caller, text.ended)
-    while (turn := history.get_turn(caller, turn_id))["status"] in RUNNING:
+    while (turn := history.get_turn(caller, turn_id)).status in RUNNING:
         time.sleep(LOOK_EVERY)
     return turn
 
 
-def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | None]:
     """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
 
     None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
@@ -166,23 +177,22 @@ def is_draining() -> bool:
     return get_chat_state().slots.closed
 
 
-def candidates(caller: Caller, text: TurnText) -> list[dict[str, Any]] | None:
+def candidates(caller: Caller, text: TurnText) -> list[StoredCitation] | None:
     """Return the passages that a turn is answered from, as the caller may read them now; None when none were sought."""
-    found = text.candidates
-    return None if found is None else _as_readable(caller, {"citations": found})["citations"]
+    return None if text.candidates is None else _refresh(caller, text.candidates)
 
 
-def _as_readable(caller: Caller, turn: dict[str, Any]) -> dict[str, Any]:
+def _as_readable(caller: Caller, turn: Turn) -> Turn:
     """Return a turn with the quotes that the caller may read by now; rights may have gone while it ran."""
-    if not turn.get("citations"):
-        return turn
-    shown = dict(turn)
+    return replace(turn, citations=_refresh(caller, turn.citations)) if turn.citations else turn
+
+
+def _refresh(caller: Caller, citations: list[StoredCitation]) -> list[StoredCitation]:
     with read() as connection:
-        grounding.refresh(connection, caller, [shown])
-    return shown
+        return grounding.refresh(connection, caller, [citations])[0]
 
 
-def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | dict[str, Any] | None]:
+def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | Turn | None]:
     while True:
         if text.wait(offset, HEARTBEAT):
             piece = text.since(offset)
@@ -198,7 +208,7 @@ def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Ite
             yield None
 
 
-def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | dict[str, Any] | None]:
+def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | None]:
     """Follow a turn that has ended or that another process runs: its row, and the log's text beyond it."""
     silent_since = time.monotonic()
     look = True
@@ -210,8 +220,8 @@ def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Itera
             if look:
                 with app.app_context():
                     turn = history.get_turn(caller, turn_id)
-            ended = turn is not None and turn["status"] not in RUNNING
-            saved = turn["bot_response"][offset:] if turn is not None else ""
+            ended = turn is not None and turn.status not in RUNNING
+            saved = turn.bot_response[offset:] if turn is not None else ""
             piece = saved if ended else max(saved, news.since(offset), key=len)
             if piece:
                 offset += len(piece)

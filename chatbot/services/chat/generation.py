@@ -4,6 +4,7 @@ import contextlib
 import hmac
 import time
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -22,9 +23,9 @@ from chatbot.rag.types import Finish, PromptInfo, Question
 from . import history
 from . import turns as chat
 from .grounding import candidate
+from .records import Outcome, Turn
 from .running_turns import RunningTurn
 from .state import get_chat_state
-from .turns import Outcome
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
 COALESCE_FROM_TURNS = 8  # that run at a time
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
     """Answer a turn, write its end, wake its readers and release its slot, after any error too."""
     turn = running.turn
-    ended = running.turn.shown() | {"status": "interrupted"}
+    ended = running.turn.to_turn(status="interrupted")
     structlog.contextvars.bind_contextvars(**facts)
     with app.app_context():
         try:
@@ -103,11 +104,13 @@ def _finished(running: RunningTurn, finish: Finish) -> Outcome:
 def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
     request = running.request
     grounding = running.grounding
-    said = request.history if request.history is not None else () if request.messages else history.before(running.turn)
+    earlier_messages = request.history
+    if earlier_messages is None:
+        earlier_messages = () if request.messages else history.before(running.turn)
     retrieves = not request.messages and grounding.wanted()
     question = Question(
         running.turn.user_message,
-        said,
+        earlier_messages,
         request.messages,
         request.parameters,
         running.cancel_token,
@@ -147,14 +150,14 @@ def _read_delay_now(turn: RunningTurn) -> float:
     return read_delay(turn, len(get_chat_state().running_turns))
 
 
-def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> dict[str, Any]:
+def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
     retrieved = running.prompt_info.query is not None
     trace = running.grounding.trace(running.prompt_info, running.attempts) if retrieved else None
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
             ended = chat.close_turn(running.turn, outcome, logged=running.is_logged, trace=trace)
-            return ended | {"retry_after": retry_after}
+            return replace(ended, retry_after=retry_after)
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
@@ -170,18 +173,18 @@ def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -
     return _interrupted(running)
 
 
-def _interrupted(running: RunningTurn) -> dict[str, Any]:
+def _interrupted(running: RunningTurn) -> Turn:
     """Return the turn as its row will be when the lease has expired."""
-    return running.turn.shown() | {"status": "interrupted", "bot_response": running.text.since(0), "retry_after": None}
+    return running.turn.to_turn(status="interrupted", bot_response=running.text.since(0))
 
 
-def _count(running: RunningTurn, ended: Mapping[str, Any]) -> None:
-    metrics.TURNS.labels(ended["status"]).inc()
+def _count(running: RunningTurn, ended: Turn) -> None:
+    metrics.TURNS.labels(ended.status).inc()
     metrics.TURN_SECONDS.observe(time.monotonic() - running.opened_at)
     if running.first_text_at is not None:
         metrics.FIRST_TEXT_SECONDS.observe(running.first_text_at - running.opened_at)
-    for kind in ("prompt", "completion"):
-        metrics.TOKENS.labels(kind).inc(ended.get(f"{kind}_tokens") or 0)
+    metrics.TOKENS.labels("prompt").inc(ended.prompt_tokens or 0)
+    metrics.TOKENS.labels("completion").inc(ended.completion_tokens or 0)
 
 
 def _log_failure(running: RunningTurn, error: Exception, started: float) -> None:

@@ -20,6 +20,9 @@ from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.knowledge.search.hybrid import Found, Retrieved
 
+from .records import Candidate, RankedCitation, StoredCitation, Trace
+
+Place = tuple[str, int, int]  # document, version, start
 CANDIDATES = 20  # passages that are looked at for a prompt, and told in the trace
 
 log = structlog.get_logger(__name__)
@@ -29,13 +32,13 @@ class Grounding:
     """Finds passages for one turn, and remembers how."""
 
     def __init__(
-        self, caller: Caller, asked: dict[str, Any] | None, *, has_searchable_collections: bool = True
+        self, caller: Caller, options: dict[str, Any] | None, *, has_searchable_collections: bool = True
     ) -> None:
-        wanted = asked or {}
+        options = options or {}
         self._caller = caller
         self._has_searchable_collections = has_searchable_collections
-        self._collections = [UUID(one) for one in wanted["collection_ids"]] if wanted.get("collection_ids") else None
-        self.mode: str = wanted.get("grounding", "auto")
+        self._collections = [UUID(one) for one in options["collection_ids"]] if options.get("collection_ids") else None
+        self.mode: str = options.get("grounding", "auto")
         self.retrieved: Retrieved | None = None
         self._started = time.monotonic()
         self.first_text: float | None = None
@@ -56,15 +59,15 @@ class Grounding:
             return False
         return self.mode == "strict" or self._collections is not None or self._has_searchable_collections
 
-    def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[dict[str, Any]], float | None]:
+    def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[StoredCitation], float | None]:
         """Return the citations of an answer, as they are stored, and the share of it that they support."""
         if not passages or not answer.strip():
             return [], None
         # By words alone: the embedder added nothing to the sentences that it was measured on (docs/decisions.md).
         found, grounded = run_in_thread(alignment.cite, answer, passages)
-        return [stored(one) for one in found], grounded
+        return [to_stored(one) for one in found], grounded
 
-    def trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> dict[str, Any]:
+    def trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
         used = {(one.document_id, one.start): marker for marker, one in enumerate(prompt_info.passages, 1)}
@@ -85,7 +88,7 @@ class Grounding:
         }
 
 
-def stored(citation: Citation) -> dict[str, Any]:
+def to_stored(citation: Citation) -> StoredCitation:
     """Return a citation as it is stored and shown."""
     passage = citation.passage
     return {
@@ -104,54 +107,59 @@ def stored(citation: Citation) -> dict[str, Any]:
     }
 
 
-def candidate(marker: int | None, passage: Passage) -> dict[str, Any]:
+def candidate(marker: int | None, passage: Passage) -> StoredCitation:
     """Return a passage as a citation of which nothing is known yet."""
     whole = Citation(
         marker, passage, passage.start, passage.start + len(passage.text), passage.text, passage.score, False
     )
-    return stored(whole)
+    return to_stored(whole)
 
 
-def told(found: Found) -> dict[str, Any]:
-    """Return a passage that was found as a citation without marker, with its rank on both sides."""
-    ranks = {"lexical_rank": found.lexical_rank, "dense_rank": found.dense_rank}
-    return candidate(None, found.passage) | ranks
+def to_dict(found: Found) -> RankedCitation:
+    """Return a search result as a citation without marker, with its rank on both sides."""
+    citation = candidate(None, found.passage)
+    return {**citation, "lexical_rank": found.lexical_rank, "dense_rank": found.dense_rank}
 
 
-def refresh(connection: sa.Connection, caller: Caller, rows: Sequence[dict[str, Any]]) -> None:
-    """Bring the citations of turns up to now.
+def refresh(
+    connection: sa.Connection, caller: Caller, lists: Sequence[Sequence[StoredCitation]]
+) -> list[list[StoredCitation]]:
+    """Return lists of citations as they are by now.
 
     They are stale where another version is searched, and without quote where the document is gone or not readable.
     """
-    cited = {UUID(one["document_id"]) for row in rows for one in row["citations"] or ()}
+    cited = {UUID(citation["document_id"]) for citations in lists for citation in citations}
     if not cited:
-        return
+        return [list(citations) for citations in lists]
     statement = sa.select(Document.id, Document.version).join(Collection, Collection.id == Document.collection_id)
     versions = {
         str(row.id): row.version
         for row in connection.execute(statement.where(Document.id.in_(cited), may_read(caller)))
     }
-    for row in rows:
-        row["citations"] = [_refreshed(one, versions.get(one["document_id"])) for one in row["citations"] or ()]
+    return [[_refresh(one, versions.get(one["document_id"])) for one in citations] for citations in lists]
 
 
-def get_trace(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+def get_trace(caller: Caller, turn_id: UUID) -> Trace:
     """Return the trace of one of the caller's turns; raises NotFound. Without a search there is little to tell."""
     statement = sa.select(TurnTrace.facts).join(ChatMessage, ChatMessage.id == TurnTrace.turn_id)
     mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with read() as connection:
         if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
             raise NotFound("There is no such turn.")
-        facts: dict[str, Any] | None = connection.scalar(statement.where(*mine))
+        facts: Trace | None = connection.scalar(statement.where(*mine))
     if facts is None:
         return Grounding(caller, {"grounding": "off"}).trace(PromptInfo(), ())
     with read() as connection:
-        refresh(connection, caller, [found := {"citations": facts["candidates"]}])
-        texts = _texts(connection, caller, found["citations"])
-    return {**facts, "candidates": [one | {"quote": texts.get(_place(one), "")} for one in found["citations"]]}
+        (refreshed,) = refresh(connection, caller, [facts["candidates"]])
+        texts = _texts(connection, caller, refreshed)
+    candidates: list[Candidate] = [
+        {**stored, "title": now["title"], "stale": now["stale"], "quote": texts.get(_place(now), "")}
+        for stored, now in zip(facts["candidates"], refreshed, strict=True)
+    ]
+    return {**facts, "candidates": candidates}
 
 
-def _texts(connection: sa.Connection, caller: Caller, places: Sequence[dict[str, Any]]) -> dict[Any, str]:
+def _texts(connection: sa.Connection, caller: Caller, places: Sequence[StoredCitation]) -> dict[Place, str]:
     """Return the texts of passages that are still searched; a trace keeps where they stand and no copy."""
     named = [(UUID(one["document_id"]), one["start"]) for one in places]
     statement = sa.select(Chunk.document_id, Chunk.version, Chunk.start, Chunk.text)
@@ -161,14 +169,14 @@ def _texts(connection: sa.Connection, caller: Caller, places: Sequence[dict[str,
     return {(str(row.document_id), row.version, row.start): row.text for row in rows}
 
 
-def _place(citation: dict[str, Any]) -> tuple[str, int, int]:
+def _place(citation: StoredCitation) -> Place:
     return citation["document_id"], citation["document_version"], citation["start"]
 
 
-def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> dict[str, Any]:
+def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> Candidate:
     marker = used.get((found.passage.document_id, found.passage.start))
     return {
-        **told(found),
+        **to_dict(found),
         "quote": "",
         "marker": marker,
         "lexical_score": found.lexical_score,
@@ -177,7 +185,7 @@ def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> 
     }
 
 
-def _refreshed(citation: dict[str, Any], version: int | None) -> dict[str, Any]:
+def _refresh(citation: StoredCitation, version: int | None) -> StoredCitation:
     if version is None:
         return {**citation, "quote": "", "title": "", "stale": True}
     return {**citation, "stale": version != citation["document_version"]}

@@ -4,6 +4,7 @@ import functools
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,35 +19,31 @@ from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
 
 from . import grounding
-from .turns import OpenedTurn
+from .records import OpenedTurn, Turn
 
-HIDDEN = {"lease_token", "lease_expires_at", "cancel_requested_at", "asked"}
-FIELDS = tuple(column for column in ChatMessage.__table__.c if column.name not in HIDDEN)
+FIELDS = tuple(ChatMessage.__table__.c[field.name] for field in fields(Turn) if field.name in ChatMessage.__table__.c)
 SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
 ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
 MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
-def get_turn(caller: Caller, turn_id: UUID) -> dict[str, Any]:
+def get_turn(caller: Caller, turn_id: UUID) -> Turn:
     """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
     statement = sa.select(*FIELDS).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with read() as connection:
-        rows = [dict(row._mapping) for row in connection.execute(statement)]
-        if not rows:
+        row = connection.execute(statement).one_or_none()
+        if row is None:
             raise NotFound("There is no such turn.")
-        _add_texts(connection, rows)
-        _add_siblings(connection, rows)
-        grounding.refresh(connection, caller, rows)
-    return rows[0]
+        return _complete(connection, caller, [Turn(**row._mapping)])[0]
 
 
-def ended_turn(turn: OpenedTurn) -> dict[str, Any] | None:
+def ended_turn(turn: OpenedTurn) -> Turn | None:
     """Return how a turn ended in the database, or None while it runs there or when it is gone."""
     statement = sa.select(*FIELDS).where(ChatMessage.id == turn.id, ChatMessage.status.not_in(RUNNING))
     with read() as connection:
         row = connection.execute(statement).one_or_none()
-    return None if row is None else {**row._mapping, "siblings": turn.siblings}
+    return None if row is None else Turn(**row._mapping, siblings=turn.siblings)
 
 
 def page(
@@ -56,7 +53,7 @@ def page(
     after: keyset.Key | None = None,
     order: Literal["asc", "desc"] = "asc",
     conversation_id: UUID | None = None,
-) -> keyset.Page[dict[str, Any]]:
+) -> keyset.Page[Turn]:
     """Return up to `limit` of the caller's active turns by time.
 
     A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
@@ -69,11 +66,8 @@ def page(
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
             values["conversation_id"] = conversation_id
-        rows, more = _rows_that_fit(connection.execute(statement, values), limit)
-        _add_texts(connection, rows)
-        _add_siblings(connection, rows)
-        grounding.refresh(connection, caller, rows)
-    return keyset.Page(rows, (rows[-1]["created_at"], rows[-1]["id"]) if more else None)
+        page = _fetch_page(connection.execute(statement, values), limit)
+        return replace(page, items=_complete(connection, caller, page.items))
 
 
 @functools.cache
@@ -89,23 +83,23 @@ def _page(direction: str, has_key: bool, has_conversation: bool) -> sa.Select[*t
     return statement.order_by(*(column.desc() if direction == "desc" else column.asc() for column in order))
 
 
-def _rows_that_fit(found: sa.CursorResult[Any], limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return the first turns of a result, up to `limit` and PAGE_BYTES but at least one, and whether there are more."""
-    rows: list[dict[str, Any]] = []
+def _fetch_page(result: sa.CursorResult[Any], limit: int) -> keyset.Page[Turn]:
+    """Return the first turns of a result, up to `limit` and PAGE_BYTES but at least one."""
+    items: list[Turn] = []
     left = PAGE_BYTES
-    for one in found:  # from SQLite one at a time: what does not fit is not read
-        row = dict(one._mapping)
-        left -= _size(row)
-        if rows and (left < 0 or len(rows) == limit):
-            found.close()
-            return rows, True
-        rows.append(row)
-    return rows, False
+    for row in result:  # from SQLite one at a time: what does not fit is not read
+        turn = Turn(**row._mapping)
+        left -= _size(turn)
+        if items and (left < 0 or len(items) == limit):
+            result.close()
+            return keyset.Page(items, (items[-1].created_at, items[-1].id))
+        items.append(turn)
+    return keyset.Page(items, None)
 
 
-def _size(row: dict[str, Any]) -> int:
+def _size(turn: Turn) -> int:
     """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
-    texts = [row["user_message"], row["bot_response"], *(one["quote"] for one in row["citations"] or ())]
+    texts = [turn.user_message, turn.bot_response, *(citation["quote"] for citation in turn.citations or ())]
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
@@ -139,30 +133,44 @@ def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
     return "".join(connection.scalars(statement))
 
 
-def _add_texts(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Add the saved texts of running turns, of which each user has few."""
-    for row in rows:
-        if row["status"] not in RUNNING:
-            continue
-        row["bot_response"] = logged_text(connection, row["id"])
-        if not row["bot_response"]:  # nothing is saved yet, or it ended between the two queries: then its row has it
-            ended = connection.execute(sa.select(*FIELDS).where(ChatMessage.id == row["id"])).one_or_none()
-            row.update({} if ended is None else ended._mapping)
+def _complete(connection: sa.Connection, caller: Caller, turns: Iterable[Turn]) -> list[Turn]:
+    """Return turns with the saved texts of those that run, their siblings, and citations as they are by now."""
+    with_texts = [_with_text(connection, turn) if turn.status in RUNNING else turn for turn in turns]
+    ids_by_root = _find_siblings(connection, [turn.root_id for turn in with_texts if turn.root_id])
+    citations = grounding.refresh(connection, caller, [turn.citations or [] for turn in with_texts])
+    return [
+        replace(turn, siblings=_others(turn, ids_by_root), citations=refreshed)
+        for turn, refreshed in zip(with_texts, citations, strict=True)
+    ]
 
 
-def _add_siblings(connection: sa.Connection, rows: Iterable[dict[str, Any]]) -> None:
-    """Tell each turn which others answer the same message, in their order."""
-    roots = [row["root_id"] for row in rows if row["root_id"]]
-    ids_by_root: defaultdict[UUID | None, list[UUID]] = defaultdict(list)
+def _with_text(connection: sa.Connection, turn: Turn) -> Turn:
+    """Return a running turn with its saved text, of which each user has few."""
+    text = logged_text(connection, turn.id)
+    if text:
+        return replace(turn, bot_response=text)
+    # Nothing is saved yet, or it ended between the two queries: then its row has the text.
+    row = connection.execute(sa.select(*FIELDS).where(ChatMessage.id == turn.id)).one_or_none()
+    return turn if row is None else Turn(**row._mapping)
+
+
+def _find_siblings(connection: sa.Connection, roots: list[UUID]) -> dict[UUID, list[UUID]]:
+    """Return the ids of the turns of each root, in their order."""
+    ids_by_root: defaultdict[UUID, list[UUID]] = defaultdict(list)
     for start in range(0, len(roots), ROOTS_WITHOUT_BREAK):
         if start:
             time.sleep(0)  # others' requests need not wait for a page of many siblings
         among = ChatMessage.root_id.in_(roots[start : start + ROOTS_WITHOUT_BREAK])
         statement = sa.select(ChatMessage.id, ChatMessage.root_id).where(among).order_by(ChatMessage.sequence)
-        for turn_id, root_id in connection.execute(statement):
-            ids_by_root[root_id].append(turn_id)
-    for row in rows:
-        row["siblings"] = [one for one in ids_by_root.get(row["root_id"], ()) if one != row["id"]]
+        for row in connection.execute(statement):
+            ids_by_root[row.root_id].append(row.id)
+    return ids_by_root
+
+
+def _others(turn: Turn, ids_by_root: dict[UUID, list[UUID]]) -> tuple[UUID, ...]:
+    if turn.root_id is None:
+        return ()
+    return tuple(sibling for sibling in ids_by_root.get(turn.root_id, ()) if sibling != turn.id)
 
 
 def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:

@@ -3,7 +3,8 @@
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from chatbot.database.transactions import read
 from chatbot.errors import Busy, ModelNotFound
 from chatbot.models import Collection
 from chatbot.rag import token_counts
-from chatbot.rag.types import Message, Role
+from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
 from chatbot.services.knowledge.state import get_knowledge_state
@@ -23,8 +24,6 @@ from chatbot.services.knowledge.state import get_knowledge_state
 from .running_turns import GenerationRequest
 from .state import get_chat_state
 
-ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 COLLECTION = "collection:"
 MAX_WAIT_SECONDS = 20.0  # for the end of the caller's other requests for vectors
 RETRY_AFTER_SECONDS = 5.0
@@ -52,31 +51,46 @@ def require_model(caller: Caller, name: str) -> str:
     raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
 
 
-def generation_request(caller: Caller, wanted: dict[str, Any]) -> tuple[str, list[UUID] | None, GenerationRequest]:
-    """Read a validated request; returns the user's last message, the collections to search, and the request.
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A prompt to be answered: the user's last message, the collections to search for it, and the request."""
 
-    Raises ModelNotFound, ModelUnavailable.
+    question: str
+    collection_ids: list[UUID] | None
+    request: GenerationRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """A vector for each text, as numbers or in base64, and about how many tokens the texts have."""
+
+    vectors: list[list[float]] | list[str]
+    tokens: int
+
+
+def build_completion(
+    caller: Caller, *, model: str, messages: Sequence[Message], parameters: Mapping[str, Any]
+) -> Completion:
+    """Return a caller's own prompt for a model, or for the model with passages of the collection that `model` names.
+
+    One message at least is the user's and not blank. Raises ModelNotFound, ModelUnavailable.
     """
-    model = wanted["model"]
     names = adapters.list_model_names(current_app.config)
     collection = _find_collection(caller, model)
     if model not in names and collection is None:
         raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
-    messages = [Message(ROLES[one["role"]], one["content"]) for one in wanted["messages"]]
-    parameters = {name: wanted[name] for name in PARAMETERS if wanted.get(name) is not None}
-    most = wanted.get("max_completion_tokens") or wanted.get("max_tokens")
-    if most:
-        parameters["max_tokens"] = most
     last = next(
         at for at in reversed(range(len(messages))) if messages[at].role == "user" and messages[at].content.strip()
     )
+    question = messages[last].content
     if collection is None:
-        return messages[last].content, None, GenerationRequest(None, messages, parameters, model)
-    return messages[last].content, [collection], GenerationRequest(messages[:last], (), parameters, names[0])
+        return Completion(question, None, GenerationRequest(messages=messages, parameters=parameters, model=model))
+    request = GenerationRequest(history=messages[:last], parameters=parameters, model=names[0])
+    return Completion(question, [collection], request)
 
 
-def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> tuple[list[Any], int]:
-    """Return a vector for each text, and about how many tokens they took.
+def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> Embeddings:
+    """Return a vector for each text.
 
     `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, Busy when too
     much of the caller's is embedded already, and `rag.errors.EmbedderError`.
@@ -91,11 +105,10 @@ def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> tu
         vectors = embedder.embed(texts)
     finally:
         slots.release(caller.user_id)
+    tokens = sum(map(token_counts.estimate, texts))
     if encoding == "base64":
-        shown: list[Any] = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
-    else:
-        shown = [vector.tolist() for vector in vectors]
-    return shown, sum(map(token_counts.estimate, texts))
+        return Embeddings([base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors], tokens)
+    return Embeddings([vector.tolist() for vector in vectors], tokens)
 
 
 def _find_collection(caller: Caller, model: str) -> UUID | None:

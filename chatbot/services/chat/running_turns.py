@@ -10,7 +10,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
 from .grounding import Grounding
-from .turns import OpenedTurn
+from .records import OpenedTurn
 
 StopReason = Literal["cancelled", "interrupted", "lost"]
 
@@ -33,7 +33,9 @@ class RunningTurn:
         self.turn = turn
         self.text = text
         self.request = request
-        self.grounding = Grounding(caller, turn.asked, has_searchable_collections=turn.has_searchable_collections)
+        self.grounding = Grounding(
+            caller, turn.retrieval_options, has_searchable_collections=turn.has_searchable_collections
+        )
         self.attempts: list[Attempt] = []
         self.prompt_info = PromptInfo()
         self.cancel_token = CancelToken()

@@ -2,8 +2,8 @@
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from datetime import datetime, timedelta
+from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,18 +20,10 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 
+from .records import OpenedTurn, OpenResult, Outcome, Trace, Turn
+
 LEASE = timedelta(seconds=15)
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
-UNKNOWN = (
-    "error",
-    "completed_at",
-    "model",
-    "prompt_tokens",
-    "completion_tokens",
-    "retrieval_query",
-    "citations",
-    "grounded",
-)
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 # Each chat runs these.
@@ -41,45 +33,11 @@ CLOSE_TURN = Prepared(
         ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
     )
 )
-_home = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
-_opened = sa.insert(Conversation).values({column: sa.bindparam(name) for column, name in _home.items()}).cte("opened")
+_parameters = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
+_opened = (
+    sa.insert(Conversation).values({column: sa.bindparam(name) for column, name in _parameters.items()}).cte("opened")
+)
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedTurn:
-    """A turn that runs, and the token with which alone it may be closed."""
-
-    id: UUID
-    conversation_id: UUID
-    user_message: str
-    created_at: datetime
-    lease_token: UUID
-    sequence: int = 1
-    siblings: tuple[UUID, ...] = ()
-    asked: dict[str, Any] | None = None  # how passages are to be looked for, where that was said
-    has_searchable_collections: bool = True  # of those that are searched where none is named
-
-    def shown(self) -> dict[str, Any]:
-        """Return the turn as it was opened."""
-        names = ("id", "conversation_id", "user_message", "created_at", "siblings")
-        unknown = dict.fromkeys(UNKNOWN)
-        return {name: getattr(self, name) for name in names} | unknown | {"status": "pending", "bot_response": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a turn ended. `error` is the name of an error's class."""
-
-    status: str
-    bot_response: str = ""
-    error: str | None = None
-    model: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    retrieval_query: str | None = None
-    citations: list[dict[str, Any]] | None = None
-    grounded: float | None = None
 
 
 OUTCOME = tuple(one.name for one in fields(Outcome))
@@ -94,56 +52,62 @@ def open_turn(
     grounding: str = "auto",
     key: idempotency.Key | None = None,
     listed: bool = True,
-) -> OpenedTurn | UUID:
+) -> OpenResult:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
-    Passages are looked for in the named collections, or in all that the caller may read. Returns the id of the turn
-    that the key opened before, when that is to be joined or told again.
+    Passages are looked for in the named collections, or in all that the caller may read. A key that opened a turn
+    before returns that one, unless it may be tried again.
     Raises NotFound for a conversation or collection that is absent or somebody else's, ConversationBusy,
     IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
-    asked = _asked(caller, collection_ids, grounding)
+    options = _build_retrieval_options(caller, collection_ids, grounding)
     try:
         with write("open_turn", single=key is None and conversation_id is None) as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
-                return _again(connection, caller, known, key)
+                return _replay_or_retry(connection, caller, known, key)
             moment = now()
-            home = conversation_id or uuid7()
-            sequence = _next_in_conversation(connection, caller, home) if conversation_id else 1
-            turn = OpenedTurn(uuid7(), home, message, moment, uuid7(), sequence, asked=asked)
+            turn = OpenedTurn(
+                id=uuid7(),
+                conversation_id=conversation_id or uuid7(),
+                user_message=message,
+                created_at=moment,
+                lease_token=uuid7(),
+                sequence=_next_in_conversation(connection, caller, conversation_id) if conversation_id else 1,
+                retrieval_options=options,
+            )
             insert = _insert if conversation_id else _insert_both
             turn = replace(turn, has_searchable_collections=insert(connection, caller, turn, listed=listed))
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
-            return turn
+            return OpenResult(turn.id, turn)
     except IntegrityError as error:
-        return _joined(caller, key, error)
+        return _resolve_key_conflict(caller, key, error)
 
 
-def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenedTurn | UUID:
+def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenResult:
     """Open a sibling of the conversation's last turn, which takes its place.
 
-    Returns the id of the turn that the key opened before. Raises NotFound, ConversationBusy, NotTheLastTurn,
+    A key that opened a turn before returns that one. Raises NotFound, ConversationBusy, NotTheLastTurn,
     IdempotencyKeyReused, TooManySiblings.
     """
     try:
         with write("regenerate") as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
-                return _again(connection, caller, known, key)
+                return _replay_or_retry(connection, caller, known, key)
             turn = _open_sibling(connection, caller, _locked(connection, caller, turn_id))
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
-            return turn
+            return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
         # Perhaps by a request with the same key, which came in the same moment.
         known = known_turn(caller, key)
         if known is None:
             raise
-        return known
+        return OpenResult(known)
     except IntegrityError as error:
-        return _joined(caller, key, error)
+        return _resolve_key_conflict(caller, key, error)
 
 
 def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
@@ -154,9 +118,7 @@ def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
         return idempotency.find(connection, caller, key, writes=False)
 
 
-def close_turn(
-    turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None) -> Turn:
     """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
 
     Raises LeaseLost when it was closed by somebody else meanwhile.
@@ -171,7 +133,7 @@ def close_turn(
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
         if trace is not None:
             connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
-    return turn.shown() | values
+    return turn.to_turn(**values)
 
 
 @functools.cache
@@ -195,11 +157,16 @@ def _insert(
 
 def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool) -> bool:
     """Insert a turn and the conversation that it begins; returns the result of `_insert`."""
-    home = {"id": turn.conversation_id, "user_id": caller.user_id, "last_sequence": 1, "created_at": turn.created_at}
+    conversation = {
+        "id": turn.conversation_id,
+        "user_id": caller.user_id,
+        "last_sequence": 1,
+        "created_at": turn.created_at,
+    }
     if connection.dialect.name != "postgresql":
-        INSERT_CONVERSATION.run(connection, home)
+        INSERT_CONVERSATION.run(connection, conversation)
         return _insert(connection, caller, turn, listed=listed)
-    row = _row(caller, turn, listed=listed) | {_home[name]: value for name, value in home.items()}
+    row = _row(caller, turn, listed=listed) | {_parameters[name]: value for name, value in conversation.items()}
     return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
 
 
@@ -219,14 +186,14 @@ def _row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None
         "lease_expires_at": turn.created_at + LEASE,
         "listed": listed,
         "root_id": root_id,
-        "asked": turn.asked,
+        "asked": turn.retrieval_options,
     }
 
 
-def _next_in_conversation(connection: sa.Connection, caller: Caller, home: UUID) -> int:
+def _next_in_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> int:
     sequence: int | None = connection.scalar(
         sa.update(Conversation)
-        .where(Conversation.id == home, Conversation.user_id == caller.user_id)
+        .where(Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
         .values(last_sequence=Conversation.last_sequence + 1)
         .returning(Conversation.last_sequence)
     )
@@ -258,12 +225,21 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     if len(siblings) == MAX_SIBLINGS:
         raise TooManySiblings(f"A message may have {MAX_SIBLINGS} answers; send it again to go on.")
     turn = OpenedTurn(
-        uuid7(), old.conversation_id, old.user_message, moment, uuid7(), sequence, tuple(siblings), old.asked
+        id=uuid7(),
+        conversation_id=old.conversation_id,
+        user_message=old.user_message,
+        created_at=moment,
+        lease_token=uuid7(),
+        sequence=sequence,
+        siblings=tuple(siblings),
+        retrieval_options=old.asked,
     )
     return replace(turn, has_searchable_collections=_insert(connection, caller, turn, listed=old.listed, root_id=root))
 
 
-def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str) -> dict[str, Any] | None:
+def _build_retrieval_options(
+    caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str
+) -> dict[str, Any] | None:
     """Return the retrieval options to store; raises NotFound for a collection that the caller may not read."""
     if collection_ids:
         hybrid.searched(caller, collection_ids)
@@ -271,19 +247,19 @@ def _asked(caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str
     return None if grounding == "auto" else {"grounding": grounding}
 
 
-def _again(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenedTurn | UUID:
+def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenResult:
     """Return the turn of a key that was used before, or another try of one that may succeed now."""
     old = _locked(connection, caller, turn_id)
     if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
-        return turn_id
+        return OpenResult(turn_id)
     turn = _open_sibling(connection, caller, old)
     idempotency.move(connection, caller, key, turn.id)
-    return turn
+    return OpenResult(turn.id, turn)
 
 
-def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> UUID:
+def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> OpenResult:
     """Return the turn that a request with the same key opened in the same moment; else the conversation is busy."""
     known = known_turn(caller, key)
     if known:
-        return known
+        return OpenResult(known)
     raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error

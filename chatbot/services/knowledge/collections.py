@@ -46,7 +46,7 @@ def get(caller: Caller, collection_id: UUID) -> records.Collection:
         return _find(connection, may_read(caller), collection_id)
 
 
-def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None = None) -> records.Collection:
+def create(caller: Caller, values: records.CollectionValues, key: idempotency.Key | None = None) -> records.Collection:
     """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
     try:
         with write("create_collection") as connection:
@@ -67,7 +67,7 @@ def create(caller: Caller, values: dict[str, Any], key: idempotency.Key | None =
         return create(caller, values, key)
 
 
-def change(caller: Caller, collection_id: UUID, values: dict[str, Any]) -> records.Collection:
+def change(caller: Caller, collection_id: UUID, values: records.CollectionValues) -> records.Collection:
     """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
     with write("change_collection", waits_as=caller.user_id) as connection:
         require_governed(connection, caller, collection_id)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 
@@ -79,3 +79,34 @@ class Chunk:
     headings: str
     language: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionSummary:
+    """A collection with its owner's e-mail address (None for the operator's) and counts, for operators."""
+
+    id: UUID
+    name: str
+    visibility: str
+    chunks: int
+    bytes: int
+    owner: str | None
+    documents: int
+
+
+@dataclass(frozen=True, slots=True)
+class IngestedDocument:
+    """A document that is ready or has failed, then for `reason`."""
+
+    id: UUID
+    status: str
+    reason: str | None
+
+
+class CollectionValues(TypedDict, total=False):
+    """The fields of a collection that its owner may set."""
+
+    name: str
+    description: str
+    visibility: str
+    language: str | None

@@ -9,28 +9,30 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read
 from chatbot.models import Chunk, ChunkVector, Collection, Document, DocumentPiece, EmbeddingSpace, User
 
+from . import records
+
 BATCH = 200  # documents that are looked at together
 
 
-def collections() -> list[dict[str, Any]]:
+def collections() -> list[records.CollectionSummary]:
     """Return all collections with their owners and counts."""
     count = sa.select(sa.func.count()).where(Document.collection_id == Collection.id).scalar_subquery()
     columns = (Collection.id, Collection.name, Collection.visibility, Collection.chunks, Collection.size.label("bytes"))
     statement = sa.select(*columns, User.email.label("owner"), count.label("documents"))
     statement = statement.outerjoin(User, User.id == Collection.owner_id).order_by(Collection.created_at)
     with read() as connection:
-        return [dict(row._mapping) for row in connection.execute(statement)]
+        return [records.CollectionSummary(**row._mapping) for row in connection.execute(statement)]
 
 
-def ended(ids: Sequence[UUID]) -> list[dict[str, Any]]:
+def find_ingested(ids: Sequence[UUID]) -> list[records.IngestedDocument]:
     """Return those of some documents that are ready or have failed."""
-    found = []
+    found: list[records.IngestedDocument] = []
     for start in range(0, len(ids), BATCH):
         statement = sa.select(Document.id, Document.status, Document.reason)
         these = Document.id.in_(ids[start : start + BATCH])
         with read() as connection:
             rows = connection.execute(statement.where(these, Document.status.in_(("ready", "failed"))))
-            found += [dict(row._mapping) for row in rows]
+            found += [records.IngestedDocument(**row._mapping) for row in rows]
     return found
 
 

@@ -18,8 +18,8 @@ from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import generation, history, maintenance
 from chatbot.services.chat import turns as chat
+from chatbot.services.chat.records import OpenedTurn, Outcome, Turn
 from chatbot.services.chat.state import get_chat_state
-from chatbot.services.chat.turns import Outcome
 from tests.conftest import Person
 from tests.support.turns import ended, gated, running
 
@@ -78,7 +78,7 @@ def test_end_that_was_committed_unheard_is_told_as_it_is(
 ) -> None:
     close = chat.close_turn
 
-    def twice(turn: chat.OpenedTurn, outcome: Outcome, **options: object) -> dict[str, object]:
+    def twice(turn: OpenedTurn, outcome: Outcome, **options: Any) -> Turn:
         close(turn, outcome, **options)
         return close(turn, outcome, **options)
 

@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
 from chatbot.cluster import Cluster
+from chatbot.services.chat.records import Turn
 from chatbot.services.chat.turn_log.memory import MemoryTurnLog
 from chatbot.services.chat.turn_log.port import News, TurnLog
 from chatbot.services.chat.turn_log.redis import RedisTurnLog
@@ -52,10 +54,11 @@ def test_text_is_read_at_any_offset_while_it_grows(log: TurnLog) -> None:
         WHOLE[offset:] for offset in range(len(WHOLE) + 2)
     ]
     log.close(turn)
-    text.end({"status": "completed"})
+    ended = Turn(turn, uuid4(), "Hi", datetime.now(UTC), status="completed")
+    text.end(ended)
     assert log.find(turn) is None
     assert text.wait(len(WHOLE), 0) is True
-    assert text.ended == {"status": "completed"}
+    assert text.ended is ended
 
 
 def test_turn_that_nobody_runs_has_no_news(log: TurnLog) -> None:

@@ -14,7 +14,7 @@ from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
-from chatbot.services.chat.turns import OpenedTurn, Outcome
+from chatbot.services.chat.records import Outcome
 from chatbot.services.knowledge.search import hybrid
 from tests.conftest import Person
 
@@ -43,11 +43,11 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
     seen = set()
     for person, role in ((ada, "user"), (eve, "admin")):
         caller = Caller(UUID(person.id), UUID(int=1), role)
-        first = turns.open_turn(caller, "hi")
-        assert isinstance(first, OpenedTurn)
+        first = turns.open_turn(caller, "hi").opened
+        assert first is not None
         turns.close_turn(first, Outcome("completed", "x"))
-        next_one = turns.open_turn(caller, "and?", first.conversation_id)
-        assert isinstance(next_one, OpenedTurn)
+        next_one = turns.open_turn(caller, "and?", first.conversation_id).opened
+        assert next_one is not None
         expected = bool(hybrid.searched(caller))
         assert (first.has_searchable_collections, next_one.has_searchable_collections) == (expected, expected)
         seen.add(expected)
@@ -57,8 +57,8 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
 def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
     """Between the look and the deletion somebody may have used the key anew."""
     caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), idempotency.Key("r", "k", b"x" * 32, frozenset())
-    opened = turns.open_turn(caller, "hi", key=key)
-    assert isinstance(opened, OpenedTurn)
+    opened = turns.open_turn(caller, "hi", key=key).opened
+    assert opened is not None
     with write("test") as connection:
         connection.execute(sa.update(IdempotencyKey).values(created_at=now() - idempotency.LIFETIME - timedelta(1)))
     assert turns.known_turn(caller, key) is None
@@ -66,8 +66,8 @@ def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
         assert connection.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 1
     turns.close_turn(opened, Outcome("completed", "x"))
     again = turns.open_turn(caller, "hi", key=key)
-    assert isinstance(again, OpenedTurn)
-    assert turns.known_turn(caller, key) == again.id
+    assert again.opened is not None
+    assert turns.known_turn(caller, key) == again.turn_id
 
 
 def test_pool_keeps_what_it_makes(app: Flask) -> None:

@@ -5,8 +5,9 @@ import time
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 from uuid import UUID
+
+from chatbot.services.chat.records import StoredCitation, Turn
 
 from .port import News, TurnText
 
@@ -20,8 +21,8 @@ class MemoryText:
 
     def __init__(self) -> None:
         self.length = 0
-        self.ended: dict[str, Any] | None = None
-        self.candidates: list[dict[str, Any]] | None = None
+        self.ended: Turn | None = None
+        self.candidates: list[StoredCitation] | None = None
         self._pieces: list[str] = []
         self._starts: list[int] = []
         self._waiting: list[threading.Event] = []
@@ -33,7 +34,7 @@ class MemoryText:
         self.length += len(piece)
         self._wake()
 
-    def end(self, turn: dict[str, Any]) -> None:
+    def end(self, turn: Turn) -> None:
         """Say that nothing follows and how the turn ended."""
         self.ended = turn
         self._wake()

@@ -1,21 +1,23 @@
 """The port of the turn log."""
 
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
+
+from chatbot.services.chat.records import StoredCitation, Turn
 
 
 class TurnText(Protocol):
     """The text of one running turn; offsets are in Unicode code points. Appended text never changes."""
 
     length: int
-    ended: dict[str, Any] | None  # the turn in its terminal state
-    candidates: list[dict[str, Any]] | None  # passages that the answer may rest on; None where none were looked for
+    ended: Turn | None  # the turn in its terminal state
+    candidates: list[StoredCitation] | None  # passages that the answer may rest on; None where none were looked for
 
     def append(self, piece: str) -> None:
         """Append to the text and wake waiting readers."""
 
-    def end(self, turn: dict[str, Any]) -> None:
+    def end(self, turn: Turn) -> None:
         """Say that nothing follows and how the turn ended."""
 
     def since(self, offset: int) -> str:

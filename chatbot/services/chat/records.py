@@ -1,0 +1,133 @@
+"""Values of the chat: turns as they are opened, closed and shown."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+
+class StoredCitation(TypedDict):
+    """A citation as JSON in a turn's row and in answers; offsets are code points of the document's text."""
+
+    marker: int | None
+    document_id: str
+    document_version: int
+    title: str
+    page: int | None
+    start: int
+    end: int
+    quote: str
+    score: float
+    supported: bool
+    stale: bool
+    answer_spans: list[list[int]]
+
+
+class RankedCitation(StoredCitation):
+    """A passage that a search found, with its rank on both sides."""
+
+    lexical_rank: int | None
+    dense_rank: int | None
+
+
+class Candidate(RankedCitation):
+    """A passage that was looked at for a prompt; `dropped` says why it was left out, None where it was not."""
+
+    lexical_score: float | None
+    dense_score: float | None
+    dropped: str | None
+
+
+class AttemptRecord(TypedDict):
+    """How a model that was asked began; `error` is the name of an error's class."""
+
+    model: str
+    error: str | None
+    milliseconds: float
+
+
+class Trace(TypedDict):
+    """Why a turn was answered as it was, as JSON beside its row; candidates have no quotes there."""
+
+    retrieval_query: str | None
+    candidates: list[Candidate]
+    dropped: dict[str, int]
+    notes: list[str]
+    prompt_tokens: dict[str, int]
+    tries: list[AttemptRecord]
+    milliseconds: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A message and its answer so far; `error` is the name of an error's class.
+
+    Turns that answer the same message share `root_id`. `retry_after` is in seconds, where a failed model named it.
+    """
+
+    id: UUID
+    conversation_id: UUID
+    user_message: str
+    created_at: datetime
+    status: str = "pending"
+    bot_response: str = ""
+    error: str | None = None
+    completed_at: datetime | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    retrieval_query: str | None = None
+    citations: list[StoredCitation] | None = None
+    grounded: float | None = None
+    root_id: UUID | None = None
+    siblings: tuple[UUID, ...] = ()
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTurn:
+    """A running turn with its lease: only the holder of `lease_token` may close it."""
+
+    id: UUID
+    conversation_id: UUID
+    user_message: str
+    created_at: datetime
+    lease_token: UUID
+    sequence: int = 1
+    siblings: tuple[UUID, ...] = ()
+    retrieval_options: dict[str, Any] | None = None  # the caller's collections and grounding; None: the defaults
+    has_searchable_collections: bool = True  # among those that are searched by default
+
+    def to_turn(self, **changes: Any) -> Turn:
+        """Return the turn as its readers see it, with fields that have changed since."""
+        return Turn(
+            id=self.id,
+            conversation_id=self.conversation_id,
+            user_message=self.user_message,
+            created_at=self.created_at,
+            siblings=self.siblings,
+            **changes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResult:
+    """A turn that was opened, or None with the id of the turn that the same key opened before."""
+
+    turn_id: UUID
+    opened: OpenedTurn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of a turn. `error` is the name of an error's class."""
+
+    status: str
+    bot_response: str = ""
+    error: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    retrieval_query: str | None = None
+    citations: list[StoredCitation] | None = None
+    grounded: float | None = None
