@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.processes import Server
 
-LOOK_EVERY = 0.05
+POLL_SECONDS = 0.05
 
 
 class Knowledge:
@@ -71,7 +71,7 @@ class Knowledge:
         """Wait until nothing is queued or worked on; raises RuntimeError when a document failed."""
         for status in ("queued", "processing"):
             while self.call("GET", f"/api/documents/?limit=1&status={status}")["items"]:
-                time.sleep(LOOK_EVERY)
+                time.sleep(POLL_SECONDS)
         failed = self.call("GET", "/api/documents/?limit=1&status=failed")["items"]
         if failed:
             raise RuntimeError(str(failed[0]))

@@ -85,7 +85,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     """Return the share of the ten nearest vectors that pgvector's graph finds, and the seconds until it was there."""
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
-        vectors = [embeddings.of_query(query)[1] for query in queries]
+        vectors = [embeddings.embed_query(query)[1] for query in queries]
         store, started = get_knowledge_state().vector_index._store, time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
         while not store._graphs and time.monotonic() - started < PATIENCE:

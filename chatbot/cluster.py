@@ -14,8 +14,8 @@ from chatbot.errors import CannotServe
 
 TIMEOUT = 1.0  # seconds that Redis may take
 CONNECTIONS = 32  # that wait for one another
-MOST_FOLLOWERS = 4096  # of turns that other processes run; further ones look at the rows
-LEAST = (6, 2)  # version
+MAX_FOLLOWERS = 4096  # of turns that other processes run; further ones look at the rows
+MIN_REDIS_VERSION = (6, 2)  # version
 MARK = "chatbot:secrets"
 KEPT = 60  # seconds without a process, after which others may come with other secrets
 AWAY = "Redis does not answer: limits are counted by each process, and answers of other processes come more slowly."
@@ -34,7 +34,7 @@ class Cluster:
         pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **once)
         self.redis = Redis(connection_pool=pool)
         # Who follows a turn holds a connection: those must not be missing elsewhere.
-        self.channels = ConnectionPool.from_url(url, max_connections=MOST_FOLLOWERS, **once)
+        self.channels = ConnectionPool.from_url(url, max_connections=MAX_FOLLOWERS, **once)
         # Tells secrets apart, and nothing else of them.
         self._mark = hmac.digest("\n".join(secrets).encode(), b"chatbot secrets in use", "sha256").hex().encode()
 
@@ -43,8 +43,10 @@ class Cluster:
         try:
             info: Any = self.redis.info("server")
             version = str(info["redis_version"])
-            if tuple(map(int, version.split(".")[:2])) < LEAST:
-                raise CannotServe(f"REDIS_URL: Redis {version} is too old; this needs {'.'.join(map(str, LEAST))}.")
+            if tuple(map(int, version.split(".")[:2])) < MIN_REDIS_VERSION:
+                raise CannotServe(
+                    f"REDIS_URL: Redis {version} is too old; this needs {'.'.join(map(str, MIN_REDIS_VERSION))}."
+                )
             is_first = self.redis.set(MARK, self._mark, nx=True, ex=KEPT)
             if not is_first and self.redis.get(MARK) not in {self._mark, None}:
                 raise CannotServe(

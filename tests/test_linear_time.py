@@ -77,7 +77,7 @@ WORST = {
     "chatbot.rag.text.fences.FENCE": worst(("", "~", ""), ("", "`", ""), ("```", "a", ""), ("~~~", "a", "\nx"), ("", "~", "`")),
     "chatbot.rag.text.fences._CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x"), ("", "~", " ")),
     "chatbot.rag.text.fences._MAYBE_CLOSING": worst(("", " ", "x"), ("", "`", "x"), ("`", " ", "x")),
-    **{f"chatbot.rag.output_filter.answer_filter._SPECIAL[{number}]": ANY for number in range(4)},
+    **{f"chatbot.rag.output_filter.markup.SPECIAL[{number}]": ANY for number in range(4)},
     "chatbot.rag.text.fences._CERTAIN_INFO": worst(("", "`", ""), ("```", " ", "`"), ("```", "a", "`\n"), ("", "~", "x")),
     "chatbot.rag.text.fences.OPENING": worst(("", "> ", "x"), ("", "`` ", ""), ("", "~", "")), "chatbot.rag.text.fences._MAYBE_OPENING": worst(("", "> ", "x"), ("", "`", "~")),
     "chatbot.rag.output_filter.destinations._ADDRESS_END": ANY,
@@ -118,7 +118,7 @@ WORST = {
     "chatbot.rag.text.sentences._FENCE": worst(("", " ", "x"), ("- ", " ", "x"), ("", "`", "x"), ("", "```\n", ""), ("", " \n", ""), ("1. ", " ", "x")),
     "chatbot.rag.text.sentences._END": worst(("", ".", "x"), ("", "…!?", "x"), (".", "]", "x"), ("", ".]", "x"), (".", "[1]", "x"), (".", " [1]", "x"), (".[1", ",1", "x"), ("", "。", "x"), ("。", ")", "x"), ("", ".[1]", "x")),
     "chatbot.rag.text.sentences._MARKERS": worst(("", "[1]", "x"), ("", " [1]", " x"), ("", "【1", ""), ("【1", "a", "")),
-    "chatbot.rag.text.sentences._WORD": worst(("", "a", " "), max_length=sentences.LONGEST_WORD), "chatbot.rag.text.sentences._BLOCK": worst(("", " ", "x"), ("", "-", "x"), ("---", " ", "x"), ("[", "1", "x")),
+    "chatbot.rag.text.sentences._WORD": worst(("", "a", " "), max_length=sentences.MAX_WORD_LENGTH), "chatbot.rag.text.sentences._BLOCK": worst(("", " ", "x"), ("", "-", "x"), ("---", " ", "x"), ("[", "1", "x")),
     "chatbot.rag.text.sentences._LINE_START": worst(("", " ", "x"), (" ", "1", ")")), "chatbot.rag.text.sentences._INITIALS": worst(("", "a.", ""), ("", "a", ".")),
     "chatbot.rag.token_counts.PLAIN": worst(("", "a ", ""), ("", "a1", "")),
     "chatbot.rag.text.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "a1", "")), "chatbot.rag.text.words._PAIRED": ANY, "chatbot.rag.text.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
@@ -241,7 +241,7 @@ def test_answer_of_dots_beside_a_passage_is_cited_at_once() -> None:
 
 
 def test_rows_of_a_table_with_many_columns_cost_what_they_have() -> None:
-    table = ",".join(["a"] * csv.MOST_COLUMNS) + "\n" + "a\n" * 10_000
+    table = ",".join(["a"] * csv.MAX_COLUMNS) + "\n" + "a\n" * 10_000
     assert seconds(csv.CsvLoader().load, table.encode(), enough=0.2) < 0.2
 
 

@@ -24,7 +24,7 @@ from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("documents", __name__, url_prefix="/api/documents", description="What is searched")
 
-ENDED = {"ready", "failed"}
+FINAL_STATUSES = {"ready", "failed"}
 Answer = tuple[records.Document, int, dict[str, str]]
 
 _documents = DocumentSchema()
@@ -148,11 +148,11 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
     while True:
         yield sse.event(b"progress", _documents.dump(document), position)
         position += 1
-        if document.status in ENDED:
+        if document.status in FINAL_STATUSES:
             yield sse.event(b"done", _documents.dump(document), position)
             return
         try:
-            while not watch.wait(document.id, (document.status, document.progress), sse.CHECK_EVERY):
+            while not watch.wait(document.id, (document.status, document.progress), sse.CHECK_INTERVAL_SECONDS):
                 yield sse.HEARTBEAT
                 with app.app_context():
                     sse.require_open(caller)

@@ -18,14 +18,14 @@ blueprint = Blueprint("search", __name__, url_prefix="/api/search", description=
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(SearchSchema)
 @blueprint.response(200, FoundListSchema)
-def search(wanted: dict[str, Any]) -> dict[str, Any]:
+def search(body: dict[str, Any]) -> dict[str, Any]:
     """Find the passages that fit a query best, among all that the caller may read."""
     retrieved = hybrid.search(
         authentication.current(),
-        wanted["query"],
-        limit=wanted["limit"],
-        collection_ids=wanted.get("collection_ids"),
-        wanted=wanted.get("filter"),
-        max_per_document=wanted.get("per_document", hybrid.MOST_OF_ONE),
+        body["query"],
+        limit=body["limit"],
+        collection_ids=body.get("collection_ids"),
+        metadata_filter=body.get("filter"),
+        max_per_document=body.get("per_document", hybrid.MAX_PER_DOCUMENT),
     )
     return {"items": [grounding.to_dict(one) for one in retrieved.found], "notes": retrieved.notes}

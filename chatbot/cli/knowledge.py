@@ -26,7 +26,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 
 from .outcome import bar, reporting_errors
 
-LOOK_EVERY = 0.2  # seconds between two looks at documents that another process works on
+POLL_SECONDS = 0.2  # seconds between two looks at documents that another process works on
 
 group = AppGroup("knowledge", help="Documents, and what is searched of them.")
 
@@ -65,7 +65,7 @@ def list_all() -> None:
                 f"{summary.id}  {summary.owner or '(operator)'}  {summary.name}  {summary.visibility}  "
                 f"{summary.documents} documents, {summary.chunks} passages, {summary.bytes} bytes"
             )
-        stale = embeddings.stale()
+        stale = embeddings.find_inactive_space()
     if stale:
         click.echo(f"Searched are vectors of {stale}; `flask knowledge reindex` goes over to the configured embedder.")
 
@@ -85,7 +85,7 @@ def verify() -> None:
 @group.command("reindex")
 def reindex() -> None:
     """Embed all passages with the configured embedder, then search those vectors; until then the old ones answer."""
-    with reporting_errors(), bar("Embedding", embeddings.missing()) as step:
+    with reporting_errors(), bar("Embedding", embeddings.count_missing()) as step:
         try:
             done = embeddings.reindex(step)
         except AdapterError as error:
@@ -131,12 +131,12 @@ def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, dat
         except TooManyDocuments as error:
             if error.retry_after != queues.RETRY_AFTER:
                 raise
-        if not any(worker.work(queue) for queue in queues.QUEUES):
-            time.sleep(LOOK_EVERY)
+        if not any(worker.process_batch(queue) for queue in queues.QUEUES):
+            time.sleep(POLL_SECONDS)
 
 
 def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
-    content = Content(name[-255:], sniffing.media_type(name, data), storage.cut(data))
+    content = Content(name[-255:], sniffing.media_type(name, data), storage.split_into_pieces(data))
     known = documents.page(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
     if known:
         return documents.replace(caller, known[0].id, content)
@@ -146,13 +146,13 @@ def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> record
 def _wait_for_ingestion(sent: dict[UUID, str]) -> list[tuple[str, str]]:
     """Work on the queue, beside a server or alone, until all sent documents have ended; returns the failed ones."""
     app = get_knowledge_state().app
-    periodic.every(app, worker.EVERY_LEASE, worker.renew)
+    periodic.every(app, worker.LEASE_INTERVAL_SECONDS, worker.renew_leases)
     waiting = dict(sent)
     failed = []
     with bar("Reading", len(sent)) as step:
         while waiting:
-            if not any(worker.work(queue) for queue in queues.QUEUES):
-                time.sleep(LOOK_EVERY)
+            if not any(worker.process_batch(queue) for queue in queues.QUEUES):
+                time.sleep(POLL_SECONDS)
             for document in verification.find_ingested(list(waiting)):
                 name = waiting.pop(document.id)
                 step(1)

@@ -9,7 +9,7 @@ from chatbot.errors import CannotServe, WrongSchema
 
 from .transactions import read
 
-LEAST_POSTGRESQL = (14,)
+MIN_POSTGRESQL_VERSION = (14,)
 
 
 def revision(connection: Connection) -> str | None:
@@ -25,9 +25,9 @@ def require_current() -> None:
     script = ScriptDirectory(current_app.extensions["migrate"].directory)
     with read() as connection:
         version = connection.dialect.server_version_info or ()
-        if connection.dialect.name == "postgresql" and version < LEAST_POSTGRESQL:
+        if connection.dialect.name == "postgresql" and version < MIN_POSTGRESQL_VERSION:
             old = ".".join(map(str, version))
-            raise CannotServe(f"DATABASE_URL: PostgreSQL {old} is too old; this needs {LEAST_POSTGRESQL[0]}.")
+            raise CannotServe(f"DATABASE_URL: PostgreSQL {old} is too old; this needs {MIN_POSTGRESQL_VERSION[0]}.")
         found = revision(connection)
     expected = script.get_current_head()
     if found == expected:

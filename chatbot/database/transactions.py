@@ -26,9 +26,9 @@ DAMAGED = ("file is not a database", "disk image is malformed")
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 # Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
-MOST_EACH = 3
-MOST_WAITING = 12
-_waiting_writers = KeyedSemaphore(MOST_EACH, MOST_WAITING)
+MAX_EACH = 3
+MAX_WAITING = 12
+_waiting_writers = KeyedSemaphore(MAX_EACH, MAX_WAITING)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 

@@ -12,8 +12,8 @@ from . import knowledge, purge, upkeep
 
 LATE = {"misfire_grace_time": None, "coalesce": True}  # a worker that was stopped runs what it missed once, late
 FIRST_LOOK = 5  # seconds after the start
-EVERY_MARK = 15.0  # seconds; a fourth of the time in which others may come with other secrets
-EVERY_LOOK = 600  # seconds between two looks whether the purge is due
+MARK_INTERVAL_SECONDS = 15.0  # seconds; a fourth of the time in which others may come with other secrets
+LOOK_INTERVAL_SECONDS = 600  # seconds between two looks whether the purge is due
 
 
 def start(app: Flask) -> None:
@@ -23,7 +23,9 @@ def start(app: Flask) -> None:
     with app.app_context():
         cluster = get_cluster(current_app)
     if cluster is not None:
-        periodic.every(app, EVERY_MARK, cluster.keep_mark)
+        periodic.every(app, MARK_INTERVAL_SECONDS, cluster.keep_mark)
     soon = datetime.now(UTC) + timedelta(seconds=FIRST_LOOK)  # restarts every few minutes skip nothing
-    scheduler.add_job("purge", purge.Purge(app).run, trigger="interval", seconds=EVERY_LOOK, next_run_time=soon, **LATE)
+    scheduler.add_job(
+        "purge", purge.Purge(app).run, trigger="interval", seconds=LOOK_INTERVAL_SECONDS, next_run_time=soon, **LATE
+    )
     scheduler.start()

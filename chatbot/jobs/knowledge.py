@@ -16,8 +16,8 @@ from chatbot.services.knowledge.search import embeddings
 from chatbot.services.knowledge.state import get_knowledge_state
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
-EVERY_LOOK = 1.0  # seconds between two looks at the queue when nobody rang
-EVERY_MENDING = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
+LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at the queue when nobody rang
+BACKFILL_INTERVAL_SECONDS = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
 GATHERING = 0.1  # seconds in which more may come, after documents that were few: together they take half the time
 AFTER_TROUBLE = 5.0  # seconds until the next try
 
@@ -29,15 +29,15 @@ def start(app: Flask) -> None:
     for queue in QUEUES:
         for _ in range(FETCHERS if queue == "fetched" else 1):
             threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
-    periodic.every(app, EVERY_LOOK, look)
-    periodic.every(app, worker.EVERY_LEASE, worker.renew)
-    periodic.every(app, EVERY_LOOK, follow)
-    periodic.every(app, EVERY_MENDING, embeddings.backfill_vectors)
+    periodic.every(app, LOOK_INTERVAL_SECONDS, look)
+    periodic.every(app, worker.LEASE_INTERVAL_SECONDS, worker.renew_leases)
+    periodic.every(app, LOOK_INTERVAL_SECONDS, follow)
+    periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.backfill_vectors)
 
 
 def look() -> None:
     """Wake the workers of the queues when another process has queued a document."""
-    if worker.is_waited_for():
+    if worker.has_waiting_documents():
         for queue in QUEUES:
             get_knowledge_state().queue_changed[queue].set()
 
@@ -63,7 +63,7 @@ def run(app: Flask, queue: Queue = "plain") -> int:
     """Process the next documents; returns their number. Errors are logged, and the work is tried again later."""
     with app.app_context():
         try:
-            return worker.work(queue)
+            return worker.process_batch(queue)
         except (ChatbotError, AdapterError, SQLAlchemyError) as error:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:

@@ -12,18 +12,18 @@ from chatbot.services import periodic
 from chatbot.services.chat import maintenance
 from chatbot.services.operations import gauges
 
-EVERY_LEASE = 5.0  # seconds; a third of a turn's lease
-EVERY_GAUGE = 5.0  # seconds between two looks for the metrics
-EVERY_LOOK = 1.0  # seconds between two looks for turns that were cancelled through another process
+LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
+GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
+LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were cancelled through another process
 
 
 def start(app: Flask) -> None:
     """Start the loop; it ends with its process."""
     work: list[tuple[float, Callable[[], object]]] = [
-        (EVERY_LEASE, maintenance.keep_leases),
-        (EVERY_LOOK, maintenance.apply_cancellations),
-        (EVERY_GAUGE, gauges.look),
-        (checkpoints.EVERY, checkpoints.checkpoint),
+        (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
+        (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
+        (GAUGE_INTERVAL_SECONDS, gauges.look),
+        (checkpoints.INTERVAL_SECONDS, checkpoints.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
         work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.flush_texts))

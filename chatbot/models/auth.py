@@ -9,8 +9,8 @@ from chatbot.database.base import Model
 from chatbot.database.types import Id, Time, now
 
 # Folding makes some names longer, mostly at most three times; what outgrows this is refused.
-LONGEST_EMAIL_KEY = 254 * 3
-LONGEST_USERNAME_KEY = 32 * 3
+MAX_EMAIL_KEY_LENGTH = 254 * 3
+MAX_USERNAME_KEY_LENGTH = 32 * 3
 
 
 class User(Model):
@@ -20,9 +20,9 @@ class User(Model):
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(sa.String(254))
-    email_key: Mapped[str] = mapped_column(sa.String(LONGEST_EMAIL_KEY), unique=True)
+    email_key: Mapped[str] = mapped_column(sa.String(MAX_EMAIL_KEY_LENGTH), unique=True)
     username: Mapped[str] = mapped_column(sa.String(32))
-    username_key: Mapped[str] = mapped_column(sa.String(LONGEST_USERNAME_KEY), unique=True)
+    username_key: Mapped[str] = mapped_column(sa.String(MAX_USERNAME_KEY_LENGTH), unique=True)
     password_hash: Mapped[str] = mapped_column(sa.String(60))
     role: Mapped[str] = mapped_column(sa.String(8), default="user")
     email_verified: Mapped[bool] = mapped_column(default=False)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from .types import Message
 
 SHORT = 4  # words; "And in Spain?" asks about what was asked before
-LONGEST = 600  # characters of what came before that are searched too
+MAX_CONTEXT_LENGTH = 600  # characters of what came before that are searched too
 # Words that point back, at least in some questions: English, Spanish, German, French.
 POINTS_BACK = re.compile(
     r"\b(it|its|they|them|their|theirs|this|that|these|those|he|him|his|she|her|hers|there|then|one|ones|former|latter|"
@@ -32,7 +32,7 @@ def query(question: str, history: Sequence[Message]) -> str:
     before = [message.content for message in history if message.role == "user"]
     if not before or not depends_on_history(question):
         return question
-    return f"{before[-1][-LONGEST:]}\n{question}"
+    return f"{before[-1][-MAX_CONTEXT_LENGTH:]}\n{question}"
 
 
 def depends_on_history(question: str) -> bool:

@@ -15,7 +15,7 @@ from .types import CancelToken, CompletionRequest, Finish, Passage, PromptInfo, 
 STRICTLY_RELEVANT = 0.5
 RELEVANT = 0.05
 BESIDE = 0.03
-MOST_PASSAGES = 12
+MAX_PASSAGES = 12
 REFUSAL = "I found nothing in the documents that answers this question."
 
 
@@ -91,7 +91,7 @@ def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:
     if question.retrieve is None:
         return None, []
     query = follow_ups.query(question.text, question.history)
-    return query, chosen(question.retrieve(query, question.text), strict=question.strict)[:MOST_PASSAGES]
+    return query, chosen(question.retrieve(query, question.text), strict=question.strict)[:MAX_PASSAGES]
 
 
 def chosen(found: Sequence[Passage], *, strict: bool) -> list[Passage]:

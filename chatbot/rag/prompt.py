@@ -47,14 +47,14 @@ def build(
     kept = list(passages)
     if budget is not None:
         others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{question}")], count)
-        kept = _first(passages, min(int(budget * FOR_PASSAGES), budget - others), count)
+        kept = _take_passages(passages, min(int(budget * FOR_PASSAGES), budget - others), count)
     system = Message("system", SYSTEM if kept else PLAIN_SYSTEM)
-    user_message = Message("user", f"{_quoted(kept)}\n\n{question}" if kept else question)
+    user_message = Message("user", f"{_quote(kept)}\n\n{question}" if kept else question)
     repeated = list(history)
     if budget is not None:
-        repeated = _newest(history, budget - tokens([system, user_message], count), count)
+        repeated = _take_newest(history, budget - tokens([system, user_message], count), count)
     parts = {"system": tokens([system], count), "history": tokens(repeated, count)}
-    parts |= {"passages": count(_quoted(kept)) if kept else 0, "question": count(question) + PER_MESSAGE}
+    parts |= {"passages": count(_quote(kept)) if kept else 0, "question": count(question) + PER_MESSAGE}
     return Built([system, *repeated, user_message], kept, parts)
 
 
@@ -63,7 +63,7 @@ def tokens(messages: Sequence[Message], count: Counter) -> int:
     return sum(count(message.content) + PER_MESSAGE for message in messages)
 
 
-def _quoted(passages: Sequence[Passage]) -> str:
+def _quote(passages: Sequence[Passage]) -> str:
     """Return passages as data; nothing in them can end it, because their own tags are defused."""
     return "\n".join(_block(number, passage) for number, passage in enumerate(passages, 1))
 
@@ -74,7 +74,7 @@ def _block(number: int, passage: Passage) -> str:
     return f"<passage>\n{text}\n</passage>"
 
 
-def _first(passages: Sequence[Passage], budget: int, count: Counter) -> list[Passage]:
+def _take_passages(passages: Sequence[Passage], budget: int, count: Counter) -> list[Passage]:
     kept: list[Passage] = []
     for passage in passages:
         budget -= count(_block(len(kept) + 1, passage) + "\n")
@@ -84,7 +84,7 @@ def _first(passages: Sequence[Passage], budget: int, count: Counter) -> list[Pas
     return kept
 
 
-def _newest(history: Sequence[Message], budget: int, count: Counter) -> list[Message]:
+def _take_newest(history: Sequence[Message], budget: int, count: Counter) -> list[Message]:
     kept: list[Message] = []
     for message in reversed(history):
         budget -= tokens([message], count)

@@ -15,7 +15,7 @@ BOTH = -8.33
 # where there is no embedder
 SHARE_ALONE = 8.97
 ALONE = -4.64
-MOST_SHARE = 1.2  # a chunk that repeats the question's words says no more
+MAX_SHARE = 1.2  # a chunk that repeats the question's words says no more
 
 
 def relevance(bm25: float | None, cosine: float | None, ceiling: float) -> float:
@@ -24,7 +24,7 @@ def relevance(bm25: float | None, cosine: float | None, ceiling: float) -> float
     `ceiling` is the BM25 of a chunk that holds each word of the question once: raw BM25 grows with the question's
     length and the index. `cosine` is None where there are no vectors.
     """
-    share = min((bm25 or 0.0) / ceiling, MOST_SHARE) if ceiling else 0.0
+    share = min((bm25 or 0.0) / ceiling, MAX_SHARE) if ceiling else 0.0
     odds = SHARE_ALONE * share + ALONE if cosine is None else SHARE * share + COSINE * cosine + BOTH
     return 1 / (1 + math.exp(-odds))
 

@@ -9,9 +9,9 @@ from . import problem
 from .fields import NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse
 from .problem import TurnErrorSchema
 
-LONGEST_MESSAGE = 32_000
-LONGEST_COMMENT = 4_000
-MOST_COLLECTIONS = 50
+MAX_MESSAGE_LENGTH = 32_000
+MAX_COMMENT_LENGTH = 4_000
+MAX_COLLECTIONS = 50
 GROUNDINGS = ["auto", "strict", "off"]
 STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
 STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
@@ -28,14 +28,14 @@ class MessageSchema(Schema):
 
     message = fields.String(
         required=True,
-        validate=[Length(1, LONGEST_MESSAGE), not_blank],
+        validate=[Length(1, MAX_MESSAGE_LENGTH), not_blank],
         metadata=NO_NUL | {"example": "What is the capital of France?"},
     )
     conversation_id = fields.UUID()
     stream = TrueOrFalse(metadata=STREAM)
     collection_ids = BoundedList(
         fields.UUID(),
-        Length(1, MOST_COLLECTIONS),
+        Length(1, MAX_COLLECTIONS),
         metadata={"description": "Look for passages in these only; without it, in all that the caller may read."},
     )
     grounding = fields.String(
@@ -54,7 +54,7 @@ class FeedbackSchema(Schema):
     """A rating of an answer."""
 
     rating = fields.Integer(required=True, strict=True, validate=OneOf([-1, 1]))
-    comment = fields.String(validate=Length(1, LONGEST_COMMENT), metadata=NO_NUL)
+    comment = fields.String(validate=Length(1, MAX_COMMENT_LENGTH), metadata=NO_NUL)
 
 
 class UsageSchema(Schema):

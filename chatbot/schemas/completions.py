@@ -5,12 +5,12 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from .chat import LONGEST_MESSAGE
+from .chat import MAX_MESSAGE_LENGTH
 from .fields import NO_NUL, BoundedList, TrueOrFalse
 
-MOST_MESSAGES = 2_000
-MOST_STOPS = 4
-MOST_TEXTS = 256
+MAX_MESSAGES = 2_000
+MAX_STOPS = 4
+MAX_TEXTS = 256
 ROLES = ["system", "developer", "user", "assistant"]
 FINISH = {"completed": "stop", "truncated": "length", "filtered": "content_filter"}
 
@@ -35,9 +35,9 @@ class Stop(fields.Field[list[str]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and len(texts) <= MOST_STOPS and all(isinstance(one, str) and one for one in texts):
+        if isinstance(texts, list) and len(texts) <= MAX_STOPS and all(isinstance(one, str) and one for one in texts):
             return texts
-        raise ValidationError(f"Must be a text or a list of up to {MOST_STOPS}.")
+        raise ValidationError(f"Must be a text or a list of up to {MAX_STOPS}.")
 
 
 class PromptMessageSchema(Schema):
@@ -46,7 +46,7 @@ class PromptMessageSchema(Schema):
     role = fields.String(required=True, validate=OneOf(ROLES))
     content = Content(
         required=True,
-        validate=Length(max=LONGEST_MESSAGE),
+        validate=Length(max=MAX_MESSAGE_LENGTH),
         metadata={
             "oneOf": [
                 {"type": "string", **NO_NUL},
@@ -67,7 +67,7 @@ class CompletionRequestSchema(Schema):
     """A prompt and how it is to be answered. Tools, images and several answers are not offered."""
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
-    messages = BoundedList(fields.Nested(PromptMessageSchema), Length(min=1, max=MOST_MESSAGES), required=True)
+    messages = BoundedList(fields.Nested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
     max_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     temperature = fields.Float(validate=Range(0, 2), allow_none=True)
@@ -139,13 +139,13 @@ class Texts(fields.Field[list[str]]):
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
         texts = [value] if isinstance(value, str) else value
-        if isinstance(texts, list) and 0 < len(texts) <= MOST_TEXTS and all(map(_is_short, texts)):
+        if isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS and all(map(_is_short, texts)):
             return texts
-        raise ValidationError(f"Must be a text, or 1 to {MOST_TEXTS} texts, of 1 to {LONGEST_MESSAGE} characters.")
+        raise ValidationError(f"Must be a text, or 1 to {MAX_TEXTS} texts, of 1 to {MAX_MESSAGE_LENGTH} characters.")
 
 
 def _is_short(text: Any) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= LONGEST_MESSAGE
+    return isinstance(text, str) and 0 < len(text) <= MAX_MESSAGE_LENGTH
 
 
 class EmbeddingRequestSchema(Schema):
@@ -156,8 +156,8 @@ class EmbeddingRequestSchema(Schema):
         required=True,
         metadata={
             "oneOf": [
-                {"type": "string", "minLength": 1, "maxLength": LONGEST_MESSAGE, **NO_NUL},
-                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MOST_TEXTS},
+                {"type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_LENGTH, **NO_NUL},
+                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MAX_TEXTS},
             ]
         },
     )

@@ -7,12 +7,12 @@ from marshmallow import Schema, ValidationError, fields, pre_dump, validates_sch
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
-from .chat import MOST_COLLECTIONS, CitationSchema
+from .chat import MAX_COLLECTIONS, CitationSchema
 from .fields import NO_NUL, BoundedList, Moment
 from .problem import TurnErrorSchema
 
-LONGEST_TEXT = 1_000_000
-LONGEST_QUERY = 4_000
+MAX_TEXT_LENGTH = 1_000_000
+MAX_QUERY_LENGTH = 4_000
 STATUSES = ["queued", "processing", "ready", "failed"]
 CODE_ERROR = "Not an ISO 639-1 code, such as en."
 # The length too: `$` also matches before a newline, and JSON's patterns know no other end.
@@ -109,7 +109,7 @@ class DescriptionSchema(Schema):
 class NewDocumentSchema(DescriptionSchema):
     """A document as a text, or as the address of one."""
 
-    text = fields.String(validate=Length(1, LONGEST_TEXT), metadata=NO_NUL | {"example": "We are open from 9 to 5."})
+    text = fields.String(validate=Length(1, MAX_TEXT_LENGTH), metadata=NO_NUL | {"example": "We are open from 9 to 5."})
     url = fields.String(
         validate=[Length(1, 2_000), Regexp("(?i)https?://", error="Must begin with http:// or https://.")],
         metadata=NO_NUL,
@@ -174,10 +174,10 @@ class SearchSchema(Schema):
     """A search."""
 
     query = fields.String(
-        required=True, validate=Length(1, LONGEST_QUERY), metadata=NO_NUL | {"example": "When are you open?"}
+        required=True, validate=Length(1, MAX_QUERY_LENGTH), metadata=NO_NUL | {"example": "When are you open?"}
     )
     limit = fields.Integer(load_default=10, strict=True, validate=Range(1, 100))
-    collection_ids = BoundedList(fields.UUID(), Length(1, MOST_COLLECTIONS))
+    collection_ids = BoundedList(fields.UUID(), Length(1, MAX_COLLECTIONS))
     filter = fields.Dict(
         keys=fields.String(validate=Length(1, 64)),
         metadata={"description": 'On metadata: `{"year": {"gte": 2020}, "tag": "policy"}`.'},

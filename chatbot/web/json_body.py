@@ -18,7 +18,7 @@ from chatbot.errors import InvalidInput, MalformedBody, UnsupportedMediaType
 
 from .fair_starts import take_turn
 
-DEEPEST = 64
+MAX_DEPTH = 64
 MAX_VALUES = 10_000  # in one body: validation takes some 7 us for each
 MAX_ERRORS = 20  # that an answer names
 LARGE_BODY = 8_192  # bytes
@@ -77,7 +77,7 @@ def parse(data: bytes) -> dict[str, Any]:
             data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite
         )
     except RecursionError:
-        raise MalformedBody(f"The body is nested over {DEEPEST} levels deep.") from None
+        raise MalformedBody(f"The body is nested over {MAX_DEPTH} levels deep.") from None
     except ValueError as error:
         raise MalformedBody("The body is not valid JSON in UTF-8.") from error
     if not isinstance(value, dict):
@@ -132,8 +132,8 @@ def check_texts(value: Any) -> None:
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()
-        if depth > DEEPEST and isinstance(item, dict | list):
-            raise MalformedBody(f"The body is nested over {DEEPEST} levels deep.")
+        if depth > MAX_DEPTH and isinstance(item, dict | list):
+            raise MalformedBody(f"The body is nested over {MAX_DEPTH} levels deep.")
         if isinstance(item, dict):
             waiting.extend((part, depth + 1) for pair in item.items() for part in pair)
         elif isinstance(item, list):

@@ -29,7 +29,7 @@ EVENT = {  # one event of a stream; `data` is JSON
 }
 # Proxies must neither keep nor buffer nor compress what is to be seen at once.
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-CHECK_EVERY = 5.0  # seconds between two looks whether the session that reads is still open
+CHECK_INTERVAL_SECONDS = 5.0  # seconds between two looks whether the session that reads is still open
 HEARTBEAT = b": all is well\n\n"
 FAILED = {"failed", "interrupted"}
 
@@ -110,7 +110,7 @@ class Reader:
             with self._app.app_context():
                 following = execution.follow(self._caller, self._turn_id, offset)
             for news in following:
-                if time.monotonic() - checked > CHECK_EVERY:
+                if time.monotonic() - checked > CHECK_INTERVAL_SECONDS:
                     self._check_session()
                     checked = time.monotonic()
                 yield news

@@ -17,7 +17,7 @@ from chatbot.services.knowledge.content import Content
 
 from . import json_body as body
 
-FORM = 1 << 20  # bytes that the other fields of a form may have
+MAX_FIELDS_BYTES = 1 << 20  # bytes that the other fields of a form may have
 FILE = {"type": "string", "format": "binary"}
 DOCUMENT = {
     "requestBody": {
@@ -81,7 +81,7 @@ def read_upload() -> Upload:
 
 
 def _from_form() -> Upload:
-    request.max_content_length = current_app.config["DOCUMENT_BYTES"] + FORM
+    request.max_content_length = current_app.config["DOCUMENT_BYTES"] + MAX_FIELDS_BYTES
     file = request.files.get("file")
     if file is None:
         raise InvalidInput({"file": ["Missing data for required field."]})
@@ -104,7 +104,9 @@ def _from_json() -> Upload:
     body.refuse_many_unknown(given, _json)
     fields = _load(_json, given)
     if "url" not in fields:
-        return Upload(Content(fields["title"], "text/plain", storage.cut(fields["text"].encode())), fields)
+        return Upload(
+            Content(fields["title"], "text/plain", storage.split_into_pieces(fields["text"].encode())), fields
+        )
     if current_app.config["APP_ENV"] == "production" and not current_app.config["INGEST_HOSTS"]:
         raise Forbidden("Addresses are not fetched here; send the document itself.")
     url = fields["url"]

@@ -23,7 +23,7 @@ BEES = "Honey bees dance to tell each other where the flowers are. The dance is 
 def work(app: Flask) -> None:
     """Let the queue be worked on to its end."""
     with app.app_context():
-        while any(worker.work(queue) for queue in queues.QUEUES):
+        while any(worker.process_batch(queue) for queue in queues.QUEUES):
             pass
 
 

@@ -85,7 +85,7 @@ def test_stream_ends_when_its_session_does(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
-    monkeypatch.setattr(sse, "CHECK_EVERY", 0.1)
+    monkeypatch.setattr(sse, "CHECK_INTERVAL_SECONDS", 0.1)
     gate = gated(llm, "one", " two")
     turn = running(ada)
     leaver = threading.Timer(0.3, lambda: ada.call("POST", "/api/users/logout/"))

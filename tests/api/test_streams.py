@@ -165,7 +165,7 @@ def test_failed_turn_tells_its_error_again(ada: Person, llm: MemoryLLM) -> None:
 def test_turn_of_a_dead_process_is_followed_by_its_row(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "LOOK_EVERY", 0.02)
+    monkeypatch.setattr(execution, "POLL_SECONDS", 0.02)
     monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
     gate = gated(llm, "saved", " lost")
     turn = running(ada)

@@ -66,8 +66,12 @@ def test_small_document_does_not_wait_for_a_large_one(app: Flask, ada: Person, m
     assert response.status_code == 202
     send(ada, "Hours", HOURS)
     with app.app_context():
-        assert worker.work("plain") == 1
+        assert worker.process_batch("plain") == 1
     assert find(ada, "library")[0]["title"] == "Hours"
     with app.app_context():
-        assert [worker.work("plain"), worker.work("large"), worker.work("large")] == [0, 1, 0]
+        assert [worker.process_batch("plain"), worker.process_batch("large"), worker.process_batch("large")] == [
+            0,
+            1,
+            0,
+        ]
     assert "thick" in {one["title"] for one in find(ada, "bees")}

@@ -213,8 +213,8 @@ def test_checkpoints_are_made_apart_and_the_log_begins_anew(
     context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialect, "_checkpoint_after", dialect._checkpoint_after)
-    monkeypatch.setattr(checkpoints, "LEAST", 100_000)
-    monkeypatch.setattr(checkpoints, "MOST", 50)
+    monkeypatch.setattr(checkpoints, "MIN_LOG_BYTES", 100_000)
+    monkeypatch.setattr(checkpoints, "MAX_LOG_PAGES", 50)
     checkpoints.begin()
     log, before = tmp_path / "chatbot.db-wal", (tmp_path / "chatbot.db").stat().st_size
     for number in range(300):

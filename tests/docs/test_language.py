@@ -20,8 +20,10 @@ RETIRED = {
     *("Reached", "Running", "SIGNS_OF_ILLNESS", "Stored", "Try", "Turnstile", "Wire"),
     *("_apart", "_give_up", "_kept", "_put_back", "anybody", "apart", "aside", "caller_of", "everybody", "folded"),
     *("is_there_any", "leans", "may_govern", "mend", "most_of_one", "obey_cancels", "outrun", "patiently", "run_out"),
-    *("save_texts", "wanting_vectors", "wiring"),
+    *("save_texts", "wanting_vectors", "wiring", "LLMError", "announce", "fleet", "told", "said"),
+    *("mine", "prompted", "all_in_all", "batches"),
 }
+VAGUE_CONSTANT = re.compile(r"_?(MOST|LEAST|LONGEST|DEEPEST|FEW|EVERY|PATIENCE)(_.*)?|.*_(MOST|EVERY|LEAST)")
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
@@ -44,3 +46,17 @@ def test_retired_names_do_not_come_back(path: Path) -> None:
     with path.open("rb") as file:
         names = {token.string for token in tokenize.tokenize(file.readline) if token.type == tokenize.NAME}
     assert names & RETIRED == set()
+    assert {name for name in names if VAGUE_CONSTANT.fullmatch(name)} == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_line_assigns_one_value(path: Path) -> None:
+    """Swaps and unpacking are single assignments; `a, b = x, y` hides one of two."""
+    packed = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assign)
+        and any(isinstance(target, ast.Tuple) for target in node.targets)
+        and isinstance(node.value, ast.Tuple)
+    ]
+    assert packed == []

@@ -24,7 +24,7 @@ from pinecone.models.vectors.responses import ListItem, NamespaceSummary, Pagina
 
 KEY = "a-key-of-pinecone"
 PAGE = 3  # ids in one listing, few, so that there are several
-MOST_BYTES = 2_000_000  # of a request, as the service has it
+MAX_BYTES = 2_000_000  # of a request, as the service has it
 FIELDS = {  # that a request may have, those with ! it must
     "/vectors/upsert": {"vectors!", "namespace!"},
     "/query": {"topK!", "includeValues", "includeMetadata", "namespace!", "vector!", "filter"},
@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         size = int(self.headers["Content-Length"])
         body = self.rfile.read(size)
-        self._answer(413 if size > MOST_BYTES else 0, json.loads(body or b"{}"))
+        self._answer(413 if size > MAX_BYTES else 0, json.loads(body or b"{}"))
 
     def do_GET(self) -> None:
         self._answer(0, parse_qs(urlsplit(self.path).query))

@@ -92,8 +92,8 @@ def test_host_with_other_secrets(tmp_path: Path, own_redis: RedisServer) -> None
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_servers_that_are_too_old(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     app = make_app()
-    monkeypatch.setattr(schema_version, "LEAST_POSTGRESQL", (99,))
-    monkeypatch.setattr(cluster, "LEAST", (99, 0))
+    monkeypatch.setattr(schema_version, "MIN_POSTGRESQL_VERSION", (99,))
+    monkeypatch.setattr(cluster, "MIN_REDIS_VERSION", (99, 0))
     with app.app_context():
         with pytest.raises(CannotServe, match=r"DATABASE_URL: PostgreSQL [0-9.]+ is too old; this needs 99."):
             schema_version.require_current()

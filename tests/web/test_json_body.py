@@ -99,7 +99,7 @@ def test_whatever_json_says_is_parsed_as_json_does_or_refused(value: dict[str, o
         assert json_body.parse(data) == value
     except MalformedBody:
         text = json.dumps(value)
-        assert "\\u0000" in text or "\\ud" in text or text.count("[") + text.count("{") > json_body.DEEPEST
+        assert "\\u0000" in text or "\\ud" in text or text.count("[") + text.count("{") > json_body.MAX_DEPTH
 
 
 def test_64_levels_are_fine() -> None:

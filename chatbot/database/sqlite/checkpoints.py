@@ -10,9 +10,9 @@ from chatbot.concurrency.threads import run_in_own_thread
 from chatbot.database.base import db
 from chatbot.database.sqlite.dialect import BundledSQLite, sqlite_checkpoints_apart
 
-EVERY = 0.5  # seconds
-LEAST = 4 << 20  # bytes of the log that are worth it
-MOST = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
+INTERVAL_SECONDS = 0.5  # seconds
+MIN_LOG_BYTES = 4 << 20  # bytes of the log that are worth it
+MAX_LOG_PAGES = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
 
 _done = 0  # when the log was written last, of what is copied
 
@@ -34,7 +34,7 @@ def checkpoint() -> None:
         log = Path(f"{file}-wal").stat()
     except FileNotFoundError:  # nobody has written yet
         return
-    if log.st_size >= LEAST and log.st_mtime_ns != _done:
+    if log.st_size >= MIN_LOG_BYTES and log.st_mtime_ns != _done:
         run_in_own_thread(_checkpoint, file)
         _done = log.st_mtime_ns  # what was written meanwhile is for the next time
 
@@ -44,7 +44,7 @@ def _checkpoint(file: str) -> None:
     try:
         connection.execute("PRAGMA synchronous=FULL")
         (_, pages, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages > MOST:  # somebody wrote during each one so far
+        if pages > MAX_LOG_PAGES:  # somebody wrote during each one so far
             connection.execute("PRAGMA busy_timeout=500")
             connection.execute("PRAGMA wal_checkpoint(RESTART)")
     finally:

@@ -13,7 +13,7 @@ from .support import SUPPORTED, Embed, Evidence, Match
 
 BY_MARKER = 0.45  # from here on a sentence counts as supported by the passage that its marker names
 VERBATIM = 0.9  # from here on neighbouring sentences are taken for a copy, and quoted as one
-FEWEST_WORDS = 2  # that say something, in a sentence that counts beside others
+MIN_WORDS = 2  # that say something, in a sentence that counts beside others
 # Code, a heading, or a line of a list of sources.
 _NO_CLAIM = re.compile(r" *(?:(?:[-*+] +|\d{1,9}[.)] +)?(?:```|~~~)|#{1,6}\s|\[\^?\d+\] ?:)")
 _NO_STATEMENT = ("?", "\uff1f", ":", "\uff1a")
@@ -59,7 +59,7 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
     found: list[Found] = []
     supported: dict[int, bool] = {}
     for number, claim in enumerate(claims):
-        tells = len(claims) == 1 or len(words(claim.text).content) >= FEWEST_WORDS
+        tells = len(claims) == 1 or len(words(claim.text).content) >= MIN_WORDS
         of_claim = _matches(evidence, number, claim, align=tells)
         found.extend(of_claim)
         holds = any(match.supported for match in of_claim)
@@ -92,7 +92,7 @@ def _claims_of(answer: str, start: int, end: int, passages: int, number: int) ->
             claims.append(_claim(answer, at, group[-1].end(), carried, number))
             at = group[-1].end()
             carried = ()
-    fewest = FEWEST_WORDS + 1 if claims else 1
+    fewest = MIN_WORDS + 1 if claims else 1
     if len(words(markers.MARKER.sub(" ", answer[at:end])).stems) >= fewest:
         claims.append(_claim(answer, at, end, carried, number))
     return claims, carried
@@ -154,7 +154,7 @@ def _counted(claims: Sequence[Claim], supported: Mapping[int, bool]) -> set[int]
 
 def _tells(claim: Claim) -> bool:
     found = words(claim.text)
-    return bool(claim.marked) or (len(found.content) >= FEWEST_WORDS and _OF_ITSELF.isdisjoint(found.stems))
+    return bool(claim.marked) or (len(found.content) >= MIN_WORDS and _OF_ITSELF.isdisjoint(found.stems))
 
 
 def _joined(found: Sequence[Found]) -> list[Found]:

@@ -20,13 +20,13 @@ Embed = Callable[[Sequence[str]], "np.ndarray"]
 SUPPORTED = 0.55  # from here on a sentence counts as supported
 MAX_PLACES = 32  # sentences of a passage that are compared for one word: a claim must not cost a thousand
 FINALISTS = 4  # sentences of the passages that are looked at closely
-LONGEST_RUN = 3  # sentences in a quote
+MAX_RUN_SENTENCES = 3  # sentences in a quote
 WORTH = 0.12  # what another sentence must add to the score to be quoted too
 STOP_WEIGHT = 0.1  # of a word that says nothing, beside that of a word that is in every second sentence
 # weights of neighbouring words, and of the embedding; the rest is the words
 BY_ORDER = 0.2
 BY_MEANING = 0.2
-LEAST_COSINE = 0.2  # of two sentences that have nothing to do with each other
+MIN_COSINE = 0.2  # of two sentences that have nothing to do with each other
 # What is left of the score when something is not in the sentence, but meant by a pronoun, elsewhere, or nowhere.
 NAME_MEANT = 0.9
 NAME_ELSEWHERE = 0.5
@@ -115,11 +115,11 @@ class Evidence:
         if self._cosines is None:
             return 0.0
         highest = max(float(self._cosines[claim, at]) for at in range(first, last + 1))
-        return max(0.0, (highest - LEAST_COSINE) / (1 - LEAST_COSINE))
+        return max(0.0, (highest - MIN_COSINE) / (1 - MIN_COSINE))
 
     def _grown(self, claim: int, match: Match, weights: dict[str, float]) -> Match:
         """Return the run around a sentence, as long as each further sentence is worth it."""
-        while match.last - match.first + 1 < LONGEST_RUN:
+        while match.last - match.first + 1 < MAX_RUN_SENTENCES:
             longer = [
                 self._match(claim, first, last, weights)
                 for first, last in ((match.first - 1, match.last), (match.first, match.last + 1))

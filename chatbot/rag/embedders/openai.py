@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
 
 BATCH = 128  # texts in one request
-LONGEST = 24_000  # characters of a text; models take 8,191 tokens
+MAX_TEXT_LENGTH = 24_000  # characters of a text; models take 8,191 tokens
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -40,7 +40,7 @@ class OpenAIEmbedder:
 
         rows: list[Any] = []
         for start in range(0, len(texts), BATCH):
-            rows += self._batch([text[:LONGEST].strip() or "." for text in texts[start : start + BATCH]])
+            rows += self._batch([text[:MAX_TEXT_LENGTH].strip() or "." for text in texts[start : start + BATCH]])
         try:
             vectors: Vectors = np.array(rows, dtype=np.float32)
         except (ValueError, TypeError) as error:

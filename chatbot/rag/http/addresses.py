@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 PORTS = {"http": 80, "https": 443}
-LONGEST = 8_192  # characters of an address
+MAX_ADDRESS_LENGTH = 8_192  # characters of an address
 # What is in none of these forms is refused, not repaired: two readers who repair differently see two hosts.
 # Without ASCII, the flag for either case would take U+017F for an s and U+212A for a k.
 URL = re.compile(
@@ -98,7 +98,7 @@ def parse(url: str) -> Address:
     Raises ValueError for all that is not plain: other schemes, user names, backslashes, white space and control
     characters; hosts that are neither a name in ASCII nor an address in the one usual form.
     """
-    match = URL.fullmatch(url) if len(url) <= LONGEST else None
+    match = URL.fullmatch(url) if len(url) <= MAX_ADDRESS_LENGTH else None
     if match is None:
         raise ValueError("not a plain http or https address")
     scheme = match["scheme"].lower()

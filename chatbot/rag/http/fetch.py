@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 from chatbot.rag.errors import AddressRefused
 
 from .addresses import Address, check_place, check_server, parse
-from .wire import PIECE, BoundedConnection, Resolver, connected, resolved
+from .wire import PIECE, BoundedConnection, Resolver, connect, resolve_host
 
 REDIRECTS = {301, 302, 303, 307, 308}
 UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")  # in a Location: urljoin takes some of it out without a word
@@ -84,21 +84,21 @@ def _visit(
 ) -> Fetched | str:
     check_server(address, allowed_hosts)
     until = min(time.monotonic() + limits.connect, deadline)
-    places = resolved(address, resolve, until)
+    places = resolve_host(address, resolve, until)
     for place in places:
         check_place(str(place[4][0]), address, allowed_hosts)
-    with connected(address, places, until, deadline) as wire:
-        response = _asked(wire, address)
+    with connect(address, places, until, deadline) as wire:
+        response = _send_request(wire, address)
         if response.status in REDIRECTS:
             return _next(address, response)
         if response.status != http.client.OK:
             raise ValueError(f"the server answered {response.status}")
         wire.left = limits.size
-        data = _body(response, limits.size)
+        data = _read_body(response, limits.size)
     return Fetched(data, _media_type(response), address.file_name, address.url)
 
 
-def _asked(wire: BoundedConnection, address: Address) -> http.client.HTTPResponse:
+def _send_request(wire: BoundedConnection, address: Address) -> http.client.HTTPResponse:
     wire.send(REQUEST.format(path=address.path, host=address.authority).encode("ascii"))
     response = http.client.HTTPResponse(wire, method="GET")  # type: ignore[arg-type]  # of a socket it calls makefile
     response.begin()
@@ -115,7 +115,7 @@ def _next(address: Address, response: http.client.HTTPResponse) -> str:
     return urljoin(address.url, location.encode("latin-1").decode())
 
 
-def _body(response: http.client.HTTPResponse, most: int) -> bytes:
+def _read_body(response: http.client.HTTPResponse, most: int) -> bytes:
     if (response.length or 0) > most:
         raise ValueError("the document is too long")
     encoding = (response.getheader("Content-Encoding") or "identity").lower()

@@ -17,9 +17,9 @@ from typing import Any, cast
 
 import httpx2
 
-from .reader import PIECE, Response, dechunked
+from .reader import PIECE, Response, read_chunked_body
 
-KEEPALIVE_MOST = 512  # connections that rest at a time, for each server
+MAX_IDLE_CONNECTIONS = 512  # connections that rest at a time, for each server
 KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody on the way, without a word
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
@@ -52,10 +52,13 @@ class Pool(httpx2.BaseTransport):
         """Send one request; raises httpx2's errors."""
         rested = self._take(request.url)
         if rested is not None:
-            with translated(), contextlib.suppress(*CLOSED):  # closed in the moment in which we began: take a new one
+            with (
+                translate_errors(),
+                contextlib.suppress(*CLOSED),
+            ):  # closed in the moment in which we began: take a new one
                 return self._exchange(request, rested)
         connection = self._open(request.url, request.extensions.get("timeout", {}).get("connect"))
-        with translated():
+        with translate_errors():
             return self._exchange(request, connection)
 
     def _exchange(self, request: httpx2.Request, connection: Plain) -> httpx2.Response:
@@ -86,7 +89,7 @@ class Pool(httpx2.BaseTransport):
         """Let a connection rest, unless too many do."""
         idle = self._idle[_server(url)]
         with self._lock:
-            rests = len(idle) < KEEPALIVE_MOST
+            rests = len(idle) < MAX_IDLE_CONNECTIONS
             if rests:
                 idle.append((time.monotonic(), connection))
         if not rests:
@@ -119,7 +122,7 @@ class Pool(httpx2.BaseTransport):
             connection = Plain(url.host, url.port, timeout=timeout)
         connection.response_class = Response
         try:
-            with translated(connecting=True):
+            with translate_errors(connecting=True):
                 connection.connect()  # which switches Nagle's algorithm off
         except BaseException:
             connection.close()
@@ -138,9 +141,9 @@ class Body(httpx2.SyncByteStream):
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:
-        with translated():
+        with translate_errors():
             if self._response.chunked:
-                yield from dechunked(self._response.inlet)
+                yield from read_chunked_body(self._response.inlet)
             else:
                 while piece := self._response.read1(PIECE):
                     yield piece
@@ -160,7 +163,7 @@ class Body(httpx2.SyncByteStream):
 
 
 @contextmanager
-def translated(*, connecting: bool = False) -> Iterator[None]:
+def translate_errors(*, connecting: bool = False) -> Iterator[None]:
     """Raise httpx2's errors for those of sockets and of the standard library's client."""
     try:
         yield

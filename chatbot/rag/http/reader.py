@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 PIECE = 4_096  # bytes received at a time, at most: what they bring is read without a break for anybody else
-LONGEST_HEAD = 1_024  # bytes of a chunk's size and extensions, or of a trailer
-MOST_TRAILERS = 100
+MAX_HEAD_BYTES = 1_024  # bytes of a chunk's size and extensions, or of a trailer
+MAX_TRAILERS = 100
 SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
@@ -113,7 +113,7 @@ class Response(http.client.HTTPResponse):
         self.fp = self.inlet  # type: ignore[assignment]  # which has all that http.client calls
 
 
-def dechunked(inlet: SocketReader) -> Iterator[bytes]:
+def read_chunked_body(inlet: SocketReader) -> Iterator[bytes]:
     """Yield the data of chunks (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
 
     Raises http.client.HTTPException when they break off or are none.
@@ -126,7 +126,7 @@ def dechunked(inlet: SocketReader) -> Iterator[bytes]:
         if ended:
             _pass_trailers(inlet)
             return
-        if inlet.held > LONGEST_HEAD or not inlet.more():
+        if inlet.held > MAX_HEAD_BYTES or not inlet.more():
             raise http.client.IncompleteRead(b"")
 
 
@@ -138,7 +138,7 @@ def _size(head: bytes) -> int:
 
 
 def _pass_trailers(inlet: SocketReader) -> None:
-    for _ in range(MOST_TRAILERS):
-        if not inlet.readline(LONGEST_HEAD).strip():
+    for _ in range(MAX_TRAILERS):
+        if not inlet.readline(MAX_HEAD_BYTES).strip():
             return
     raise http.client.HTTPException("trailers without an end")

@@ -18,8 +18,8 @@ Place = tuple[Any, Any, Any, Any, Any]
 Resolver = Callable[..., Sequence[Place]]
 
 PIECE = 16_384  # bytes received at a time, at most
-LONGEST_HEAD = 65_536  # bytes of an answer before its body
-MOST_PLACES = 4  # of a host that are tried: a host with a thousand would have us scan them
+MAX_HEAD_BYTES = 65_536  # bytes of an answer before its body
+MAX_PLACES = 4  # of a host that are tried: a host with a thousand would have us scan them
 
 
 class BoundedConnection(io.RawIOBase):
@@ -28,7 +28,7 @@ class BoundedConnection(io.RawIOBase):
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline
-        self.left = LONGEST_HEAD
+        self.left = MAX_HEAD_BYTES
         self.ended = False
 
     def makefile(self, _mode: str) -> io.BufferedReader:
@@ -56,7 +56,7 @@ class BoundedConnection(io.RawIOBase):
         return count
 
 
-def resolved(address: Address, resolve: Resolver, until: float) -> Sequence[Place]:
+def resolve_host(address: Address, resolve: Resolver, until: float) -> Sequence[Place]:
     """Ask for all places of a host, until a monotonic time; raises OSError.
 
     The resolver of the system knows no deadline and may take a minute, so that its thread is left behind then.
@@ -74,23 +74,23 @@ def resolved(address: Address, resolve: Resolver, until: float) -> Sequence[Plac
 
 
 @contextlib.contextmanager
-def connected(address: Address, places: Sequence[Place], until: float, deadline: float) -> Iterator[BoundedConnection]:
+def connect(address: Address, places: Sequence[Place], until: float, deadline: float) -> Iterator[BoundedConnection]:
     """Connect to one of these places and no other, for https with a certificate that is checked for the host's name.
 
     The connection stands at the monotonic time `until` and is cut at `deadline`. Raises OSError.
     """
     with Watchdog().guard(until) as guard, contextlib.ExitStack() as stack:
-        connection = stack.enter_context(_dialled(places, until))
+        connection = stack.enter_context(_dial(places, until))
         guard.watch(connection)
         if address.scheme == "https":
-            connection = stack.enter_context(_encrypted(connection, address, guard))
+            connection = stack.enter_context(_encrypt(connection, address, guard))
         guard.deadline = deadline
         yield BoundedConnection(connection, deadline)
 
 
-def _dialled(places: Sequence[Place], until: float) -> socket.socket:
+def _dial(places: Sequence[Place], until: float) -> socket.socket:
     failure = OSError("the host has no address")
-    tried = places[:MOST_PLACES]
+    tried = places[:MAX_PLACES]
     for index, (family, kind, protocol, _, place) in enumerate(tried):
         connection = socket.socket(family, kind, protocol)
         try:
@@ -106,7 +106,7 @@ def _dialled(places: Sequence[Place], until: float) -> socket.socket:
     raise failure
 
 
-def _encrypted(connection: socket.socket, address: Address, guard: Guard) -> ssl.SSLSocket:
+def _encrypt(connection: socket.socket, address: Address, guard: Guard) -> ssl.SSLSocket:
     context = ssl.create_default_context()
     encrypted = context.wrap_socket(connection, server_hostname=address.name, do_handshake_on_connect=False)
     try:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 HEAP = 15_000_000  # bytes that a writer collects before it writes a segment: tantivy's least
 WRITER_LOCK = ".tantivy-writer.lock"
-MOST_TERMS = 256  # of a query: a pasted page must not take seconds
+MAX_TERMS = 256  # of a query: a pasted page must not take seconds
 ALL = "*"  # the group that each chunk is in
 
 
@@ -210,7 +210,7 @@ def _looked_up(searcher: Searcher, query: str, collections: Sequence[str]) -> di
         return _Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
 
     used = (name for name in ANALYZERS if any(searcher.doc_freq("group", _within(one, name)) for one in collections))
-    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)[:MOST_TERMS]} for name in used}
+    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)[:MAX_TERMS]} for name in used}
 
 
 def _rarity(count: int, holding: int) -> float:

@@ -21,9 +21,9 @@ from pathlib import Path
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SLOTS = 4  # answers at a time; the rest wait in the server's queue
 CONTEXT = 2048  # tokens of prompt and answer in a slot
-CHECK_EVERY = 5.0  # seconds between health checks
+CHECK_INTERVAL_SECONDS = 5.0  # seconds between health checks
 CHECKS_TO_FAIL = 3
-LONGEST_BACKOFF = 30.0
+MAX_BACKOFF_SECONDS = 30.0
 
 
 def missing() -> str | None:
@@ -85,7 +85,7 @@ def serve(port: int, name: str) -> None:
 def healthy(port: int) -> bool:
     """Ask the server whether it is well."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=CHECK_EVERY) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=CHECK_INTERVAL_SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -94,11 +94,11 @@ def healthy(port: int) -> bool:
 def watch_server(server: "subprocess.Popen[bytes]", port: int, stop: threading.Event) -> None:
     """Return when the server has ended, when it stayed deaf and was killed, or when the supervisor shall stop."""
     failed = 0
-    next_check = time.monotonic() + CHECK_EVERY
+    next_check = time.monotonic() + CHECK_INTERVAL_SECONDS
     while not stop.wait(0.1) and server.poll() is None:
         if time.monotonic() >= next_check:
             failed = 0 if healthy(port) else failed + 1
-            next_check = time.monotonic() + CHECK_EVERY
+            next_check = time.monotonic() + CHECK_INTERVAL_SECONDS
         if failed >= CHECKS_TO_FAIL:
             say("the model does not answer and is restarted")
             server.kill()
@@ -119,7 +119,7 @@ def supervise(port: int, name: str) -> None:
         server.kill()
         server.wait()
         if not stop.is_set():
-            backoff = 0.5 if time.monotonic() - started > 60 else min(backoff * 2, LONGEST_BACKOFF)
+            backoff = 0.5 if time.monotonic() - started > 60 else min(backoff * 2, MAX_BACKOFF_SECONDS)
             say("the model ended and is started again", seconds=backoff, status=server.returncode)
             stop.wait(backoff)
 

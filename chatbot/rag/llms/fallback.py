@@ -21,7 +21,7 @@ from chatbot.rag.types import Attempt, CompletionRequest, Finish
 
 SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
 BREAKER_ERRORS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
-LONGEST_IN_PLACE = 2.0  # seconds; a Retry-After beyond it is the caller's to wait
+MAX_IN_PLACE_SECONDS = 2.0  # seconds; a Retry-After beyond it is the caller's to wait
 JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; so that not all come back at once
 
 
@@ -128,7 +128,7 @@ def is_no_sign_of_illness(error: BaseException) -> bool:
 
 def may_be_over(error: BaseException) -> bool:
     """Return whether the same request may succeed in a moment."""
-    return isinstance(error, SECOND_TRY) and (error.retry_after or 0.0) <= LONGEST_IN_PLACE
+    return isinstance(error, SECOND_TRY) and (error.retry_after or 0.0) <= MAX_IN_PLACE_SECONDS
 
 
 def pause(state: tenacity.RetryCallState) -> float:

@@ -26,7 +26,7 @@ from .openai_errors import Refusal, find_refusal, status_error, translate
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_BYTES = 64 << 20  # of an answer with all its wrapping
 BREATH = 2_048  # bytes after which others may run
-LONGEST_NAME = 200  # characters of a model's name that are kept
+MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
 REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
@@ -240,7 +240,7 @@ class _Answer:
         model = chunk.get("model")
         usage = chunk.get("usage")
         if isinstance(model, str) and model:
-            self.model = model.replace("\0", "")[:LONGEST_NAME]
+            self.model = model.replace("\0", "")[:MAX_NAME_LENGTH]
         if isinstance(usage, dict):
             self.usage = usage
         try:

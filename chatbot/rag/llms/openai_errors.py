@@ -29,14 +29,14 @@ MAX_RETRY_AFTER = 3600.0
 UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _UNSUPPORTED_TEXT = re.compile(r"(un|not )supported|unrecognized|unknown|not permitted", re.IGNORECASE)
 _KINDS: dict[int, type[openai.APIStatusError]] = {400: openai.BadRequestError, 422: openai.UnprocessableEntityError}
-LONGEST_ERROR = 65_536  # bytes of an error's body that are looked at
+MAX_ERROR_LENGTH = 65_536  # bytes of an error's body that are looked at
 
 
 def status_error(response: httpx2.Response) -> openai.APIStatusError:
     """Return the package's error for an answer that is not a success, with the body's `error` where there is one."""
     body: Any = None
     with contextlib.suppress(httpx2.HTTPError, ValueError):
-        body = orjson.loads(b"".join(itertools.islice(response.iter_bytes(4096), LONGEST_ERROR // 4096)))
+        body = orjson.loads(b"".join(itertools.islice(response.iter_bytes(4096), MAX_ERROR_LENGTH // 4096)))
     error = body.get("error", body) if isinstance(body, dict) else None
     kind = _KINDS.get(response.status_code, openai.APIStatusError)
     return kind(f"status {response.status_code}", response=response, body=error)

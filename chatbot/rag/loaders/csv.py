@@ -11,9 +11,9 @@ from chatbot.rag.types import Parsed
 from . import plain
 
 DELIMITERS = ",;\t|"
-LONGEST_FIELD = 1_000_000  # characters
-MOST_COLUMNS = 5_000
-LONGEST_NAME = 100  # characters: it is repeated in each row
+MAX_FIELD_LENGTH = 1_000_000  # characters
+MAX_COLUMNS = 5_000
+MAX_NAME_LENGTH = 100  # characters: it is repeated in each row
 
 
 class CsvLoader:
@@ -22,7 +22,7 @@ class CsvLoader:
     def load(self, data: bytes) -> Parsed:
         """Return the rows as `name: value` lines; raises UnreadableDocument for no table or one without rows."""
         text = plain.decode(data)
-        csv.field_size_limit(LONGEST_FIELD)
+        csv.field_size_limit(MAX_FIELD_LENGTH)
         with plain.reading("CSV file"):
             return plain.parsed(_bounded(_paragraphs(text)))
 
@@ -30,9 +30,9 @@ class CsvLoader:
 def _paragraphs(text: str) -> Iterator[str]:
     rows = (row for row in csv.reader(io.StringIO(text), delimiter=_delimiter(text)) if any(map(str.strip, row)))
     header = next(rows, [])
-    if len(header) > MOST_COLUMNS:
-        raise UnreadableDocument(f"The CSV file has more than {MOST_COLUMNS:,} columns.")
-    names = [" ".join(name.split())[:LONGEST_NAME] or f"column {number}" for number, name in enumerate(header, 1)]
+    if len(header) > MAX_COLUMNS:
+        raise UnreadableDocument(f"The CSV file has more than {MAX_COLUMNS:,} columns.")
+    names = [" ".join(name.split())[:MAX_NAME_LENGTH] or f"column {number}" for number, name in enumerate(header, 1)]
     first = next(rows, None)
     if first is None:  # one row alone is no header of anything
         yield ", ".join(" ".join(name.split()) for name in header if name.strip())
@@ -55,7 +55,7 @@ def _bounded(paragraphs: Iterator[str]) -> str:
     for paragraph in paragraphs:
         parts.append(paragraph)
         size += len(paragraph) + 2
-        if size > plain.MOST_TEXT + 2:
+        if size > plain.MAX_TEXT_CHARACTERS + 2:
             break
     return "\n\n".join(parts)
 

@@ -10,9 +10,9 @@ from chatbot.rag.types import Parsed
 
 from . import notation, plain
 
-MOST_MEMBERS = 3_000
+MAX_MEMBERS = 3_000
 LARGEST_MEMBER = 20_000_000  # bytes unpacked: the XML of a few thousand pages
-MOST_UNPACKED = 100_000_000
+MAX_UNPACKED = 100_000_000
 ZIP = b"PK\x03\x04"
 DIRECTORY_ENTRY = b"PK\x01\x02"
 EMBEDDED = "word/embeddings/"  # the sheets behind charts; they are never opened
@@ -37,13 +37,13 @@ class DocxLoader:
 
 def _inspected(data: bytes) -> str | None:
     """Return the title in the document's properties, if nothing in the archive is built to break its reader."""
-    if data.count(DIRECTORY_ENTRY) > MOST_MEMBERS:  # before each becomes an object
-        raise UnreadableDocument(f"The Word document has more than {MOST_MEMBERS:,} parts.")
+    if data.count(DIRECTORY_ENTRY) > MAX_MEMBERS:  # before each becomes an object
+        raise UnreadableDocument(f"The Word document has more than {MAX_MEMBERS:,} parts.")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = archive.infolist()
         if max((member.file_size for member in members), default=0) > LARGEST_MEMBER:
             raise UnreadableDocument("A part of the Word document is too large when unpacked.")
-        if sum(member.file_size for member in members) > MOST_UNPACKED:
+        if sum(member.file_size for member in members) > MAX_UNPACKED:
             raise UnreadableDocument("The Word document is too large when unpacked.")
         for member in members:
             _inspect(archive, member)

@@ -21,7 +21,7 @@ class HtmlLoader:
         with plain.reading("HTML"):
             page = plain.decode(data, _declared(data[:DECLARED_WITHIN]))
             text = notation.from_html(page)
-            return plain.parsed(text, _title(page[: notation.HEAD]) or notation.first_heading(text))
+            return plain.parsed(text, _title(page[: notation.MAX_TITLE_OFFSET]) or notation.first_heading(text))
 
 
 def _declared(head: bytes) -> str | None:

@@ -6,8 +6,8 @@ from chatbot.rag.errors import UnreadableDocument
 
 from . import plain
 
-DEEPEST = 250  # elements in one another
-HEAD = 20_000  # characters in which a title is looked for
+MAX_DEPTH = 250  # elements in one another
+MAX_TITLE_OFFSET = 20_000  # characters in which a title is looked for
 HEADING = re.compile(r" {0,3}#[ \t]+(.*)")
 FENCES = ("```", "~~~")
 
@@ -25,7 +25,7 @@ def from_html(html: str) -> str:
         compact_tables=True,
         extract_metadata=False,  # it would write the page's head before the text
         highlight_style="none",
-        max_depth=DEEPEST,
+        max_depth=MAX_DEPTH,
         newline_style="backslash",
         skip_images=True,
     )
@@ -38,7 +38,7 @@ def from_html(html: str) -> str:
 def first_heading(text: str) -> str | None:
     """Return the first heading of level 1 near the text's beginning, code left out."""
     in_code = False
-    for line in text[:HEAD].split("\n"):
+    for line in text[:MAX_TITLE_OFFSET].split("\n"):
         if line.lstrip(" ").startswith(FENCES):
             in_code = not in_code
         heading = None if in_code else HEADING.match(line)

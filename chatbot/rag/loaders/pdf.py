@@ -10,7 +10,7 @@ from chatbot.rag.types import Parsed
 
 from . import plain
 
-MOST_PAGES = 10_000
+MAX_PAGES = 10_000
 BETWEEN_PAGES = "\n\n"
 
 
@@ -28,8 +28,8 @@ class PdfLoader:
             reader = pypdf.PdfReader(io.BytesIO(data))
             if reader.is_encrypted and not reader.decrypt(""):  # many have an empty password
                 raise UnreadableDocument("The PDF is encrypted.")
-            if len(reader.pages) > MOST_PAGES:
-                raise UnreadableDocument(f"The PDF has more than {MOST_PAGES:,} pages.")
+            if len(reader.pages) > MAX_PAGES:
+                raise UnreadableDocument(f"The PDF has more than {MAX_PAGES:,} pages.")
             texts = [plain.clean(page.extract_text()).strip() for page in reader.pages]
             title = reader.metadata.title if reader.metadata else None
             return _joined(texts, title if isinstance(title, str) else None)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from chatbot.rag.errors import DocumentError, UnreadableDocument
 from chatbot.rag.types import Parsed
 
-MOST_TEXT = 20_000_000  # code points: a hundred thick books
-LONGEST_TITLE = 200
+MAX_TEXT_CHARACTERS = 20_000_000  # code points: a hundred thick books
+MAX_TITLE_LENGTH = 200
 
 BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
@@ -55,9 +55,9 @@ def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> 
     """
     if not text or text.isspace():
         raise UnreadableDocument("The document has no text.")
-    if len(text) > MOST_TEXT:
-        raise UnreadableDocument(f"The document has more than {MOST_TEXT:,} characters of text.")
-    return Parsed(text, " ".join(clean(title or "").split())[:LONGEST_TITLE].rstrip() or None, pages)
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise UnreadableDocument(f"The document has more than {MAX_TEXT_CHARACTERS:,} characters of text.")
+    return Parsed(text, " ".join(clean(title or "").split())[:MAX_TITLE_LENGTH].rstrip() or None, pages)
 
 
 @contextmanager

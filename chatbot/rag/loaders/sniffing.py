@@ -26,12 +26,12 @@ FOREIGN = (  # how formats begin that can be free of NUL
     b"%PDF-", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"\x89PNG", b"GIF8", b"\xff\xd8\xff",
 )  # fmt: skip
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
-HEAD = 65_536  # bytes that are looked at for more than a mark
+SNIFFED_BYTES = 65_536  # bytes that are looked at for more than a mark
 TAG = re.compile(r"<[A-Za-z!]")
 SEPARATORS = re.compile(r"[/\\]")
 DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\..*)?", re.IGNORECASE)
-LONGEST_NAME = 4_096
-MOST_DECODINGS = 8
+MAX_NAME_LENGTH = 4_096
+MAX_DECODINGS = 8
 UNTITLED = "Untitled document"
 
 
@@ -63,21 +63,21 @@ def of_fetched(declared_type: str, name: str, data: bytes) -> str:
 
 def title(name: str) -> str:
     """Return a title from any name: one line without path, control or bidi characters, 1 to 200 code points."""
-    name = _last_part(_decoded(name[-LONGEST_NAME:]))
+    name = _last_part(_decoded(name[-MAX_NAME_LENGTH:]))
     stem, dot, suffix = name.rpartition(".")
     if dot and suffix.strip().lower() in TYPES:
         name = stem
     visible = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in name)
-    name = re.sub(r"^(?:[A-Za-z]:|[.~ ])+", "", " ".join(visible.split()))[: plain.LONGEST_TITLE].rstrip(". ")
+    name = re.sub(r"^(?:[A-Za-z]:|[.~ ])+", "", " ".join(visible.split()))[: plain.MAX_TITLE_LENGTH].rstrip(". ")
     if DEVICES.fullmatch(name):
-        return f"{name} (document)"[: plain.LONGEST_TITLE]
+        return f"{name} (document)"[: plain.MAX_TITLE_LENGTH]
     return name or UNTITLED
 
 
 def _decoded(name: str) -> str:
-    for _ in range(MOST_DECODINGS):
+    for _ in range(MAX_DECODINGS):
         before = name
-        name = nfkc(unquote(name))[-LONGEST_NAME:]
+        name = nfkc(unquote(name))[-MAX_NAME_LENGTH:]
         if name == before:
             break
     return name
@@ -93,12 +93,12 @@ def _is(found: str, data: bytes) -> bool:
         return b"%PDF-" in data[:1024]
     if found == DOCX:  # the archive itself is only opened where memory has a limit
         return data.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in data and b"word/" in data
-    return _is_text(data) and (found != "text/html" or bool(TAG.search(plain.decode(data[:HEAD]))))
+    return _is_text(data) and (found != "text/html" or bool(TAG.search(plain.decode(data[:SNIFFED_BYTES]))))
 
 
 def _is_text(data: bytes) -> bool:
     if plain.marked_encoding(data):
         return True
-    head = data[:HEAD]
+    head = data[:SNIFFED_BYTES]
     controls = len(head) - len(head.translate(None, CONTROLS))
     return not data.startswith(FOREIGN) and b"\0" not in data and controls * 50 <= len(head)

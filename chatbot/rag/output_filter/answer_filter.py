@@ -16,14 +16,7 @@ from . import markup
 from .destinations import Destination, DroppedAddress
 from .output import Output
 
-LONGEST_HOLD = 200  # characters
-
-_SPECIAL = {
-    "text": re.compile(r"[\[\](!<【`~\n]"),
-    "span": re.compile(r"[\[\]!<【`|\n]"),
-    "fence": re.compile(r"\n"),
-    "doubtful fence": re.compile(r"[\[\](!<\n]"),
-}
+MAX_HELD_CHARACTERS = 200  # characters
 
 
 class AnswerFilter:
@@ -60,7 +53,7 @@ class AnswerFilter:
 
     def feed(self, text: str) -> str:
         """Add text; return the part that can be passed on now."""
-        if self._output.lead is None and not self._held and not _SPECIAL[self._mode].search(text) and self._at_ease():
+        if self._is_plain(text):
             self._output.skip(text)
             return text
         return self._run(self._held + text, ended=False)
@@ -75,8 +68,9 @@ class AnswerFilter:
         line_end = "" if self._output.last == "\n" else "\n"
         return f"{line_end}{self._closing}" if self._closing else ""
 
-    def _at_ease(self) -> bool:
-        return not (self._output.has_gap or self._address.is_open or self._fresh or self._destination.is_expected)
+    def _is_plain(self, text: str) -> bool:
+        waits = self._output.has_gap or self._address.is_open or self._fresh or self._destination.is_expected
+        return not (waits or self._held or self._output.lead is not None or markup.SPECIAL[self._mode].search(text))
 
     def _run(self, text: str, *, ended: bool) -> str:
         at = 0
@@ -97,14 +91,14 @@ class AnswerFilter:
             taken = self._destination.read(text, at, ended=ended)
             if taken or self._destination.is_waiting:
                 return taken
-        found = _SPECIAL[self._mode].search(text, at)
+        found = markup.SPECIAL[self._mode].search(text, at)
         if not self._fresh and (not found or found.start() > at):
             stop = found.start() if found else len(text)
             self._output.put(text[at:stop])
             return stop - at
-        stop = text.find("\n", at, at + LONGEST_HOLD)
-        window = text[at : at + LONGEST_HOLD if stop < 0 else stop + 1]
-        final = ended or stop >= 0 or len(window) == LONGEST_HOLD
+        stop = text.find("\n", at, at + MAX_HELD_CHARACTERS)
+        window = text[at : at + MAX_HELD_CHARACTERS if stop < 0 else stop + 1]
+        final = ended or stop >= 0 or len(window) == MAX_HELD_CHARACTERS
         if self._fresh:
             taken = self._line(window, final)
             return taken if taken or self._fresh else self._step(text, at, ended=ended)
@@ -146,7 +140,8 @@ class AnswerFilter:
             return found.end() + (after == " " and self._output.last.isspace())
         self._output.has_gap = self._output.has_gap or self._output.last == "!"
         self._output.put(good)
-        self._output.has_gap, self._label = self._label and after == ":", False
+        self._output.has_gap = self._label and after == ":"
+        self._label = False
         return found.end()
 
     def _closed(self, window: str, final: bool) -> int:
@@ -218,10 +213,11 @@ class AnswerFilter:
         if leads and FENCE.fullmatch(window):
             return self._open_fence(window, run)
         self._doubt = self._doubt or leads  # what is taken out of the line can make it one
-        if leads and len(window) == LONGEST_HOLD:
+        if leads and len(window) == MAX_HELD_CHARACTERS:
             return self._doubtful_opening(window)
         if window[0] == "`" and not self._label:
-            self._mode, self._span = "span", run
+            self._mode = "span"
+            self._span = run
         self._shaky = self._shaky or self._label or self._output.last in "\\`" or self._output.is_in_address
         self._output.put(window[:run])
         return run
@@ -231,14 +227,15 @@ class AnswerFilter:
         if window[0] in "`|":
             return self._in_span_at(window, final)
         close = re.search(rf"(?<!`)`{{{self._span}}}(?!`)", window)
-        if close and (close.end() < len(window) or (final and len(window) < LONGEST_HOLD)):
+        if close and (close.end() < len(window) or (final and len(window) < MAX_HELD_CHARACTERS)):
             code = window[: close.start()]
             doubtful = self._shaky or self._html or self._doubt or markup.CELL_OR_CODE_TAG.search(code)
             self._output.put(markup.defused(code) if doubtful else code)
             return close.start()
         if not final:
             return 0
-        self._shaky, self._mode = True, "text"
+        self._shaky = True
+        self._mode = "text"
         return self._handlers[window[0]](window, final)
 
     def _in_span_at(self, window: str, final: bool) -> int:
@@ -263,12 +260,13 @@ class AnswerFilter:
         # HTML ends at a blank line, and then the fence may be none.
         self._doubt = self._doubt or self._html or is_hidden
         self._output.put(window if certain else markup.defused_fence(window))
-        self._output.lead, self._fresh = None, True
+        self._output.lead = None
+        self._fresh = True
         return len(window)
 
     def _line(self, window: str, final: bool) -> int:
         """Treat the beginning of a line inside a fence; returns 0 for a line of code without indentation too."""
-        is_whole = window.endswith("\n") or (final and len(window) < LONGEST_HOLD)
+        is_whole = window.endswith("\n") or (final and len(window) < MAX_HELD_CHARACTERS)
         kind = self._fence.judge(window, final=final, is_whole=is_whole)
         if kind == "unknown":
             return 0
@@ -276,13 +274,15 @@ class AnswerFilter:
         indent = run_of(" ", window)
         if kind == "closing":
             self._doubt = self._doubt or self._is_empty or self._fence.column not in (0, indent)
-            self._mode, self._output.lead = "text", ""
+            self._mode = "text"
+            self._output.lead = ""
             self._closing = "" if indent <= MAX_INDENT else self._closing
             self._output.put(window.removesuffix("\n"))
             return len(window.removesuffix("\n"))
         self._is_empty = False
         if kind == "doubtful":
-            self._doubt, self._mode = True, "doubtful fence"
+            self._doubt = True
+            self._mode = "doubtful fence"
         if self._mode == "doubtful fence":
             self._output.lead = ""
             if OPENING.match(window):

@@ -24,6 +24,13 @@ IMAGE = re.compile(rf"!\[{_ALT}\](?:\({_TARGET}\)|\[[^\[\]]*\])")
 NO_IMAGE = re.compile(rf"!\[{_ALT}\][^(\[]")
 OPEN_IMAGE = re.compile(rf"!\[{_ALT}\]\({_SPACE}*\S*")
 
+# The characters at which a construct may begin or end, by the kind of text.
+SPECIAL = {
+    "text": re.compile(r"[\[\](!<【`~\n]"),
+    "span": re.compile(r"[\[\]!<【`|\n]"),
+    "fence": re.compile(r"\n"),
+    "doubtful fence": re.compile(r"[\[\](!<\n]"),
+}
 CELL_OR_CODE_TAG = re.compile(r"[|`]|</?(?:code|pre)\b", re.IGNORECASE)  # what some readers find before code spans
 BEGINNING = re.compile(r"<[A-Za-z/!?]")
 MAYBE_TAG = re.compile(r"<(?:[A-Za-z/!?][^<>\n]*)?")

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 EXACT = 50_000  # vectors of a collection that are compared one by one
 BREADTH = 400  # candidates that a search in the graph keeps (hnsw.ef_search), at least
-MOST_BREADTH = 1_000  # that pgvector allows
+MAX_BREADTH = 1_000  # that pgvector allows
 # dimensions of an index in 32-bit and in 16-bit floats
-MOST_FULL = 2_000
-MOST_HALF = 4_000
+MAX_FULL = 2_000
+MAX_HALF = 4_000
 CONNECTIONS = 8
 FOR_GRAPH = "512MB"  # while one is made: some 300,000 vectors of 256 numbers; PostgreSQL's own 64 MB are some 40,000
 SECONDS = 5.0  # to connect, or to wait for a connection
@@ -179,7 +179,7 @@ class PgvectorStore:
         """Return whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
         if space in self._graphs:
             return True
-        if dimension > MOST_HALF:
+        if dimension > MAX_HALF:
             return False
         if _is_whole(connection, space):
             self._graphs.add(space)
@@ -199,10 +199,10 @@ class PgvectorStore:
         make = sql.SQL(
             "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON pgvector_items USING hnsw ({} {}) WHERE space = {}"
         ).format(name, of, sql.SQL(operators), sql.Literal(space))
-        mine = int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
+        lock_id = int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
         try:
             with psycopg.connect(self._url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
-                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [mine]).fetchone()
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lock_id]).fetchone()
                 if row is not None and row[0] and not _is_whole(connection, space):
                     # In less memory than a graph takes, each further vector is looked up on the disk.
                     connection.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(FOR_GRAPH)))
@@ -235,14 +235,15 @@ def _near(
     from psycopg import sql
 
     of, _ = _cast(dimension)
-    kind = "halfvec" if dimension > MOST_FULL else "vector"
-    asked = sql.SQL("%(vector)s::{}({})").format(sql.SQL(kind), sql.Literal(dimension))
+    kind = "halfvec" if dimension > MAX_FULL else "vector"
+    query_vector = sql.SQL("%(vector)s::{}({})").format(sql.SQL(kind), sql.Literal(dimension))
     # The space is written out: with a parameter there a plan could not use an index of that space alone.
     query = sql.SQL(
-        "SELECT chunk, -({of} <#> {asked}) FROM pgvector_items WHERE space = {space} AND collection = %(collection)s "
-        "ORDER BY {of} <#> {asked} LIMIT %(k)s"
-    ).format(of=of, asked=asked, space=sql.Literal(space))
-    breadth = min(max(BREADTH, k), MOST_BREADTH)
+        "SELECT chunk, -({of} <#> {query_vector}) FROM pgvector_items "
+        "WHERE space = {space} AND collection = %(collection)s "
+        "ORDER BY {of} <#> {query_vector} LIMIT %(k)s"
+    ).format(of=of, query_vector=query_vector, space=sql.Literal(space))
+    breadth = min(max(BREADTH, k), MAX_BREADTH)
     with connection.transaction():
         connection.execute(sql.SQL("SET LOCAL hnsw.ef_search = {}").format(sql.Literal(breadth)))
         connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
@@ -260,7 +261,7 @@ def _cast(dimension: int) -> "tuple[sql.Composed, str]":
     """Return the column as an index of this dimension has it, and the operators of that index."""
     from psycopg import sql
 
-    kind = "halfvec" if dimension > MOST_FULL else "vector"
+    kind = "halfvec" if dimension > MAX_FULL else "vector"
     of = sql.SQL("(embedding::{}({}))").format(sql.SQL(kind), sql.Literal(dimension))
     return of, f"{kind}_ip_ops"
 

@@ -28,10 +28,10 @@ WRITE_SECONDS = 20.0
 LAG = 60.0  # seconds in which a mark that was written may not be read
 CALLS = 16  # at a time
 # What the service takes at once.
-MOST_VALUES = 5_000
-MOST_BYTES = 1_500_000
-MOST_VECTORS = 1_000
-MOST_HITS = 10_000
+MAX_VALUES = 5_000
+MAX_BYTES = 1_500_000
+MAX_VECTORS = 1_000
+MAX_HITS = 10_000
 BYTES = 24  # of a number in JSON, at most
 
 T = TypeVar("T")
@@ -104,7 +104,7 @@ class PineconeStore:
 
         Raises StoreForgot for a collection that is not held.
         """
-        query = {"vector": vector.reshape(-1).tolist(), "top_k": min(k, MOST_HITS), "namespace": collection}
+        query = {"vector": vector.reshape(-1).tolist(), "top_k": min(k, MAX_HITS), "namespace": collection}
         conditions = [None] if documents is None else _any_of(documents)
         hits = [
             (int(match.id), match.score)
@@ -163,14 +163,14 @@ class PineconeStore:
 def _any_of(documents: Sequence[str]) -> list[dict[str, object] | None]:
     """Return filters that let these documents pass, each with as many of them as one may name."""
     return [
-        {"document": {"$in": list(documents[start : start + MOST_VALUES])}}
-        for start in range(0, len(documents), MOST_VALUES)
+        {"document": {"$in": list(documents[start : start + MAX_VALUES])}}
+        for start in range(0, len(documents), MAX_VALUES)
     ]
 
 
 def _pieces(stored: VectorBatch) -> Iterator[list[dict[str, object]]]:
     """Yield records, as many at a time as one call may carry."""
-    size = min(MOST_VECTORS, max(1, MOST_BYTES // (BYTES * stored.vectors.shape[-1] + 100)))
+    size = min(MAX_VECTORS, max(1, MAX_BYTES // (BYTES * stored.vectors.shape[-1] + 100)))
     records = zip(stored.ids, stored.documents, stored.vectors, strict=False)
     piece: list[dict[str, object]] = []
     for one, document, vector in records:

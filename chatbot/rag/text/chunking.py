@@ -14,10 +14,10 @@ from chatbot.rag.types import Chunk
 
 from .markdown import Outline, outline
 
-LEAST = 800  # characters of a chunk, where the text allows it
-MOST = 1_200  # characters of a chunk, always
-LEAST_OVERLAP = 100
-MOST_OVERLAP = 200
+MIN_CHARACTERS = 800  # characters of a chunk, where the text allows it
+MAX_CHARACTERS = 1_200  # characters of a chunk, always
+MIN_OVERLAP = 100
+MAX_OVERLAP = 200
 
 ENDS = "\u3002\uff01\uff1f\uff61"  # of Chinese and Japanese sentences, after which there is no space
 QUOTES = "\u2019\u201d\u300d\u300f\uff09"  # that may close after a sentence's end
@@ -65,7 +65,7 @@ class _Cutter:
         self.text = text
         self.length = 0  # of what is cut now
         self.headings = [heading.start for heading in found.headings]
-        self.blocks = [(start, end) for start, end in found.blocks if end - start <= MOST]
+        self.blocks = [(start, end) for start, end in found.blocks if end - start <= MAX_CHARACTERS]
         self.starts = [start for start, _ in self.blocks]
 
     def spans(self, first: int, last: int) -> Iterator[tuple[int, int]]:
@@ -76,7 +76,7 @@ class _Cutter:
             end = self._end(start, covered)
             if end is None:
                 start = covered
-                end = self._end(start, covered) or min(start + MOST, self.length)
+                end = self._end(start, covered) or min(start + MAX_CHARACTERS, self.length)
             yield start, self._strip(start, end)
             covered = self._skip(end)
             start = self._begin(start, end, covered)
@@ -88,7 +88,7 @@ class _Cutter:
     def _strip(self, start: int, end: int) -> int:
         """Return where a part of the text ends without the blanks after it; a copy of the whole takes memory."""
         while start < end:
-            low = max(start, end - MOST)
+            low = max(start, end - MAX_CHARACTERS)
             if length := len(self.text[low:end].rstrip()):
                 return low + length
             end = low
@@ -96,18 +96,18 @@ class _Cutter:
 
     def _end(self, start: int, covered: int) -> int | None:
         """Return where the chunk from `start` ends, after `covered`; None where only a block's inside is in reach."""
-        if self.length - start <= MOST:
+        if self.length - start <= MAX_CHARACTERS:
             return self.length
-        usual = max(start + LEAST, covered + 1)
-        return self._cut(usual, start + MOST) or self._cut(covered + 1, min(usual, start + MOST))
+        usual = max(start + MIN_CHARACTERS, covered + 1)
+        return self._cut(usual, start + MAX_CHARACTERS) or self._cut(covered + 1, min(usual, start + MAX_CHARACTERS))
 
     def _begin(self, start: int, end: int, covered: int) -> int:
         """Return where the next chunk begins: a little before `covered`, or there after a heading or beside a block."""
         at = bisect_left(self.headings, end)
         if covered >= self.length or (at < len(self.headings) and self.headings[at] <= covered):
             return covered
-        low = max(start + 1, end - MOST_OVERLAP)
-        again = self._cut(low, max(low, end - LEAST_OVERLAP), latest=False)
+        low = max(start + 1, end - MAX_OVERLAP)
+        again = self._cut(low, max(low, end - MIN_OVERLAP), latest=False)
         return covered if again is None else min(self._skip(again), covered)
 
     def _cut(self, low: int, high: int, *, latest: bool = True) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatbot.rag.errors import MissingLibrary
 
-LOOKED_AT = 1_000  # characters from the beginning; a tenth of a millisecond
+MAX_SAMPLE_CHARACTERS = 1_000  # characters from the beginning; a tenth of a millisecond
 SURE = 0.2  # of the model, below which nothing is said
 UNSPACED_SHARE = 0.2  # of the letters: Chinese texts quote Latin names, others hardly quote Chinese ones
 
@@ -19,7 +19,7 @@ HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]
 
 def detect(text: str) -> str:
     """Return the ISO 639-1 code of the language that a text is most likely in (or 639-3 without one), "" if unsure."""
-    beginning = text[:LOOKED_AT]
+    beginning = text[:MAX_SAMPLE_CHARACTERS]
     return _by_script(beginning) or _by_words(beginning)
 
 

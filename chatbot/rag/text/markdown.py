@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-LONGEST_HEADING = 200  # characters kept of a heading, and looked at for an underlined one
+MAX_HEADING_LENGTH = 200  # characters kept of a heading, and looked at for an underlined one
 
 # Bounded repetitions only: no line is read twice. The groups of ATX, setext and fence follow CommonMark 0.31.
 LINE = re.compile(
@@ -16,7 +16,7 @@ LINE = re.compile(
     r"(?P<fence>`{3,}(?=[^`\n]*$)|~{3,})(?P<info>[^\n]*)"
     r"|(?P<hashes>\#{1,6})(?:[ \t]+(?P<atx>[^\n]*))?$"
     r"|(?P<row>\|)[^\n]*"
-    rf"|(?P<setext>[^\s|>\#`~=-][^\n]{{0,{LONGEST_HEADING}}})\n {{0,3}}(?P<line>={{3,}}|-{{3,}})[ \t]*$"
+    rf"|(?P<setext>[^\s|>\#`~=-][^\n]{{0,{MAX_HEADING_LENGTH}}})\n {{0,3}}(?P<line>={{3,}}|-{{3,}})[ \t]*$"
     r")",
     re.MULTILINE,
 )
@@ -93,6 +93,6 @@ def _closes(match: re.Match[str], fence: str) -> bool:
 
 def _heading(match: re.Match[str]) -> tuple[int, str]:
     if match["hashes"]:
-        words = CLOSING_HASHES.sub("", (match["atx"] or "")[:LONGEST_HEADING])
+        words = CLOSING_HASHES.sub("", (match["atx"] or "")[:MAX_HEADING_LENGTH])
         return len(match["hashes"]), words.strip()
     return 1 if match["line"].startswith("=") else 2, match["setext"].strip()

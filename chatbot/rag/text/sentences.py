@@ -2,7 +2,7 @@
 
 import re
 
-LONGEST_WORD = 40  # characters in front of a full stop that are looked at
+MAX_WORD_LENGTH = 40  # characters in front of a full stop that are looked at
 WRAPPED = 60  # a line of so many characters may go on in the next one
 
 # Each takes time linear in the text: possessive where a shorter match could not succeed either.
@@ -105,7 +105,7 @@ def _ends(text: str, sentence: int, found: re.Match[str]) -> bool:
         return False
     if found["stop"] != "." or found.end() > found.end("stop"):
         return True
-    word = _WORD.search(text, max(sentence, found.start() - LONGEST_WORD), found.start())
+    word = _WORD.search(text, max(sentence, found.start() - MAX_WORD_LENGTH), found.start())
     return word is None or not _abbreviates(text[sentence : min(found.end(), sentence + 7)], word[0], after)
 
 

@@ -51,7 +51,7 @@ _OPPOSITES = (
 )  # fmt: skip
 _NOT = "不没沒未"
 _ENDINGS = ("ingly", "edly", "ments", "ment", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
-LONGEST_STEM = 8
+MAX_STEM_LENGTH = 8
 
 
 _MEANT = "he she it they his her him its their them this these who which such"
@@ -145,7 +145,7 @@ def _stem(token: str) -> str:
             break
     if len(word) > 3 and word[-1] == word[-2]:
         word = word[:-1]
-    return word[:LONGEST_STEM]
+    return word[:MAX_STEM_LENGTH]
 
 
 ANTONYMS: dict[str, set[str]] = {}

@@ -12,7 +12,7 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
 from chatbot.models import Session, User
-from chatbot.models.auth import LONGEST_EMAIL_KEY, LONGEST_USERNAME_KEY
+from chatbot.models.auth import MAX_EMAIL_KEY_LENGTH, MAX_USERNAME_KEY_LENGTH
 from chatbot.observability import security_log
 from chatbot.rag.text import normalization
 
@@ -154,7 +154,7 @@ def enable(email: str) -> Account:
 
 def _refuse_unfoldable(**names: str) -> None:
     """Raise InvalidInput for a name with a folded form longer than its column: U+FDFA becomes 18 characters."""
-    longest = {"email": LONGEST_EMAIL_KEY, "username": LONGEST_USERNAME_KEY}
+    longest = {"email": MAX_EMAIL_KEY_LENGTH, "username": MAX_USERNAME_KEY_LENGTH}
     errors = {
         field: ["Has too many unusual characters."]
         for field, name in names.items()

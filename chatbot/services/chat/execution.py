@@ -27,9 +27,9 @@ from .running_turns import GenerationRequest, RunningTurn
 from .state import get_chat_state
 
 HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
-LOOK_EVERY = 0.5  # seconds between two looks at a turn that another process runs
+POLL_SECONDS = 0.5  # seconds between two looks at a turn that another process runs
 PLAIN_REQUEST = GenerationRequest()
-TO_CLOSE = 5.0  # seconds that a turn which was asked to end may take to write its end
+CLOSE_SECONDS = 5.0  # seconds that a turn which was asked to end may take to write its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def wait(caller: Caller, turn_id: UUID) -> Turn:
             text.wait(sys.maxsize, HEARTBEAT)
         return _as_readable(caller, text.ended)
     while (turn := history.get_turn(caller, turn_id)).status in RUNNING:
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_SECONDS)
     return turn
 
 
@@ -167,7 +167,7 @@ def drain(seconds: float) -> None:
         time.sleep(0.1)
     for one in list(running.values()):
         one.stop("interrupted")
-    deadline = time.monotonic() + TO_CLOSE
+    deadline = time.monotonic() + CLOSE_SECONDS
     while running and time.monotonic() < deadline:
         time.sleep(0.05)
 

@@ -43,11 +43,15 @@ class Grounding:
         self._started = time.monotonic()
         self.first_text: float | None = None
 
-    def retrieve(self, query: str, also: str) -> Sequence[Passage]:
+    def retrieve(self, query: str, alternative_query: str) -> Sequence[Passage]:
         """Return passages for a query and a second wording; none where a collection that was named is gone."""
         try:
             self.retrieved = hybrid.search(
-                self._caller, query, limit=CANDIDATES, collection_ids=self._collections, also=also
+                self._caller,
+                query,
+                limit=CANDIDATES,
+                collection_ids=self._collections,
+                alternative_query=alternative_query,
             )
         except NotFound:
             self.retrieved = Retrieved(query, notes=["A collection that was asked for is gone."])
@@ -142,11 +146,11 @@ def refresh(
 def get_trace(caller: Caller, turn_id: UUID) -> Trace:
     """Return the trace of one of the caller's turns; raises NotFound. Without a search there is little to tell."""
     statement = sa.select(TurnTrace.facts).join(ChatMessage, ChatMessage.id == TurnTrace.turn_id)
-    mine = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    conditions = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with read() as connection:
-        if connection.scalar(sa.select(ChatMessage.id).where(*mine)) is None:
+        if connection.scalar(sa.select(ChatMessage.id).where(*conditions)) is None:
             raise NotFound("There is no such turn.")
-        facts: Trace | None = connection.scalar(statement.where(*mine))
+        facts: Trace | None = connection.scalar(statement.where(*conditions))
     if facts is None:
         return Grounding(caller, {"grounding": "off"}).trace(PromptInfo(), ())
     with read() as connection:

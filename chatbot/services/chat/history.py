@@ -22,10 +22,10 @@ from . import grounding
 from .records import OpenedTurn, Turn
 
 FIELDS = tuple(ChatMessage.__table__.c[field.name] for field in fields(Turn) if field.name in ChatMessage.__table__.c)
-SAID = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
+SHOWN_STATUSES = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
 ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
-MOST_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
+MAX_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> Turn:
@@ -111,13 +111,13 @@ def before(turn: OpenedTurn) -> list[Message]:
         ChatMessage.conversation_id == turn.conversation_id,
         ChatMessage.sequence < turn.sequence,
         ChatMessage.active,
-        ChatMessage.status.in_(SAID),
+        ChatMessage.status.in_(SHOWN_STATUSES),
         ChatMessage.bot_response != "",
     )
     pairs: list[tuple[Message, Message]] = []
     left = PAGE_BYTES
     with read() as connection:
-        found = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MOST_REPEATED))
+        found = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MAX_REPEATED))
         for row in found:
             left -= len(row.user_message) + len(row.bot_response)
             if left < 0:

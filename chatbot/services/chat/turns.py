@@ -242,7 +242,7 @@ def _build_retrieval_options(
 ) -> dict[str, Any] | None:
     """Return the retrieval options to store; raises NotFound for a collection that the caller may not read."""
     if collection_ids:
-        hybrid.searched(caller, collection_ids)
+        hybrid.find_searched_collections(caller, collection_ids)
         return {"collection_ids": [str(one) for one in collection_ids], "grounding": grounding}
     return None if grounding == "auto" else {"grounding": grounding}
 

@@ -24,10 +24,10 @@ from .permissions import may_manage, may_read
 DEFAULT_NAME = "My documents"
 OPERATORS_NAME = "Knowledge base"
 # Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
-MOST_DOCUMENTS = 200
-MOST_BYTES = 4 << 20
+MAX_DOCUMENTS = 200
+MAX_BYTES = 4 << 20
 BYTES_OF_CHUNK = 2_000
-PAUSE = 0.01  # seconds between two of them, in which others write
+PAUSE_SECONDS = 0.01  # seconds between two of them, in which others write
 FIELDS = tuple(Collection.__table__.c[field.name] for field in dataclasses.fields(records.Collection))
 
 
@@ -85,7 +85,7 @@ def delete(caller: Caller, collection_id: UUID) -> None:
     one would keep everybody's messages out of SQLite for seconds. What breaks off is gone on with by deleting it again.
     """
     while _delete_some(caller, collection_id):
-        time.sleep(PAUSE)
+        time.sleep(PAUSE_SECONDS)
 
 
 def _delete_some(caller: Caller, collection_id: UUID) -> bool:
@@ -98,12 +98,12 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
         columns = (Document.id, Document.size, Document.chunks)
         inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)
-        found = connection.execute(inside.limit(MOST_DOCUMENTS + 1)).all()
+        found = connection.execute(inside.limit(MAX_DOCUMENTS + 1)).all()
         some = _some(found)
         if len(some) < len(found):
-            content.remove(connection, collection_id, some)
+            content.delete_documents(connection, collection_id, some)
             return True
-        content.unindex(connection, Chunk.collection_id == collection_id)
+        content.delete_chunks(connection, Chunk.collection_id == collection_id)
         connection.execute(sa.delete(Collection).where(*governed))
         return False
 
@@ -111,8 +111,8 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
 def _some(found: Sequence[Any]) -> dict[UUID, int]:
     """Return the first documents that may go in one transaction, at least one, and how many chunks each has."""
     some: dict[UUID, int] = {}
-    left = MOST_BYTES
-    for document_id, size, chunks in found[:MOST_DOCUMENTS]:
+    left = MAX_BYTES
+    for document_id, size, chunks in found[:MAX_DOCUMENTS]:
         left -= size + chunks * BYTES_OF_CHUNK
         if some and left < 0:
             break

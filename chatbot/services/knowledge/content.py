@@ -23,7 +23,7 @@ from .permissions import caller_placeholder, may_read, may_write
 
 PIECE = 1 << 20  # bytes
 ROW_BYTES = 500  # that a document or collection takes beside its content
-MOST_BYTES = 4  # of a character in UTF-8
+MAX_BYTES = 4  # of a character in UTF-8
 AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 # Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
@@ -39,7 +39,7 @@ GROW = (
     )
     .returning(Collection.owner_id)
 )
-_description = MOST_BYTES * sa.func.length(Collection.description)  # neither database's length of bytes is the other's
+_description = MAX_BYTES * sa.func.length(Collection.description)  # neither database's length of bytes is the other's
 _taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
 USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
@@ -80,7 +80,7 @@ def require_size(size: int) -> None:
         raise DocumentTooLarge(f"A document may have {most:,} bytes.")
 
 
-def cut(data: bytes) -> tuple[bytes, ...]:
+def split_into_pieces(data: bytes) -> tuple[bytes, ...]:
     """Return data in pieces as they are stored; raises DocumentTooLarge."""
     require_size(len(data))
     return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE)) or (b"",)
@@ -111,7 +111,7 @@ def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> No
     connection.execute(LOCK_OWNERS, {"homes": list(collection_ids)}).all()
 
 
-def account(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
+def adjust_usage(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
     """Adjust the stored bytes of a collection: contents, and descriptions of documents.
 
     The owner is locked after the collection: what goes into two of them at once is counted one after the other. Raises
@@ -136,7 +136,7 @@ def described_bytes(title: str, details: dict[str, Any] | None) -> int:
     return ROW_BYTES + len(title.encode()) + 2 * len(json.dumps(details or {}))
 
 
-def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
+def record_changes(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID, int]) -> None:
     """Record changes of documents for the indexes of a collection.
 
     `grown` has, by document, how many chunks more (or fewer) it has.
@@ -149,25 +149,25 @@ def announce(connection: sa.Connection, collection_id: UUID, grown: Mapping[UUID
     connection.execute(sa.update(Collection).where(Collection.id == collection_id).values(**values))
 
 
-def drop(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+def delete_pieces(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
     """Let go of stored pieces; returns how many bytes they had."""
     size = connection.scalar(sa.select(sa.func.sum(sa.func.length(DocumentPiece.data))).where(*which)) or 0
     connection.execute(sa.delete(DocumentPiece).where(*which))
     return int(size)
 
 
-def remove(connection: sa.Connection, collection_id: UUID, chunks: Mapping[UUID, int]) -> None:
+def delete_documents(connection: sa.Connection, collection_id: UUID, chunks: Mapping[UUID, int]) -> None:
     """Delete documents of a locked collection and all that is searched of them; `chunks` has how many each has."""
     ids = list(chunks)
-    unindex(connection, Chunk.document_id.in_(ids))
-    size = drop(connection, DocumentPiece.document_id.in_(ids))
+    delete_chunks(connection, Chunk.document_id.in_(ids))
+    size = delete_pieces(connection, DocumentPiece.document_id.in_(ids))
     described = connection.scalar(sa.select(sa.func.sum(Document.described_bytes)).where(Document.id.in_(ids))) or 0
     connection.execute(sa.delete(Document).where(Document.id.in_(ids)))
-    account(connection, collection_id, -size, -described)
-    announce(connection, collection_id, {one: -count for one, count in chunks.items()})
+    adjust_usage(connection, collection_id, -size, -described)
+    record_changes(connection, collection_id, {one: -count for one, count in chunks.items()})
 
 
-def unindex(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
+def delete_chunks(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     """Delete passages some at a time: in one statement those of a thick book would hold every stream for a while."""
     some = sa.select(Chunk.id).where(which).limit(AT_A_TIME)
     while ids := connection.scalars(some).all():
@@ -175,7 +175,7 @@ def unindex(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
         time.sleep(0)
 
 
-def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:
+def insert_pieces(connection: sa.Connection, document_id: UUID, version: int, pieces: Sequence[bytes]) -> None:
     """Keep the content of a document's version."""
     for position, data in enumerate(pieces):
         values = {"document_id": document_id, "version": version, "position": position, "data": data}
@@ -183,7 +183,7 @@ def store(connection: sa.Connection, document_id: UUID, version: int, pieces: Se
         time.sleep(0)
 
 
-def describe(connection: sa.Connection, document_id: UUID, details: dict[str, Any]) -> None:
+def write_facts(connection: sa.Connection, document_id: UUID, details: dict[str, Any]) -> None:
     """Keep a document's metadata as filters look for it."""
     connection.execute(sa.delete(DocumentFact).where(DocumentFact.document_id == document_id))
     facts = metadata.facts(document_id, details)

@@ -80,23 +80,23 @@ def create(
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             described = storage.described_bytes(content.title, details)
             values = {
-                "queued_at": queues.place(connection, collection_id, content.media_type),
+                "queued_at": queues.choose_place(connection, collection_id, content.media_type),
                 "described_bytes": described,
             }
-            storage.account(connection, collection_id, content.size, described)
+            storage.adjust_usage(connection, collection_id, content.size, described)
             made = uuid7()
             values |= {**_described(content), "external_id": external_id, "content_hash": same}
             values |= {"id": made, "collection_id": collection_id, "details": details or {}}
             row = connection.execute(INSERT, _columns(values)).one()
             document = records.Document(**row._mapping)
-            storage.store(connection, made, 1, content.pieces)
+            storage.insert_pieces(connection, made, 1, content.pieces)
             if details:
-                storage.describe(connection, made, details)
+                storage.write_facts(connection, made, details)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
         return QueuedDocument(_joined(caller, key, error), is_new=False)
-    get_knowledge_state().queue_changed[queues.of(content)].set()
+    get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
     return QueuedDocument(document, is_new=True)
 
 
@@ -124,9 +124,9 @@ def replace(
         # The version that is searched keeps its bytes until the new one takes its place.
         others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
         described = storage.described_bytes(content.title, _wanted_details(old) if details is None else details)
-        place = queues.place(connection, old.collection_id, content.media_type)
-        grown = (content.size - storage.drop(connection, *others), described - old.described_bytes)
-        storage.account(connection, old.collection_id, *grown)
+        place = queues.choose_place(connection, old.collection_id, content.media_type)
+        grown = (content.size - storage.delete_pieces(connection, *others), described - old.described_bytes)
+        storage.adjust_usage(connection, old.collection_id, *grown)
         version = old.wanted_version + 1
         values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued(place)}
         values |= {"described_bytes": described, "is_slow": False}
@@ -136,11 +136,11 @@ def replace(
             if details is not None:
                 values["wanted_details"] = values.pop("details")
         elif details is not None:
-            storage.describe(connection, document_id, details)
+            storage.write_facts(connection, document_id, details)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
-        storage.store(connection, document_id, version, content.pieces)
+        storage.insert_pieces(connection, document_id, version, content.pieces)
         document = _find(connection, Document.id == document_id)
-    get_knowledge_state().queue_changed[queues.of(content)].set()
+    get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
     return document
 
 
@@ -150,7 +150,7 @@ def retry(caller: Caller, document_id: UUID) -> records.Document:
         old = _locked(connection, caller, document_id)
         if old.status != "failed":
             raise NotFailed("Only a document that failed can be tried again.")
-        place = queues.place(connection, old.collection_id, old.media_type)
+        place = queues.choose_place(connection, old.collection_id, old.media_type)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
         document = _find(connection, Document.id == document_id)
     for queue in queues.QUEUES:
@@ -162,7 +162,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
     with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
         old = _locked(connection, caller, document_id)
-        storage.remove(connection, old.collection_id, {document_id: old.chunks})
+        storage.delete_documents(connection, old.collection_id, {document_id: old.chunks})
 
 
 def watch() -> DocumentWatch:

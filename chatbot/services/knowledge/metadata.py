@@ -8,13 +8,13 @@ import sqlalchemy as sa
 from chatbot.errors import InvalidInput
 from chatbot.models import Document, DocumentFact
 
-LONGEST_TEXT = 500
-LONGEST_NAME = 64
+MAX_TEXT_LENGTH = 500
+MAX_NAME_LENGTH = 64
 LARGEST = 1e300
 LARGEST_INTEGER = 2**53 - 1  # beyond it JSON's readers disagree (RFC 7493, 2.2)
-MOST_FACTS = 100
-MOST_CONDITIONS = 20
-MOST_VALUES = 1_000  # that all of them name
+MAX_FACTS = 100
+MAX_CONDITIONS = 20
+MAX_VALUES = 1_000  # that all of them name
 COMPARISONS = {"gt": "__gt__", "gte": "__ge__", "lt": "__lt__", "lte": "__le__"}
 Scalar = str | float | bool
 
@@ -25,13 +25,13 @@ def check(details: dict[str, Any]) -> dict[str, Any]:
     Raises InvalidInput.
     """
     count = sum(len(value) if isinstance(value, list) else 1 for value in details.values())
-    if count > MOST_FACTS:
-        raise InvalidInput({"metadata": [f"Has more than {MOST_FACTS} values."]})
+    if count > MAX_FACTS:
+        raise InvalidInput({"metadata": [f"Has more than {MAX_FACTS} values."]})
     for name, value in details.items():
-        if not 1 <= len(name) <= LONGEST_NAME:
-            raise InvalidInput({"metadata": [f"Names have 1 to {LONGEST_NAME} characters."]})
+        if not 1 <= len(name) <= MAX_NAME_LENGTH:
+            raise InvalidInput({"metadata": [f"Names have 1 to {MAX_NAME_LENGTH} characters."]})
         if not all(_is_scalar(one) for one in (value if isinstance(value, list) else [value])):
-            hint = f"Must be a text of up to {LONGEST_TEXT} characters, a number, true, false, or a list of those."
+            hint = f"Must be a text of up to {MAX_TEXT_LENGTH} characters, a number, true, false, or a list of those."
             raise InvalidInput({f"metadata.{name}": [hint]})
     return details
 
@@ -47,12 +47,12 @@ def facts(document_id: UUID, details: dict[str, Any]) -> list[dict[str, Any]]:
 
 def condition(wanted: dict[str, Any]) -> sa.ColumnElement[bool]:
     """Compile a filter to a condition on `documents`; raises InvalidInput for an invalid one."""
-    if len(wanted) > MOST_CONDITIONS:
-        raise InvalidInput({"filter": [f"Has more than {MOST_CONDITIONS} conditions."]})
+    if len(wanted) > MAX_CONDITIONS:
+        raise InvalidInput({"filter": [f"Has more than {MAX_CONDITIONS} conditions."]})
     tests = [(name, test) for name, given in wanted.items() for test in _tests(name, given)]
     values = sum(len(value) if isinstance(value, list) else 1 for _, (_, value) in tests)
-    if len(tests) > MOST_CONDITIONS or values > MOST_VALUES:
-        raise InvalidInput({"filter": [f"Has more than {MOST_CONDITIONS} conditions or {MOST_VALUES:,} values."]})
+    if len(tests) > MAX_CONDITIONS or values > MAX_VALUES:
+        raise InvalidInput({"filter": [f"Has more than {MAX_CONDITIONS} conditions or {MAX_VALUES:,} values."]})
     parts = [_one(name, test) for name, test in tests]
     return sa.and_(sa.true(), *parts)
 
@@ -96,7 +96,7 @@ def _typed(value: Scalar) -> dict[str, Any]:
 
 def _is_scalar(value: Any) -> bool:
     if isinstance(value, str):
-        return len(value) <= LONGEST_TEXT
+        return len(value) <= MAX_TEXT_LENGTH
     if isinstance(value, int):
         return abs(value) <= LARGEST_INTEGER
     return isinstance(value, float) and abs(value) < LARGEST

@@ -14,7 +14,7 @@ def look() -> None:
     metrics.SLOTS.labels("all").set(slots.number)
     checked_out = getattr(db.engine.pool, "checkedout", None)
     metrics.CONNECTIONS.set(checked_out() if checked_out else 0)
-    metrics.QUEUE.set(worker.waiting())
+    metrics.QUEUE.set(worker.count_waiting())
     try:
         open_breakers = get_chat_state().llm().breakers()
     except AdapterError:  # there is no model

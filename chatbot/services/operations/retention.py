@@ -25,7 +25,7 @@ LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
 BATCH = {"sqlite": 150, "postgresql": 400}
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
-PAUSE = 0.008  # seconds in which writers come in between two batches
+PAUSE_SECONDS = 0.008  # seconds in which writers come in between two batches
 
 # Made once: a batch holds SQLite's lock while its statements are made.
 _cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)
@@ -116,7 +116,7 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
                     break
                 on_batch(deleted)
                 # Writers have half of the time; where the disk is slow, half of more.
-                time.sleep(max(PAUSE, time.monotonic() - started))
+                time.sleep(max(PAUSE_SECONDS, time.monotonic() - started))
         completed = True
     finally:
         leases.release(held, completed=completed)

@@ -158,7 +158,7 @@ def _add(
     ids = connection.scalars(sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True), chunks).all()
     values = [{"chunk_id": one, "space": SPACE, "vector": row.tobytes()} for one, row in zip(ids, vectors, strict=True)]
     connection.execute(sa.insert(ChunkVector), values)
-    content.announce(connection, collection_id, {documents[number]: count for number, count in sizes.items()})
+    content.record_changes(connection, collection_id, {documents[number]: count for number, count in sizes.items()})
 
 
 def _document(collection_id: UUID, identity: UUID, title: str, chunks: int) -> dict[str, Any]:

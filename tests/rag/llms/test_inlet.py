@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag.http.reader import SocketReader, dechunked
+from chatbot.rag.http.reader import SocketReader, read_chunked_body
 
 
 def read(*packets: bytes) -> bytes:
@@ -26,7 +26,7 @@ def read(*packets: bytes) -> bytes:
     with right:
         inlet = SocketReader(right)
         try:
-            return b"".join(dechunked(inlet))
+            return b"".join(read_chunked_body(inlet))
         finally:
             inlet.close()
             sender.join(5)

@@ -116,7 +116,7 @@ def test_answer_that_ends_with_its_connection_is_read_whole(pool: Pool) -> None:
 
 
 def test_only_so_many_connections_rest(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transport, "KEEPALIVE_MOST", 0)
+    monkeypatch.setattr(transport, "MAX_IDLE_CONNECTIONS", 0)
     with peer(WHOLE, WHOLE) as server:
         assert [ask(pool, server.url).content for _ in range(2)] == [b"whole", b"whole"]
         assert server.connections == 2

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatbot.rag.output_filter.answer_filter import LONGEST_HOLD, AnswerFilter
+from chatbot.rag.output_filter.answer_filter import MAX_HELD_CHARACTERS, AnswerFilter
 
 LONG = "https://evil.example/?" + "d" * 400
 
@@ -129,7 +129,7 @@ def test_output_is_the_same_for_every_split_and_little_is_held_back(
         size = data.draw(st.integers(1, 40))
         passed += answer.feed(text[at : at + size])
         at += size
-        assert answer.held <= LONGEST_HOLD
+        assert answer.held <= MAX_HELD_CHARACTERS
         assert whole.startswith(passed)
     assert passed + answer.end() == whole
     assert filtered(*text, passages=passages) == whole

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from chatbot.rag.output_filter.answer_filter import LONGEST_HOLD, AnswerFilter
+from chatbot.rag.output_filter.answer_filter import MAX_HELD_CHARACTERS, AnswerFilter
 from chatbot.rag.pipeline import close_fence
 from tests.support.processes import ROOT, UNMEASURED
 
@@ -151,5 +151,5 @@ def test_no_composition_is_dangerous_however_it_is_cut(render: Render, seed: int
             size = random.randint(1, 40)
             passed += answer.feed(rest[:size])
             rest = rest[size:]
-            assert answer.held <= LONGEST_HOLD
+            assert answer.held <= MAX_HELD_CHARACTERS
         assert passed + answer.end() == whole, text

@@ -56,7 +56,7 @@ def test_index_of_another_dimension_is_a_clear_sentence(store: PineconeStore) ->
 def test_many_documents_are_asked_for_in_several_calls(
     server: PineconeServer, store: PineconeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pinecone, "MOST_VALUES", 10)
+    monkeypatch.setattr(pinecone, "MAX_VALUES", 10)
     made = filled(store, 50)
     server.calls.clear()
     among = [f"d{number}" for number in range(1, 36)]

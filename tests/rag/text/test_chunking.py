@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chatbot.rag.text import markdown
-from chatbot.rag.text.chunking import LEAST, LEAST_OVERLAP, MOST, MOST_OVERLAP, indexed_text, split
+from chatbot.rag.text.chunking import MAX_CHARACTERS, MAX_OVERLAP, MIN_CHARACTERS, MIN_OVERLAP, indexed_text, split
 
 SENTENCE = "The quick brown fox jumps over the lazy dog near the river bank. "
 
@@ -36,8 +36,8 @@ def test_chunks_cover_all_that_is_not_blank_in_order(text: str) -> None:
 @given(texts)
 def test_no_chunk_is_longer_and_no_overlap_wider_than_allowed(text: str) -> None:
     chunks = split(text)
-    assert all(chunk.end - chunk.start <= MOST for chunk in chunks)
-    assert all(one.end - other.start <= MOST_OVERLAP for one, other in pairwise(chunks))
+    assert all(chunk.end - chunk.start <= MAX_CHARACTERS for chunk in chunks)
+    assert all(one.end - other.start <= MAX_OVERLAP for one, other in pairwise(chunks))
 
 
 @settings(max_examples=100)
@@ -46,9 +46,11 @@ def test_no_chunk_is_longer_and_no_overlap_wider_than_allowed(text: str) -> None
 )
 def test_prose_has_chunks_and_overlaps_of_the_usual_size(parts: list[str]) -> None:
     chunks = split("".join(parts))
-    assert all(chunk.end - chunk.start + 3 >= LEAST for chunk in chunks[:-1])  # the blanks at its end are cut off
+    assert all(
+        chunk.end - chunk.start + 3 >= MIN_CHARACTERS for chunk in chunks[:-1]
+    )  # the blanks at its end are cut off
     # An overlap is less by the blanks at both of its ends, up to three each in these texts.
-    assert all(one.end - other.start >= LEAST_OVERLAP - 6 for one, other in pairwise(chunks))
+    assert all(one.end - other.start >= MIN_OVERLAP - 6 for one, other in pairwise(chunks))
 
 
 @settings(max_examples=200)
@@ -65,7 +67,7 @@ def test_fenced_code_and_rows_stay_whole(parts: list[str], lines: int, cells: in
         start = text.index(block)
         for chunk in split(text):
             inside = [offset for offset in (chunk.start, chunk.end) if start < offset < start + len(block)]
-            assert not inside or len(block) > MOST
+            assert not inside or len(block) > MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
         turns.close_turn(first, Outcome("completed", "x"))
         next_one = turns.open_turn(caller, "and?", first.conversation_id).opened
         assert next_one is not None
-        expected = bool(hybrid.searched(caller))
+        expected = bool(hybrid.find_searched_collections(caller))
         assert (first.has_searchable_collections, next_one.has_searchable_collections) == (expected, expected)
         seen.add(expected)
     assert not (chunks == 0 and True in seen)

@@ -95,7 +95,7 @@ def test_many_passages_go_some_at_a_time(app: Flask, ada: Person, monkeypatch: p
 
 
 def test_documents_are_claimed_by_what_they_take(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "MOST_BYTES", 200)
+    monkeypatch.setattr(worker, "MAX_BYTES", 200)
     for number in range(5):
         send(ada, f"{number}", f"{number} " + "x" * 88)
     send(ada, "thick", "y" * 1_000)
@@ -130,7 +130,7 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
     assert is_alone("DELETE", f"/api/collections/{home}/") == on_sqlite
 
 
-@pytest.mark.parametrize(("constant", "most"), [("MOST_DOCUMENTS", 2), ("MOST_BYTES", 2 * len(HOURS))])
+@pytest.mark.parametrize(("constant", "most"), [("MAX_DOCUMENTS", 2), ("MAX_BYTES", 2 * len(HOURS))])
 def test_large_collection_goes_in_transactions_that_each_leave_a_whole_one(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, constant: str, most: int
 ) -> None:

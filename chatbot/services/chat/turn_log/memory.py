@@ -11,7 +11,7 @@ from chatbot.services.chat.records import StoredCitation, Turn
 
 from .port import News, TurnText
 
-LOOK_EVERY = 0.5  # seconds between two looks at the row of a turn that another process runs
+POLL_SECONDS = 0.5  # seconds between two looks at the row of a turn that another process runs
 
 
 class MemoryText:
@@ -103,5 +103,5 @@ class NoNews:
 
     def wait(self, seconds: float) -> bool:
         """Wait a moment, after which the row may have more."""
-        time.sleep(min(seconds, LOOK_EVERY))
+        time.sleep(min(seconds, POLL_SECONDS))
         return True

@@ -21,10 +21,10 @@ from redis.exceptions import RedisError
 from .memory import MemoryText
 from .port import News, TurnText
 
-COPY_EVERY = 0.1  # seconds; a reader in another process sees the text grow in such steps
+COPY_INTERVAL_SECONDS = 0.1  # seconds; a reader in another process sees the text grow in such steps
 KEPT = 60  # seconds after its last copy in which a text is gone; a silent model is given up before
 AFTER_TROUBLE = 1.0  # seconds until the next try
-MOST = 200  # texts in one round trip
+MAX_TEXTS_PER_ROUND_TRIP = 200  # texts in one round trip
 # Writes a piece at its place (bytes) and tells it; returns how long the text was when it is too short for that.
 COPY = """
 local length = redis.call('STRLEN', KEYS[1])
@@ -103,7 +103,7 @@ class RedisTurnLog:
                 if not (self._texts or self._ended):
                     self._is_copying = False
                     return
-            time.sleep(COPY_EVERY)
+            time.sleep(COPY_INTERVAL_SECONDS)
             try:
                 self._copy_all()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next text is to be copied
@@ -113,7 +113,7 @@ class RedisTurnLog:
 
     def _copy_all(self) -> None:
         while self._ended:
-            names = self._ended[:MOST]
+            names = self._ended[:MAX_TEXTS_PER_ROUND_TRIP]
             with self._redis.pipeline(transaction=False) as pipeline:
                 for name in names:
                     pipeline.delete(name)
@@ -121,8 +121,8 @@ class RedisTurnLog:
                 pipeline.execute()
             del self._ended[: len(names)]
         waiting = list(self._changed.values())
-        for start in range(0, len(waiting), MOST):
-            self._copy_some(waiting[start : start + MOST])
+        for start in range(0, len(waiting), MAX_TEXTS_PER_ROUND_TRIP):
+            self._copy_some(waiting[start : start + MAX_TEXTS_PER_ROUND_TRIP])
 
     def _copy_some(self, texts: list[RedisText]) -> None:
         pieces = []

@@ -23,9 +23,9 @@ from chatbot.services.knowledge import content
 
 from .queue import Queue
 
-MOST = 200  # passages in one transaction, unless one document has more
+MAX_CHUNKS_PER_TRANSACTION = 200  # passages in one transaction, unless one document has more
 ROWS = 100  # passages in one statement; between two, others run
-SETTLED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
+CLEARED_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 log = structlog.get_logger(__name__)
 
@@ -72,30 +72,30 @@ class Job:
             }
 
 
-def switch(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+def publish(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
     """Switch documents to their new versions; those changed or deleted meanwhile are skipped.
 
     `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
     """
-    for group in _groups(jobs):
+    for group in _split_into_groups(jobs):
         with write("switch_documents", alone=True) as connection:
-            held = _held(connection, group)
+            held = _lock_documents(connection, group)
             owned_jobs = [job for job in group if job.id in held]
             if owned_jobs:
-                _settle(connection, owned_jobs, held)
-                _insert(connection, owned_jobs, space, vectors)
-                _tell(connection, owned_jobs, held)
+                _update_documents(connection, owned_jobs, held)
+                _insert_chunks(connection, owned_jobs, space, vectors)
+                _record_changes(connection, owned_jobs, held)
         metrics.DOCUMENTS.labels("ready").inc(len(owned_jobs))
         for job in group:
             if job.id not in held:
                 log.info("document changed meanwhile", document=str(job.id))
 
 
-def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
+def _split_into_groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
     group: list[Job] = []
     size = 0
     for job in jobs:
-        if group and size + len(job.chunks) > MOST:
+        if group and size + len(job.chunks) > MAX_CHUNKS_PER_TRANSACTION:
             yield group
             group = []
             size = 0
@@ -105,7 +105,7 @@ def _groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
         yield group
 
 
-def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[Any]]":
+def _lock_documents(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[Any]]":
     """Lock collections and documents; return those that are still ours, as they were until now."""
     homes = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
     connection.execute(homes.order_by(Collection.id).with_for_update()).all()
@@ -116,9 +116,9 @@ def _held(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[
     return {row.id: row for row in rows if (row.id, row.lease_token, row.wanted_version) in ours}
 
 
-def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
+def _update_documents(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
     """Mark documents as ready; delete the chunks and the bytes of older versions."""
-    ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **SETTLED}
+    ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **CLEARED_LEASE}
     ready |= {"wanted_title": None, "wanted_details": None}
     ready["details"] = sa.func.coalesce(Document.wanted_details, Document.details)
     changing = ("version", "title", "chunks")
@@ -131,15 +131,17 @@ def _settle(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID,
     connection.execute(statement, values)
     for job in jobs:
         if (wanted := held[job.id].wanted_metadata) is not None:
-            content.describe(connection, job.id, wanted)
+            content.write_facts(connection, job.id, wanted)
         if held[job.id].chunks:
-            content.unindex(connection, Chunk.document_id == job.id)
+            content.delete_chunks(connection, Chunk.document_id == job.id)
         if job.version > 1:
             older = (DocumentPiece.document_id == job.id, DocumentPiece.version != job.version)
-            content.account(connection, job.collection_id, -content.drop(connection, *older))
+            content.adjust_usage(connection, job.collection_id, -content.delete_pieces(connection, *older))
 
 
-def _insert(connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
+def _insert_chunks(
+    connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]
+) -> None:
     rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _vectors(vectors, job), strict=True))
     statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
     while part := list(islice(rows, ROWS)):
@@ -159,7 +161,7 @@ def _vectors(vectors: Mapping[UUID, Any], job: Job) -> Iterable[Any]:
     return found
 
 
-def _tell(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
+def _record_changes(connection: sa.Connection, jobs: Sequence[Job], held: "Mapping[UUID, sa.Row[Any]]") -> None:
     for collection_id in sorted({job.collection_id for job in jobs}):
         grown = {job.id: len(job.chunks) - held[job.id].chunks for job in jobs if job.collection_id == collection_id}
-        content.announce(connection, collection_id, grown)
+        content.record_changes(connection, collection_id, grown)

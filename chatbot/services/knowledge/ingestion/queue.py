@@ -64,7 +64,7 @@ def condition(queue: Queue) -> sa.ColumnElement[bool]:
     return sa.and_(sent, Document.size < LARGE, is_plain if queue == "plain" else ~is_plain)
 
 
-def of(content: Content) -> Queue:
+def choose_queue(content: Content) -> Queue:
     """Return the queue of a content."""
     if content.url is not None:
         return "fetched"
@@ -73,7 +73,7 @@ def of(content: Content) -> Queue:
     return "plain" if content.media_type in PLAIN else "small"
 
 
-def place(connection: sa.Connection, collection_id: UUID, media_type: str) -> datetime:
+def choose_place(connection: sa.Connection, collection_id: UUID, media_type: str) -> datetime:
     """Return the place of a document that is about to be queued in a locked collection.
 
     Raises TooManyDocuments where its owner has too many that wait, or used the parsers too long today.

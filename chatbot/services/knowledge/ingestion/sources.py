@@ -31,11 +31,11 @@ DATA = sa.select(DocumentPiece.data).where(*_version, DocumentPiece.position == 
 LITTLE = 100_000  # bytes of them that are read on the spot, 3 ms; in a thread, one expression would hold all others
 
 
-def parsed(job: "Job") -> Parsed | None:
+def parse_source(job: "Job") -> Parsed | None:
     """Return a document's text, or None when it is gone; raises a `rag.errors.DocumentError`."""
     if job.url is not None:
         _fetch(job)
-    sizes = _stored(job)
+    sizes = _piece_sizes(job)
     if not sizes:
         return None
     pieces = _pieces(job, len(sizes))
@@ -59,7 +59,7 @@ def _parse(job: "Job", size: int, pieces: Iterator[bytes]) -> Parsed:
         queues.spend_parser_seconds(job.collection_id, time.monotonic() - started)
 
 
-def _stored(job: "Job") -> list[int]:
+def _piece_sizes(job: "Job") -> list[int]:
     """Return the sizes (bytes) of the stored pieces."""
     with read() as connection:
         return list(connection.scalars(SIZES, {"document_id": job.id, "its_version": job.version}))
@@ -83,14 +83,14 @@ def _fetch(job: "Job") -> None:
     allowed = current_app.config["INGEST_HOSTS"]
     fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
     job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
-    pieces = content.cut(fetched.data)
+    pieces = content.split_into_pieces(fetched.data)
     same = content.digest(pieces)
     conditions = (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
     with write("store_fetched", alone=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
-        dropped = content.drop(connection, *of_version)
-        content.account(connection, job.collection_id, len(fetched.data) - dropped)
+        dropped = content.delete_pieces(connection, *of_version)
+        content.adjust_usage(connection, job.collection_id, len(fetched.data) - dropped)
         if connection.execute(sa.update(Document).where(*conditions).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
-        content.store(connection, job.id, job.version, pieces)
+        content.insert_pieces(connection, job.id, job.version, pieces)

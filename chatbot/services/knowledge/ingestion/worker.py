@@ -29,22 +29,22 @@ from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 from . import sources
-from .publication import ROWS, SETTLED, Job, switch
+from .publication import CLEARED_LEASE, ROWS, Job, publish
 from .queue import Queue
 
 LEASE = timedelta(seconds=15)
-EVERY_LEASE = 5.0  # seconds between two renewals
-MOST_ATTEMPTS = 3
+LEASE_INTERVAL_SECONDS = 5.0  # seconds between two renewals
+MAX_ATTEMPTS = 3
 # Documents that are claimed, embedded and told of together: few where one may take a parser long.
 BATCHES = {"plain": 32, "small": 4}
-MOST_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
+MAX_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
 LONG = 10_000  # characters that are cut on the spot: 2 ms
 
 log = structlog.get_logger(__name__)
 _ONE_WAITING = sa.select(Document.id).where(IS_WAITING).limit(1)
 
 
-def work(queue: Queue = "plain") -> int:
+def process_batch(queue: Queue = "plain") -> int:
     """Work on the next documents of a queue; returns how many there were.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull: then the leases run out, and the work is done later.
@@ -55,11 +55,11 @@ def work(queue: Queue = "plain") -> int:
     held = get_knowledge_state().claimed_documents
     held.update({job.id: job.token for job in jobs})
     try:
-        read_well = [job for job in jobs if _read(job)]
-        _give_back(read_well)
-        vectors = _embedded(read_well)
-        _give_back(read_well)
-        switch(read_well, *vectors)
+        read_well = [job for job in jobs if _parse(job)]
+        _release(read_well)
+        vectors = _embed(read_well)
+        _release(read_well)
+        publish(read_well, *vectors)
     finally:
         for job in jobs:
             held.pop(job.id, None)
@@ -69,7 +69,7 @@ def work(queue: Queue = "plain") -> int:
 def claim(queue: Queue = "plain") -> list[Job]:
     """Claim the oldest documents that wait or have an expired lease; each claim counts as an attempt."""
     abandoned = sa.and_(Document.status == "processing", leases.is_expired(Document.lease_expires_at, LEASE))
-    takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MOST_ATTEMPTS)
+    takeable = (sa.or_(Document.status == "queued", abandoned), Document.attempts < MAX_ATTEMPTS)
     free = (IS_WAITING, queues.condition(queue), *takeable)
     # Those that broke off before come alone.
     order = (Document.attempts > 0, Document.queued_at)
@@ -88,19 +88,19 @@ def claim(queue: Queue = "plain") -> list[Job]:
     title = sa.func.coalesce(Document.wanted_title, Document.title)
     columns = (Document.id, Document.collection_id, Document.wanted_version, title, Document.media_type)
     with write("claim_documents") as connection:
-        ids = _within(MOST_BYTES, connection.execute(waiting).all())
+        ids = _take_within_bytes(MAX_BYTES, connection.execute(waiting).all())
         statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
         rows = connection.execute(statement).all()
     return [Job(token, queue, *row) for row in rows]
 
 
-def _within(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
+def _take_within_bytes(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
     """Return the first documents that have so many bytes together; one at least."""
     sizes = accumulate(row.bytes for row in rows)
     return [row.id for number, (row, size) in enumerate(zip(rows, sizes, strict=True)) if not number or size <= most]
 
 
-def renew() -> None:
+def renew_leases() -> None:
     """Keep the documents that this process works on."""
     held = get_knowledge_state().claimed_documents
     if held:
@@ -109,13 +109,13 @@ def renew() -> None:
             connection.execute(statement.values(lease_expires_at=now() + LEASE))
 
 
-def is_waited_for() -> bool:
+def has_waiting_documents() -> bool:
     """Return whether a document waits or is worked on; asked each second by each process."""
     with read() as connection:
         return connection.scalar(_ONE_WAITING) is not None
 
 
-def waiting() -> int:
+def count_waiting() -> int:
     """Return how many documents wait or are worked on."""
     with read() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(Document).where(IS_WAITING)) or 0
@@ -123,38 +123,38 @@ def waiting() -> int:
 
 def _fail_exhausted_documents() -> None:
     """Fail documents with too many attempts; their owners may retry them."""
-    dead = (IS_WAITING, Document.attempts >= MOST_ATTEMPTS, leases.is_expired(Document.lease_expires_at, LEASE))
+    dead = (IS_WAITING, Document.attempts >= MAX_ATTEMPTS, leases.is_expired(Document.lease_expires_at, LEASE))
     with read() as connection:
         if connection.scalar(sa.select(Document.id).where(*dead).limit(1)) is None:
             return
-    reason = f"Its processing broke off {MOST_ATTEMPTS} times."
-    failed = {"status": "failed", "error": GaveUp.__name__, "reason": reason, "updated_at": now(), **SETTLED}
+    reason = f"Its processing broke off {MAX_ATTEMPTS} times."
+    failed = {"status": "failed", "error": GaveUp.__name__, "reason": reason, "updated_at": now(), **CLEARED_LEASE}
     with write("give_documents_up") as connection:
         connection.execute(sa.update(Document).where(*dead).values(**failed))
 
 
-def _read(job: Job) -> bool:
+def _parse(job: Job) -> bool:
     """Read a document and split it into chunks; an unreadable one fails with a sentence for its owner."""
     try:
-        parsed = sources.parsed(job)
+        parsed = sources.parse_source(job)
     except (DocumentError, ChatbotError) as error:
         if isinstance(error, ChatbotError) and not isinstance(error, LeaseLost) and error.retry_after is not None:
             raise  # the database's matter, not the document's
         if isinstance(error, ParserTimeout) and job.queue != "slow":
             _requeue(job, is_slow=True, attempts=0)
-        elif isinstance(error, ParserCrashed) and job.attempts < MOST_ATTEMPTS:
+        elif isinstance(error, ParserCrashed) and job.attempts < MAX_ATTEMPTS:
             _requeue(job)  # perhaps it was not the document's fault
         else:
             _fail(job, error)
         return False
     if parsed is None:  # deleted, or replaced meanwhile
         return False
-    _cut(job, parsed)
-    _tell(job, 0.4)
+    _split(job, parsed)
+    _report_progress(job, 0.4)
     return True
 
 
-def _cut(job: Job, parsed: Parsed) -> None:
+def _split(job: Job, parsed: Parsed) -> None:
     if parsed.title and job.url is not None and job.title == job.url[:255]:
         job.title = parsed.title[:255]
     job.language = job.language or languages.detect(parsed.text)
@@ -167,7 +167,7 @@ def _cut(job: Job, parsed: Parsed) -> None:
     )
 
 
-def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
+def _embed(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
 
     Words alone find them then, until `embeddings.backfill_vectors` has given them vectors.
@@ -175,13 +175,13 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     if not any(job.chunks for job in jobs):
         return None, {}
     try:
-        embedder = embeddings.active()
-        vectors = embeddings.each(embedder, (text for job in jobs for text in job.indexed()))
+        embedder = embeddings.get_active_embedder()
+        vectors = embeddings.embed_all(embedder, (text for job in jobs for text in job.indexed()))
     except AdapterError as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         get_knowledge_state().embeddings_missing.set()
         return None, {}
-    if embeddings.active().space != embedder.space:  # `reindex` went over to another one in this moment
+    if embeddings.get_active_embedder().space != embedder.space:  # `reindex` went over to another one in this moment
         get_knowledge_state().embeddings_missing.set()
     found = {}
     at = 0
@@ -191,9 +191,9 @@ def _embedded(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     return embedder.space, found
 
 
-def _give_back(jobs: list[Job]) -> None:
+def _release(jobs: list[Job]) -> None:
     """Return freed memory after each step with a thick book: the process would keep it beside the next step's."""
-    if any(len(job.text) > MOST_BYTES for job in jobs):
+    if any(len(job.text) > MAX_BYTES for job in jobs):
         run_in_slow_thread(give_back)
 
 
@@ -204,18 +204,18 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
     conditions = (Document.id == job.id, Document.lease_token == job.token)
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
     with write("fail_document") as connection:
-        connection.execute(sa.update(Document).where(*conditions).values(**failed, **SETTLED))
+        connection.execute(sa.update(Document).where(*conditions).values(**failed, **CLEARED_LEASE))
 
 
 def _requeue(job: Job, **changed: Any) -> None:
     conditions = (Document.id == job.id, Document.lease_token == job.token)
     with write("put_document_back") as connection:
         connection.execute(
-            sa.update(Document).where(*conditions).values(status="queued", updated_at=now(), **SETTLED, **changed)
+            sa.update(Document).where(*conditions).values(status="queued", updated_at=now(), **CLEARED_LEASE, **changed)
         )
 
 
-def _tell(job: Job, progress: float) -> None:
+def _report_progress(job: Job, progress: float) -> None:
     """Update the progress of a long document; a short one is ready too soon for it."""
     if len(job.chunks) > ROWS:
         conditions = (Document.id == job.id, Document.lease_token == job.token)

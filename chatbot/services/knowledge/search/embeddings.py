@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from chatbot.rag.types import Vector
 
 BATCH = 200  # chunks that are embedded and stored at a time
-FEW = 64  # texts in one call of the embedder: 20 ms of the embedded one
+BATCH_TEXTS = 64  # texts in one call of the embedder: 20 ms of the embedded one
 PROBE_TEXT = "hello"
-LOOKED_THROUGH = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
+BACKFILL_CHUNKS = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
 DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
@@ -33,12 +33,12 @@ DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.
 log = structlog.get_logger(__name__)
 
 
-def active() -> Embedder:
+def get_active_embedder() -> Embedder:
     """Return the embedder of the space that is searched; the configured one while nothing is embedded."""
-    return _active()[0]
+    return _find_active_embedder()[0]
 
 
-def _active() -> tuple[Embedder, int | None]:
+def _find_active_embedder() -> tuple[Embedder, int | None]:
     """Return it with the dimension of its space, None while nothing is embedded."""
     with read() as connection:
         row = connection.execute(ACTIVE).one_or_none()
@@ -49,15 +49,15 @@ def _active() -> tuple[Embedder, int | None]:
     )
 
 
-def of_query(query: str) -> "tuple[Embedder, Vector]":
+def embed_query(query: str) -> "tuple[Embedder, Vector]":
     """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
-    embedder, dimension = _active()
+    embedder, dimension = _find_active_embedder()
     vector: Vector = embedder.embed([query])[0]
     _require_dimension(embedder.space, dimension, len(vector))
     return embedder, vector
 
 
-def ensure(embedder: Embedder, dimension: int) -> str:
+def ensure_space(embedder: Embedder, dimension: int) -> str:
     """Return the name of an embedder's space, made and active when it is the first; its dimension is fixed then.
 
     Raises EmbedderError for vectors of another dimension.
@@ -70,7 +70,7 @@ def ensure(embedder: Embedder, dimension: int) -> str:
                 values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
                 connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
         except IntegrityError:  # another process made it
-            return ensure(embedder, dimension)
+            return ensure_space(embedder, dimension)
     return embedder.space
 
 
@@ -88,28 +88,28 @@ def _require_dimension(space: str, known: int | None, got: int) -> None:
         raise EmbedderError(f"The vectors of {space} have {got} dimensions, and had {known} before.")
 
 
-def each(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":
+def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":
     """Return a vector for each text, None for one that the embedder refuses; raises EmbedderError when it fails.
 
     A few are embedded at a time, so that questions are in between.
     """
     found: list[Vector | None] = []
     coming = iter(texts)
-    while part := list(islice(coming, FEW)):
+    while part := list(islice(coming, BATCH_TEXTS)):
         try:
             vectors = list(embedder.embed(part))
         except EmbedderError:
             (harmless,) = embedder.embed([PROBE_TEXT])  # raises when it is the embedder's fault and not a text's
             vectors = [harmless]
-            found.extend(_of_one(embedder, text) for text in part)
+            found.extend(_embed_one(embedder, text) for text in part)
         else:
             found.extend(vectors)
         if len(found) == len(part):
-            ensure(embedder, len(vectors[0]))
+            ensure_space(embedder, len(vectors[0]))
     return found
 
 
-def _of_one(embedder: Embedder, text: str) -> "Vector | None":
+def _embed_one(embedder: Embedder, text: str) -> "Vector | None":
     try:
         vector: Vector = embedder.embed([text])[0]
     except EmbedderError as error:
@@ -118,18 +118,19 @@ def _of_one(embedder: Embedder, text: str) -> "Vector | None":
     return vector
 
 
-def stale() -> str | None:
+def find_inactive_space() -> str | None:
     """Return the name of the space that is searched when the settings name another one."""
     with read() as connection:
         name: str | None = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
     return name if name is not None and name != get_knowledge_state().embedder().space else None
 
 
-def missing() -> int:
+def count_missing() -> int:
     """Return how many chunks have no vector of the configured embedder."""
     with read() as connection:
         return (
-            connection.scalar(sa.select(sa.func.count()).where(_without(get_knowledge_state().embedder().space))) or 0
+            connection.scalar(sa.select(sa.func.count()).where(_has_no_vector(get_knowledge_state().embedder().space)))
+            or 0
         )
 
 
@@ -144,7 +145,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     while True:
         count, refused = _fill(embedder, on_batch)
         done += count
-        if _switch(embedder, refused):
+        if _activate(embedder, refused):
             return done
 
 
@@ -157,7 +158,7 @@ def backfill_vectors() -> None:
     if wanting.is_set():
         wanting.clear()
         try:
-            done, _ = _fill(active(), lambda _: None)
+            done, _ = _fill(get_active_embedder(), lambda _: None)
         except BaseException:
             wanting.set()
             raise
@@ -169,25 +170,25 @@ def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set
     """Embed chunks without a vector; returns their number, and the refused ones."""
     done = 0
     refused = set[int]()
-    for rows in _wanting(embedder.space):
+    for rows in _find_chunks_without_vector(embedder.space):
         texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
-        pairs = list(zip([row.id for row in rows], each(embedder, texts), strict=True))
+        pairs = list(zip([row.id for row in rows], embed_all(embedder, texts), strict=True))
         found = {one: vector.tobytes() for one, vector in pairs if vector is not None}
-        _store(embedder.space, found, rows)
+        _insert_vectors(embedder.space, found, rows)
         refused.update(one for one, vector in pairs if vector is None)
         done += len(found)
         on_batch(len(rows))
     return done, refused
 
 
-def _wanting(space: str) -> Iterator[Sequence[Any]]:
+def _find_chunks_without_vector(space: str) -> Iterator[Sequence[Any]]:
     """Yield the chunks without a vector, some at a time; others run in between."""
     columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.headings, Chunk.text, Document.title)
-    statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_without(space))
+    statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_has_no_vector(space))
     with read() as connection:
         first, last = connection.execute(sa.select(sa.func.min(Chunk.id), sa.func.max(Chunk.id))).one()
-    for start in range(first or 0, (last or -1) + 1, LOOKED_THROUGH):
-        within = statement.where(Chunk.id >= start, Chunk.id < start + LOOKED_THROUGH).order_by(Chunk.id)
+    for start in range(first or 0, (last or -1) + 1, BACKFILL_CHUNKS):
+        within = statement.where(Chunk.id >= start, Chunk.id < start + BACKFILL_CHUNKS).order_by(Chunk.id)
         with read() as connection:
             rows = connection.execute(within).all()
         for at in range(0, len(rows), BATCH):
@@ -195,12 +196,12 @@ def _wanting(space: str) -> Iterator[Sequence[Any]]:
         time.sleep(0)
 
 
-def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
+def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
     """Store vectors of chunks that are still there without one, and record the changes for the indexes."""
     homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
     with write("fill_vectors", alone=True) as connection:
         connection.execute(homes.order_by(Collection.id).with_for_update()).all()
-        wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _without(space))))
+        wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
         if values:
             connection.execute(sa.insert(ChunkVector), values)
@@ -208,15 +209,15 @@ def _store(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
             for collection_id in sorted({collection for collection, _ in touched}):
-                content.announce(
+                content.record_changes(
                     connection, collection_id, {one: 0 for collection, one in touched if collection == collection_id}
                 )
 
 
-def _switch(embedder: Embedder, refused: set[int]) -> bool:
+def _activate(embedder: Embedder, refused: set[int]) -> bool:
     """Search the new vectors from now on, unless a document came in meanwhile; then let the old ones go."""
     with write("switch_space") as connection:
-        wanting = sa.select(Chunk.id).where(_without(embedder.space)).limit(len(refused) + 1)
+        wanting = sa.select(Chunk.id).where(_has_no_vector(embedder.space)).limit(len(refused) + 1)
         if set(connection.scalars(wanting)) - refused:
             return False
         if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == embedder.space)) is None:
@@ -234,5 +235,5 @@ def _switch(embedder: Embedder, refused: set[int]) -> bool:
             return True
 
 
-def _without(space: str) -> sa.ColumnElement[bool]:
+def _has_no_vector(space: str) -> sa.ColumnElement[bool]:
     return ~sa.exists().where(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)

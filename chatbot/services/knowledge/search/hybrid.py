@@ -25,11 +25,11 @@ from . import embeddings
 from .changes import Searched
 
 CANDIDATES = 200  # of each side (../shared/data/README.md)
-MOST_OF_ONE = 3  # passages of one document, before those of others have had their turn
+MAX_PER_DOCUMENT = 3  # passages of one document, before those of others have had their turn
 RERANKED = 30  # candidates that a reranker judges
 SPARE = 30  # hits that are looked at beyond three times the limit, in place of those that are gone or crowded out
 MAX_QUERY_CHARACTERS = 4_000  # that are searched: some characters become 18 when they are normalised
-MOST_FILTERED = 100_000  # documents that a filter may leave
+MAX_FILTERED = 100_000  # documents that a filter may leave
 
 COLUMNS = (Collection.id, Collection.last_change, Collection.chunks)
 
@@ -76,9 +76,9 @@ def search(
     *,
     limit: int,
     collection_ids: Sequence[UUID] | None = None,
-    wanted: dict[str, Any] | None = None,
-    max_per_document: int = MOST_OF_ONE,
-    also: str | None = None,
+    metadata_filter: dict[str, Any] | None = None,
+    max_per_document: int = MAX_PER_DOCUMENT,
+    alternative_query: str | None = None,
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
 
@@ -86,43 +86,46 @@ def search(
     collection that is absent or not readable, InvalidInput for a filter that is none.
     """
     query = query[:MAX_QUERY_CHARACTERS]
-    also = also and also[:MAX_QUERY_CHARACTERS]
+    alternative_query = alternative_query and alternative_query[:MAX_QUERY_CHARACTERS]
     retrieved = Retrieved(query)
     started = time.monotonic()
-    collections = searched(caller, collection_ids)
-    documents = _filtered(collections, wanted) if wanted else None
+    collections = find_searched_collections(caller, collection_ids)
+    documents = _find_documents(collections, metadata_filter) if metadata_filter else None
     if not collections or documents == []:
         return retrieved
-    sides = _both_sides(retrieved, query, collections, documents)
-    if also and also != query:
-        _merge(sides, _both_sides(retrieved, also, collections, documents))
-    retrieved.milliseconds["search"] = _since(started)
+    sides = _search_both_sides(retrieved, query, collections, documents)
+    if alternative_query and alternative_query != query:
+        _merge(sides, _search_both_sides(retrieved, alternative_query, collections, documents))
+    retrieved.milliseconds["search"] = _milliseconds_since(started)
     fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
-    rows = _joined(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
+    rows = _fetch_hits(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
     inside = {one.id for one in collections}
     among = None if documents is None else set(documents)
-    rows = {one: row for one, row in rows.items() if _was_asked_for(row, inside, among)}
+    rows = {one: row for one, row in rows.items() if _is_in_scope(row, inside, among)}
     ordered = ranking.spread(
         [one for one, _ in fused if one in rows],
         {one: str(row.document_id) for one, row in rows.items()},
         max_per_document,
     )
     looked_at = limit if get_knowledge_state().reranker is None else max(limit, RERANKED)
-    retrieved.found = _reranked(retrieved, _told(ordered[:looked_at], rows, sides))[:limit]
-    retrieved.milliseconds["total"] = _since(started)
+    retrieved.found = _rerank(retrieved, _build_results(ordered[:looked_at], rows, sides))[:limit]
+    retrieved.milliseconds["total"] = _milliseconds_since(started)
     return retrieved
 
 
-def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> list[Searched]:
+def find_searched_collections(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> list[Searched]:
     """Return the collections to search: those named, or the caller's and the operator's, where there is anything.
 
     Raises NotFound when one that is named is absent or not readable.
     """
     with read() as connection:
         if collection_ids is None:
-            return [Searched(*row) for row in connection.execute(_usual(caller.role), {"caller_id": caller.user_id})]
+            return [
+                Searched(*row)
+                for row in connection.execute(_default_collections(caller.role), {"caller_id": caller.user_id})
+            ]
         named = {"caller_id": caller.user_id, "named": list(collection_ids)}
-        found = [Searched(*row) for row in connection.execute(_named(caller.role), named)]
+        found = [Searched(*row) for row in connection.execute(_named_collections(caller.role), named)]
     if len(found) != len(set(collection_ids)):
         raise NotFound("There is no such collection.")
     return [one for one in found if one.chunks]
@@ -130,17 +133,17 @@ def searched(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> li
 
 def has_searchable_collections(role: str) -> sa.Exists:
     """Return the condition that there is anything to search, when no collection is named, for `:caller_id`."""
-    return _usual(role).exists()
+    return _default_collections(role).exists()
 
 
 @functools.cache
-def _usual(role: str) -> sa.Select[UUID, int, int]:
+def _default_collections(role: str) -> sa.Select[UUID, int, int]:
     """Return the collections that are searched when none is named; made once, it costs more than to run it."""
     return sa.select(*COLUMNS).where(searched_by_default(caller_placeholder(role)), Collection.chunks > 0)
 
 
 @functools.cache
-def _named(role: str) -> sa.Select[UUID, int, int]:
+def _named_collections(role: str) -> sa.Select[UUID, int, int]:
     """Return those of the collections `:named` that the caller may read."""
     among = Collection.id.in_(sa.bindparam("named", expanding=True))
     return sa.select(*COLUMNS).where(may_read(caller_placeholder(role)), among)
@@ -157,15 +160,15 @@ def _hits(role: str) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-def _filtered(collections: Sequence[Searched], wanted: dict[str, Any]) -> list[UUID]:
+def _find_documents(collections: Sequence[Searched], metadata_filter: dict[str, Any]) -> list[UUID]:
     """Return the documents that a filter leaves, before anything is searched."""
     within = Document.collection_id.in_([one.id for one in collections])
-    statement = sa.select(Document.id).where(within, metadata.condition(wanted)).limit(MOST_FILTERED)
+    statement = sa.select(Document.id).where(within, metadata.condition(metadata_filter)).limit(MAX_FILTERED)
     with read() as connection:
         return list(connection.scalars(statement))
 
 
-def _both_sides(
+def _search_both_sides(
     retrieved: Retrieved, query: str, collections: Sequence[Searched], documents: Sequence[UUID] | None
 ) -> _Sides:
     sides = _Sides()
@@ -177,7 +180,7 @@ def _both_sides(
         log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
         retrieved.notes.append("The index of words failed: searched by vectors alone.")
     try:
-        embedder, vector = embeddings.of_query(query)
+        embedder, vector = embeddings.embed_query(query)
         dense = get_knowledge_state().vector_index
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
         sides.dense = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES]
@@ -199,7 +202,7 @@ def _merge(sides: _Sides, other: _Sides) -> None:
     sides.ceiling = max(sides.ceiling, other.ceiling)
 
 
-def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
+def _is_in_scope(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
     """Return whether a hit is where it was looked for; the copies may be wrong.
 
     Not in the query of `_joined`: SQLite would go through all passages of the collection then.
@@ -207,17 +210,17 @@ def _was_asked_for(row: sa.Row[Any], collections: set[UUID], documents: set[UUID
     return row.collection_id in collections and (documents is None or row.document_id in documents)
 
 
-def _joined(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
+def _fetch_hits(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
     """Return the hits that are alive and that the caller may read, with their documents."""
-    wanted = {"caller_id": caller.user_id, "ids": list(ids)}
+    values = {"caller_id": caller.user_id, "ids": list(ids)}
     with read() as connection:
-        rows = {row.id: row for row in connection.execute(_hits(caller.role), wanted).all()}
+        rows = {row.id: row for row in connection.execute(_hits(caller.role), values).all()}
     if len(rows) < len(ids):
         retrieved.dropped["no longer there"] = len(ids) - len(rows)
     return rows
 
 
-def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -> list[Found]:
+def _build_results(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -> list[Found]:
     lexical = {one: (rank, score) for rank, (one, score) in enumerate(sides.lexical, 1)}
     dense = {one: (rank, score) for rank, (one, score) in enumerate(sides.dense, 1)}
     least = min((score for _, score in sides.dense), default=None)  # what is not among them has less
@@ -232,7 +235,7 @@ def _told(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -
     return found
 
 
-def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
+def _rerank(retrieved: Retrieved, found: list[Found]) -> list[Found]:
     reranker = get_knowledge_state().reranker
     if reranker is None or not found:
         return found
@@ -245,7 +248,7 @@ def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
         log.warning("not reranked", detail=error.detail)
         retrieved.notes.append("The reranker failed.")
         return found
-    retrieved.milliseconds["rerank"] = _since(started)
+    retrieved.milliseconds["rerank"] = _milliseconds_since(started)
     order = sorted(range(len(first)), key=lambda at: -scores[at])
     return [*(first[at] for at in order), *rest]
 
@@ -253,5 +256,5 @@ def _reranked(retrieved: Retrieved, found: list[Found]) -> list[Found]:
 NONE: tuple[int | None, float | None] = (None, None)
 
 
-def _since(started: float) -> float:
+def _milliseconds_since(started: float) -> float:
     return round((time.monotonic() - started) * 1000, 2)

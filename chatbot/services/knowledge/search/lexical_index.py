@@ -30,8 +30,8 @@ from .changes import FRESH, Searched, changed
 ROWS = 200  # chunks in one reading
 MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time
 MANY = 10_000  # chunks whose indexing leaves memory behind
-PATIENCE = 0.5  # seconds in which the process that writes may catch up
-LOOK_EVERY = 0.02
+CATCH_UP_SECONDS = 0.5  # seconds in which the process that writes may catch up
+POLL_SECONDS = 0.02
 
 T = TypeVar("T")
 
@@ -62,15 +62,15 @@ class LexicalSearch:
         ids = [str(one.id) for one in collections]
         among = None if documents is None else [str(one) for one in documents]
 
-        def searched() -> tuple[list[Hit], float]:
+        def search() -> tuple[list[Hit], float]:
             self._follow(collections)
             return run_in_thread(self._search, query, ids, k, among)
 
-        return self._mended(searched)
+        return self._rebuild_if_broken(search)
 
     def _follow(self, collections: Sequence[Searched]) -> None:
         """Bring the index up to date with these collections, or wait a moment for the process that does."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + CATCH_UP_SECONDS
         while behind := [one for one in collections if self._known.get(str(one.id), -1) < one.last_change]:
             with self._lock:
                 try:
@@ -80,14 +80,14 @@ class LexicalSearch:
                     self._read_state()
             if time.monotonic() >= deadline:
                 return
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
 
     def follow_all(self) -> set[UUID]:
         """Bring the index up to date with all collections, and let those go that are deleted; returns all that are.
 
         Raises IndexLocked.
         """
-        return self._mended(self._follow_all)
+        return self._rebuild_if_broken(self._follow_all)
 
     def _follow_all(self) -> set[UUID]:
         with read() as connection:
@@ -165,7 +165,7 @@ class LexicalSearch:
             self._times = {}
             self._written_at = 0.0
 
-    def _mended(self, action: Callable[[], T]) -> T:
+    def _rebuild_if_broken(self, action: Callable[[], T]) -> T:
         """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
         index = self._index
         try:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 ROWS = 500  # vectors in one reading: 2 ms
 MANY = 10_000  # chunks whose loading leaves memory behind
-PATIENCE = 0.5  # seconds in which the process that follows may catch up
-LOOK_EVERY = 0.05
+CATCH_UP_SECONDS = 0.5  # seconds in which the process that follows may catch up
+POLL_SECONDS = 0.05
 STILL_FRESH = FRESH / 24  # seconds after which it is said again that a copy is the newest
 BETWEEN_CLEANINGS = 600.0  # seconds, of a store that all share
 
@@ -110,7 +110,7 @@ class DenseSearch:
             self._locks.pop(gone, None)
 
     def _follow(self, searched: Searched, space: str, dimension: int) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + CATCH_UP_SECONDS
         while not self._is_current(searched, space):
             with self._positions.hold(searched.id) as held:
                 if held is not None:
@@ -118,7 +118,7 @@ class DenseSearch:
                     return
             if time.monotonic() > deadline:
                 return
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
 
     def _is_current(self, searched: Searched, space: str) -> bool:
         reached = self._reached(searched.id, space)

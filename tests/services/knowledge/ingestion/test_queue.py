@@ -61,7 +61,7 @@ def test_text_waits_behind_no_parser(app: Flask, ada: Person, eve: Person) -> No
         send_csv(ada, f"table {number}")
     text = send(eve, "Hours", HOURS)
     with app.app_context():
-        assert worker.work("plain") == 1
+        assert worker.process_batch("plain") == 1
     assert status(eve, text) == "ready"
     assert len(claimed(app, "small")) == worker.BATCHES["small"]
 
@@ -76,10 +76,10 @@ def test_document_that_times_out_goes_behind_all_others_and_has_more_time_there(
         document = send_csv(ada, "loops")
         with app.app_context():
             get_knowledge_state().parsers.update(small=quick, slow=slow)
-            assert worker.work("small") == 1
+            assert worker.process_batch("small") == 1
             assert status(ada, document) == "queued"
-            assert worker.work("small") == 0
-            assert worker.work("slow") == 1
+            assert worker.process_batch("small") == 0
+            assert worker.process_batch("slow") == 1
     failed = ada.call("GET", f"/api/documents/{document['id']}/").get_json()
     assert (failed["status"], failed["error"]["code"]) == ("failed", "parser_timeout")
     with app.app_context(), read() as connection:

@@ -80,11 +80,11 @@ def test_slow_address_holds_up_no_other_document(make_app: MakeApp, site: str) -
         ada.call("POST", "/api/documents/", {"url": f"http://{site}/{n}"})
     sent = ada.call("POST", "/api/documents/", {"title": "Hours", "text": "The library is open."}).get_json()
     with app.app_context():
-        assert worker.work() == 1
+        assert worker.process_batch() == 1
     assert ada.call("GET", f"/api/documents/{sent['id']}/").get_json()["status"] == "ready"
     assert Site.hits == []
     with app.app_context():
-        assert [worker.work("fetched") for _ in range(4)] == [1, 1, 1, 0]
+        assert [worker.process_batch("fetched") for _ in range(4)] == [1, 1, 1, 0]
 
 
 @pytest.mark.parametrize("url", ["ftp://docs.example/", "file:///etc/passwd", "docs.example/page", "//docs.example/"])

@@ -47,7 +47,7 @@ def test_claim_counts_before_the_work_and_gives_up_after_three(app: Flask, ada: 
             assert rows(Document.status, Document.attempts) == [("processing", attempt)]
             assert worker.claim() == []
             abandon()
-        assert worker.work() == 0
+        assert worker.process_batch() == 0
     document = ada.call("GET", "/api/documents/").get_json()["items"][0]
     assert (document["status"], document["error"]["code"]) == ("failed", "gave_up")
     assert document["error"]["title"] == "Its processing broke off 3 times."
@@ -73,7 +73,7 @@ def test_lease_is_renewed_while_the_work_goes_on(app: Flask, ada: Person) -> Non
         (one,) = worker.claim()
         get_knowledge_state().claimed_documents[one.id] = one.token
         abandon()
-        worker.renew()
+        worker.renew_leases()
         assert worker.claim() == []
         assert rows(Document.lease_expires_at)[0][0] > now()
 
@@ -82,11 +82,11 @@ def test_work_that_somebody_else_took_over_changes_nothing(app: Flask, ada: Pers
     document = send(ada, "Hours", HOURS)
     with app.app_context():
         (one,) = worker.claim()
-        assert worker._read(one)
+        assert worker._parse(one)
     ada.call("PUT", f"/api/documents/{document['id']}/", {"title": "Hours", "text": "Changed meanwhile."})
     with app.app_context():
         assert one.chunks
-        publication.switch([one], None, {})
+        publication.publish([one], None, {})
         assert rows(Chunk.id) == []
     work(app)
     assert [one["quote"] for one in find(ada, "changed meanwhile")] == ["Changed meanwhile."]
@@ -97,7 +97,7 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
 ) -> None:
     bad = send(ada, "Zero", "\u200b")
     send(ada, "Hours", HOURS)
-    parsed = sources.parsed
+    parsed = sources.parse_source
 
     def blank(one: publication.Job) -> Any:
         found = parsed(one)
@@ -105,7 +105,7 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
             raise sources.UnreadableDocument("The document has no text.")
         return found
 
-    monkeypatch.setattr(sources, "parsed", blank)
+    monkeypatch.setattr(sources, "parse_source", blank)
     work(app)
     document = ada.call("GET", f"/api/documents/{bad['id']}/").get_json()
     assert (document["status"], document["error"]["code"]) == ("failed", "unreadable_document")
@@ -116,7 +116,7 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
 def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parsed, tries = sources.parsed, []
+    parsed, tries = sources.parse_source, []
 
     def crash(one: publication.Job) -> Any:
         if one.title == "Bomb":
@@ -124,7 +124,7 @@ def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
             raise ParserCrashed("Reading the document broke its reader.")
         return parsed(one)
 
-    monkeypatch.setattr(sources, "parsed", crash)
+    monkeypatch.setattr(sources, "parse_source", crash)
     bad = send(ada, "Bomb", "boom")
     send(ada, "Hours", HOURS)
     work(app)
@@ -136,7 +136,7 @@ def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
 def test_work_that_breaks_our_own_code_does_not_end_the_queue(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker, "work", lambda: 1 / 0)
+    monkeypatch.setattr(worker, "process_batch", lambda: 1 / 0)
     monkeypatch.setattr(job, "AFTER_TROUBLE", 0)
     assert job.run(app) == 0
     monkeypatch.undo()
@@ -212,14 +212,14 @@ def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make
     changed = make_app(EMBEDDER="wordllama")
     there = Person(changed.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     with changed.app_context():
-        assert embeddings.stale() == "memory-64"
+        assert embeddings.find_inactive_space() == "memory-64"
     ready = there.client.get("/readyz").get_json()
     assert ready["checks"]["knowledge"].startswith("Searched are vectors of memory-64: `flask knowledge reindex`")
     assert find(there, "library")[0]["dense_rank"] is not None
     seen: list[int | None] = []
     with changed.app_context():
         assert embeddings.reindex(lambda _: seen.append(find(there, "library")[0]["dense_rank"])) == 2
-        assert embeddings.stale() is None
+        assert embeddings.find_inactive_space() is None
         assert rows(EmbeddingSpace.name, EmbeddingSpace.active) == [("memory-64", False), ("wordllama-256", True)]
         assert {space for (space,) in rows(ChunkVector.space)} == {"wordllama-256"}
     assert there.client.get("/readyz").get_json()["checks"]["knowledge"] == "ok"

@@ -92,8 +92,8 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
     send(ada, "Bees", BEES)
     with app.app_context():
         (job,) = worker.claim()
-        assert worker._read(job)
-        embedded = worker._embedded([job])
+        assert worker._parse(job)
+        embedded = worker._embed([job])
         get_knowledge_state().embeddings_missing.clear()
         other, ours = Other(), get_knowledge_state().embedder()
         monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *name: ours if "memory" in name else other)
@@ -101,8 +101,8 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
             connection.execute(sa.update(EmbeddingSpace).values(adapter="memory"))
         embeddings.reindex(lambda _: None)
         monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *_: other)
-        publication.switch([job], *embedded)
-        worker.work()
+        publication.publish([job], *embedded)
+        worker.process_batch()
         assert find(ada, "waggle")[0]["lexical_rank"] == 1
         get_knowledge_state().embeddings_missing.set()
         embeddings.backfill_vectors()

@@ -109,7 +109,11 @@ def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkey
     work(app)
     with app.app_context():
         search = get_knowledge_state().vector_index.search
-        everything = [one for mine in hybrid.searched(caller(ada)) for one in search(mine, "memory-64", UNIT, 9, None)]
+        everything = [
+            one
+            for mine in hybrid.find_searched_collections(caller(ada))
+            for one in search(mine, "memory-64", UNIT, 9, None)
+        ]
         monkeypatch.setattr(get_knowledge_state().vector_index, "search", lambda *_: everything)
     assert {one["document_id"] for one in find(ada, "library", collection_ids=[home])} == {here}
     assert {one["document_id"] for one in find(ada, "library", filter={"year": 2026})} == {here}
