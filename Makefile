@@ -54,8 +54,9 @@ bench-hostile: $(VENV)/dev ## Attacks of one address and one user at full size: 
 chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; then search M=30 minutes for texts that hold others up
 	@$(BIN)/python -m tests.support.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
 
-docs: $(VENV)/dev ## Generate docs/postman from the API document
+docs: $(VENV)/dev ## Generate docs/postman and the tables of docs/reference from the code
 	@$(BIN)/python docs/postman/generate.py
+	@$(BIN)/python docs/reference/generate.py
 
 lock: $(VENV)/dev ## Lock the newest versions of what pyproject.toml asks for
 	@$(COMPILE) pyproject.toml -o requirements.txt

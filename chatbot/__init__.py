@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import config
 
 from . import api, cli, cluster, extension_config, openai_api, web
+from .api import home
 from .api import openapi as api_document
 from .database.base import db
 from .extensions import api as smorest
@@ -51,6 +52,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
         smorest.register_blueprint(blueprint)
     api_document.init_app(app)
+    home.init_app(app)
     cli.init_app(app)
     return app
 

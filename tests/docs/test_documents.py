@@ -9,10 +9,9 @@ from flask import Flask
 
 import config
 from chatbot.rag import registry
-from chatbot.schemas import problem
+from docs.reference import generate
 from tests.support.processes import ROOT
 
-README = (ROOT / "README.md").read_text()
 FIXED = [
     "APP_ENV",
     "BASE_URL",
@@ -48,11 +47,10 @@ def test_the_fixed_settings_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_every_setting_is_in_the_readme_and_in_the_example_with_its_default_and_why(name: str) -> None:
+def test_every_setting_is_in_the_example_with_its_default_and_why(name: str) -> None:
     field = SETTINGS[name]
     default = field.load_default
     written = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-    assert f"| `{name}` | {f'`{written}`' if written else '–'} | {field.metadata['why']} |" in README
     assert f"# {field.metadata['why']}\n#{name}={written}\n" in (ROOT / ".env.example").read_text()
 
 
@@ -60,26 +58,41 @@ def test_the_example_has_no_other_name() -> None:
     assert set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)) == set(SETTINGS)
 
 
-def test_every_problem_code_is_in_the_readme_under_its_status() -> None:
-    for facts in problem.BY_CODE.values():
-        (row,) = re.findall(rf"^\| {facts.status} \| (.*) \|$", README, re.MULTILINE)
-        assert f"`{facts.code}`" in row
+def test_reference_pages_are_what_the_code_gives() -> None:
+    """Settings with their defaults, problem codes with their status, routes, commands and metrics."""
+    for name, text in generate.pages().items():
+        assert (ROOT / "docs/reference" / name).read_text() == text, f"docs/reference/{name}: run `make docs`"
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_every_route_and_command_is_in_the_readme(app: Flask) -> None:
+def test_every_route_and_command_is_in_the_reference(app: Flask) -> None:
+    routes = (ROOT / "docs/reference/api.md").read_text()
+    commands = (ROOT / "docs/reference/commands.md").read_text()
+    undescribed = {"/", "/api/docs/", "/api/docs/{name}", "/api/openapi.json", "/metrics"}
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        assert path in README or path == "/api/docs/{name}", path
+        assert f" {path}`" in routes or path in undescribed, path
     for group in ("users", "history", "knowledge"):
         for command in app.cli.commands[group].commands:
-            assert f"flask {group} {command}" in README
+            assert f"flask {group} {command}" in commands
     assert {"backup", "restore"} <= app.cli.commands.keys()
 
 
-def test_every_adapter_and_target_is_in_the_readme_or_help() -> None:
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    dead = [
+        (str(page.relative_to(ROOT)), target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+        if not (page.parent / target).exists()
+    ]
+    assert dead == []
+
+
+def test_every_adapter_and_target_is_in_the_guide_or_help() -> None:
+    guide = (ROOT / "docs/guides/models.md").read_text()
     for kind in ("llms", "embedders", "stores", "lexical", "rerankers"):
-        assert all(f"`{name}`" in README for name in registry.ADAPTERS[kind]), kind
+        assert all(f"`{name}`" in guide for name in registry.ADAPTERS[kind]), kind
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert all(re.search(rf"^{target}:.*## ", makefile, re.MULTILINE) for target in phony.split())

@@ -1,4 +1,4 @@
-"""The README's commands, run as printed."""
+"""The commands of the README and of the guides, run as printed."""
 
 import json
 import re
@@ -15,19 +15,37 @@ from tests.support.processes import ROOT, Server, Upstream, events, running
 
 pytestmark = pytest.mark.slow
 
-README = (ROOT / "README.md").read_text()
+SCRIPT = ROOT / "docs/guides/stream.mjs"
 
 
-def blocks(section: str) -> list[str]:
-    """Return the shell blocks of a section."""
-    (text,) = re.findall(rf"^## {section}\n(.*?)(?=^## )", README, re.MULTILINE | re.DOTALL)
-    return re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+def blocks(page: str) -> list[str]:
+    """Return the shell blocks of a page."""
+    return re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_readmes_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
+    run, test, *use = blocks("README.md")
+    assert (run, test) == ("make run\n", "make test\n")  # which .ci/run runs
+    assert len(use) == 4
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        script = "\necho\n".join(use).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        script = script.replace("sleep 2\n", "echo; sleep 2\n")
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    account, *streamed, document, turn = [line for line in ended.stdout.splitlines() if line]
+    assert json.loads(account)["username"] == "ada"
+    assert "event: done" in streamed
+    assert json.loads(document)["title"] == "Opening hours"
+    assert json.loads(turn)["citations"][0]["quote"] == "The library is open from nine to five on weekdays."
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
 
 @pytest.mark.parametrize("slash", ["/", ""])
 def test_curl_commands_work_as_printed(tmp_path: Path, upstream: Upstream, slash: str) -> None:
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
-        script = "\necho\n".join(blocks("Use it")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        script = "\necho\n".join(blocks("docs/tutorial.md")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         script = script if slash else script.replace("/ -H", " -H")
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     account, turn, history, next_turn = [json.loads(line) for line in ended.stdout.splitlines() if line]
@@ -41,7 +59,7 @@ def test_curl_commands_work_as_printed(tmp_path: Path, upstream: Upstream, slash
 def test_streaming_and_clients_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
         token = server.sign_in()
-        script = "\n".join([*blocks("Streaming"), *blocks("OpenAI's clients")])
+        script = "\n".join([*blocks("docs/guides/streaming.md"), *blocks("docs/guides/openai-clients.md")])
         script = f"TOKEN={token}\n" + script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
         found = events(
@@ -54,7 +72,7 @@ def test_streaming_and_clients_commands_work_as_printed(tmp_path: Path, upstream
 
 
 def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
-    assert (ROOT / "docs/stream.mjs").read_text() in README
+    assert SCRIPT.read_text() in (ROOT / "docs/guides/streaming.md").read_text()
     node = Path(sys.executable).with_name("node")
     slow = Upstream("--interval", "0.03", "--tokens", "150")
     try:
@@ -63,7 +81,7 @@ def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
             with cable:
                 command = [
                     str(node),
-                    str(ROOT / "docs/stream.mjs"),
+                    str(SCRIPT),
                     f"http://127.0.0.1:{cable.port}",
                     token,
                     "Tell me.",
@@ -82,7 +100,7 @@ def test_javascript_waits_for_a_server_that_died(tmp_path: Path) -> None:
         with running(tmp_path, OPENAI_BASE_URL=slow.url) as server:
             address, token = f"http://127.0.0.1:{server.port}", server.sign_in()
             node = str(Path(sys.executable).with_name("node"))
-            command = [node, str(ROOT / "docs/stream.mjs"), address, token, "Tell me."]
+            command = [node, str(SCRIPT), address, token, "Tell me."]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:
                 assert script.stdout is not None
                 begun = script.stdout.read(30)
@@ -116,7 +134,7 @@ def test_javascript_gives_up_on_answers_that_never_end() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
         threading.Thread(target=server.serve_forever).start()
         node = str(Path(sys.executable).with_name("node"))
-        command = [node, str(ROOT / "docs/stream.mjs"), f"http://127.0.0.1:{server.server_port}", "token", "Tell me."]
+        command = [node, str(SCRIPT), f"http://127.0.0.1:{server.server_port}", "token", "Tell me."]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         server.shutdown()
     assert (ended.returncode, len(asked)) == (1, 11)
@@ -124,7 +142,7 @@ def test_javascript_gives_up_on_answers_that_never_end() -> None:
 
 
 def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
-    send, care, operate = blocks("Knowledge")
+    send, care, operate = blocks("docs/guides/knowledge.md")
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
         script = f"TOKEN={server.sign_in()}\n" + send.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         script = script.replace("curl -s", "echo; curl -s")
@@ -149,7 +167,7 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
 
 
 def test_backup_commands_work_as_printed(tmp_path: Path) -> None:
-    (commands,) = blocks("Backup and restore")
+    (commands,) = blocks("docs/guides/backup.md")
     with running(tmp_path, LLM="memory", EMBEDDER="memory") as server:
         token = server.sign_in()
         for text in ("one", "two"):
@@ -166,7 +184,7 @@ def test_backup_commands_work_as_printed(tmp_path: Path) -> None:
 
 
 def test_commands_work_as_printed(tmp_path: Path) -> None:
-    (commands,) = blocks("Commands")
+    (commands,) = blocks("docs/reference/commands.md")
     server = Server(tmp_path).prepare()
     for line in commands.splitlines():
         arguments = line.removeprefix(".venv/bin/flask ").split()
@@ -177,7 +195,9 @@ def test_commands_work_as_printed(tmp_path: Path) -> None:
 
 def test_example_of_a_turn_has_the_fields_that_a_turn_has(server: Server) -> None:
     (example,) = (
-        json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.DOTALL) if "bot_response" in text
+        json.loads(text)
+        for text in re.findall(r"```json\n(.*?)```", (ROOT / "docs/tutorial.md").read_text(), re.DOTALL)
+        if "bot_response" in text
     )
     token = server.sign_in("reader")
     assert set(server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]) == set(example)

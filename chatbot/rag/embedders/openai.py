@@ -21,7 +21,7 @@ NO_KEY = "none"  # local servers want none, the package insists on one
 class OpenAIEmbedder:
     """A model behind the embeddings protocol."""
 
-    weight = 0.5  # of the lexical side beside a strong embedder (../shared/data/README.md)
+    weight = 0.5  # of the lexical side beside a strong embedder
 
     def __init__(self, options: EmbedderOptions) -> None:
         self.space = options.model

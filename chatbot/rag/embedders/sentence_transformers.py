@@ -17,7 +17,7 @@ BATCH = 32
 class SentenceTransformersEmbedder:
     """A model by its name on the hub, or by the folder that it lies in."""
 
-    weight = 0.5  # of the lexical side beside a strong embedder (../shared/data/README.md)
+    weight = 0.5  # of the lexical side beside a strong embedder
 
     def __init__(self, options: EmbedderOptions) -> None:
         import sentence_transformers

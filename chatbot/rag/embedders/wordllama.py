@@ -23,7 +23,7 @@ class WordLlamaEmbedder:
     """Vectors of 256 dimensions, a tenth of a millisecond each."""
 
     space = f"wordllama-{DIMENSION}"
-    weight = 0.7  # measured on all collections of ../shared/data: a weak embedder helps, and must not decide
+    weight = 0.7  # measured on public test collections: a weak embedder helps, and must not decide
 
     def __init__(self, _: EmbedderOptions) -> None:
         self._model: Any = None

@@ -24,7 +24,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 from . import embeddings
 from .changes import Searched
 
-CANDIDATES = 200  # of each side (../shared/data/README.md)
+CANDIDATES = 200  # of each side
 MAX_PER_DOCUMENT = 3  # passages of one document, before those of others have had their turn
 RERANKED = 30  # candidates that a reranker judges
 SPARE = 30  # hits that are looked at beyond three times the limit, in place of those that are gone or crowded out
