@@ -9,7 +9,7 @@ from flask import Response, g, request, url_for
 from chatbot.errors import InvalidInput, TurnFailed
 from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
 from chatbot.schemas.knowledge import TraceSchema
-from chatbot.services.chat import execution, feedback, grounding, turns
+from chatbot.services.chat import execution, feedback, following, grounding, turns
 from chatbot.services.chat.records import OpenResult, Trace, Turn
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
@@ -49,7 +49,7 @@ def create_turn(message: dict[str, Any]) -> Answer:
 @blueprint.response(200, TurnSchema)
 def get_turn(turn_id: UUID) -> Turn:
     """Show one turn, in any state, with the text so far."""
-    return execution.get_turn(authentication.current(), turn_id)
+    return following.get_turn(authentication.current(), turn_id)
 
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
@@ -61,7 +61,7 @@ def get_events(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     offset = _last_event_id()
     admission.enter_stream(authentication.current().user_id)
-    turn = execution.get_turn(authentication.current(), turn_id)
+    turn = following.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     reader = sse.Reader(authentication.current(), turn_id)
     return sse.response(chain([sse.opened(turn)] if offset is None else [], reader.frames(offset or 0)))
@@ -119,15 +119,15 @@ def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
 def _answer(result: OpenResult, *, stream: bool) -> Answer:
     """Answer as the client wants: at once, by events, or with the whole turn."""
     turn_id = result.turn_id
-    turn = execution.get_opened(authentication.current(), result)
+    turn = following.get_opened(authentication.current(), result)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
-        return _whole(execution.wait(authentication.current(), turn_id))
+        return _whole(following.wait(authentication.current(), turn_id))
     first = sse.opened(turn)
     reader = sse.Reader(authentication.current(), turn_id)
-    first_text = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
+    first_text = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
     if first_text.ended or not turn.bot_response:
         _whole(first_text.ended or turn)
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.

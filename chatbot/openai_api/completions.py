@@ -6,7 +6,7 @@ from flask import Response
 
 from chatbot.rag.types import Message, Role
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
-from chatbot.services.chat import execution, openai, turns
+from chatbot.services.chat import execution, following, openai, turns
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -49,10 +49,10 @@ def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
         completion.request,
     )
     turn_id = result.turn_id
-    turn = execution.get_opened(caller, result)
+    turn = following.get_opened(caller, result)
     if not body["stream"]:
-        return framing.completion(execution.wait(caller, turn_id))
-    ended = execution.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
+        return framing.completion(following.wait(caller, turn_id))
+    ended = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
     if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}

@@ -14,7 +14,7 @@ from chatbot.schemas import problem
 from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.chat import execution
+from chatbot.services.chat import following
 from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
 
@@ -72,7 +72,7 @@ class Reader:
         self._caller = caller
         self._turn_id = turn_id
         self._is_announced = False
-        self._text = execution.text_of(turn_id)
+        self._text = following.text_of(turn_id)
         self._address = g.get("instance", "")
         self._request_id = g.get("request_id", "")
 
@@ -98,7 +98,7 @@ class Reader:
             return b""
         try:
             with self._app.app_context():
-                found = execution.candidates(self._caller, self._text)
+                found = following.candidates(self._caller, self._text)
         except ChatbotError:  # the database cannot say what may be read: the end of the turn tells it
             return b""
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
@@ -108,8 +108,8 @@ class Reader:
         checked = time.monotonic()
         try:
             with self._app.app_context():
-                following = execution.follow(self._caller, self._turn_id, offset)
-            for news in following:
+                all_news = following.follow(self._caller, self._turn_id, offset)
+            for news in all_news:
                 if time.monotonic() - checked > CHECK_INTERVAL_SECONDS:
                     self._check_session()
                     checked = time.monotonic()

@@ -11,7 +11,7 @@ from chatbot.database.base import db
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services.chat import execution, maintenance
+from chatbot.services.chat import execution, following, maintenance
 from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person, join
@@ -84,7 +84,7 @@ def test_second_message_to_a_running_conversation_is_409(ada: Person, llm: Memor
 def test_stream_ends_when_its_session_does(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(sse, "CHECK_INTERVAL_SECONDS", 0.1)
     gate = gated(llm, "one", " two")
     turn = running(ada)

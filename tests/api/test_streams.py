@@ -15,7 +15,7 @@ from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.errors import UpstreamBusy, UpstreamIncomplete
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
-from chatbot.services.chat import execution, maintenance
+from chatbot.services.chat import execution, following, maintenance
 from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person
@@ -86,7 +86,7 @@ def test_failure_after_it_is_an_event_and_the_text_stays(ada: Person, llm: Memor
 
 def test_slow_beginning_is_bridged_by_heartbeats(ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "FIRST_TEXT_SECONDS", 0.01)
-    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
     later(0.4, gated(llm, "late"))
     body = ada.says("Hi", stream=True).get_data()
     assert body.startswith(b"id: 0\nevent: turn\n")
@@ -165,8 +165,8 @@ def test_failed_turn_tells_its_error_again(ada: Person, llm: MemoryLLM) -> None:
 def test_turn_of_a_dead_process_is_followed_by_its_row(
     app: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(execution, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(execution, "HEARTBEAT", 0.05)
+    monkeypatch.setattr(following, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(following, "HEARTBEAT_SECONDS", 0.05)
     gate = gated(llm, "saved", " lost")
     turn = running(ada)
     with app.app_context():

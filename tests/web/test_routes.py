@@ -112,7 +112,9 @@ def test_wrong_method_is_405_with_the_right_ones(ada: Person) -> None:
     assert "POST" in response.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/api/", "/api/chat/not-a-uuid/", "/api/nothing/", "/static/x", "/api/chat/\0/"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/api/", "/api/chat/not-a-uuid/", "/api/nothing/", "/static/x", "/api/chat/\0/"]
+)
 def test_unknown_path_is_a_404_problem(ada: Person, path: str) -> None:
     response = ada.call("GET", path)
     assert (response.status_code, response.get_json()["code"]) == (404, "not_found")

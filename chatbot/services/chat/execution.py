@@ -1,43 +1,29 @@
-"""Turns that run: reserve a slot, start the runner, read at an offset, cancel, and end them all before a restart."""
+"""Running turns: reserve a slot, start the runner, cancel, and end all of them before a restart."""
 
 import _thread
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
-from flask import Flask
 
-from chatbot.database.transactions import read, write
+from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.errors import Busy, NotFound, NotRunning, TooManyTurns
 from chatbot.models import ChatMessage
 from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.chat.turn_log.port import TurnText
 
-from . import generation, grounding, history, turns
-from .records import OpenedTurn, OpenResult, StoredCitation, Turn
+from . import generation, turns
+from .records import OpenedTurn, OpenResult
 from .running_turns import GenerationRequest, RunningTurn
 from .state import get_chat_state
 
-HEARTBEAT = 5.0  # seconds without news after which a reader hears that all is well
-POLL_SECONDS = 0.5  # seconds between two looks at a turn that another process runs
 PLAIN_REQUEST = GenerationRequest()
 CLOSE_SECONDS = 5.0  # seconds that a turn which was asked to end may take to write its end
-
-
-@dataclass(frozen=True, slots=True)
-class FirstText:
-    """Whether a turn's text has begun; `ended` is the turn where it ended without any."""
-
-    has_begun: bool
-    ended: Turn | None = None
 
 
 class Slot:
@@ -95,20 +81,6 @@ def slot(caller: Caller) -> Iterator[Slot]:
             get_chat_state().slots.release(caller.user_id)
 
 
-def get_opened(caller: Caller, result: OpenResult) -> Turn:
-    """Return the turn of a request, in any state; raises NotFound for one that was deleted meanwhile."""
-    return get_turn(caller, result.turn_id) if result.opened is None else result.opened.to_turn()
-
-
-def get_turn(caller: Caller, turn_id: UUID) -> Turn:
-    """Return one of the caller's turns, in any state, with the text so far; raises NotFound."""
-    turn = history.get_turn(caller, turn_id)
-    text = get_chat_state().turn_log.find(turn_id)
-    if turn.status not in RUNNING or text is None:
-        return turn
-    return replace(turn, bot_response=text.since(0), status="streaming" if text.length else "pending")
-
-
 def cancel(caller: Caller, turn_id: UUID) -> None:
     """Ask a running turn to end, in whichever process it runs; raises NotFound, NotRunning."""
     conditions = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
@@ -121,41 +93,6 @@ def cancel(caller: Caller, turn_id: UUID) -> None:
     running = get_chat_state().running_turns.get(turn_id)
     if running is not None:
         running.stop("cancelled")
-
-
-def wait_for_first_text(turn_id: UUID, seconds: float) -> FirstText:
-    """Wait until a turn's text begins, or it ends without, for up to `seconds`."""
-    text = get_chat_state().turn_log.find(turn_id)
-    if text is None or not text.wait(0, seconds):
-        return FirstText(has_begun=False)
-    return FirstText(has_begun=text.length > 0, ended=None if text.length else text.ended)
-
-
-def text_of(turn_id: UUID) -> TurnText | None:
-    """Return the text of a turn that runs in this process."""
-    return get_chat_state().turn_log.find(turn_id)
-
-
-def wait(caller: Caller, turn_id: UUID) -> Turn:
-    """Return a turn when it has ended."""
-    text = get_chat_state().turn_log.find(turn_id)
-    if text is not None:
-        while text.ended is None:
-            text.wait(sys.maxsize, HEARTBEAT)
-        return _as_readable(caller, text.ended)
-    while (turn := history.get_turn(caller, turn_id)).status in RUNNING:
-        time.sleep(POLL_SECONDS)
-    return turn
-
-
-def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | None]:
-    """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
-
-    None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
-    """
-    app = get_chat_state().app
-    text = get_chat_state().turn_log.find(turn_id)
-    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 
 
 def drain(seconds: float) -> None:
@@ -175,62 +112,3 @@ def drain(seconds: float) -> None:
 def is_draining() -> bool:
     """Return whether this process takes no new turns any more."""
     return get_chat_state().slots.closed
-
-
-def candidates(caller: Caller, text: TurnText) -> list[StoredCitation] | None:
-    """Return the passages that a turn is answered from, as the caller may read them now; None when none were sought."""
-    return None if text.candidates is None else _refresh(caller, text.candidates)
-
-
-def _as_readable(caller: Caller, turn: Turn) -> Turn:
-    """Return a turn with the quotes that the caller may read by now; rights may have gone while it ran."""
-    return replace(turn, citations=_refresh(caller, turn.citations)) if turn.citations else turn
-
-
-def _refresh(caller: Caller, citations: list[StoredCitation]) -> list[StoredCitation]:
-    with read() as connection:
-        return grounding.refresh(connection, caller, [citations])[0]
-
-
-def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | Turn | None]:
-    while True:
-        if text.wait(offset, HEARTBEAT):
-            piece = text.since(offset)
-            if piece:
-                offset += len(piece)
-                yield piece
-            elif text.ended is not None:
-                with app.app_context():
-                    ended = _as_readable(caller, text.ended)
-                yield ended
-                return
-        else:
-            yield None
-
-
-def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | None]:
-    """Follow a turn that has ended or that another process runs: its row, and the log's text beyond it."""
-    silent_since = time.monotonic()
-    look = True
-    with app.app_context():
-        log = get_chat_state().turn_log
-    with log.elsewhere(turn_id) as news:
-        while True:
-            turn = None
-            if look:
-                with app.app_context():
-                    turn = history.get_turn(caller, turn_id)
-            ended = turn is not None and turn.status not in RUNNING
-            saved = turn.bot_response[offset:] if turn is not None else ""
-            piece = saved if ended else max(saved, news.since(offset), key=len)
-            if piece:
-                offset += len(piece)
-                silent_since = time.monotonic()
-                yield piece
-            if ended:
-                yield turn
-                return
-            look = news.wait(HEARTBEAT)
-            if time.monotonic() - silent_since >= HEARTBEAT:
-                silent_since = time.monotonic()
-                yield None
