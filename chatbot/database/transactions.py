@@ -1,12 +1,11 @@
-"""The two ways to the database: `read` and `write`. Neither may contain a wait for a model or a client.
+"""The ways to the database: `read`, `write` and `autocommit`. None may contain a wait for a model or a client.
 
 Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -51,25 +50,42 @@ def read(*, snapshot: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def write(
-    step: str, *, durable: bool = True, single: bool = False, alone: bool = False, waits_as: UUID | None = None
+    step: str, *, durable: bool = True, alone: bool = False, waits_as: UUID | None = None
 ) -> Iterator[Connection]:
     """Yield a connection; its work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `durable` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
-    A block that is a `single` statement on PostgreSQL needs no transaction there: it is durable when it has run, and no
-    error after it undoes it. On SQLite one that writes much does so `alone`: no other's commit waits for it. One that
-    `waits_as` a user locks what another one may hold for long, such as a collection: few do so at a time, fewer of each
-    user, none for over LOCK_TIMEOUT_SECONDS, so that who sends and deletes much leaves connections for everybody else.
+    On SQLite a block that writes much does so `alone`: no other's commit waits for it. One that `waits_as` a user locks
+    what another one may hold for long, such as a collection: few do so at a time, fewer of each user, none for over
+    LOCK_TIMEOUT_SECONDS, so that a user who sends and deletes much leaves connections for everybody else.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
+    if db.engine.dialect.name == "sqlite":
+        transaction = group_commit.writing(db.engine, durable=durable, alone=alone)
+    else:
+        transaction = _transaction(durable=durable, waits_as=waits_as)
+    with _named(step, transaction) as connection:
+        yield connection
+
+
+@contextmanager
+def autocommit(step: str) -> Iterator[Connection]:
+    """Yield a connection for a block that is a single statement, which PostgreSQL runs without a transaction.
+
+    It is durable when it has run, and no error after it undoes it there. Named, and raises, as `write`.
+    """
+    transaction = group_commit.writing(db.engine) if db.engine.dialect.name == "sqlite" else _autocommit()
+    with _named(step, transaction) as connection:
+        yield connection
+
+
+@contextmanager
+def _named(step: str, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
+    """Yield the transaction's connection; failpoints have the name of the step, errors are ours."""
     try:
-        if db.engine.dialect.name == "sqlite":
-            ways = group_commit.writing(db.engine, durable=durable, alone=alone)
-        else:
-            ways = _writing(durable=durable, single=single, waits_as=waits_as)
-        with ways as connection:
+        with transaction as connection:
             yield connection
             failpoints.reach(f"{step}:written")
         _full.clear()
@@ -83,11 +99,18 @@ def write(
 
 
 @contextmanager
-def _writing(*, durable: bool, single: bool, waits_as: UUID | None) -> Iterator[Connection]:
+def _autocommit() -> Iterator[Connection]:
+    """Yield a connection to PostgreSQL in its engine's own mode, autocommit."""
+    with db.engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def _transaction(*, durable: bool, waits_as: UUID | None) -> Iterator[Connection]:
     """Yield a connection to PostgreSQL, which has a group commit of its own."""
-    with _in_turn(waits_as), db.engine.connect() as connection:
-        options: dict[str, Any] = {} if single else {"isolation_level": "READ COMMITTED"}
-        with connection.execution_options(**options).begin():
+    with _in_turn(waits_as), db.engine.connect() as engine_connection:
+        connection = engine_connection.execution_options(isolation_level="READ COMMITTED")
+        with connection.begin():
             if not durable:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             if waits_as is not None:

@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse
+from .fields import NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse, to_dict
 from .problem import TurnErrorSchema
 
 MAX_MESSAGE_LENGTH = 32_000
@@ -87,12 +87,6 @@ class CandidatesSchema(Schema):
     items = fields.List(fields.Nested(CitationSchema), required=True)
 
 
-FLAT_FIELDS = (
-    "id", "conversation_id", "user_message", "bot_response", "status", "created_at", "completed_at", "model",
-    "grounded", "retrieval_query", "siblings",
-)  # fmt: skip
-
-
 class TurnSchema(Schema):
     """A message and its answer."""
 
@@ -114,9 +108,10 @@ class TurnSchema(Schema):
     @pre_dump
     def nest(self, turn: Any, **_: Any) -> dict[str, Any]:
         """Group the flat fields of a turn; the error's name becomes its problem."""
-        shown = {name: getattr(turn, name) for name in FLAT_FIELDS}
-        shown |= {"usage": turn, "citations": turn.citations or []}
-        if turn.error is not None or turn.status == "interrupted":
+        shown = to_dict(turn)
+        shown["usage"] = shown
+        shown["citations"] = turn.citations or []
+        if shown.pop("error") is not None or turn.status == "interrupted":
             shown["error"] = problem.of_turn_error(turn.error)
         return shown
 

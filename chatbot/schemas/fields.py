@@ -14,6 +14,11 @@ MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
 
 
+def to_dict(value: Any) -> dict[str, Any]:
+    """Return the fields of a slotted dataclass by name; `dataclasses.asdict` copies all values, deeply."""
+    return {name: getattr(value, name) for name in value.__slots__}
+
+
 class TrueOrFalse(fields.Boolean):
     """JSON's true or false; a word or a number is neither."""
 

@@ -1,6 +1,5 @@
 """Collections, documents, passages and searches."""
 
-import dataclasses
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, pre_dump, validates_schema
@@ -8,7 +7,7 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
 from .chat import MAX_COLLECTIONS, CitationSchema
-from .fields import NO_NUL, BoundedList, Moment
+from .fields import NO_NUL, BoundedList, Moment, to_dict
 from .problem import TurnErrorSchema
 
 MAX_TEXT_LENGTH = 1_000_000
@@ -145,7 +144,7 @@ class DocumentSchema(Schema):
     @pre_dump
     def nest(self, document: Any, **_: Any) -> dict[str, Any]:
         """Return the problem of an error from the table, with the reason of this document as its title."""
-        shown = dataclasses.asdict(document)
+        shown = to_dict(document)
         if shown.pop("error") is not None:
             facts = problem.named(document.error)
             title = document.reason or facts.title
@@ -167,7 +166,7 @@ class ChunkSchema(Schema):
     @pre_dump
     def split(self, chunk: Any, **_: Any) -> dict[str, Any]:
         """Show the path of headings as a list."""
-        return {**dataclasses.asdict(chunk), "headings": chunk.headings.split("\n") if chunk.headings else []}
+        return {**to_dict(chunk), "headings": chunk.headings.split("\n") if chunk.headings else []}
 
 
 class SearchSchema(Schema):

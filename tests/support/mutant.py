@@ -20,10 +20,10 @@ class Undone(Exception):
 
 
 @contextmanager
-def forgetful(step: str, *, single: bool = False) -> Iterator[Connection]:
+def forgetful(step: str) -> Iterator[Connection]:
     """Yield as `transactions.write` does, and undo what opens a turn."""
     if step != "open_turn":
-        with transactions.write(step, single=single) as connection:
+        with transactions.write(step) as connection:
             yield connection
         return
     try:
@@ -34,4 +34,4 @@ def forgetful(step: str, *, single: bool = False) -> Iterator[Connection]:
         pass
 
 
-turns.write = forgetful
+turns.write = turns.autocommit = forgetful

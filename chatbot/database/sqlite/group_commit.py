@@ -111,7 +111,7 @@ _open: _Group | None = None  # the one in which whoever is let in writes
 
 
 @contextmanager
-def writing(engine: sa.Engine, *, durable: bool, alone: bool) -> Iterator[sa.Connection]:
+def writing(engine: sa.Engine, *, durable: bool = True, alone: bool = False) -> Iterator[sa.Connection]:
     """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
 
     Only `durable` work that is not to be committed `alone` shares a commit.

@@ -139,7 +139,7 @@ def _complete(connection: sa.Connection, caller: Caller, turns: Iterable[Turn]) 
     ids_by_root = _find_siblings(connection, [turn.root_id for turn in with_texts if turn.root_id])
     citations = grounding.refresh(connection, caller, [turn.citations or [] for turn in with_texts])
     return [
-        replace(turn, siblings=_others(turn, ids_by_root), citations=refreshed)
+        replace(turn, siblings=_others(turn, ids_by_root), citations=refreshed) if turn.root_id or refreshed else turn
         for turn, refreshed in zip(with_texts, citations, strict=True)
     ]
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from chatbot.database.compiled import Prepared
-from chatbot.database.transactions import read, write
+from chatbot.database.transactions import autocommit, read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn, TooManySiblings
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
@@ -61,8 +61,9 @@ def open_turn(
     IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
     options = _build_retrieval_options(caller, collection_ids, grounding)
+    is_single = key is None and conversation_id is None
     try:
-        with write("open_turn", single=key is None and conversation_id is None) as connection:
+        with autocommit("open_turn") if is_single else write("open_turn") as connection:
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
@@ -125,7 +126,8 @@ def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trac
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
-    with write("close_turn", single=not logged and trace is None) as connection:
+    is_single = not logged and trace is None
+    with autocommit("close_turn") if is_single else write("close_turn") as connection:
         ended = CLOSE_TURN.run(connection, {**values, **key, **RELEASED})
         if ended.rowcount != 1:
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
