@@ -21,3 +21,13 @@ def test_everything_named_exists() -> None:
 def test_no_package_has_too_many_modules() -> None:
     counts = {package.name: len(list(package.glob("*.py"))) for package in PACKAGES}
     assert {name: count for name, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_overview_names_files_and_functions_that_there_are() -> None:
+    overview = (ROOT / "docs" / "architecture" / "overview.md").read_text()
+    paths = re.findall(r"`(chatbot/[\w/.]+)`", overview)
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    named = re.findall(r"`(?:\w+\.)?(\w+)` in `(chatbot/[\w/.]+)`", overview)
+    assert len(named) > 15
+    assert [pair for pair in named if f"def {pair[0]}(" not in (ROOT / pair[1]).read_text()] == []
