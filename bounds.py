@@ -46,7 +46,7 @@ class Bounds(Schema):
     LLM_SLOTS = setting(
         fields.Integer,
         None,
-        "Answers that the model writes at a time; users take turns; default: no bound",
+        "Answers that the model writes at a time; users take turns; default: 4 of the embedded model, else no bound",
         Range(1, 100_000),
     )
     LLM_QUEUE_SECONDS = _seconds(120.0, "How long a turn may wait for one of LLM_SLOTS")

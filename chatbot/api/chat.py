@@ -119,7 +119,7 @@ def give_feedback(opinion: dict[str, Any], turn_id: UUID) -> None:
 def _answer(result: OpenResult, *, stream: bool) -> Answer:
     """Answer as the client wants: at once, by events, or with the whole turn."""
     turn_id = result.turn_id
-    turn = following.get_opened(authentication.current(), result)
+    turn = following.get_result_turn(authentication.current(), result)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     if _responds_async():
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}

@@ -29,7 +29,7 @@ blueprint = Blueprint("collections", __name__, url_prefix="/api/collections", de
 @blueprint.response(200, CollectionListSchema)
 def list_collections(query: dict[str, Any]) -> dict[str, Any]:
     """List the collections that the caller may read, by time."""
-    return pagination.page(collections.page, query, authentication.current())
+    return pagination.page(collections.list_collections, query, authentication.current())
 
 
 @blueprint.route("/", methods=["POST"])

@@ -38,7 +38,7 @@ _documents = DocumentSchema()
 @blueprint.response(200, DocumentListSchema)
 def list_documents(query: dict[str, Any]) -> dict[str, Any]:
     """List the documents that the caller may read, by time."""
-    return pagination.page(documents.page, query, authentication.current())
+    return pagination.page(documents.list_documents, query, authentication.current())
 
 
 @blueprint.route("/", methods=["POST"])
@@ -51,13 +51,14 @@ def create_document() -> Answer:
     """Send a document; the same content again is the same document."""
     caller = authentication.current()
     upload = uploads.read_upload()
+    key = idempotency.key({**upload.fields, "hash": (upload.content.hash() or b"").hex()})
     queued = documents.create(
         caller,
         upload.content,
         upload.collection_id or collections.ensure_default(caller),
         external_id=upload.external_id,
         details=upload.metadata,
-        key=idempotency.key({**upload.fields, "hash": (upload.content.hash() or b"").hex()}),
+        key=key,
     )
     location = f"{blueprint.url_prefix}/{queued.document.id}/"
     return queued.document, 202 if queued.is_new else 200, {"Location": location}
@@ -122,7 +123,7 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
     caller = authentication.current()
     after = pagination.decode_position(query.get("cursor"))
     admission.enter_page(caller.user_id)
-    page = documents.chunks(caller, document_id, limit=query["limit"], after=after)
+    page = documents.list_chunks(caller, document_id, limit=query["limit"], after=after)
     last = page.last_position
     return {"items": page.items, "next_cursor": None if last is None else pagination.encode_position(last)}
 

@@ -19,4 +19,4 @@ blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", descr
 @blueprint.response(200, HistorySchema)
 def list_turns(query: dict[str, Any]) -> dict[str, Any]:
     """List the caller's turns by time, a page at a time."""
-    return pagination.page(history.page, query, authentication.current())
+    return pagination.page(history.list_turns, query, authentication.current())

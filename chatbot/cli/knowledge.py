@@ -39,7 +39,9 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     """Take in files and folders; a file that was taken in before is replaced when it has changed."""
     with reporting_errors():
         caller = accounts.find_caller_by_email(owner) if owner else OPERATOR
-        collection_id = collections.ensure_default(caller) if owner else collections.operators(collection)
+        collection_id = (
+            collections.ensure_default(caller) if owner else collections.ensure_operator_collection(collection)
+        )
         files, others, links = _files(paths)
         sent, unchanged, skipped = _send_files(caller, collection_id, files)
         failed = _wait_for_ingestion(sent)
@@ -65,7 +67,7 @@ def list_all() -> None:
                 f"{summary.id}  {summary.owner or '(operator)'}  {summary.name}  {summary.visibility}  "
                 f"{summary.documents} documents, {summary.chunks} passages, {summary.bytes} bytes"
             )
-        stale = embeddings.find_inactive_space()
+        stale = embeddings.find_outdated_space()
     if stale:
         click.echo(f"Searched are vectors of {stale}; `flask knowledge reindex` goes over to the configured embedder.")
 
@@ -137,7 +139,7 @@ def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, dat
 
 def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
     content = Content(name[-255:], sniffing.media_type(name, data), storage.split_into_pieces(data))
-    known = documents.page(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
+    known = documents.list_documents(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
     if known:
         return documents.replace(caller, known[0].id, content)
     return documents.create(caller, content, collection_id, external_id=name[-255:]).document

@@ -34,12 +34,12 @@ def is_after(order: Order, *, descending: bool = False) -> sa.ColumnElement[bool
     return key < last if descending else key > last
 
 
-def parameters(key: Key) -> dict[str, Any]:
+def bind_key(key: Key) -> dict[str, Any]:
     """Return the parameters of `is_after`."""
     return {"last_time": key[0], "last_id": key[1]}
 
 
-def fetch(
+def fetch_page(
     connection: sa.Connection,
     statement: sa.Select[*tuple[Any, ...]],
     build: Callable[..., T],
@@ -56,7 +56,7 @@ def fetch(
     bound: dict[str, Any] = {}
     if after is not None:
         statement = statement.where(is_after(order))
-        bound = parameters(after)
+        bound = bind_key(after)
     rows = connection.execute(statement, bound).all()
     items = [build(**row._mapping) for row in rows[:limit]]
     if len(rows) <= limit:

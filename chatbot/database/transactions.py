@@ -1,6 +1,6 @@
 """The ways to the database: `read`, `write` and `autocommit`. None may contain a wait for a model or a client.
 
-Both give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
+All give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
 
 import threading
@@ -25,9 +25,9 @@ DAMAGED = ("file is not a database", "disk image is malformed")
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 # Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
-MAX_EACH = 3
-MAX_WAITING = 12
-_waiting_writers = KeyedSemaphore(MAX_EACH, MAX_WAITING)
+MAX_WAITING_WRITERS_PER_USER = 3
+MAX_WAITING_WRITERS = 12
+_waiting_writers = KeyedSemaphore(MAX_WAITING_WRITERS_PER_USER, MAX_WAITING_WRITERS)
 _full = threading.Event()  # since a write found no room, until the next one does
 
 
@@ -66,7 +66,7 @@ def write(
         transaction = group_commit.writing(db.engine, durable=durable, alone=alone)
     else:
         transaction = _transaction(durable=durable, waits_as=waits_as)
-    with _named(step, transaction) as connection:
+    with _run_step(step, transaction) as connection:
         yield connection
 
 
@@ -74,16 +74,16 @@ def write(
 def autocommit(step: str) -> Iterator[Connection]:
     """Yield a connection for a block that is a single statement, which PostgreSQL runs without a transaction.
 
-    It is durable when it has run, and no error after it undoes it there. Named, and raises, as `write`.
+    It is durable when it has run, and no error after it undoes it there. Steps and errors are as in `write`.
     """
     transaction = group_commit.writing(db.engine) if db.engine.dialect.name == "sqlite" else _autocommit()
-    with _named(step, transaction) as connection:
+    with _run_step(step, transaction) as connection:
         yield connection
 
 
 @contextmanager
-def _named(step: str, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
-    """Yield the transaction's connection; failpoints have the name of the step, errors are ours."""
+def _run_step(step: str, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
+    """Yield the transaction's connection; reach the failpoints of the step, and translate the database's errors."""
     try:
         with transaction as connection:
             yield connection
@@ -107,7 +107,7 @@ def _autocommit() -> Iterator[Connection]:
 
 @contextmanager
 def _transaction(*, durable: bool, waits_as: UUID | None) -> Iterator[Connection]:
-    """Yield a connection to PostgreSQL, which has a group commit of its own."""
+    """Yield a connection in a READ COMMITTED transaction of PostgreSQL, which shares commits by itself."""
     with _in_turn(waits_as), db.engine.connect() as engine_connection:
         connection = engine_connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():

@@ -14,10 +14,12 @@ QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SLOW = (0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 
 REQUESTS = Counter("chatbot_requests_total", "Requests answered.", ["method", "route", "status"])
-REQUEST_SECONDS = Histogram("chatbot_request_seconds", "Until an answer began.", ["method", "route"], buckets=QUICK)
+REQUEST_SECONDS = Histogram(
+    "chatbot_request_seconds", "Seconds until an answer began.", ["method", "route"], buckets=QUICK
+)
 TURNS = Counter("chatbot_turns_total", "Turns that ended, by how.", ["status"])
-FIRST_TEXT_SECONDS = Histogram("chatbot_first_text_seconds", "Until a turn's text began.", buckets=SLOW)
-TURN_SECONDS = Histogram("chatbot_turn_seconds", "Until a turn ended.", buckets=SLOW)
+FIRST_TEXT_SECONDS = Histogram("chatbot_first_text_seconds", "Seconds until a turn's text began.", buckets=SLOW)
+TURN_SECONDS = Histogram("chatbot_turn_seconds", "Seconds until a turn ended.", buckets=SLOW)
 TOKENS = Counter("chatbot_tokens_total", "Tokens of turns, as the model's server counts them.", ["kind"])
 UPSTREAM_ERRORS = Counter("chatbot_upstream_errors_total", "Failures of the model's server.", ["error"])
 DOCUMENTS = Counter("chatbot_documents_total", "Documents worked on, by how that ended.", ["status"])
@@ -25,7 +27,7 @@ PURGED = Counter("chatbot_purged_total", "What the purge deleted.", ["what"])
 
 # Looked at every few seconds by each process.
 SLOTS = Gauge("chatbot_turn_slots", "Slots for turns.", ["state"], multiprocess_mode="livesum")
-CONNECTIONS = Gauge("chatbot_database_connections", "In use.", multiprocess_mode="livesum")
+CONNECTIONS = Gauge("chatbot_database_connections", "Database connections in use.", multiprocess_mode="livesum")
 QUEUE = Gauge("chatbot_documents_waiting", "Documents that wait or are worked on.", multiprocess_mode="livemostrecent")
 BREAKERS = Gauge("chatbot_breaker_open", "Processes that leave a model alone.", ["model"], multiprocess_mode="livesum")
 

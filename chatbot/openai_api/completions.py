@@ -49,7 +49,7 @@ def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
         completion.request,
     )
     turn_id = result.turn_id
-    turn = following.get_opened(caller, result)
+    turn = following.get_result_turn(caller, result)
     if not body["stream"]:
         return framing.completion(following.wait(caller, turn_id))
     ended = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn

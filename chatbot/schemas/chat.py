@@ -109,7 +109,7 @@ class TurnSchema(Schema):
     def nest(self, turn: Any, **_: Any) -> dict[str, Any]:
         """Group the flat fields of a turn; the error's name becomes its problem."""
         shown = to_dict(turn)
-        shown["usage"] = shown
+        shown["usage"] = turn  # not `shown`: a cycle keeps the texts in memory until the collector comes
         shown["citations"] = turn.citations or []
         if shown.pop("error") is not None or turn.status == "interrupted":
             shown["error"] = problem.of_turn_error(turn.error)

@@ -21,7 +21,7 @@ LONG_ROUND_SECONDS = 0.05  # before it, a gate for all requests costs an eighth 
 
 
 class RoundRobinGate:
-    """Lets each key in once in each round of the event loop that takes long; further ones wait for the next rounds."""
+    """Lets each key in once in a round of the event loop, while rounds are long or keys wait, or for costly work."""
 
     def __init__(self) -> None:
         self._iteration = -1
@@ -30,7 +30,7 @@ class RoundRobinGate:
         self._waiting: dict[str, deque[Event]] = {}
 
     def enter(self, key: str, *, is_costly: bool = False) -> None:
-        """Wait for a round in which the key has not entered yet; cheap work waits in long rounds alone."""
+        """Wait for a round in which the key has not entered yet; cheap work enters at once while rounds are short."""
         if not is_costly and not self._waiting and not self._is_long():
             return
         if key not in self._entered and key not in self._waiting:

@@ -34,7 +34,7 @@ class StrictParser(FlaskParser):
     DEFAULT_UNKNOWN_BY_LOCATION = {**FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION, "json": None, "query": None}
 
     def load_json(self, req: Request, schema: Any) -> Any:
-        """Return the request's body as a JSON object; raises InvalidInput where most of its fields are unknown."""
+        """Return the request's body as a JSON object; raises InvalidInput for more unknown fields than MAX_ERRORS."""
         body = json_body(req)
         refuse_many_unknown(body, schema)
         return body

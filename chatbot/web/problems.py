@@ -122,6 +122,8 @@ def _documented(status: int) -> dict[str, Any]:
 
 def _from_known(error: ChatbotError | AdapterError | DocumentError) -> Response:
     facts = problem.of(error)
+    if facts.status == 500 and isinstance(error, AdapterError):  # none that is foreseen, such as a broken index
+        return _from_unforeseen(error)
     headers = {}
     if facts.status == 503 or error.retry_after is not None:
         seconds = DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after

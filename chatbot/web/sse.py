@@ -72,7 +72,7 @@ class Reader:
         self._caller = caller
         self._turn_id = turn_id
         self._is_announced = False
-        self._text = following.text_of(turn_id)
+        self._text = following.find_text(turn_id)
         self._address = g.get("instance", "")
         self._request_id = g.get("request_id", "")
 
@@ -98,7 +98,7 @@ class Reader:
             return b""
         try:
             with self._app.app_context():
-                found = following.candidates(self._caller, self._text)
+                found = following.list_candidates(self._caller, self._text)
         except ChatbotError:  # the database cannot say what may be read: the end of the turn tells it
             return b""
         return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
@@ -134,7 +134,7 @@ class Reader:
         if isinstance(news, ChatbotError):
             return event(b"error", document or {}, position)
         length = len(news.bot_response)
-        # A reader who shows more than there is was ahead of a crash: the turn replaces what he shows.
+        # A reader with more text than there is was ahead of a crash: the turn replaces what it shows.
         if document and position <= length:
             return event(b"error", document, position)
         return event(b"done", _turns.dump(news), length)

@@ -18,7 +18,9 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.services.operations import clock
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
-MAX_AHEAD = 5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
+MAX_CLOCK_OFFSET_SECONDS = (
+    5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
+)
 AGAIN = 0.5  # seconds until the next look whether the database is back
 
 log = structlog.get_logger(__name__)
@@ -73,7 +75,7 @@ def _missing() -> CannotServe | None:
 
 def _wrong_clock() -> CannotServe | None:
     ahead = clock.ahead_of_the_database().total_seconds()
-    if abs(ahead) <= MAX_AHEAD:
+    if abs(ahead) <= MAX_CLOCK_OFFSET_SECONDS:
         return None
     return CannotServe(
         f"DATABASE_URL: The clock of this host is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the "

@@ -196,7 +196,7 @@ def test_nobody_takes_a_models_name_by_sharing_a_collection(app: Flask, ada: Per
 
 def test_administrator_takes_the_operators_collection_back_from_private(app: Flask, ada: Person) -> None:
     with app.app_context():
-        home = collections.operators()
+        home = collections.ensure_operator_collection()
         with write("test") as connection:
             connection.execute(sa.update(User).where(User.username == "ada").values(role="admin"))
     said = {"email": "ada@example.org", "password": PASSWORD}

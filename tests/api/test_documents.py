@@ -6,8 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.transactions import read
+from chatbot.models import Collection
 from chatbot.services.knowledge import content
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
@@ -253,3 +256,11 @@ def test_filter_of_many_values_is_bounded(app: Flask, ada: Person) -> None:
 def test_nul_in_a_query_is_a_400(ada: Person) -> None:
     refused = ada.call("GET", "/api/documents/?external_id=%00")
     assert (refused.status_code, refused.get_json()["errors"]) == (400, {"external_id": ["Has a NUL."]})
+
+
+def test_refused_key_leaves_nothing_behind(app: Flask, ada: Person) -> None:
+    """The default collection was made before the key was read."""
+    body = {"title": "T", "text": "Text."}
+    assert ada.call("POST", "/api/documents/", body, headers={"Idempotency-Key": "k" * 256}).status_code == 400
+    with app.app_context(), read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Collection)) == 0

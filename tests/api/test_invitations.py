@@ -120,7 +120,7 @@ def test_name_resolves_to_own_operators_and_membership_and_never_to_a_strangers(
     strangers = made_by(ada, "shared")
     assert models(eve) == [f"collection:{strangers}"]
     with app.app_context():
-        operators = str(collections.operators("Law"))
+        operators = str(collections.ensure_operator_collection("Law"))
     assert sorted(models(eve)) == sorted(["collection:Law", f"collection:{strangers}"])
     with app.app_context():
         assert named(caller) == operators

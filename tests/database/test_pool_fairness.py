@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.database.base import db
-from chatbot.database.transactions import MAX_EACH
+from chatbot.database.transactions import MAX_WAITING_WRITERS_PER_USER
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
 from chatbot.models import Collection, User
 from chatbot.services import idempotency
@@ -55,13 +55,13 @@ def test_many_uploads_behind_a_long_deletion_leave_connections_for_chats(
         started = time.monotonic()
         assert eve.says("hi").status_code == 200
         assert time.monotonic() - started < 3
-        assert db.engine.pool.checkedout() <= MAX_EACH + 2
+        assert db.engine.pool.checkedout() <= MAX_WAITING_WRITERS_PER_USER + 2
         hers = Caller(UUID(eve.id), UUID(int=1), "user")
         assert documents.create(hers, Content("hers", "text/plain", (b"hers",)), home(hers, "hers")).is_new
         assert time.monotonic() - started < 3
     for thread in threads:
         thread.join()
-    assert done["stored"] >= MAX_EACH
+    assert done["stored"] >= MAX_WAITING_WRITERS_PER_USER
     assert done.total() == 40
 
 
@@ -85,7 +85,7 @@ def test_many_renames_behind_a_long_switch_leave_connections_for_chats(
         assert time.monotonic() - started < 3
     for thread in threads:
         thread.join()
-    assert statuses[200] >= MAX_EACH
+    assert statuses[200] >= MAX_WAITING_WRITERS_PER_USER
     assert statuses[200] + statuses[503] == 30
 
 

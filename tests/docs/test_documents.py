@@ -60,7 +60,7 @@ def test_the_example_has_no_other_name() -> None:
 
 def test_reference_pages_are_what_the_code_gives() -> None:
     """Settings with their defaults, problem codes with their status, routes, commands and metrics."""
-    for name, text in generate.pages().items():
+    for name, text in generate.build_pages().items():
         assert (ROOT / "docs/reference" / name).read_text() == text, f"docs/reference/{name}: run `make docs`"
 
 

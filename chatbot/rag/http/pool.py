@@ -52,10 +52,8 @@ class Pool(httpx2.BaseTransport):
         """Send one request; raises httpx2's errors."""
         rested = self._take(request.url)
         if rested is not None:
-            with (
-                translate_errors(),
-                contextlib.suppress(*CLOSED),
-            ):  # closed in the moment in which we began: take a new one
+            # Closed in the moment in which we began: take a new one.
+            with translate_errors(), contextlib.suppress(*CLOSED):
                 return self._exchange(request, rested)
         connection = self._open(request.url, request.extensions.get("timeout", {}).get("connect"))
         with translate_errors():

@@ -12,7 +12,7 @@ from . import notation, plain
 
 MAX_MEMBERS = 3_000
 LARGEST_MEMBER = 20_000_000  # bytes unpacked: the XML of a few thousand pages
-MAX_UNPACKED = 100_000_000
+MAX_UNPACKED_BYTES = 100_000_000
 ZIP = b"PK\x03\x04"
 DIRECTORY_ENTRY = b"PK\x01\x02"
 EMBEDDED = "word/embeddings/"  # the sheets behind charts; they are never opened
@@ -43,7 +43,7 @@ def _inspected(data: bytes) -> str | None:
         members = archive.infolist()
         if max((member.file_size for member in members), default=0) > LARGEST_MEMBER:
             raise UnreadableDocument("A part of the Word document is too large when unpacked.")
-        if sum(member.file_size for member in members) > MAX_UNPACKED:
+        if sum(member.file_size for member in members) > MAX_UNPACKED_BYTES:
             raise UnreadableDocument("The Word document is too large when unpacked.")
         for member in members:
             _inspect(archive, member)

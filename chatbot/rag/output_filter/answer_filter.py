@@ -16,7 +16,7 @@ from . import markup
 from .destinations import Destination, DroppedAddress
 from .output import Output
 
-MAX_HELD_CHARACTERS = 200  # characters
+MAX_HELD_CHARACTERS = 200
 
 
 class AnswerFilter:

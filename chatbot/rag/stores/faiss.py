@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NEIGHBOURS = 32  # of each vector in the graph (Malkov and Yashunin, 2018: M)
 BREADTH = 128  # candidates that a search in the graph keeps (efSearch)
-MAX_DEAD = 0.1  # share of vectors that went, at which a graph asks to be loaded anew
+MAX_DELETED_SHARE = 0.1  # share of vectors that went, at which a graph asks to be loaded anew
 
 
 Way = Literal["exact", "half", "graph"]
@@ -88,7 +88,7 @@ class FaissStore:
             return
         total = held.index.ntotal
         outgrown = total > held.expected and self._way(total, held.index.d) != held.way
-        if outgrown or len(held.dead) > MAX_DEAD * total:
+        if outgrown or len(held.dead) > MAX_DELETED_SHARE * total:
             self.forget(collection)
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:

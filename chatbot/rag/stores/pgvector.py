@@ -23,8 +23,8 @@ EXACT = 50_000  # vectors of a collection that are compared one by one
 BREADTH = 400  # candidates that a search in the graph keeps (hnsw.ef_search), at least
 MAX_BREADTH = 1_000  # that pgvector allows
 # dimensions of an index in 32-bit and in 16-bit floats
-MAX_FULL = 2_000
-MAX_HALF = 4_000
+MAX_VECTOR_DIMENSIONS = 2_000
+MAX_HALFVEC_DIMENSIONS = 4_000
 CONNECTIONS = 8
 FOR_GRAPH = "512MB"  # while one is made: some 300,000 vectors of 256 numbers; PostgreSQL's own 64 MB are some 40,000
 SECONDS = 5.0  # to connect, or to wait for a connection
@@ -179,7 +179,7 @@ class PgvectorStore:
         """Return whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
         if space in self._graphs:
             return True
-        if dimension > MAX_HALF:
+        if dimension > MAX_HALFVEC_DIMENSIONS:
             return False
         if _is_whole(connection, space):
             self._graphs.add(space)
@@ -235,7 +235,7 @@ def _near(
     from psycopg import sql
 
     of, _ = _cast(dimension)
-    kind = "halfvec" if dimension > MAX_FULL else "vector"
+    kind = "halfvec" if dimension > MAX_VECTOR_DIMENSIONS else "vector"
     query_vector = sql.SQL("%(vector)s::{}({})").format(sql.SQL(kind), sql.Literal(dimension))
     # The space is written out: with a parameter there a plan could not use an index of that space alone.
     query = sql.SQL(
@@ -261,7 +261,7 @@ def _cast(dimension: int) -> "tuple[sql.Composed, str]":
     """Return the column as an index of this dimension has it, and the operators of that index."""
     from psycopg import sql
 
-    kind = "halfvec" if dimension > MAX_FULL else "vector"
+    kind = "halfvec" if dimension > MAX_VECTOR_DIMENSIONS else "vector"
     of = sql.SQL("(embedding::{}({}))").format(sql.SQL(kind), sql.Literal(dimension))
     return of, f"{kind}_ip_ops"
 

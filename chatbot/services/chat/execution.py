@@ -60,7 +60,7 @@ def open_and_start(
                 reserved.start(caller, result.opened, request)
             return result
     except (Busy, TooManyTurns):
-        known = turns.known_turn(caller, key)
+        known = turns.find_turn_by_key(caller, key)
         if known is None:
             raise
         return OpenResult(known)

@@ -29,7 +29,7 @@ class FirstText:
     ended: Turn | None = None
 
 
-def get_opened(caller: Caller, result: OpenResult) -> Turn:
+def get_result_turn(caller: Caller, result: OpenResult) -> Turn:
     """Return the turn of a request, in any state; raises NotFound for one that was deleted meanwhile."""
     return get_turn(caller, result.turn_id) if result.opened is None else result.opened.to_turn()
 
@@ -51,7 +51,7 @@ def wait_for_first_text(turn_id: UUID, seconds: float) -> FirstText:
     return FirstText(has_begun=text.length > 0, ended=None if text.length else text.ended)
 
 
-def text_of(turn_id: UUID) -> TurnText | None:
+def find_text(turn_id: UUID) -> TurnText | None:
     """Return the text of a turn that runs in this process."""
     return get_chat_state().turn_log.find(turn_id)
 
@@ -78,7 +78,7 @@ def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | 
     return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
 
 
-def candidates(caller: Caller, text: TurnText) -> list[StoredCitation] | None:
+def list_candidates(caller: Caller, text: TurnText) -> list[StoredCitation] | None:
     """Return the passages that a turn is answered from, as the caller may read them now; None when none were sought."""
     return None if text.candidates is None else _refresh(caller, text.candidates)
 

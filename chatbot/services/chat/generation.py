@@ -45,10 +45,10 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
     structlog.contextvars.bind_contextvars(**facts)
     with app.app_context():
         try:
-            ended = _closed(running, *_answered(running))
+            ended = _close(running, *_answer(running))
         except Exception as error:
             log.error("turn without an end", turn=str(turn.id), exc_info=error)
-            ended = _interrupted(running)
+            ended = _build_interrupted_turn(running)
         finally:
             _count(running, ended)
             get_chat_state().running_turns.pop(turn.id, None)
@@ -57,13 +57,13 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             get_chat_state().slots.release(running.user_id)
 
 
-def _answered(running: RunningTurn) -> tuple[Outcome, float | None]:
+def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
     """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
     started = time.monotonic()
     try:
-        for piece in _pieces(running):
+        for piece in _stream_answer(running):
             if isinstance(piece, Finish):
-                return _finished(running, piece), None
+                return _build_outcome(running, piece), None
             if isinstance(piece, PromptInfo):
                 _begin(running, piece)
                 if running.cancel_token.requested:
@@ -92,7 +92,7 @@ def _begin(running: RunningTurn, prompt_info: PromptInfo) -> None:
         running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompt_info.passages, 1)]
 
 
-def _finished(running: RunningTurn, finish: Finish) -> Outcome:
+def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
     text = running.text.since(0)
     prompt_info = running.prompt_info
     running.grounding.first_text = running.first_text_at
@@ -101,12 +101,12 @@ def _finished(running: RunningTurn, finish: Finish) -> Outcome:
     return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompt_info.query, cited or None, grounded)
 
 
-def _pieces(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
+def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
     request = running.request
     grounding = running.grounding
     earlier_messages = request.history
     if earlier_messages is None:
-        earlier_messages = () if request.messages else history.before(running.turn)
+        earlier_messages = () if request.messages else history.list_messages_before(running.turn)
     retrieves = not request.messages and grounding.wanted()
     question = Question(
         running.turn.user_message,
@@ -150,7 +150,7 @@ def _read_delay_now(turn: RunningTurn) -> float:
     return read_delay(turn, len(get_chat_state().running_turns))
 
 
-def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
+def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
     retrieved = running.prompt_info.query is not None
     trace = running.grounding.trace(running.prompt_info, running.attempts) if retrieved else None
@@ -161,7 +161,7 @@ def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
-            return history.ended_turn(running.turn) or _interrupted(running)
+            return history.find_ended_turn(running.turn) or _build_interrupted_turn(running)
         except DataError as error:  # there is something in it that the database does not take: all but that
             log.error("turn's end refused", turn=str(running.turn.id), error=type(error.orig).__name__)  # not its words
             outcome = Outcome("failed", error=UpstreamGarbled.__name__)
@@ -170,10 +170,10 @@ def _closed(running: RunningTurn, outcome: Outcome, retry_after: float | None) -
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
             if retry_seconds is not None:
                 time.sleep(retry_seconds)
-    return _interrupted(running)
+    return _build_interrupted_turn(running)
 
 
-def _interrupted(running: RunningTurn) -> Turn:
+def _build_interrupted_turn(running: RunningTurn) -> Turn:
     """Return the turn as its row will be when the lease has expired."""
     return running.turn.to_turn(status="interrupted", bot_response=running.text.since(0))
 

@@ -38,7 +38,7 @@ def get_turn(caller: Caller, turn_id: UUID) -> Turn:
         return _complete(connection, caller, [Turn(**row._mapping)])[0]
 
 
-def ended_turn(turn: OpenedTurn) -> Turn | None:
+def find_ended_turn(turn: OpenedTurn) -> Turn | None:
     """Return how a turn ended in the database, or None while it runs there or when it is gone."""
     statement = sa.select(*FIELDS).where(ChatMessage.id == turn.id, ChatMessage.status.not_in(RUNNING))
     with read() as connection:
@@ -46,7 +46,7 @@ def ended_turn(turn: OpenedTurn) -> Turn | None:
     return None if row is None else Turn(**row._mapping, siblings=turn.siblings)
 
 
-def page(
+def list_turns(
     caller: Caller,
     *,
     limit: int,
@@ -56,23 +56,23 @@ def page(
 ) -> keyset.Page[Turn]:
     """Return up to `limit` of the caller's active turns by time.
 
-    A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or somebody else's.
+    A page ends at PAGE_BYTES of text. Raises NotFound for a conversation that is absent or another user's.
     """
     statement = _page(order, after is not None, conversation_id is not None)
     values: dict[str, Any] = {"caller_id": caller.user_id, "most": limit + 1}
     if after:
-        values |= keyset.parameters(after)
+        values |= keyset.bind_key(after)
     with read() as connection:
         if conversation_id:
             _require_conversation(connection, caller, conversation_id)
             values["conversation_id"] = conversation_id
-        page = _fetch_page(connection.execute(statement, values), limit)
-        return replace(page, items=_complete(connection, caller, page.items))
+        found = _fetch_page(connection.execute(statement, values), limit)
+        return replace(found, items=_complete(connection, caller, found.items))
 
 
 @functools.cache
 def _page(direction: str, has_key: bool, has_conversation: bool) -> sa.Select[*tuple[Any, ...]]:
-    """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` where said."""
+    """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` if given."""
     order = (ChatMessage.created_at, ChatMessage.id)
     conditions = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
     statement = sa.select(*FIELDS).where(*conditions).limit(sa.bindparam("most"))
@@ -103,7 +103,7 @@ def _size(turn: Turn) -> int:
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 
-def before(turn: OpenedTurn) -> list[Message]:
+def list_messages_before(turn: OpenedTurn) -> list[Message]:
     """Return the messages of the conversation before this turn, oldest first, for a prompt."""
     if turn.sequence == 1:
         return []
@@ -127,7 +127,7 @@ def before(turn: OpenedTurn) -> list[Message]:
     return [message for pair in reversed(pairs) for message in pair]
 
 
-def logged_text(connection: sa.Connection, turn_id: UUID) -> str:
+def read_logged_text(connection: sa.Connection, turn_id: UUID) -> str:
     """Return the text of a running turn from the log."""
     statement = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == turn_id).order_by(TurnLogPiece.start)
     return "".join(connection.scalars(statement))
@@ -139,14 +139,16 @@ def _complete(connection: sa.Connection, caller: Caller, turns: Iterable[Turn]) 
     ids_by_root = _find_siblings(connection, [turn.root_id for turn in with_texts if turn.root_id])
     citations = grounding.refresh(connection, caller, [turn.citations or [] for turn in with_texts])
     return [
-        replace(turn, siblings=_others(turn, ids_by_root), citations=refreshed) if turn.root_id or refreshed else turn
+        replace(turn, siblings=_list_siblings(turn, ids_by_root), citations=refreshed)
+        if turn.root_id or refreshed
+        else turn
         for turn, refreshed in zip(with_texts, citations, strict=True)
     ]
 
 
 def _with_text(connection: sa.Connection, turn: Turn) -> Turn:
-    """Return a running turn with its saved text, of which each user has few."""
-    text = logged_text(connection, turn.id)
+    """Return a running turn with its saved text. Each user has few running turns."""
+    text = read_logged_text(connection, turn.id)
     if text:
         return replace(turn, bot_response=text)
     # Nothing is saved yet, or it ended between the two queries: then its row has the text.
@@ -167,7 +169,7 @@ def _find_siblings(connection: sa.Connection, roots: list[UUID]) -> dict[UUID, l
     return ids_by_root
 
 
-def _others(turn: Turn, ids_by_root: dict[UUID, list[UUID]]) -> tuple[UUID, ...]:
+def _list_siblings(turn: Turn, ids_by_root: dict[UUID, list[UUID]]) -> tuple[UUID, ...]:
     if turn.root_id is None:
         return ()
     return tuple(sibling for sibling in ids_by_root.get(turn.root_id, ()) if sibling != turn.id)

@@ -52,7 +52,7 @@ def require_model(caller: Caller, name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Completion:
+class CompletionPrompt:
     """A prompt to be answered: the user's last message, the collections to search for it, and the request."""
 
     question: str
@@ -70,23 +70,27 @@ class Embeddings:
 
 def build_completion(
     caller: Caller, *, model: str, messages: Sequence[Message], parameters: Mapping[str, Any]
-) -> Completion:
-    """Return a caller's own prompt for a model, or for the model with passages of the collection that `model` names.
+) -> CompletionPrompt:
+    """Return the prompt for a model, or for the first model with passages of a collection that `model` names.
 
-    One message at least is the user's and not blank. Raises ModelNotFound, ModelUnavailable.
+    At least one message of the user must not be blank. Raises ModelNotFound, ModelUnavailable.
     """
     names = adapters.list_model_names(current_app.config)
     collection = _find_collection(caller, model)
     if model not in names and collection is None:
-        raise ModelNotFound(f"The model {model!r} does not exist here; GET /v1/models lists those that do.")
+        raise ModelNotFound(
+            f"The model {model!r} does not exist here or does not chat; GET /v1/models lists those that do."
+        )
     last = next(
         at for at in reversed(range(len(messages))) if messages[at].role == "user" and messages[at].content.strip()
     )
     question = messages[last].content
     if collection is None:
-        return Completion(question, None, GenerationRequest(messages=messages, parameters=parameters, model=model))
+        return CompletionPrompt(
+            question, None, GenerationRequest(messages=messages, parameters=parameters, model=model)
+        )
     request = GenerationRequest(history=messages[:last], parameters=parameters, model=names[0])
-    return Completion(question, [collection], request)
+    return CompletionPrompt(question, [collection], request)
 
 
 def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> Embeddings:

@@ -112,7 +112,7 @@ class OpenedTurn:
 
 @dataclass(frozen=True, slots=True)
 class OpenResult:
-    """A turn that was opened, or None with the id of the turn that the same key opened before."""
+    """The turn of a request; `opened` is None if the same key opened it before."""
 
     turn_id: UUID
     opened: OpenedTurn | None = None

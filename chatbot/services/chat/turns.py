@@ -33,9 +33,11 @@ CLOSE_TURN = Prepared(
         ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
     )
 )
-_parameters = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
+_conversation_parameters = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
 _opened = (
-    sa.insert(Conversation).values({column: sa.bindparam(name) for column, name in _parameters.items()}).cte("opened")
+    sa.insert(Conversation)
+    .values({column: sa.bindparam(name) for column, name in _conversation_parameters.items()})
+    .cte("opened")
 )
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
 
@@ -57,7 +59,7 @@ def open_turn(
 
     Passages are looked for in the named collections, or in all that the caller may read. A key that opened a turn
     before returns that one, unless it may be tried again.
-    Raises NotFound for a conversation or collection that is absent or somebody else's, ConversationBusy,
+    Raises NotFound for a conversation or collection that is absent or another user's, ConversationBusy,
     IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
     options = _build_retrieval_options(caller, collection_ids, grounding)
@@ -97,13 +99,13 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
             known = idempotency.find(connection, caller, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
-            turn = _open_sibling(connection, caller, _locked(connection, caller, turn_id))
+            turn = _open_sibling(connection, caller, _lock_turn(connection, caller, turn_id))
             if key:
                 idempotency.keep(connection, caller, key, turn.id)
             return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
         # Perhaps by a request with the same key, which came in the same moment.
-        known = known_turn(caller, key)
+        known = find_turn_by_key(caller, key)
         if known is None:
             raise
         return OpenResult(known)
@@ -111,7 +113,7 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
         return _resolve_key_conflict(caller, key, error)
 
 
-def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
+def find_turn_by_key(caller: Caller, key: idempotency.Key | None) -> UUID | None:
     """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
     if key is None:
         return None
@@ -122,7 +124,7 @@ def known_turn(caller: Caller, key: idempotency.Key | None) -> UUID | None:
 def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None) -> Turn:
     """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
 
-    Raises LeaseLost when it was closed by somebody else meanwhile.
+    Raises LeaseLost when it was closed by another process meanwhile.
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
@@ -168,7 +170,9 @@ def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *,
     if connection.dialect.name != "postgresql":
         INSERT_CONVERSATION.run(connection, conversation)
         return _insert(connection, caller, turn, listed=listed)
-    row = _row(caller, turn, listed=listed) | {_parameters[name]: value for name, value in conversation.items()}
+    row = _row(caller, turn, listed=listed) | {
+        _conversation_parameters[name]: value for name, value in conversation.items()
+    }
     return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
 
 
@@ -204,7 +208,7 @@ def _next_in_conversation(connection: sa.Connection, caller: Caller, conversatio
     return sequence
 
 
-def _locked(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
+def _lock_turn(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
     statement = sa.select(ChatMessage.__table__).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     row = connection.execute(statement.with_for_update()).one_or_none()
     if row is None:
@@ -251,7 +255,7 @@ def _build_retrieval_options(
 
 def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenResult:
     """Return the turn of a key that was used before, or another try of one that may succeed now."""
-    old = _locked(connection, caller, turn_id)
+    old = _lock_turn(connection, caller, turn_id)
     if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
         return OpenResult(turn_id)
     turn = _open_sibling(connection, caller, old)
@@ -261,7 +265,7 @@ def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, k
 
 def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> OpenResult:
     """Return the turn that a request with the same key opened in the same moment; else the conversation is busy."""
-    known = known_turn(caller, key)
+    known = find_turn_by_key(caller, key)
     if known:
         return OpenResult(known)
     raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error

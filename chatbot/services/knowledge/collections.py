@@ -31,13 +31,13 @@ PAUSE_SECONDS = 0.01  # seconds between two of them, in which others write
 FIELDS = tuple(Collection.__table__.c[field.name] for field in dataclasses.fields(records.Collection))
 
 
-def page(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[records.Collection]:
+def list_collections(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[records.Collection]:
     """Return up to `limit` collections that the caller may read, by time."""
     ensure_default(caller)
     statement = sa.select(*FIELDS).where(may_read(caller))
     order = (Collection.created_at, Collection.id)
     with read() as connection:
-        return keyset.fetch(connection, statement, records.Collection, order=order, limit=limit, after=after)
+        return keyset.fetch_page(connection, statement, records.Collection, order=order, limit=limit, after=after)
 
 
 def get(caller: Caller, collection_id: UUID) -> records.Collection:
@@ -70,7 +70,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
 def change(caller: Caller, collection_id: UUID, values: records.CollectionValues) -> records.Collection:
     """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
     with write("change_collection", waits_as=caller.user_id) as connection:
-        require_governed(connection, caller, collection_id)
+        require_managed(connection, caller, collection_id)
         statement = sa.update(Collection).where(Collection.id == collection_id, may_manage(caller))
         owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
         if values.get("description") and owner is not None:
@@ -91,7 +91,7 @@ def delete(caller: Caller, collection_id: UUID) -> None:
 def _delete_some(caller: Caller, collection_id: UUID) -> bool:
     """Delete some documents of a collection, and it with the last ones; returns whether there are more."""
     with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
-        require_governed(connection, caller, collection_id)
+        require_managed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_manage(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
             raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
@@ -99,7 +99,7 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         columns = (Document.id, Document.size, Document.chunks)
         inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)
         found = connection.execute(inside.limit(MAX_DOCUMENTS + 1)).all()
-        some = _some(found)
+        some = _take_batch(found)
         if len(some) < len(found):
             content.delete_documents(connection, collection_id, some)
             return True
@@ -108,7 +108,7 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         return False
 
 
-def _some(found: Sequence[Any]) -> dict[UUID, int]:
+def _take_batch(found: Sequence[Any]) -> dict[UUID, int]:
     """Return the first documents that may go in one transaction, at least one, and how many chunks each has."""
     some: dict[UUID, int] = {}
     left = MAX_BYTES
@@ -137,7 +137,7 @@ def ensure_default(caller: Caller) -> UUID:
         return ensure_default(caller)
 
 
-def operators(name: str = OPERATORS_NAME) -> UUID:
+def ensure_operator_collection(name: str = OPERATORS_NAME) -> UUID:
     """Return the operator's collection of this name, shared with all users; creates it on first use."""
     with write("operators_collection") as connection:
         statement = sa.select(Collection.id).where(Collection.owner_id.is_(None), Collection.name == name)
@@ -159,8 +159,8 @@ def _require_room(connection: sa.Connection, caller: Caller) -> None:
         raise TooManyCollections(f"You may have {bound} collections.")
 
 
-def require_governed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
-    """Raise Forbidden for a collection that the caller may only use, NotFound for one that he may not even read."""
+def require_managed(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
+    """Raise Forbidden for a collection that the caller may only use, NotFound for one that they may not even read."""
     _find(connection, may_read(caller), collection_id)
     if connection.scalar(sa.select(Collection.id).where(Collection.id == collection_id, may_manage(caller))) is None:
         raise Forbidden("Only the owner may do that.")

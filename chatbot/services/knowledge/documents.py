@@ -73,7 +73,7 @@ def create(
             known = idempotency.find(connection, caller, key) if key else None
             if known:
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
-            known = _same(connection, collection_id, content, same, external_id)
+            known = _find_duplicate(connection, collection_id, content, same, external_id)
             if known:
                 if key:
                     idempotency.keep(connection, caller, key, thing_id=known)
@@ -95,7 +95,7 @@ def create(
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
-        return QueuedDocument(_joined(caller, key, error), is_new=False)
+        return QueuedDocument(_resolve_key_conflict(caller, key, error), is_new=False)
     get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
     return QueuedDocument(document, is_new=True)
 
@@ -116,7 +116,7 @@ def replace(
     """
     same = content.hash()
     with write("replace_document", alone=True, waits_as=caller.user_id) as connection:
-        old = _locked(connection, caller, document_id)
+        old = _lock_document(connection, caller, document_id)
         _require_same_place(old, collection_id, external_id)
         unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
         if unchanged and details is None and old.status != "failed":
@@ -128,7 +128,7 @@ def replace(
         grown = (content.size - storage.delete_pieces(connection, *others), described - old.described_bytes)
         storage.adjust_usage(connection, old.collection_id, *grown)
         version = old.wanted_version + 1
-        values = {**_described(content), "content_hash": same, "wanted_version": version, **requeued(place)}
+        values = {**_described(content), "content_hash": same, "wanted_version": version, **build_requeue_values(place)}
         values |= {"described_bytes": described, "is_slow": False}
         values |= {} if details is None else {"details": details}
         if old.version:  # what is searched keeps its title and metadata as well
@@ -147,11 +147,11 @@ def replace(
 def retry(caller: Caller, document_id: UUID) -> records.Document:
     """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed, TooManyDocuments."""
     with write("retry_document", waits_as=caller.user_id) as connection:
-        old = _locked(connection, caller, document_id)
+        old = _lock_document(connection, caller, document_id)
         if old.status != "failed":
             raise NotFailed("Only a document that failed can be tried again.")
         place = queues.choose_place(connection, old.collection_id, old.media_type)
-        connection.execute(sa.update(Document).where(Document.id == document_id).values(**requeued(place)))
+        connection.execute(sa.update(Document).where(Document.id == document_id).values(**build_requeue_values(place)))
         document = _find(connection, Document.id == document_id)
     for queue in queues.QUEUES:
         get_knowledge_state().queue_changed[queue].set()
@@ -161,7 +161,7 @@ def retry(caller: Caller, document_id: UUID) -> records.Document:
 def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
     with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
-        old = _locked(connection, caller, document_id)
+        old = _lock_document(connection, caller, document_id)
         storage.delete_documents(connection, old.collection_id, {document_id: old.chunks})
 
 
@@ -176,7 +176,7 @@ def get(caller: Caller, document_id: UUID) -> records.Document:
         return _find(connection, Document.id == document_id, may_read(caller))
 
 
-def page(
+def list_documents(
     caller: Caller,
     *,
     limit: int,
@@ -191,10 +191,10 @@ def page(
     statement = statement.where(*(column == value for column, value in wanted.items() if value is not None))
     order = (Document.created_at, Document.id)
     with read() as connection:
-        return keyset.fetch(connection, statement, records.Document, order=order, limit=limit, after=after)
+        return keyset.fetch_page(connection, statement, records.Document, order=order, limit=limit, after=after)
 
 
-def chunks(caller: Caller, document_id: UUID, *, limit: int, after: int = -1) -> ChunkPage:
+def list_chunks(caller: Caller, document_id: UUID, *, limit: int, after: int = -1) -> ChunkPage:
     """Return up to `limit` passages of a document as they are searched, those behind position `after`."""
     get(caller, document_id)
     statement = (
@@ -208,7 +208,7 @@ def chunks(caller: Caller, document_id: UUID, *, limit: int, after: int = -1) ->
     return ChunkPage(items, items[-1].position if len(found) > limit else None)
 
 
-def requeued(place: datetime) -> dict[str, Any]:
+def build_requeue_values(place: datetime) -> dict[str, Any]:
     """Return the values of a document that waits anew, at a place in its queue."""
     waiting = {"status": "queued", "progress": 0.0, "error": None, "reason": None, "attempts": 0}
     return {**waiting, "queued_at": place, "updated_at": now(), "lease_token": None, "lease_expires_at": None}
@@ -235,7 +235,7 @@ def _require_same_place(old: sa.Row[Any], collection_id: UUID | None, external_i
             raise InvalidInput({name: ["A document keeps the one that it has; leave it out, or send a new document."]})
 
 
-def _same(
+def _find_duplicate(
     connection: sa.Connection, collection_id: UUID, content: Content, same: bytes | None, external_id: str | None
 ) -> UUID | None:
     """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
@@ -250,7 +250,7 @@ def _same(
     return found
 
 
-def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> records.Document:
+def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> records.Document:
     """Return the document of a concurrent request with the same key; else the external id is taken."""
     if key:
         with read() as connection:
@@ -260,7 +260,7 @@ def _joined(caller: Caller, key: idempotency.Key | None, error: IntegrityError) 
     raise ExternalIdTaken("Another document of this collection has this external_id.") from error
 
 
-def _locked(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.Row[Any]:
+def _lock_document(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.Row[Any]:
     """Return a document that the caller may write, its collection locked before it; raises NotFound, Forbidden."""
     readable = sa.select(Document.collection_id).join(Collection).where(Document.id == document_id, may_read(caller))
     home = connection.scalar(readable)

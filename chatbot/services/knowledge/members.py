@@ -23,7 +23,7 @@ _has_not_left = CollectionMember.state != "left"
 def list_members(caller: Caller, collection_id: UUID) -> list[records.Member]:
     """Return the members and invited users of a collection; raises NotFound, Forbidden."""
     with read() as connection:
-        collections.require_governed(connection, caller, collection_id)
+        collections.require_managed(connection, caller, collection_id)
         statement = sa.select(*FIELDS).join(User, User.id == CollectionMember.user_id)
         rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id, _has_not_left))
         return [records.Member(**row._mapping) for row in rows.all()]
@@ -43,7 +43,7 @@ def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> Non
     Raises NotFound, Forbidden, MemberLeft for a user who left it, TooManyCollections.
     """
     with write("invite_member", waits_as=caller.user_id) as connection:
-        collections.require_governed(connection, caller, collection_id)
+        collections.require_managed(connection, caller, collection_id)
         connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
         if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
             raise NotFound("There is no such user.")
@@ -73,7 +73,7 @@ def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
                 _record(caller, "leave", collection_id, user_id)
                 return
         else:
-            collections.require_governed(connection, caller, collection_id)
+            collections.require_managed(connection, caller, collection_id)
         if connection.execute(sa.delete(CollectionMember).where(*pair, _has_not_left)).rowcount != 1:
             raise NotFound("There is no such member.")
     _record(caller, "remove", collection_id, user_id)
@@ -90,7 +90,7 @@ def list_invitations(caller: Caller, *, limit: int, after: keyset.Key | None = N
     statement = statement.outerjoin(User, User.id == Collection.owner_id).where(*_open(caller))
     order = (CollectionMember.invited_at, CollectionMember.collection_id)
     with read() as connection:
-        return keyset.fetch(connection, statement, records.Invitation, order=order, limit=limit, after=after)
+        return keyset.fetch_page(connection, statement, records.Invitation, order=order, limit=limit, after=after)
 
 
 def accept(caller: Caller, collection_id: UUID) -> records.Collection:

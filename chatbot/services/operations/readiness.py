@@ -45,7 +45,7 @@ def _model() -> str:
 def _knowledge() -> str:
     """Say when the vectors that are searched are not those of the configured embedder."""
     try:
-        space = embeddings.find_inactive_space()
+        space = embeddings.find_outdated_space()
     except (ChatbotError, AdapterError) as error:
         return error.detail
     if space is None:

@@ -53,7 +53,7 @@ def test_pgvector_takes_vectors_of_many_dimensions(
     store.open("c", "wide", 30, dimension)
     store.change("c", [], rows(range(1, 31), made))
     assert found(store, made[4], 1) == [5]
-    if dimension < pgvector.MAX_HALF:
+    if dimension < pgvector.MAX_HALFVEC_DIMENSIONS:
         until_graph(store, "wide", dimension)
     assert found(store, made[4], 1) == [5]
     store.close()

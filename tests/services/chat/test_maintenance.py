@@ -124,14 +124,14 @@ def test_turn_that_ends_while_it_is_looked_at_is_not_shown_empty(
     running(ada)
     with app.app_context():
         maintenance.flush_texts()
-    real = history.logged_text
+    real = history.read_logged_text
 
     def late(connection: sa.Connection, turn_id: UUID) -> str:
         gate.set()
         wait_for_end(app, turn_id)
         return real(connection, turn_id)
 
-    monkeypatch.setattr(history, "logged_text", late)
+    monkeypatch.setattr(history, "read_logged_text", late)
     (seen,) = ada.history()
     # One snapshot on SQLite; on PostgreSQL the row is of before and what is saved of after.
     postgresql = app.config["DATABASE_URL"].startswith("postgresql")

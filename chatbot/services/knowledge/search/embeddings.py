@@ -39,7 +39,7 @@ def get_active_embedder() -> Embedder:
 
 
 def _find_active_embedder() -> tuple[Embedder, int | None]:
-    """Return it with the dimension of its space, None while nothing is embedded."""
+    """Return the active embedder and the dimension of its space, None while nothing is embedded."""
     with read() as connection:
         row = connection.execute(ACTIVE).one_or_none()
     return (
@@ -118,8 +118,8 @@ def _embed_one(embedder: Embedder, text: str) -> "Vector | None":
     return vector
 
 
-def find_inactive_space() -> str | None:
-    """Return the name of the space that is searched when the settings name another one."""
+def find_outdated_space() -> str | None:
+    """Return the active embedding space if it differs from the configured one, else None."""
     with read() as connection:
         name: str | None = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
     return name if name is not None and name != get_knowledge_state().embedder().space else None

@@ -205,7 +205,7 @@ def _merge(sides: _Sides, other: _Sides) -> None:
 def _is_in_scope(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
     """Return whether a hit is where it was looked for; the copies may be wrong.
 
-    Not in the query of `_joined`: SQLite would go through all passages of the collection then.
+    Not in the query of `_fetch_hits`: SQLite would go through all passages of the collection then.
     """
     return row.collection_id in collections and (documents is None or row.document_id in documents)
 
