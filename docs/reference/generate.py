@@ -23,7 +23,7 @@ OWN_COMMANDS = ("backup", "history", "knowledge", "restore", "seed", "users")
 Row = tuple[str, ...]
 
 
-def pages() -> dict[str, str]:
+def build_pages() -> dict[str, str]:
     """Return each page of this folder by its name, with its table as the code gives it."""
     app = create_app(config.load({"SECRET_KEY": "-" * 32, "JWT_SECRET_KEY": "-" * 32}, HERE / "no.env"))
     with app.app_context():
@@ -34,7 +34,10 @@ def pages() -> dict[str, str]:
             "metrics.md": _table(("metric", "labels", "meaning"), _metrics()),
             "settings.md": _table(("name", "default", "meaning"), _settings()),
         }
-    return {name: TABLE.sub(lambda _, table=table: table, (HERE / name).read_text()) for name, table in tables.items()}
+    return {
+        name: TABLE.sub(lambda _, table=table: table, (HERE / name).read_text(encoding="utf-8"))
+        for name, table in tables.items()
+    }
 
 
 def _table(head: Row, rows: Iterable[Row]) -> str:
@@ -62,14 +65,14 @@ def _fields(document: dict[str, Any], operation: dict[str, Any]) -> Iterator[str
         yield f"**`{name}`**" if name in schema.get("required", ()) else f"`{name}`"
 
 
-def _commands(group: click.Group, above: str = "flask") -> Iterator[Row]:
+def _commands(group: click.Group, prefix: str = "flask") -> Iterator[Row]:
     for name, command in sorted(group.commands.items()):
-        if above == "flask" and name not in OWN_COMMANDS:
+        if prefix == "flask" and name not in OWN_COMMANDS:
             continue
         if isinstance(command, click.Group):
-            yield from _commands(command, f"{above} {name}")
+            yield from _commands(command, f"{prefix} {name}")
         else:
-            yield f"`{above} {name}`", command.get_short_help_str(200)
+            yield f"`{prefix} {name}`", command.get_short_help_str(200)
 
 
 def _codes() -> Iterator[Row]:
@@ -86,12 +89,12 @@ def _metrics() -> Iterator[Row]:
 
 
 def _settings() -> Iterator[Row]:
-    for name, field in config.Config._declared_fields.items():
-        default = field.load_default
-        written = "" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
-        yield f"`{name}`", f"`{written}`" if written else "none", field.metadata["why"]
+    example = (HERE.parents[1] / ".env.example").read_text(encoding="utf-8")
+    for name, default in re.findall(r"^#([A-Z_]+)=(.*)$", example, re.MULTILINE):  # which a test compares with the code
+        meaning = config.Config._declared_fields[name].metadata["why"]
+        yield f"`{name}`", f"`{default}`" if default else "none", meaning
 
 
 if __name__ == "__main__":
-    for name, text in pages().items():
-        (HERE / name).write_text(text)
+    for name, text in build_pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
