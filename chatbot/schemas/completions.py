@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
-from .fields import NO_NUL, BoundedList, TrueOrFalse
+from .fields import NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
@@ -67,7 +67,7 @@ class CompletionRequestSchema(Schema):
     """A prompt and how it is to be answered. Tools, images and several answers are not offered."""
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
-    messages = BoundedList(fields.Nested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
+    messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
     max_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     temperature = fields.Float(validate=Range(0, 2), allow_none=True)
@@ -78,7 +78,7 @@ class CompletionRequestSchema(Schema):
     stop = Stop(allow_none=True, metadata={"oneOf": [{"type": "string"}, {"type": "array"}, {"type": "null"}]})
     n = fields.Integer(strict=True, validate=OneOf([1], error="Only one answer is offered."), allow_none=True)
     stream = TrueOrFalse(load_default=False, allow_none=True)
-    stream_options = fields.Nested(StreamOptionsSchema, allow_none=True)
+    stream_options = BoundedNested(StreamOptionsSchema, allow_none=True)
     store = TrueOrFalse(load_default=False, allow_none=True, metadata={"description": "List it in the chat history."})
     metadata = fields.Dict(allow_none=True, metadata={"description": "Accepted and not used."})
     user = fields.String(metadata={"description": "Accepted and not used."} | NO_NUL)

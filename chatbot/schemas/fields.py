@@ -4,9 +4,12 @@ import time
 from datetime import datetime
 from typing import Any
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 from marshmallow.validate import Length
 
+MAX_ERRORS = 20  # that a list's loading comes to
+MAX_KEYS = 1_000
+LOADED_WITHOUT_BREAK = 100  # items of a list
 ITEMS_WITHOUT_BREAK = 10  # of a page: 1 ms
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
@@ -44,16 +47,51 @@ class Email(fields.Email):
 
 
 class BoundedList(fields.List[Any]):
-    """A list of limited length, which is checked before the items: marshmallow loads all of them first."""
+    """A list of limited length, which is checked before the items; after MAX_ERRORS invalid ones no more are loaded.
+
+    marshmallow loads all items whatever the length is: 2,000 empty messages took .13 s.
+    """
 
     def __init__(self, inner: Any, length: Length, **kwargs: Any) -> None:
         self._check_length = length
         super().__init__(inner, validate=length, **kwargs)  # for the API document too
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
-        if isinstance(value, list):
-            self._check_length(value)
-        return super()._deserialize(value, attr, data, **kwargs)
+        if not isinstance(value, list):
+            return super()._deserialize(value, attr, data, **kwargs)
+        self._check_length(value)
+        loaded: list[Any] = []
+        errors: dict[int, Any] = {}
+        for index, item in enumerate(value):
+            if index % LOADED_WITHOUT_BREAK == LOADED_WITHOUT_BREAK - 1:
+                time.sleep(0)
+            try:
+                loaded.append(self.inner.deserialize(item, **kwargs))
+            except ValidationError as error:
+                errors[index] = error.messages
+                if len(errors) == MAX_ERRORS:
+                    break
+        if errors:
+            raise ValidationError(errors)  # by index, as of marshmallow's own lists
+        return loaded
+
+
+class BoundedDict(fields.Dict):
+    """A dictionary of limited size, which is checked before its keys are."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, dict) and len(value) > MAX_KEYS:
+            raise ValidationError(f"Has over {MAX_KEYS} keys.")
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+
+
+class BoundedNested(fields.Nested):
+    """An object of which few unknown fields are told: marshmallow lists all of them, slowly."""
+
+    def _load(self, value: Any, partial: Any = None) -> Any:
+        if isinstance(value, dict) and len(value) > len(self.schema.load_fields) + MAX_ERRORS:
+            raise ValidationError("Has too many unknown fields.")
+        return super()._load(value, partial)
 
 
 class Moment(fields.DateTime):

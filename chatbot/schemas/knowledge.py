@@ -7,7 +7,7 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
 from .chat import MAX_COLLECTIONS, CitationSchema
-from .fields import NO_NUL, BoundedList, Moment, to_dict
+from .fields import NO_NUL, BoundedDict, BoundedList, Moment, to_dict
 from .problem import TurnErrorSchema
 
 MAX_TEXT_LENGTH = 1_000_000
@@ -100,7 +100,7 @@ class DescriptionSchema(Schema):
     title = fields.String(validate=Length(1, 255), metadata=NO_NUL | {"example": "Opening hours"})
     collection_id = fields.UUID()
     external_id = fields.String(validate=Length(1, 255), metadata=NO_NUL)
-    metadata = fields.Dict(
+    metadata = BoundedDict(
         keys=fields.String(), metadata={"description": "Texts, numbers, true, false, or lists of those; for filters."}
     )
 
@@ -177,7 +177,7 @@ class SearchSchema(Schema):
     )
     limit = fields.Integer(load_default=10, strict=True, validate=Range(1, 100))
     collection_ids = BoundedList(fields.UUID(), Length(1, MAX_COLLECTIONS))
-    filter = fields.Dict(
+    filter = BoundedDict(
         keys=fields.String(validate=Length(1, 64)),
         metadata={"description": 'On metadata: `{"year": {"gte": 2020}, "tag": "policy"}`.'},
     )

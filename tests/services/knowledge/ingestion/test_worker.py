@@ -212,14 +212,14 @@ def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make
     changed = make_app(EMBEDDER="wordllama")
     there = Person(changed.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     with changed.app_context():
-        assert embeddings.find_inactive_space() == "memory-64"
+        assert embeddings.find_outdated_space() == "memory-64"
     ready = there.client.get("/readyz").get_json()
     assert ready["checks"]["knowledge"].startswith("Searched are vectors of memory-64: `flask knowledge reindex`")
     assert find(there, "library")[0]["dense_rank"] is not None
     seen: list[int | None] = []
     with changed.app_context():
         assert embeddings.reindex(lambda _: seen.append(find(there, "library")[0]["dense_rank"])) == 2
-        assert embeddings.find_inactive_space() is None
+        assert embeddings.find_outdated_space() is None
         assert rows(EmbeddingSpace.name, EmbeddingSpace.active) == [("memory-64", False), ("wordllama-256", True)]
         assert {space for (space,) in rows(ChunkVector.space)} == {"wordllama-256"}
     assert there.client.get("/readyz").get_json()["checks"]["knowledge"] == "ok"
