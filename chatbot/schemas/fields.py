@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import ValidationError, fields
 from marshmallow.validate import Length
 
-MAX_ERRORS = 20  # that a list's loading comes to
+MAX_ERRORS = 20  # that an answer names, and after which a list's items are no longer loaded
 MAX_KEYS = 1_000
 LOADED_WITHOUT_BREAK = 100  # items of a list
 ITEMS_WITHOUT_BREAK = 10  # of a page: 1 ms

@@ -15,12 +15,12 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from chatbot.errors import InvalidInput, MalformedBody, UnsupportedMediaType
+from chatbot.schemas.fields import MAX_ERRORS
 
 from .fair_starts import take_turn
 
 MAX_DEPTH = 64
 MAX_VALUES = 10_000  # in one body: validation takes some 7 us for each
-MAX_ERRORS = 20  # that an answer names
 LARGE_BODY = 8_192  # bytes
 MANY_VALUES = 200
 UNKNOWN = ["Unknown field."]  # as marshmallow says it
