@@ -96,6 +96,12 @@ class Watch:
         self._stopped.set()
         self._thread.join(30)
 
+    def wait_for_answers(self, number: int) -> None:
+        """Wait for so many answers, but no longer than they may take."""
+        deadline = time.monotonic() + number * HEALTH_SECONDS
+        while self.answers < number and time.monotonic() < deadline:
+            time.sleep(0.05)
+
     def _run(self) -> None:
         while not self._stopped.wait(self._pause):
             started = time.monotonic()

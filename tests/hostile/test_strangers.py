@@ -247,6 +247,7 @@ def test_pipelined_requests_let_others_in(server: Server, sent: bytes, connectio
         for _ in range(connections):
             pool.submit(attack)
         time.sleep(3)
+        watch.wait_for_answers(21)  # of which a busy machine gave 19 in these seconds
         is_over.set()
     assert watch.answers > 20
     assert watch.slowest < HEALTH_SECONDS
