@@ -43,7 +43,7 @@ bench-streams: $(VENV)/dev ## Many streams at once: what is added to the first t
 	@$(BIN)/python -m bench.streams
 
 bench-retrieval: $(VENV)/dev ## DATA=folder: how well and how fast documents are found, on public test collections
-	@$(BIN)/python -m bench.retrieval $(or $(DATA),../shared/data)
+	@$(BIN)/python -m bench.retrieval $(or $(DATA),$(error DATA=folder says where the collections are))
 
 bench-grown: $(VENV)/dev ## Long histories and the purge on two million made-up turns, on both databases
 	@$(BIN)/python -m bench.grown

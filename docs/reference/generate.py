@@ -31,7 +31,7 @@ def build_pages() -> dict[str, str]:
             "api.md": _table(("route", "purpose", "fields"), _routes()),
             "commands.md": _table(("command", "purpose"), _commands(app.cli)),
             "errors.md": _table(("code", "status", "title", "retryable"), _codes()),
-            "metrics.md": _table(("metric", "labels", "meaning"), _metrics()),
+            "metrics.md": _table(("metric", "type", "labels", "meaning"), _metrics()),
             "settings.md": _table(("name", "default", "meaning"), _settings()),
         }
     return {
@@ -85,7 +85,8 @@ def _metrics() -> Iterator[Row]:
         if isinstance(metric, Counter | Gauge | Histogram):
             (family,) = metric.describe()
             name = f"{family.name}_total" if isinstance(metric, Counter) else family.name
-            yield f"`{name}`", ", ".join(f"`{label}`" for label in metric._labelnames), family.documentation
+            labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+            yield f"`{name}`", family.type, labels, family.documentation
 
 
 def _settings() -> Iterator[Row]:

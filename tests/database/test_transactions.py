@@ -30,7 +30,7 @@ def add(name: str) -> None:
 
 
 def patiently_add(name: str) -> None:
-    """Add it as a client does that comes again: nobody is sent away before five seconds (FAULTS.md, SQLite)."""
+    """Add it as a client does that comes again: nobody is sent away before five seconds."""
     while True:
         started = time.monotonic()
         try:

@@ -159,7 +159,7 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
             check=True,
         )
         replaced, chunks, trace = [json.loads(line) for line in ended.stdout.splitlines() if line]
-        assert replaced["title"] in {"README", "decisions"}  # the old one where it was ready before
+        assert replaced["title"] in {"README", "retrieval"}  # the old one where it was ready before
         assert chunks["items"][0]["position"] == 0
         assert trace["candidates"][0]["document_id"] == replaced["id"]
         for line in operate.splitlines():

@@ -20,7 +20,7 @@ BOUNDED = {
     "RATE_LOGIN_ADDRESS": "1000 per minute",
     "RATE_SIGNUP_ADDRESS": "1000 per minute",
 }
-HEALTH_SECONDS = 0.5  # within which `/healthz` is to be answered all the time (FAULTS.md, "fair shares")
+HEALTH_SECONDS = 0.5  # within which `/healthz` is to be answered all the time
 
 
 def connect(server: Server, source: str = ATTACKER, receive_buffer: int | None = None) -> socket.socket:

@@ -1,7 +1,7 @@
 """A transport for httpx2 over the standard library's HTTP client, with a pool that looks at one connection alone.
 
 httpcore2's pool polls every idle connection twice for each request, and its protocol machine takes 40 µs of
-processor for each chunk of a stream: together half of a chat (docs/decisions.md has the profile).
+processor for each chunk of a stream: together half of a chat (docs/decisions has the figures).
 """
 
 import contextlib

@@ -134,7 +134,7 @@ def test_hashing_thread_is_polite_and_ours_is_not(context: Flask) -> None:
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_wrong_logins_take_the_same_time_whatever_is_wrong(make_app: MakeApp) -> None:
-    """FAULTS.md, "login": 300 interleaved tries; no pair's AUC is further from .5 than three standard errors.
+    """300 interleaved tries; no pair's AUC is further from .5 than three standard errors.
 
     With six pairs, 1.6 % of honest measurements break the bound by chance; a leak breaks it twice in a row.
     """
