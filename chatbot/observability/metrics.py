@@ -17,11 +17,17 @@ REQUESTS = Counter("chatbot_requests_total", "Requests answered.", ["method", "r
 REQUEST_SECONDS = Histogram(
     "chatbot_request_seconds", "Seconds until an answer began.", ["method", "route"], buckets=QUICK
 )
-TURNS = Counter("chatbot_turns_total", "Turns that ended: completed, truncated, failed, cancelled or interrupted.", ["status"])
+TURNS = Counter(
+    "chatbot_turns_total", "Turns that ended: completed, truncated, failed, cancelled or interrupted.", ["status"]
+)
 FIRST_TEXT_SECONDS = Histogram("chatbot_first_text_seconds", "Seconds until a turn's text began.", buckets=SLOW)
 TURN_SECONDS = Histogram("chatbot_turn_seconds", "Seconds until a turn ended.", buckets=SLOW)
-TOKENS = Counter("chatbot_tokens_total", "Tokens of turns as the model's server counts them: prompt or completion.", ["kind"])
-UPSTREAM_ERRORS = Counter("chatbot_upstream_errors_total", "Failures of the model's server, by the class of the error.", ["error"])
+TOKENS = Counter(
+    "chatbot_tokens_total", "Tokens of turns as the model's server counts them: prompt or completion.", ["kind"]
+)
+UPSTREAM_ERRORS = Counter(
+    "chatbot_upstream_errors_total", "Failures of the model's server, by the class of the error.", ["error"]
+)
 DOCUMENTS = Counter("chatbot_documents_total", "Documents whose processing ended: ready or failed.", ["status"])
 PURGED = Counter("chatbot_purged_total", "Rows that the purge deleted: turns, conversations or sessions.", ["what"])
 
@@ -29,7 +35,9 @@ PURGED = Counter("chatbot_purged_total", "Rows that the purge deleted: turns, co
 SLOTS = Gauge("chatbot_turn_slots", "Slots for turns: used, and all.", ["state"], multiprocess_mode="livesum")
 CONNECTIONS = Gauge("chatbot_database_connections", "Database connections in use.", multiprocess_mode="livesum")
 QUEUE = Gauge("chatbot_documents_waiting", "Documents that wait or are processed.", multiprocess_mode="livemostrecent")
-BREAKERS = Gauge("chatbot_breaker_open", "Processes whose breaker of a model is open.", ["model"], multiprocess_mode="livesum")
+BREAKERS = Gauge(
+    "chatbot_breaker_open", "Processes whose breaker of a model is open.", ["model"], multiprocess_mode="livesum"
+)
 
 
 def text() -> bytes:

@@ -27,7 +27,7 @@ def test_named_metrics_and_settings_exist(page: str) -> None:
     text = (DOCS / "operations" / page).read_text()
     named = set(re.findall(r"chatbot_[a-z_]+", text))
     assert {name.removesuffix("_bucket") for name in named} <= METRICS
-    assert {name for name in re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", text)} <= SETTINGS | {
+    assert set(re.findall(r"`([A-Z]+_[A-Z_]+)(?:=[^`]*)?`", text)) <= SETTINGS | {
         "POSTGRES_PASSWORD",
         "REDIS_PASSWORD",
     }

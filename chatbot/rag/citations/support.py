@@ -9,7 +9,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chatbot.rag.text.sentences import sentences
-from chatbot.rag.text.words import ANTONYMS, PRONOUNS, STOP, Words, words
+from chatbot.rag.text.stop_words import FUNCTION_WORDS
+from chatbot.rag.text.words import ANTONYMS, PRONOUNS, Words, words
 from chatbot.rag.types import Passage
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class Evidence:
     def _weights_of(self, claim: Words) -> dict[str, float]:
         """Return the weight of each of a claim's words, as a share of them all."""
         weights = {
-            stem: self._weights.get(stem, self._unseen) * (STOP_WEIGHT if stem in STOP else 1) for stem in claim.stems
+            stem: self._weights.get(stem, self._unseen) * (STOP_WEIGHT if stem in FUNCTION_WORDS else 1)
+            for stem in claim.stems
         }
         total = sum(weights.values())
         return {stem: weight / total for stem, weight in weights.items()}

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
 from . import notation, plain
@@ -32,7 +33,7 @@ class DocxLoader:
             images = mammoth.images.img_element(lambda _: {})
             result = mammoth.convert_to_html(io.BytesIO(data), style_map=STYLES, convert_image=images)
             text = notation.from_html(result.value)
-            return plain.parsed(text, title or notation.first_heading(text))
+            return plain.parsed(text, title or first_heading(text))
 
 
 def _inspected(data: bytes) -> str | None:

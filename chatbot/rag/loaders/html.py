@@ -3,6 +3,7 @@
 import re
 from html import unescape
 
+from chatbot.rag.text.markdown import MAX_TITLE_OFFSET, first_heading
 from chatbot.rag.types import Parsed
 
 from . import notation, plain
@@ -21,7 +22,7 @@ class HtmlLoader:
         with plain.reading("HTML"):
             page = plain.decode(data, _declared(data[:DECLARED_WITHIN]))
             text = notation.from_html(page)
-            return plain.parsed(text, _title(page[: notation.MAX_TITLE_OFFSET]) or notation.first_heading(text))
+            return plain.parsed(text, _title(page[:MAX_TITLE_OFFSET]) or first_heading(text))
 
 
 def _declared(head: bytes) -> str | None:

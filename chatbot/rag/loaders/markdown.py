@@ -1,8 +1,9 @@
 """Markdown: the text as it is, and its first heading as the title."""
 
+from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
-from . import notation, plain
+from . import plain
 
 
 class MarkdownLoader:
@@ -11,4 +12,4 @@ class MarkdownLoader:
     def load(self, data: bytes) -> Parsed:
         """Return the text; raises UnreadableDocument when there is none."""
         text = plain.decode(data)
-        return plain.parsed(text, notation.first_heading(text))
+        return plain.parsed(text, first_heading(text))

@@ -8,6 +8,9 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .fences import Fence
+
+MAX_TITLE_OFFSET = 20_000  # characters in which a title is looked for
 MAX_HEADING_LENGTH = 200  # characters kept of a heading, and looked at for an underlined one
 
 # Bounded repetitions only: no line is read twice. The groups of ATX, setext and fence follow CommonMark 0.31.
@@ -27,10 +30,11 @@ CLOSING_HASHES = re.compile(r"(?:^|(?<=\s))#+\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """A heading and the path to it, its own words last; `start` is the offset of its line."""
+    """A heading and the path to it, its own words last; `start` is the offset of its line, `level` 1 to 6."""
 
     start: int
     path: tuple[str, ...]
+    level: int
 
 
 @dataclass(slots=True)
@@ -58,22 +62,33 @@ def outline(text: str) -> Outline:
         while levels and levels[-1][0] >= level:
             levels.pop()
         levels.append((level, words))
-        found.headings.append(Heading(match.start(), tuple(words for _, words in levels if words)))
+        found.headings.append(Heading(match.start(), tuple(words for _, words in levels if words), level))
     return found
 
 
+def first_heading(text: str) -> str | None:
+    """Return the first heading of level 1 near the text's beginning, code left out."""
+    titles = (
+        heading.path[-1] for heading in outline(text[:MAX_TITLE_OFFSET]).headings if heading.level == 1 and heading.path
+    )
+    return next(titles, None)
+
+
 def _outside_code(text: str, blocks: list[tuple[int, int]]) -> Iterator[re.Match[str]]:
-    fence: re.Match[str] | None = None
+    fence: Fence | None = None
+    start = 0
     for match in _lines(text):
-        if fence is None and match["fence"]:
-            fence = match
+        run = match["fence"]
+        if fence is None and run:
+            fence = Fence(run[0], len(run))
+            start = match.start()
         elif fence is None:
             yield match
-        elif _closes(match, fence["fence"]):
-            blocks.append((fence.start(), match.end()))
+        elif run and fence.closed_by(run, indent=0) and not match["info"].strip():
+            blocks.append((start, match.end()))
             fence = None
     if fence is not None:
-        blocks.append((fence.start(), len(text)))
+        blocks.append((start, len(text)))
 
 
 def _lines(text: str) -> Iterator[re.Match[str]]:
@@ -85,10 +100,6 @@ def _lines(text: str) -> Iterator[re.Match[str]]:
             end = text.find("\n", end) + 1 or len(text)
         yield from LINE.finditer(text, start, end)
         start = end
-
-
-def _closes(match: re.Match[str], fence: str) -> bool:
-    return bool(match["fence"]) and match["fence"].startswith(fence) and not match["info"].strip()
 
 
 def _heading(match: re.Match[str]) -> tuple[int, str]:

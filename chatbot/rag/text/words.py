@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
 
-_CJK = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+from . import stems, unspaced
+from .stop_words import FUNCTION_WORDS
+
+_CJK = f"{unspaced.CHARACTERS}\uac00-\ud7af"  # Hangul too: its particles are parts of its words
 _TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_CJK}]+|[^\W\d_{_CJK}]+(?:['\u2019][^\W\d_]+)?")
 _PAIRED = re.compile(rf"[{_CJK}]")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -28,19 +31,10 @@ _ROOTS = {
     )
     for form in forms.split()
 }  # fmt: skip
-_EMPTY = (
-    "a an the and or but if of at by for with about into through to from in on off over under again then once here"
-    " there all any both each other some such only own same so than too very s t can will just now be have do i me my"
-    " we our you your he him his she her it its they them their what which who whom this that these those as until"
-    " while because during also would could should may might must shall upon between out up down how when where why"
-    " is are was were el la los las un una de del y en que por con se su al lo es der die das und ein eine im von zu"
-    " mit den dem ist le les des et du une est dans"
-)
 _DENYING = (
     "not no never none neither nor without cannot nothing nobody hardly barely nicht kein keine nie pas jamais nunca"
     " sin non"
 )
-STOP = frozenset(_EMPTY.split())
 NEGATIONS = frozenset(_DENYING.split())
 _OPPOSITES = (
     "increase decrease", "increase reduce", "rise fall", "more less", "more few", "most least", "high low",
@@ -50,10 +44,6 @@ _OPPOSITES = (
     "strong weak", "success failure", "support oppose", "same different", "major minor", "rich poor", "import export",
 )  # fmt: skip
 _NOT = "不没沒未"
-_ENDINGS = ("ingly", "edly", "ments", "ment", "ings", "ing", "ies", "ied", "ed", "es", "ly", "s", "e", "y")
-MAX_STEM_LENGTH = 8
-
-
 _MEANT = "he she it they his her him its their them this these who which such"
 PRONOUNS = frozenset(_MEANT.split())
 # what a negation denies: so many words that say something, among so many behind it
@@ -80,7 +70,7 @@ class Words:
     def denied(self) -> list[set[str]]:
         """Return for each negation the words that it stands in front of."""
         following = (self.stems[at + 1 : at + 1 + NEAR] for at in self.negations)
-        return [set([stem for stem in stems if stem not in STOP][:SCOPE]) for stems in following]
+        return [set([stem for stem in near if stem not in FUNCTION_WORDS][:SCOPE]) for near in following]
 
 
 def words(text: str) -> Words:
@@ -91,7 +81,7 @@ def words(text: str) -> Words:
             _add_pairs(found, token)
         else:
             _add(found, *_read(token))
-    found.content = [stem for stem in found.stems if stem not in STOP]
+    found.content = [stem for stem in found.stems if stem not in FUNCTION_WORDS]
     found.pairs = set(pairwise(found.content))
     if len(found.names) > 4 and len(found.names) * 10 > 7 * len(found.content):
         found.names.clear()  # a title, or all in capitals: case says nothing
@@ -120,7 +110,7 @@ def _read(token: str) -> tuple[str, str]:
         return stem, "number"
     if stem in NEGATIONS or token[-3:].lower() in ("n't", "n\u2019t"):
         return stem, "negation"
-    return stem, "name" if token[0].isupper() and stem not in STOP else "word"
+    return stem, "name" if token[0].isupper() and stem not in FUNCTION_WORDS else "word"
 
 
 def _add_pairs(found: Words, token: str) -> None:
@@ -130,22 +120,16 @@ def _add_pairs(found: Words, token: str) -> None:
             found.negations.append(len(found.stems) + len(text) - 1)
         else:
             text += character
-    found.stems.extend([text[at : at + 2] for at in range(len(text) - 1)] or [text])
+    found.stems.extend(unspaced.bigrams(text))
 
 
 def _stem(token: str) -> str:
-    """Return a word without case and usual endings; rough, but the same on both sides."""
+    """Return the English stem of a word: of another language it is rough, but the same on both sides."""
     word = token.lower().replace("\u2019", "'").removesuffix("'s")
     word = _NUMBER_WORDS.get(word) or _ROOTS.get(word, word)
-    if word in STOP or word in NEGATIONS or word in _NUMBERS:
+    if word in FUNCTION_WORDS or word in NEGATIONS or word in _NUMBERS:
         return word
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= 3:
-            word = word.removesuffix(ending)
-            break
-    if len(word) > 3 and word[-1] == word[-2]:
-        word = word[:-1]
-    return word[:MAX_STEM_LENGTH]
+    return stems.stem(word, "en")
 
 
 ANTONYMS: dict[str, set[str]] = {}

@@ -67,7 +67,7 @@ class Grounding:
         """Return the citations of an answer, as they are stored, and the share of it that they support."""
         if not passages or not answer.strip():
             return [], None
-        # By words alone: the embedder added nothing to the sentences that it was measured on (docs/decisions, "citations by words").
+        # By words alone (docs/decisions): the embedder added nothing to the sentences that it was measured on.
         found, grounded = run_in_thread(alignment.cite, answer, passages)
         return [to_stored(one) for one in found], grounded
 

@@ -67,6 +67,8 @@ def test_surrogates_that_belong_together_become_one_character() -> None:
         ("# Head #\n\ntext", "Head"),
         ("text\n\n# Head", "Head"),
         ("```\n# comment\n```\n# Head", "Head"),
+        ("~~~\n```\n# comment\n~~~\n# Head", "Head"),
+        ("Head\n====\n", "Head"),
         ("## Second", None),
         ("#hashtag", None),
         ("#   \n", None),
