@@ -23,10 +23,10 @@ from bench.streams import memory
 from tests.support.chaos import stack
 from tests.support.processes import ROOT, Server, Upstream, call, free_port, running
 
-FEW, MANY = 64, 256  # clients
-MOST_ADDED = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms
-LEAST_RATE = {"chatbot": 300, "on PostgreSQL": 250}  # requests/s, 64 clients and an upstream of 0 ms
-LEAST_SHARE = 0.6  # of the upstream's own requests/s, 256 clients and an upstream of 500 ms
+CLIENTS, MANY_CLIENTS = 64, 256  # clients
+MAX_ADDED_MS = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms
+MIN_RATE = {"chatbot": 300, "on PostgreSQL": 250}  # requests/s, 64 clients and an upstream of 0 ms
+MIN_SHARE = 0.6  # of the upstream's own requests/s, 256 clients and an upstream of 500 ms
 Rounds = dict[str, list[Result]]
 
 
@@ -40,7 +40,7 @@ def plain(folder: Path, upstream: Upstream) -> Iterator[int]:
         "OPENAI_API_KEY": "none",
         "PLAIN_DATABASE": str(folder / "plain.db"),
     }
-    options = f"--bind 127.0.0.1:{port} --workers 2 --threads {FEW // 2} --no-control-socket --keep-alive 15"
+    options = f"--bind 127.0.0.1:{port} --workers 2 --threads {CLIENTS // 2} --no-control-socket --keep-alive 15"
     command = [sys.executable, "-m", "gunicorn", *options.split(), "bench.plain:app"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(folder / "plain.log").open("w"))
     try:
@@ -159,25 +159,25 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    fast = compare(0.0, options.seconds, options.rounds, FEW)
-    tell("Upstream of 0 ms", FEW, fast)
-    slow = compare(0.5, options.seconds, options.rounds, FEW)
-    tell("Upstream of 500 ms", FEW, slow)
-    many = compare(0.5, options.seconds, options.rounds, MANY)
-    tell("Upstream of 500 ms", MANY, many)
+    fast = compare(0.0, options.seconds, options.rounds, CLIENTS)
+    tell("Upstream of 0 ms", CLIENTS, fast)
+    slow = compare(0.5, options.seconds, options.rounds, CLIENTS)
+    tell("Upstream of 500 ms", CLIENTS, slow)
+    many = compare(0.5, options.seconds, options.rounds, MANY_CLIENTS)
+    tell("Upstream of 500 ms", MANY_CLIENTS, many)
     report = Report("chat")
-    for title, clients, found in (("0 ms", FEW, fast), ("500 ms", FEW, slow), ("500 ms", MANY, many)):
+    for title, clients, found in (("0 ms", CLIENTS, fast), ("500 ms", CLIENTS, slow), ("500 ms", MANY_CLIENTS, many)):
         for name, results in found.items():
             report.tell(f"upstream of {title}, {clients} clients: {name}", median(results, "rate"), "requests/s")
     ahead = median(fast["chatbot"], "rate") / median(fast["plain view"], "rate")
     report.tell("requests/s, of the plain view's, upstream of 0 ms", ahead, "x", 1)
     added = median(slow["chatbot"], "p50") - median(slow["upstream"], "p50")
-    report.tell("added at the median, upstream of 500 ms", added, "ms", MOST_ADDED, more=False)
-    for name, least in LEAST_RATE.items():
+    report.tell("added at the median, upstream of 500 ms", added, "ms", MAX_ADDED_MS, more=False)
+    for name, least in MIN_RATE.items():
         report.tell(f"requests/s, {name}, upstream of 0 ms", median(fast[name], "rate"), "", least)
-    for name in LEAST_RATE:
+    for name in MIN_RATE:
         share = median(many[name], "rate") / median(many["upstream"], "rate")
-        report.tell(f"of the upstream's requests/s, {name}, {MANY} clients", share, "x", LEAST_SHARE)
+        report.tell(f"of the upstream's requests/s, {name}, {MANY_CLIENTS} clients", share, "x", MIN_SHARE)
     seconds, size = boot(options.rounds)
     report.tell("from start to the first 200, without the model", seconds, "s", 3, more=False)
     report.tell("memory of the worker then", size, "MB", 200, more=False)

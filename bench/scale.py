@@ -26,9 +26,9 @@ CHUNKS, SMALL = 100_000, 1_000
 QUERIES = 200
 ASKED = 200  # vectors that a search asks for
 STORES = {"sqlite": "FAISS", "hosts": "pgvector"}
-MOST_MS, MOST_MB = {"sqlite": 20, "hosts": 40}, 400
-LEAST_RECALL = 0.98
-PATIENCE = 600.0  # seconds in which the graph may be made
+MAX_MS, MAX_MB = {"sqlite": 20, "hosts": 40}, 400
+MIN_RECALL = 0.98
+MAX_GRAPH_SECONDS = 600.0  # seconds in which the graph may be made
 
 
 def fill(server: Server, owner: UUID, texts: Sequence[str]) -> dict[str, UUID]:
@@ -73,10 +73,10 @@ def scale(base: Knowledge, homes: dict[str, UUID], kind: str, questions: Sequenc
     if kind == "hosts":
         share, seconds = recall(base.server, homes["large"], questions)
         tell(f"{name}: graph made", seconds, "s")
-        tell(f"{name}: dense recall@10 of exact", share, "", LEAST_RECALL)
+        tell(f"{name}: dense recall@10 of exact", share, "", MIN_RECALL)
     times = [base.timed(query, large) for query in queries]
-    tell(f"{name}: a search, p50", statistics.median(times) * 1000, "ms", MOST_MS[kind], more=False)
-    tell(f"{name}: memory of the process", memory([worker]), "MB", MOST_MB, more=False)
+    tell(f"{name}: a search, p50", statistics.median(times) * 1000, "ms", MAX_MS[kind], more=False)
+    tell(f"{name}: memory of the process", memory([worker]), "MB", MAX_MB, more=False)
     found = [len(base.search(query, small, limit=10)["items"]) for query in queries[:50]]
     tell(f"{name}: a collection of 1 %, results of 10 asked for", statistics.mean(found), "", 10)
 
@@ -88,7 +88,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
         vectors = [embeddings.embed_query(query)[1] for query in queries]
         store, started = get_knowledge_state().vector_index._store, time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
-        while not store._graphs and time.monotonic() - started < PATIENCE:
+        while not store._graphs and time.monotonic() - started < MAX_GRAPH_SECONDS:
             store.search(str(home), vectors[0], ASKED)
             time.sleep(0.5)
         seconds = time.monotonic() - started

@@ -32,11 +32,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 # Streams, and the most that may be added to the first token in ms: median, 99th percentile (None: no bound).
 MUST: dict[int, tuple[float, float | None]] = {64: (8, 40), 256: (15, 150), 512: (200, None)}
 SLOW = 2000
-MOST_PROCESSOR = 12.0  # ms for each stream
-MOST_MEMORY = 0.15  # MB for each slow stream
+MAX_PROCESSOR_MS = 12.0  # ms for each stream
+MAX_MEMORY_MB = 0.15  # MB for each slow stream
 WORKERS: dict[str, dict[str, str]] = {"sqlite": {}, "hosts": {"WEB_CONCURRENCY": "2"}}
 SAID = {"sqlite": "one worker, SQLite", "hosts": "two workers, PostgreSQL and Redis"}
-MOST_DURABILITY = 2.0  # ms at the median that saving running answers may cost, 64 streams
+MAX_SAVING_MS = 2.0  # ms at the median that saving running answers may cost, 64 streams
 Row = dict[str, float]
 
 
@@ -190,7 +190,7 @@ def tell(report: Report, name: str, row: Row, p50: float | None, p99: float | No
         added = row[f"chatbot {share}"] - row[f"upstream {share}"]
         report.tell(f"{name}: added to the first token, p{share * 100:.0f}", added, "ms", bound, more=False)
     report.tell(f"{name}: first token, of the upstream's", row["chatbot 0.5"] / row["upstream 0.5"], "x")
-    report.tell(f"{name}: processor of a stream", row["processor"], "ms", MOST_PROCESSOR, more=False)
+    report.tell(f"{name}: processor of a stream", row["processor"], "ms", MAX_PROCESSOR_MS, more=False)
     report.tell(f"{name}: memory of a stream", row["memory"], "MB")
     report.tell(f"{name}: wrong texts", row["wrong"], "", 0, more=False)
 
@@ -219,11 +219,11 @@ def measure(kind: str, wanted: list[int], rounds: int, report: Report) -> None:
     if 64 in wanted:
         on, off = (compare(kind, 64, rounds, TURN_FLUSH_SECONDS=seconds) for seconds in ("1", "0"))
         cost = on["chatbot 0.5"] - off["chatbot 0.5"]
-        report.tell(f"{kind}, 64 streams: saving running answers, p50", cost, "ms", MOST_DURABILITY, more=False)
+        report.tell(f"{kind}, 64 streams: saving running answers, p50", cost, "ms", MAX_SAVING_MS, more=False)
     if SLOW in wanted:
         row = compare(kind, SLOW, 1, slow=True)
         tell(report, f"{kind}, {SLOW} slow streams", row, None, None)
-        report.tell(f"{kind}, {SLOW} slow streams: memory of each", row["memory"], "MB", MOST_MEMORY, more=False)
+        report.tell(f"{kind}, {SLOW} slow streams: memory of each", row["memory"], "MB", MAX_MEMORY_MB, more=False)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ CONNECTIONS = 32  # that wait for one another
 MAX_FOLLOWERS = 4096  # of turns that other processes run; further ones look at the rows
 MIN_REDIS_VERSION = (6, 2)  # version
 MARK = "chatbot:secrets"
-KEPT = 60  # seconds without a process, after which others may come with other secrets
+MARK_EXPIRY_SECONDS = 60  # seconds without a process, after which others may come with other secrets
 AWAY = "Redis does not answer: limits are counted by each process, and answers of other processes come more slowly."
 
 EXTENSION = "chatbot.cluster"
@@ -47,11 +47,11 @@ class Cluster:
                 raise CannotServe(
                     f"REDIS_URL: Redis {version} is too old; this needs {'.'.join(map(str, MIN_REDIS_VERSION))}."
                 )
-            is_first = self.redis.set(MARK, self._mark, nx=True, ex=KEPT)
+            is_first = self.redis.set(MARK, self._mark, nx=True, ex=MARK_EXPIRY_SECONDS)
             if not is_first and self.redis.get(MARK) not in {self._mark, None}:
                 raise CannotServe(
                     "SECRET_KEY, JWT_SECRET_KEY: Other processes on this Redis have other secrets. Give all the same, "
-                    f"or end the others and wait {KEPT} seconds."
+                    f"or end the others and wait {MARK_EXPIRY_SECONDS} seconds."
                 )
         except RedisError as error:
             raise CannotServe(f"REDIS_URL: Redis cannot be used: {error}") from error
@@ -59,7 +59,7 @@ class Cluster:
     def keep_mark(self) -> None:
         """Renew the mark of the secrets in use; Redis may have lost it."""
         try:
-            self.redis.set(MARK, self._mark, ex=KEPT)
+            self.redis.set(MARK, self._mark, ex=MARK_EXPIRY_SECONDS)
         except RedisError as error:
             log.warning("Redis does not answer", detail=str(error))
 

@@ -36,7 +36,7 @@ def create_turn(message: dict[str, Any]) -> Answer:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
     caller = authentication.current()
-    key = idempotency.key(message)
+    key = idempotency.read_key(message)
     stream = _enter_stream(message.pop("stream", False))
     result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
     return _answer(result, stream=stream)
@@ -64,7 +64,7 @@ def get_events(turn_id: UUID) -> Response:
     turn = following.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     reader = sse.Reader(authentication.current(), turn_id)
-    return sse.response(chain([sse.opened(turn)] if offset is None else [], reader.frames(offset or 0)))
+    return sse.response(chain([sse.format_opening(turn)] if offset is None else [], reader.frames(offset or 0)))
 
 
 @blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
@@ -99,7 +99,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
     caller = authentication.current()
-    key = idempotency.key(again)
+    key = idempotency.read_key(again)
     stream = _enter_stream(again.get("stream", False))
     result = execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
     return _answer(result, stream=stream)
@@ -125,7 +125,7 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
         return _whole(following.wait(authentication.current(), turn_id))
-    first = sse.opened(turn)
+    first = sse.format_opening(turn)
     reader = sse.Reader(authentication.current(), turn_id)
     first_text = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
     if first_text.ended or not turn.bot_response:

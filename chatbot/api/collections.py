@@ -40,7 +40,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(201, CollectionSchema)
 def create_collection(values: records.CollectionValues) -> records.Collection:
     """Make a collection."""
-    return collections.create(authentication.current(), values, idempotency.key(values))
+    return collections.create(authentication.current(), values, idempotency.read_key(values))
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["GET"])

@@ -51,7 +51,7 @@ def create_document() -> Answer:
     """Send a document; the same content again is the same document."""
     caller = authentication.current()
     upload = uploads.read_upload()
-    key = idempotency.key({**upload.fields, "hash": (upload.content.hash() or b"").hex()})
+    key = idempotency.read_key({**upload.fields, "hash": (upload.content.hash() or b"").hex()})
     queued = documents.create(
         caller,
         upload.content,
@@ -147,10 +147,10 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
     with app.app_context():
         watch = documents.watch()
     while True:
-        yield sse.event(b"progress", _documents.dump(document), position)
+        yield sse.format_event(b"progress", _documents.dump(document), position)
         position += 1
         if document.status in FINAL_STATUSES:
-            yield sse.event(b"done", _documents.dump(document), position)
+            yield sse.format_event(b"done", _documents.dump(document), position)
             return
         try:
             while not watch.wait(document.id, (document.status, document.progress), sse.CHECK_INTERVAL_SECONDS):
@@ -162,5 +162,5 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
         except ChatbotError as error:
             address = f"{blueprint.url_prefix}/{document.id}/"
             body = problems.body(problem.of(error), error.detail, address, request_id)
-            yield sse.event(b"error", body, position)
+            yield sse.format_event(b"error", body, position)
             return

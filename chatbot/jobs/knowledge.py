@@ -19,7 +19,7 @@ FETCHERS = 4  # documents that are fetched from their addresses at a time
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at the queue when nobody rang
 BACKFILL_INTERVAL_SECONDS = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
 GATHERING = 0.1  # seconds in which more may come, after documents that were few: together they take half the time
-AFTER_TROUBLE = 5.0  # seconds until the next try
+RETRY_SECONDS = 5.0  # seconds until the next try
 
 log = structlog.get_logger(__name__)
 
@@ -68,5 +68,5 @@ def run(app: Flask, queue: Queue = "plain") -> int:
             log.warning("no work on documents", error=type(error).__name__, detail=str(error))
         except Exception as error:
             log.error("work on documents broke off", exc_info=error)
-    time.sleep(AFTER_TROUBLE)
+    time.sleep(RETRY_SECONDS)
     return 0

@@ -30,7 +30,7 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
     caller = authentication.current()
-    key = idempotency.key(body)
+    key = idempotency.read_key(body)
     listed = bool(body["store"])
     if body["stream"]:
         admission.enter_stream(caller.user_id)

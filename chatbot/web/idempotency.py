@@ -21,7 +21,7 @@ DOCUMENT = {
 }
 
 
-def key(body: Mapping[str, object]) -> Key | None:
+def read_key(body: Mapping[str, object]) -> Key | None:
     """Return the key of this request with the hash of its validated body, but for `stream`; None without a key.
 
     Raises InvalidInput for a key that is no 1 to 255 printable characters.

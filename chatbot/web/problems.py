@@ -24,9 +24,9 @@ from chatbot.schemas.problem import Problem, ProblemSchema
 from . import openai_errors
 
 MEDIA_TYPE = "application/problem+json"
-READ_ON = 32 * 2**20  # bytes at most of a body that is refused
-READ_ON_SECONDS = 2.0
-PIECE = 2**14
+MAX_DRAINED_BYTES = 32 * 2**20  # bytes at most of a body that is refused
+MAX_DRAIN_SECONDS = 2.0
+DRAIN_PIECE_BYTES = 2**14
 DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ def document(*statuses: int, **facts: Any) -> Callable[[Callable[..., Any]], Cal
         manual = doc.setdefault("manual_doc", {})
         manual.update(facts)
         for status in statuses:
-            manual.setdefault("responses", {})[str(status)] = _documented(status)
+            manual.setdefault("responses", {})[str(status)] = _describe_response(status)
         view._apidoc = doc  # type: ignore[attr-defined]  # where flask-smorest keeps a view's document
         return view
 
@@ -60,7 +60,7 @@ def document(*statuses: int, **facts: Any) -> Callable[[Callable[..., Any]], Cal
 def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, **extra: Any) -> Response:
     """Return a problem document as a response."""
     if facts.status == 413:
-        _read_on()
+        _drain_body()
     if request.path.startswith(openai_errors.PREFIX):
         param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
         payload = openai_errors.body(facts, " ".join(messages), param)
@@ -105,18 +105,18 @@ def refuse(connection: socket.socket, status: int, reason: str, _detail: str, *,
     write_nonblock(connection, head.encode() + payload)
 
 
-def _read_on() -> None:
+def _drain_body() -> None:
     """Read on in a body that is too large: a client that sends all before it reads would meet a reset."""
     sent = request.environ["wsgi.input"]
-    left = READ_ON
-    deadline = time.monotonic() + READ_ON_SECONDS
-    with contextlib.suppress(OSError, ParseException), gevent.Timeout(READ_ON_SECONDS, False):
-        while left > 0 and time.monotonic() < deadline and (piece := sent.read(PIECE)):
+    left = MAX_DRAINED_BYTES
+    deadline = time.monotonic() + MAX_DRAIN_SECONDS
+    with contextlib.suppress(OSError, ParseException), gevent.Timeout(MAX_DRAIN_SECONDS, False):
+        while left > 0 and time.monotonic() < deadline and (piece := sent.read(DRAIN_PIECE_BYTES)):
             left -= len(piece)
             gevent.sleep(0)  # else the timeout never comes while there is always data
 
 
-def _documented(status: int) -> dict[str, Any]:
+def _describe_response(status: int) -> dict[str, Any]:
     return {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": ProblemSchema}}}
 
 

@@ -42,7 +42,7 @@ def response(frames: Iterator[bytes]) -> Response:
     return Response(frames, headers=HEADERS, mimetype=MEDIA_TYPE, direct_passthrough=True)
 
 
-def event(name: bytes, data: dict[str, Any], position: int) -> bytes:
+def format_event(name: bytes, data: dict[str, Any], position: int) -> bytes:
     """Return one event; its id is the offset in the answer's text after it, in code points."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (position, name, orjson.dumps(data))
 
@@ -53,9 +53,9 @@ def document(schema: type[Schema]) -> Callable[[Callable[..., Any]], Callable[..
     return problems.document(responses={"200": {"description": "OK", "content": content}})
 
 
-def opened(turn: Turn) -> bytes:
+def format_opening(turn: Turn) -> bytes:
     """Return the event that tells of a turn as it was opened."""
-    return event(b"turn", _turns.dump(turn), 0)
+    return format_event(b"turn", _turns.dump(turn), 0)
 
 
 def require_open(caller: Caller) -> None:
@@ -76,19 +76,23 @@ class Reader:
         self._address = g.get("instance", "")
         self._request_id = g.get("request_id", "")
 
-    def frames(self, offset: int, opened: bytes = b"") -> Iterator[bytes]:
+    def frames(self, offset: int, opening: bytes = b"") -> Iterator[bytes]:
         """Yield the events from the offset on, the first one together with the turn as it was opened."""
         position = offset
         for news in self.news(offset):
             if isinstance(news, str):
                 start = position
                 position = position + len(news)
-                yield opened + self._candidates(start) + event(b"delta", {"offset": start, "text": news}, position)
+                yield (
+                    opening
+                    + self._candidates(start)
+                    + format_event(b"delta", {"offset": start, "text": news}, position)
+                )
             elif news is None:
-                yield opened + HEARTBEAT
+                yield opening + HEARTBEAT
             else:
-                yield opened + self._candidates(position) + self._last(news, position)
-            opened = b""
+                yield opening + self._candidates(position) + self._format_end(news, position)
+            opening = b""
 
     def _candidates(self, position: int) -> bytes:
         """Return the event that tells the passages, once, in front of the first text."""
@@ -101,7 +105,7 @@ class Reader:
                 found = following.list_candidates(self._caller, self._text)
         except ChatbotError:  # the database cannot say what may be read: the end of the turn tells it
             return b""
-        return b"" if found is None else event(b"citations", _candidates.dump({"items": found}), 0)
+        return b"" if found is None else format_event(b"citations", _candidates.dump({"items": found}), 0)
 
     def news(self, offset: int) -> Iterator[str | Turn | ChatbotError | None]:
         """Follow the turn while the caller's session is open; an error is the last news."""
@@ -129,12 +133,12 @@ class Reader:
             return problems.body(problem.of_turn_error(news.error), "", self._address, self._request_id)
         return None
 
-    def _last(self, news: Turn | ChatbotError, position: int) -> bytes:
+    def _format_end(self, news: Turn | ChatbotError, position: int) -> bytes:
         document = self.problem(news)
         if isinstance(news, ChatbotError):
-            return event(b"error", document or {}, position)
+            return format_event(b"error", document or {}, position)
         length = len(news.bot_response)
         # A reader with more text than there is was ahead of a crash: the turn replaces what it shows.
         if document and position <= length:
-            return event(b"error", document, position)
-        return event(b"done", _turns.dump(news), length)
+            return format_event(b"error", document, position)
+        return format_event(b"done", _turns.dump(news), length)

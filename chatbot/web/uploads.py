@@ -11,8 +11,7 @@ from werkzeug.datastructures import FileStorage
 from chatbot.errors import Forbidden, InvalidInput, MalformedBody
 from chatbot.rag.loaders import sniffing
 from chatbot.schemas.knowledge import DescriptionSchema, NewDocumentSchema
-from chatbot.services.knowledge import content as storage
-from chatbot.services.knowledge import metadata
+from chatbot.services.knowledge import content, metadata
 from chatbot.services.knowledge.content import Content
 
 from . import json_body as body
@@ -105,7 +104,7 @@ def _from_json() -> Upload:
     fields = _load(_json, given)
     if "url" not in fields:
         return Upload(
-            Content(fields["title"], "text/plain", storage.split_into_pieces(fields["text"].encode())), fields
+            Content(fields["title"], "text/plain", content.split_into_pieces(fields["text"].encode())), fields
         )
     if current_app.config["APP_ENV"] == "production" and not current_app.config["INGEST_HOSTS"]:
         raise Forbidden("Addresses are not fetched here; send the document itself.")
@@ -124,10 +123,10 @@ def _load(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
 def _pieces(file: FileStorage) -> tuple[bytes, ...]:
     pieces = []
     size = 0
-    while piece := file.stream.read(storage.PIECE):
+    while piece := file.stream.read(content.PIECE_BYTES):
         pieces.append(piece)
         size += len(piece)
-    storage.require_size(size)
+    content.require_size(size)
     if not size:
         raise InvalidInput({"file": ["Is empty."]})
     return tuple(pieces)

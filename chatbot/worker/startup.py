@@ -21,7 +21,7 @@ GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, an
 MAX_CLOCK_OFFSET_SECONDS = (
     5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
 )
-AGAIN = 0.5  # seconds until the next look whether the database is back
+DATABASE_RETRY_SECONDS = 0.5  # seconds until the next look whether the database is back
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,7 @@ def _require(patient: bool) -> None:
         if not patient or missing.detail.endswith(integrity.DAMAGED):
             raise missing
         log.warning("waiting for the database", detail=missing.detail)
-        time.sleep(AGAIN)
+        time.sleep(DATABASE_RETRY_SECONDS)
     cluster = get_cluster(current_app)
     if cluster is not None and not patient:  # without Redis each process serves on; so does one that comes back then
         cluster.require()

@@ -84,7 +84,7 @@ def test_worker_that_comes_back_waits_for_its_database_and_schema(
     def full() -> int:
         raise StorageFull("full", retry_after=1)
 
-    monkeypatch.setattr(startup, "AGAIN", 0.0)
+    monkeypatch.setattr(startup, "DATABASE_RETRY_SECONDS", 0.0)
     monkeypatch.setattr(schema_version, "require_current", require)
     monkeypatch.setattr(maintenance, "close_abandoned", full)
     startup.prepare(app, patient=True)

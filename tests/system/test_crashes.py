@@ -23,7 +23,7 @@ OF_TURNS = (
     "generation",
 )  # modules of services/chat/ whose writes are a turn's steps
 MOMENTS = ("written", "committed")
-PATIENCE = 60.0  # seconds for everything to be well again; a turn without its process ends within 20
+RECOVERY_SECONDS = 60.0  # seconds for everything to be well again; a turn without its process ends within 20
 
 
 def steps() -> list[str]:
@@ -46,7 +46,7 @@ class Client:
     def call(self, method: str, path: str, body: Any = None, key: str = "", final: tuple[int, ...] = ()) -> Answer:
         headers = {"Idempotency-Key": key} if key else {}
         headers |= {"Prefer": "respond-async"} if method == "POST" else {}
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.server.call(method, path, body, self.token, headers=headers)
@@ -61,7 +61,7 @@ class Client:
         return turn_id
 
     def ended(self, turn_id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + RECOVERY_SECONDS
         while time.monotonic() < deadline:
             turn: dict[str, Any] = self.call("GET", f"/api/chat/{turn_id}/")[2]
             if turn["status"] not in {"pending", "streaming"}:

@@ -66,7 +66,7 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
         supported[claim.sentence] = supported.get(claim.sentence, True) and holds
     counted = _counted(claims, supported)
     grounded = sum(supported[sentence] for sentence in counted) / len(counted) if counted else 0.0
-    return [_citation(each, evidence, passages) for each in _merged(_joined(found))], grounded
+    return [_citation(each, evidence, passages) for each in _merged(_join_neighbours(found))], grounded
 
 
 def _claims(answer: str, passages: int) -> list[Claim]:
@@ -157,7 +157,7 @@ def _tells(claim: Claim) -> bool:
     return bool(claim.marked) or (len(found.content) >= MIN_WORDS and _OF_ITSELF.isdisjoint(found.stems))
 
 
-def _joined(found: Sequence[Found]) -> list[Found]:
+def _join_neighbours(found: Sequence[Found]) -> list[Found]:
     """Return the same with copies of neighbouring sentences, one behind the other, as one."""
     joined: list[Found] = []
     for each in found:

@@ -24,7 +24,7 @@ from chatbot.rag.types import CancelToken, CompletionRequest, Finish, FinishReas
 from .openai_errors import Refusal, find_refusal, status_error, translate
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
-MAX_BYTES = 64 << 20  # of an answer with all its wrapping
+MAX_ANSWER_BYTES = 64 << 20  # of an answer with all its wrapping
 BREATH = 2_048  # bytes after which others may run
 MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
@@ -199,7 +199,7 @@ def paced(chunks: Iterable[bytes], guard: Guard, pause: Callable[[], float]) -> 
         if time.monotonic() > guard.deadline:
             guard.expire()
             raise UpstreamTimeout("The model's server took too long.")
-        if size > MAX_BYTES:
+        if size > MAX_ANSWER_BYTES:
             raise UpstreamGarbled("The model's server sent too much.")
         yield chunk
         seconds = pause() if len(chunk) < BREATH else 0.0  # after a large one there is more

@@ -24,7 +24,7 @@ class PdfLoader:
         """
         import pypdf
 
-        with plain.reading("PDF"), _told():
+        with plain.reading("PDF"), _reporting_errors():
             reader = pypdf.PdfReader(io.BytesIO(data))
             if reader.is_encrypted and not reader.decrypt(""):  # many have an empty password
                 raise UnreadableDocument("The PDF is encrypted.")
@@ -32,11 +32,11 @@ class PdfLoader:
                 raise UnreadableDocument(f"The PDF has more than {MAX_PAGES:,} pages.")
             texts = [plain.clean(page.extract_text()).strip() for page in reader.pages]
             title = reader.metadata.title if reader.metadata else None
-            return _joined(texts, title if isinstance(title, str) else None)
+            return _join_pages(texts, title if isinstance(title, str) else None)
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _reporting_errors() -> Iterator[None]:
     from pypdf.errors import DependencyError, LimitReachedError
 
     try:
@@ -47,6 +47,6 @@ def _told() -> Iterator[None]:
         raise UnreadableDocument("The PDF is encrypted.") from error
 
 
-def _joined(texts: list[str], title: str | None) -> Parsed:
+def _join_pages(texts: list[str], title: str | None) -> Parsed:
     starts = accumulate((len(text) + len(BETWEEN_PAGES) for text in texts[:-1]), initial=0)
     return plain.parsed(BETWEEN_PAGES.join(texts), title, tuple(starts))

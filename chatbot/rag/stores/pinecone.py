@@ -29,7 +29,7 @@ LAG = 60.0  # seconds in which a mark that was written may not be read
 CALLS = 16  # at a time
 # What the service takes at once.
 MAX_VALUES = 5_000
-MAX_BYTES = 1_500_000
+MAX_REQUEST_BYTES = 1_500_000
 MAX_VECTORS = 1_000
 MAX_HITS = 10_000
 BYTES = 24  # of a number in JSON, at most
@@ -170,7 +170,7 @@ def _any_of(documents: Sequence[str]) -> list[dict[str, object] | None]:
 
 def _pieces(stored: VectorBatch) -> Iterator[list[dict[str, object]]]:
     """Yield records, as many at a time as one call may carry."""
-    size = min(MAX_VECTORS, max(1, MAX_BYTES // (BYTES * stored.vectors.shape[-1] + 100)))
+    size = min(MAX_VECTORS, max(1, MAX_REQUEST_BYTES // (BYTES * stored.vectors.shape[-1] + 100)))
     records = zip(stored.ids, stored.documents, stored.vectors, strict=False)
     piece: list[dict[str, object]] = []
     for one, document, vector in records:

@@ -90,7 +90,7 @@ def _as_readable(caller: Caller, turn: Turn) -> Turn:
 
 def _refresh(caller: Caller, citations: list[StoredCitation]) -> list[StoredCitation]:
     with read() as connection:
-        return grounding.refresh(connection, caller, [citations])[0]
+        return grounding.refresh_citations(connection, caller, [citations])[0]
 
 
 def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | Turn | None]:

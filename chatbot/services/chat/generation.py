@@ -22,7 +22,7 @@ from chatbot.rag.types import Finish, PromptInfo, Question
 
 from . import history
 from . import turns as chat
-from .grounding import candidate
+from .grounding import to_candidate
 from .records import Outcome, Turn
 from .running_turns import RunningTurn
 from .state import get_chat_state
@@ -89,14 +89,14 @@ def _begin(running: RunningTurn, prompt_info: PromptInfo) -> None:
     """Keep the prompt; readers get its passages before the first text."""
     running.prompt_info = prompt_info
     if prompt_info.query is not None:
-        running.text.candidates = [candidate(marker, one) for marker, one in enumerate(prompt_info.passages, 1)]
+        running.text.candidates = [to_candidate(marker, one) for marker, one in enumerate(prompt_info.passages, 1)]
 
 
 def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
     text = running.text.since(0)
     prompt_info = running.prompt_info
     running.grounding.first_text = running.first_text_at
-    cited, grounded = running.grounding.cited(text, prompt_info.passages)
+    cited, grounded = running.grounding.cite(text, prompt_info.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
     return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompt_info.query, cited or None, grounded)
 
@@ -107,7 +107,7 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
     earlier_messages = request.history
     if earlier_messages is None:
         earlier_messages = () if request.messages else history.list_messages_before(running.turn)
-    retrieves = not request.messages and grounding.wanted()
+    retrieves = not request.messages and grounding.is_wanted()
     question = Question(
         running.turn.user_message,
         earlier_messages,
@@ -153,7 +153,7 @@ def _read_delay_now(turn: RunningTurn) -> float:
 def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
     retrieved = running.prompt_info.query is not None
-    trace = running.grounding.trace(running.prompt_info, running.attempts) if retrieved else None
+    trace = running.grounding.build_trace(running.prompt_info, running.attempts) if retrieved else None
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
             ended = chat.close_turn(running.turn, outcome, logged=running.is_logged, trace=trace)

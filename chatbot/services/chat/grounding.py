@@ -57,13 +57,13 @@ class Grounding:
             self.retrieved = Retrieved(query, notes=["A collection that was asked for is gone."])
         return [one.passage for one in self.retrieved.found]
 
-    def wanted(self) -> bool:
+    def is_wanted(self) -> bool:
         """Return whether passages are to be looked for: asked for, and there is something to read."""
         if self.mode == "off":
             return False
         return self.mode == "strict" or self._collections is not None or self._has_searchable_collections
 
-    def cited(self, answer: str, passages: Sequence[Passage]) -> tuple[list[StoredCitation], float | None]:
+    def cite(self, answer: str, passages: Sequence[Passage]) -> tuple[list[StoredCitation], float | None]:
         """Return the citations of an answer, as they are stored, and the share of it that they support."""
         if not passages or not answer.strip():
             return [], None
@@ -71,7 +71,7 @@ class Grounding:
         found, grounded = run_in_thread(alignment.cite, answer, passages)
         return [to_stored(one) for one in found], grounded
 
-    def trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
+    def build_trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
         used = {(one.document_id, one.start): marker for marker, one in enumerate(prompt_info.passages, 1)}
@@ -81,7 +81,7 @@ class Grounding:
         milliseconds = {name: round(value * 1000, 2) for name, value in seconds.items() if value}
         return {
             "retrieval_query": prompt_info.query,
-            "candidates": [_candidate(one, used, id(one.passage) in wanted) for one in retrieved.found],
+            "candidates": [_to_candidate(one, used, id(one.passage) in wanted) for one in retrieved.found],
             "dropped": retrieved.dropped,
             "notes": retrieved.notes,
             "prompt_tokens": dict(prompt_info.tokens),
@@ -111,7 +111,7 @@ def to_stored(citation: Citation) -> StoredCitation:
     }
 
 
-def candidate(marker: int | None, passage: Passage) -> StoredCitation:
+def to_candidate(marker: int | None, passage: Passage) -> StoredCitation:
     """Return a passage as a citation of which nothing is known yet."""
     whole = Citation(
         marker, passage, passage.start, passage.start + len(passage.text), passage.text, passage.score, False
@@ -121,11 +121,11 @@ def candidate(marker: int | None, passage: Passage) -> StoredCitation:
 
 def to_dict(found: Found) -> RankedCitation:
     """Return a search result as a citation without marker, with its rank on both sides."""
-    citation = candidate(None, found.passage)
+    citation = to_candidate(None, found.passage)
     return {**citation, "lexical_rank": found.lexical_rank, "dense_rank": found.dense_rank}
 
 
-def refresh(
+def refresh_citations(
     connection: sa.Connection, caller: Caller, lists: Sequence[Sequence[StoredCitation]]
 ) -> list[list[StoredCitation]]:
     """Return lists of citations as they are by now.
@@ -140,7 +140,7 @@ def refresh(
         str(row.id): row.version
         for row in connection.execute(statement.where(Document.id.in_(cited), may_read(caller)))
     }
-    return [[_refresh(one, versions.get(one["document_id"])) for one in citations] for citations in lists]
+    return [[_refresh_citation(one, versions.get(one["document_id"])) for one in citations] for citations in lists]
 
 
 def get_trace(caller: Caller, turn_id: UUID) -> Trace:
@@ -152,18 +152,18 @@ def get_trace(caller: Caller, turn_id: UUID) -> Trace:
             raise NotFound("There is no such turn.")
         facts: Trace | None = connection.scalar(statement.where(*conditions))
     if facts is None:
-        return Grounding(caller, {"grounding": "off"}).trace(PromptInfo(), ())
+        return Grounding(caller, {"grounding": "off"}).build_trace(PromptInfo(), ())
     with read() as connection:
-        (refreshed,) = refresh(connection, caller, [facts["candidates"]])
-        texts = _texts(connection, caller, refreshed)
+        (refreshed,) = refresh_citations(connection, caller, [facts["candidates"]])
+        texts = _find_texts(connection, caller, refreshed)
     candidates: list[Candidate] = [
-        {**stored, "title": now["title"], "stale": now["stale"], "quote": texts.get(_place(now), "")}
+        {**stored, "title": now["title"], "stale": now["stale"], "quote": texts.get(_place_of(now), "")}
         for stored, now in zip(facts["candidates"], refreshed, strict=True)
     ]
     return {**facts, "candidates": candidates}
 
 
-def _texts(connection: sa.Connection, caller: Caller, places: Sequence[StoredCitation]) -> dict[Place, str]:
+def _find_texts(connection: sa.Connection, caller: Caller, places: Sequence[StoredCitation]) -> dict[Place, str]:
     """Return the texts of passages that are still searched; a trace keeps where they stand and no copy."""
     named = [(UUID(one["document_id"]), one["start"]) for one in places]
     statement = sa.select(Chunk.document_id, Chunk.version, Chunk.start, Chunk.text)
@@ -173,11 +173,11 @@ def _texts(connection: sa.Connection, caller: Caller, places: Sequence[StoredCit
     return {(str(row.document_id), row.version, row.start): row.text for row in rows}
 
 
-def _place(citation: StoredCitation) -> Place:
+def _place_of(citation: StoredCitation) -> Place:
     return citation["document_id"], citation["document_version"], citation["start"]
 
 
-def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> Candidate:
+def _to_candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> Candidate:
     marker = used.get((found.passage.document_id, found.passage.start))
     return {
         **to_dict(found),
@@ -189,7 +189,7 @@ def _candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> 
     }
 
 
-def _refresh(citation: StoredCitation, version: int | None) -> StoredCitation:
+def _refresh_citation(citation: StoredCitation, version: int | None) -> StoredCitation:
     if version is None:
         return {**citation, "quote": "", "title": "", "stale": True}
     return {**citation, "stale": version != citation["document_version"]}

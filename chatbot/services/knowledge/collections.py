@@ -25,7 +25,7 @@ DEFAULT_NAME = "My documents"
 OPERATORS_NAME = "Knowledge base"
 # Documents that a deletion takes in one transaction, by number, or by bytes with what a passage and its vector take.
 MAX_DOCUMENTS = 200
-MAX_BYTES = 4 << 20
+MAX_DELETED_BYTES = 4 << 20
 BYTES_OF_CHUNK = 2_000
 PAUSE_SECONDS = 0.01  # seconds between two of them, in which others write
 FIELDS = tuple(Collection.__table__.c[field.name] for field in dataclasses.fields(records.Collection))
@@ -111,7 +111,7 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
 def _take_batch(found: Sequence[Any]) -> dict[UUID, int]:
     """Return the first documents that may go in one transaction, at least one, and how many chunks each has."""
     some: dict[UUID, int] = {}
-    left = MAX_BYTES
+    left = MAX_DELETED_BYTES
     for document_id, size, chunks in found[:MAX_DOCUMENTS]:
         left -= size + chunks * BYTES_OF_CHUNK
         if some and left < 0:

@@ -21,10 +21,10 @@ from chatbot.services.accounts.callers import Caller
 from . import metadata
 from .permissions import caller_placeholder, may_read, may_write
 
-PIECE = 1 << 20  # bytes
+PIECE_BYTES = 1 << 20  # bytes
 ROW_BYTES = 500  # that a document or collection takes beside its content
-MAX_BYTES = 4  # of a character in UTF-8
-AT_A_TIME = 500  # passages that one statement deletes, with their vectors: 5 ms
+MAX_BYTES_PER_CHARACTER = 4  # of a character in UTF-8
+MAX_CHUNKS_PER_DELETE = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 # Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
 _owners = sa.select(Collection.owner_id).where(Collection.id.in_(sa.bindparam("homes", expanding=True)))
@@ -39,7 +39,9 @@ GROW = (
     )
     .returning(Collection.owner_id)
 )
-_description = MAX_BYTES * sa.func.length(Collection.description)  # neither database's length of bytes is the other's
+_description = MAX_BYTES_PER_CHARACTER * sa.func.length(
+    Collection.description
+)  # neither database's length of bytes is the other's
 _taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
 USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
@@ -83,7 +85,7 @@ def require_size(size: int) -> None:
 def split_into_pieces(data: bytes) -> tuple[bytes, ...]:
     """Return data in pieces as they are stored; raises DocumentTooLarge."""
     require_size(len(data))
-    return tuple(data[start : start + PIECE] for start in range(0, len(data), PIECE)) or (b"",)
+    return tuple(data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)) or (b"",)
 
 
 def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
@@ -169,7 +171,7 @@ def delete_documents(connection: sa.Connection, collection_id: UUID, chunks: Map
 
 def delete_chunks(connection: sa.Connection, which: sa.ColumnElement[bool]) -> None:
     """Delete passages some at a time: in one statement those of a thick book would hold every stream for a while."""
-    some = sa.select(Chunk.id).where(which).limit(AT_A_TIME)
+    some = sa.select(Chunk.id).where(which).limit(MAX_CHUNKS_PER_DELETE)
     while ids := connection.scalars(some).all():
         connection.execute(sa.delete(Chunk).where(Chunk.id.in_(ids)))
         time.sleep(0)

@@ -18,9 +18,17 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.state import get_knowledge_state
 
-from . import content as storage
 from . import records
-from .content import Content
+from .content import (
+    Content,
+    adjust_usage,
+    delete_documents,
+    delete_pieces,
+    described_bytes,
+    insert_pieces,
+    lock,
+    write_facts,
+)
 from .document_watch import DocumentWatch
 from .ingestion import queue as queues
 from .permissions import may_read
@@ -28,7 +36,7 @@ from .permissions import may_read
 FIELDS = tuple(Document.__table__.c[field.name] for field in dataclasses.fields(records.Document))
 CHUNK_FIELDS = tuple(Chunk.__table__.c[field.name] for field in dataclasses.fields(records.Chunk))
 
-# Made once, as in `storage`.
+# Made once, as in `content`.
 INSERT = sa.insert(Document).returning(*FIELDS)
 _here = sa.select(Document.id, Document.content_hash, Document.url).where(
     Document.collection_id == sa.bindparam("home")
@@ -69,7 +77,7 @@ def create(
     same = content.hash()
     try:
         with write("create_document", alone=len(content.pieces) > 1, waits_as=caller.user_id) as connection:
-            storage.lock(connection, caller, collection_id)
+            lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
             if known:
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
@@ -78,20 +86,20 @@ def create(
                 if key:
                     idempotency.keep(connection, caller, key, thing_id=known)
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
-            described = storage.described_bytes(content.title, details)
+            described = described_bytes(content.title, details)
             values = {
                 "queued_at": queues.choose_place(connection, collection_id, content.media_type),
                 "described_bytes": described,
             }
-            storage.adjust_usage(connection, collection_id, content.size, described)
+            adjust_usage(connection, collection_id, content.size, described)
             made = uuid7()
             values |= {**_described(content), "external_id": external_id, "content_hash": same}
             values |= {"id": made, "collection_id": collection_id, "details": details or {}}
             row = connection.execute(INSERT, _columns(values)).one()
             document = records.Document(**row._mapping)
-            storage.insert_pieces(connection, made, 1, content.pieces)
+            insert_pieces(connection, made, 1, content.pieces)
             if details:
-                storage.write_facts(connection, made, details)
+                write_facts(connection, made, details)
             if key:
                 idempotency.keep(connection, caller, key, thing_id=made)
     except IntegrityError as error:
@@ -123,10 +131,10 @@ def replace(
             return _find(connection, Document.id == document_id)
         # The version that is searched keeps its bytes until the new one takes its place.
         others = (DocumentPiece.document_id == document_id, DocumentPiece.version != old.version)
-        described = storage.described_bytes(content.title, _wanted_details(old) if details is None else details)
+        described = described_bytes(content.title, _wanted_details(old) if details is None else details)
         place = queues.choose_place(connection, old.collection_id, content.media_type)
-        grown = (content.size - storage.delete_pieces(connection, *others), described - old.described_bytes)
-        storage.adjust_usage(connection, old.collection_id, *grown)
+        grown = (content.size - delete_pieces(connection, *others), described - old.described_bytes)
+        adjust_usage(connection, old.collection_id, *grown)
         version = old.wanted_version + 1
         values = {**_described(content), "content_hash": same, "wanted_version": version, **build_requeue_values(place)}
         values |= {"described_bytes": described, "is_slow": False}
@@ -136,9 +144,9 @@ def replace(
             if details is not None:
                 values["wanted_details"] = values.pop("details")
         elif details is not None:
-            storage.write_facts(connection, document_id, details)
+            write_facts(connection, document_id, details)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
-        storage.insert_pieces(connection, document_id, version, content.pieces)
+        insert_pieces(connection, document_id, version, content.pieces)
         document = _find(connection, Document.id == document_id)
     get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
     return document
@@ -162,7 +170,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
     with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
         old = _lock_document(connection, caller, document_id)
-        storage.delete_documents(connection, old.collection_id, {document_id: old.chunks})
+        delete_documents(connection, old.collection_id, {document_id: old.chunks})
 
 
 def watch() -> DocumentWatch:
@@ -266,7 +274,7 @@ def _lock_document(connection: sa.Connection, caller: Caller, document_id: UUID)
     home = connection.scalar(readable)
     if home is None:
         raise NotFound("There is no such document.")
-    storage.lock(connection, caller, home)
+    lock(connection, caller, home)
     statement = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
     row = connection.execute(statement.with_for_update()).one_or_none()
     if row is None:  # deleted in this moment

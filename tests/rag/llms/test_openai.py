@@ -164,7 +164,7 @@ def test_retry_after_is_seconds_or_a_date(value: str | None, least: float | None
 
 
 def test_answer_may_not_be_larger_than_all_bounds(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter, "MAX_BYTES", 100)
+    monkeypatch.setattr(adapter, "MAX_ANSWER_BYTES", 100)
     with pytest.raises(UpstreamGarbled):
         ask(model(upstream.url), "Hi")
 

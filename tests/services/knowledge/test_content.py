@@ -79,7 +79,7 @@ def test_quota_holds_over_collections_that_are_filled_at_once(make_app: MakeApp)
 
 
 def test_many_passages_go_some_at_a_time(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(content, "AT_A_TIME", 2)
+    monkeypatch.setattr(content, "MAX_CHUNKS_PER_DELETE", 2)
     home = ada.call("POST", "/api/collections/", {"name": "c"}).get_json()["id"]
     text = "\n\n".join(f"# Part {n}\n\n{HOURS * 20}" for n in range(9))
     one = send(ada, "A", text, collection_id=home)
@@ -95,7 +95,7 @@ def test_many_passages_go_some_at_a_time(app: Flask, ada: Person, monkeypatch: p
 
 
 def test_documents_are_claimed_by_what_they_take(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "MAX_BYTES", 200)
+    monkeypatch.setattr(worker, "MAX_CLAIMED_BYTES", 200)
     for number in range(5):
         send(ada, f"{number}", f"{number} " + "x" * 88)
     send(ada, "thick", "y" * 1_000)
@@ -118,7 +118,7 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
         return any(alone)
 
     monkeypatch.setattr(group_commit, "writing", noted)
-    monkeypatch.setattr(content, "PIECE", 1_000)
+    monkeypatch.setattr(content, "PIECE_BYTES", 1_000)
     on_sqlite = app.config["DATABASE_URL"].startswith("sqlite")
     home = ada.call("POST", "/api/collections/", {"name": "Much"}).get_json()["id"]
     assert not is_alone("POST", "/api/documents/", {"title": "Little", "text": HOURS, "collection_id": home})
@@ -130,7 +130,7 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
     assert is_alone("DELETE", f"/api/collections/{home}/") == on_sqlite
 
 
-@pytest.mark.parametrize(("constant", "most"), [("MAX_DOCUMENTS", 2), ("MAX_BYTES", 2 * len(HOURS))])
+@pytest.mark.parametrize(("constant", "most"), [("MAX_DOCUMENTS", 2), ("MAX_DELETED_BYTES", 2 * len(HOURS))])
 def test_large_collection_goes_in_transactions_that_each_leave_a_whole_one(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, constant: str, most: int
 ) -> None:

@@ -28,7 +28,15 @@ ERRORS: dict[str, type[Exception]] = {
     for kind in (errors.UnreadableDocument, errors.ParserCrashed, errors.UnknownAdapter, errors.MissingLibrary)
 }
 DEFAULT_LIMITS = ParserLimits()
-KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")  # no keys for who reads files
+PASSED_VARIABLES = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "LD_LIBRARY_PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+)  # no keys for who reads files
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}  # less address space, given back soon
 TOO_LONG = "Reading the document took too long."
 TOO_MUCH = "Reading the document broke its reader: it may be damaged or take too much memory."
@@ -101,7 +109,7 @@ class _Child:
     def __init__(self, limits: ParserLimits) -> None:
         numbers = (limits.memory, limits.cpu, limits.wall, limits.documents)
         command = [sys.executable, "-P", str(CHILD), *map(str, numbers)]
-        environment = {name: os.environ[name] for name in KEPT if name in os.environ} | MALLOC
+        environment = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ} | MALLOC
         self._until = 0.0
         self._connection, theirs = socket.socketpair()
         with theirs:

@@ -22,8 +22,8 @@ from .memory import MemoryText
 from .port import News, TurnText
 
 COPY_INTERVAL_SECONDS = 0.1  # seconds; a reader in another process sees the text grow in such steps
-KEPT = 60  # seconds after its last copy in which a text is gone; a silent model is given up before
-AFTER_TROUBLE = 1.0  # seconds until the next try
+EXPIRY_SECONDS = 60  # seconds after its last copy in which a text is gone; a silent model is given up before
+RETRY_SECONDS = 1.0  # seconds until the next try
 MAX_TEXTS_PER_ROUND_TRIP = 200  # texts in one round trip
 # Writes a piece at its place (bytes) and tells it; returns how long the text was when it is too short for that.
 COPY = """
@@ -109,7 +109,7 @@ class RedisTurnLog:
             except Exception as error:  # noqa: BLE001 - whatever it was, the next text is to be copied
                 self._ended.clear()  # who follows them looks at their rows; what Redis has of them runs out
                 log.warning("turn log not copied", error=type(error).__name__, detail=str(error))
-                time.sleep(AFTER_TROUBLE)
+                time.sleep(RETRY_SECONDS)
 
     def _copy_all(self) -> None:
         while self._ended:
@@ -131,7 +131,7 @@ class RedisTurnLog:
                 self._changed.pop(text.name, None)
                 piece = text.since(text.copied)
                 pieces.append((text, text.copied + len(piece), piece.encode()))
-                self._copy([text.name], [text.bytes, pieces[-1][2], KEPT], client=pipeline)
+                self._copy([text.name], [text.bytes, pieces[-1][2], EXPIRY_SECONDS], client=pipeline)
             try:
                 lengths = pipeline.execute()
             except RedisError:
@@ -176,7 +176,7 @@ class RedisNews:
             self._subscribed = False
             message = None
         if not self._subscribed:
-            time.sleep(min(seconds, AFTER_TROUBLE))
+            time.sleep(min(seconds, RETRY_SECONDS))
         return message is None or message["data"] == b"ended"
 
 

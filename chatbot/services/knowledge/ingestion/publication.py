@@ -24,7 +24,7 @@ from chatbot.services.knowledge import content
 from .queue import Queue
 
 MAX_CHUNKS_PER_TRANSACTION = 200  # passages in one transaction, unless one document has more
-ROWS = 100  # passages in one statement; between two, others run
+MAX_ROWS_PER_STATEMENT = 100  # passages in one statement; between two, others run
 CLEARED_LEASE: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,7 @@ def _insert_chunks(
 ) -> None:
     rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _vectors(vectors, job), strict=True))
     statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
-    while part := list(islice(rows, ROWS)):
+    while part := list(islice(rows, MAX_ROWS_PER_STATEMENT)):
         ids = connection.scalars(statement, [chunk for chunk, _ in part]).all()
         values = [
             {"chunk_id": one, "space": space, "vector": vector.tobytes()}

@@ -29,7 +29,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 from . import sources
-from .publication import CLEARED_LEASE, ROWS, Job, publish
+from .publication import CLEARED_LEASE, MAX_ROWS_PER_STATEMENT, Job, publish
 from .queue import Queue
 
 LEASE = timedelta(seconds=15)
@@ -37,7 +37,7 @@ LEASE_INTERVAL_SECONDS = 5.0  # seconds between two renewals
 MAX_ATTEMPTS = 3
 # Documents that are claimed, embedded and told of together: few where one may take a parser long.
 BATCHES = {"plain": 32, "small": 4}
-MAX_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
+MAX_CLAIMED_BYTES = 4_000_000  # of documents that are claimed together: their texts are in memory at one time
 LONG = 10_000  # characters that are cut on the spot: 2 ms
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ def claim(queue: Queue = "plain") -> list[Job]:
     title = sa.func.coalesce(Document.wanted_title, Document.title)
     columns = (Document.id, Document.collection_id, Document.wanted_version, title, Document.media_type)
     with write("claim_documents") as connection:
-        ids = _take_within_bytes(MAX_BYTES, connection.execute(waiting).all())
+        ids = _take_within_bytes(MAX_CLAIMED_BYTES, connection.execute(waiting).all())
         statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
         rows = connection.execute(statement).all()
     return [Job(token, queue, *row) for row in rows]
@@ -193,7 +193,7 @@ def _embed(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
 
 def _release(jobs: list[Job]) -> None:
     """Return freed memory after each step with a thick book: the process would keep it beside the next step's."""
-    if any(len(job.text) > MAX_BYTES for job in jobs):
+    if any(len(job.text) > MAX_CLAIMED_BYTES for job in jobs):
         run_in_slow_thread(give_back)
 
 
@@ -217,7 +217,7 @@ def _requeue(job: Job, **changed: Any) -> None:
 
 def _report_progress(job: Job, progress: float) -> None:
     """Update the progress of a long document; a short one is ready too soon for it."""
-    if len(job.chunks) > ROWS:
+    if len(job.chunks) > MAX_ROWS_PER_STATEMENT:
         conditions = (Document.id == job.id, Document.lease_token == job.token)
         with write("tell_progress") as connection:
             connection.execute(sa.update(Document).where(*conditions).values(progress=progress, updated_at=now()))

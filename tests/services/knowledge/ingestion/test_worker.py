@@ -137,7 +137,7 @@ def test_work_that_breaks_our_own_code_does_not_end_the_queue(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(worker, "process_batch", lambda: 1 / 0)
-    monkeypatch.setattr(job, "AFTER_TROUBLE", 0)
+    monkeypatch.setattr(job, "RETRY_SECONDS", 0)
     assert job.run(app) == 0
     monkeypatch.undo()
     send(ada, "Hours", HOURS)
