@@ -50,22 +50,23 @@ def read(*, snapshot: bool = False) -> Iterator[Connection]:
 
 @contextmanager
 def write(
-    step: str, *, durable: bool = True, alone: bool = False, waits_as: UUID | None = None
+    step: str, *, durable: bool = True, is_long: bool = False, contention_key: UUID | None = None
 ) -> Iterator[Connection]:
     """Yield a connection; its work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `durable` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
-    On SQLite a block that writes much does so `alone`: no other's commit waits for it. One that `waits_as` a user locks
-    what another one may hold for long, such as a collection: few do so at a time, fewer of each user, none for over
-    LOCK_TIMEOUT_SECONDS, so that a user who sends and deletes much leaves connections for everybody else.
+    A block that yields between its statements `is_long`: on SQLite no other writer's commit waits for it. A block that
+    locks rows which other transactions may hold for long, such as a collection, names the user as its `contention_key`:
+    few such blocks run at a time, fewer of each key, and none waits for over LOCK_TIMEOUT_SECONDS, so that a user who
+    sends and deletes much leaves connections for the others (docs/decisions has the measurement).
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
     if db.engine.dialect.name == "sqlite":
-        transaction = group_commit.writing(db.engine, durable=durable, alone=alone)
+        transaction = group_commit.writing(db.engine, durable=durable, is_long=is_long)
     else:
-        transaction = _transaction(durable=durable, waits_as=waits_as)
+        transaction = _transaction(durable=durable, contention_key=contention_key)
     with _run_step(step, transaction) as connection:
         yield connection
 
@@ -106,29 +107,29 @@ def _autocommit() -> Iterator[Connection]:
 
 
 @contextmanager
-def _transaction(*, durable: bool, waits_as: UUID | None) -> Iterator[Connection]:
+def _transaction(*, durable: bool, contention_key: UUID | None) -> Iterator[Connection]:
     """Yield a connection in a READ COMMITTED transaction of PostgreSQL, which shares commits by itself."""
-    with _in_turn(waits_as), db.engine.connect() as engine_connection:
+    with _in_turn(contention_key), db.engine.connect() as engine_connection:
         connection = engine_connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             if not durable:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
-            if waits_as is not None:
+            if contention_key is not None:
                 connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
             yield connection
 
 
 @contextmanager
-def _in_turn(waits_as: UUID | None) -> Iterator[None]:
-    if waits_as is None:
+def _in_turn(contention_key: UUID | None) -> Iterator[None]:
+    if contention_key is None:
         yield
         return
-    if not _waiting_writers.acquire(waits_as, LOCK_TIMEOUT_SECONDS):
+    if not _waiting_writers.acquire(contention_key, LOCK_TIMEOUT_SECONDS):
         raise _busy()
     try:
         yield
     finally:
-        _waiting_writers.release(waits_as)
+        _waiting_writers.release(contention_key)
 
 
 def is_full() -> bool:

@@ -88,7 +88,7 @@ def test_writer_waits_for_a_lock_as_long_as_on_sqlite(context: Flask, ada: Perso
     def wait() -> None:
         with context.app_context():
             try:
-                with write("test", waits_as=UUID(ada.id)) as connection:
+                with write("test", contention_key=UUID(ada.id)) as connection:
                     connection.execute(statement)
             except DatabaseBusy:
                 told["busy"] += 1

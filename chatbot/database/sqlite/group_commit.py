@@ -111,13 +111,13 @@ _open: _Group | None = None  # the one in which whoever is let in writes
 
 
 @contextmanager
-def writing(engine: sa.Engine, *, durable: bool = True, alone: bool = False) -> Iterator[sa.Connection]:
+def writing(engine: sa.Engine, *, durable: bool = True, is_long: bool = False) -> Iterator[sa.Connection]:
     """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
 
-    Only `durable` work that is not to be committed `alone` shares a commit.
+    Only `durable` work that is not `is_long` shares a commit.
     Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
     """
-    kind = engine if durable and not alone else None
+    kind = engine if durable and not is_long else None
     if not _semaphore.acquire(LOCK_TIMEOUT_SECONDS, kind):
         raise NotLetIn
     joined = _open

@@ -81,7 +81,7 @@ def rename(caller: Caller, username: str) -> Account:
     _refuse_unfoldable(username=username)
     values = {"username": username, "username_key": fold_name(username)}
     try:
-        with write("rename", waits_as=caller.user_id) as connection:
+        with write("rename", contention_key=caller.user_id) as connection:
             connection.execute(sa.update(User).where(User.id == caller.user_id).values(values))
             return load_account(connection, caller.user_id)
     except IntegrityError as error:

@@ -69,7 +69,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
 
 def change(caller: Caller, collection_id: UUID, values: records.CollectionValues) -> records.Collection:
     """Change a collection; raises NotFound, Forbidden for one that the caller may only use, QuotaExceeded."""
-    with write("change_collection", waits_as=caller.user_id) as connection:
+    with write("change_collection", contention_key=caller.user_id) as connection:
         require_managed(connection, caller, collection_id)
         statement = sa.update(Collection).where(Collection.id == collection_id, may_manage(caller))
         owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
@@ -90,7 +90,7 @@ def delete(caller: Caller, collection_id: UUID) -> None:
 
 def _delete_some(caller: Caller, collection_id: UUID) -> bool:
     """Delete some documents of a collection, and it with the last ones; returns whether there are more."""
-    with write("delete_collection", alone=True, waits_as=caller.user_id) as connection:
+    with write("delete_collection", is_long=True, contention_key=caller.user_id) as connection:
         require_managed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_manage(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):

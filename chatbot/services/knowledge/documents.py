@@ -76,7 +76,7 @@ def create(
     """
     same = content.hash()
     try:
-        with write("create_document", alone=len(content.pieces) > 1, waits_as=caller.user_id) as connection:
+        with write("create_document", is_long=len(content.pieces) > 1, contention_key=caller.user_id) as connection:
             lock(connection, caller, collection_id)
             known = idempotency.find(connection, caller, key) if key else None
             if known:
@@ -123,7 +123,7 @@ def replace(
     TooManyDocuments, InvalidInput.
     """
     same = content.hash()
-    with write("replace_document", alone=True, waits_as=caller.user_id) as connection:
+    with write("replace_document", is_long=True, contention_key=caller.user_id) as connection:
         old = _lock_document(connection, caller, document_id)
         _require_same_place(old, collection_id, external_id)
         unchanged = same is not None and (same, content.title) == (old.content_hash, old.wanted_title or old.title)
@@ -154,7 +154,7 @@ def replace(
 
 def retry(caller: Caller, document_id: UUID) -> records.Document:
     """Queue a document that failed once more; raises NotFound, Forbidden, NotFailed, TooManyDocuments."""
-    with write("retry_document", waits_as=caller.user_id) as connection:
+    with write("retry_document", contention_key=caller.user_id) as connection:
         old = _lock_document(connection, caller, document_id)
         if old.status != "failed":
             raise NotFailed("Only a document that failed can be tried again.")
@@ -168,7 +168,7 @@ def retry(caller: Caller, document_id: UUID) -> records.Document:
 
 def delete(caller: Caller, document_id: UUID) -> None:
     """Delete a document and all that is searched of it; raises NotFound, Forbidden."""
-    with write("delete_document", alone=True, waits_as=caller.user_id) as connection:
+    with write("delete_document", is_long=True, contention_key=caller.user_id) as connection:
         old = _lock_document(connection, caller, document_id)
         delete_documents(connection, old.collection_id, {document_id: old.chunks})
 

@@ -42,7 +42,7 @@ def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> Non
 
     Raises NotFound, Forbidden, MemberLeft for a user who left it, TooManyCollections.
     """
-    with write("invite_member", waits_as=caller.user_id) as connection:
+    with write("invite_member", contention_key=caller.user_id) as connection:
         collections.require_managed(connection, caller, collection_id)
         connection.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update()).all()
         if connection.scalar(sa.select(User.id).where(User.id == user_id)) is None:
@@ -65,7 +65,7 @@ def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
 
     Raises NotFound, Forbidden.
     """
-    with write("remove_member", waits_as=caller.user_id) as connection:
+    with write("remove_member", contention_key=caller.user_id) as connection:
         pair = _pair(collection_id, user_id)
         if user_id == caller.user_id:
             left = sa.update(CollectionMember).where(*pair, CollectionMember.state == "accepted").values(state="left")

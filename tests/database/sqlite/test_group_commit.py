@@ -92,7 +92,7 @@ def test_those_who_wait_are_committed_together(context: Flask, commits: list[int
 
 def test_who_writes_much_or_without_waiting_for_the_disk_commits_alone(context: Flask, commits: list[int]) -> None:
     crowd = QueuedWriters(context)
-    for number, options in enumerate([{}, {}, {"alone": True}, {}, {}, {"durable": False}, {}, {}]):
+    for number, options in enumerate([{}, {}, {"is_long": True}, {}, {}, {"durable": False}, {}, {}]):
         crowd.comes(insert(str(number)), **options)
     assert crowd.goes() == ["written"] * 8
     assert len(commits) == 5
@@ -199,7 +199,7 @@ def test_who_writes_much_keeps_nobody_waiting_who_came_before_him(context: Flask
 
     crowd.comes(insert("a"))
     crowd.comes(insert("b"))
-    crowd.comes(much, alone=True)
+    crowd.comes(much, is_long=True)
     crowd.comes(insert("c"))
     assert crowd.goes() == ["written"] * 4
     assert seen == ["told"]
@@ -250,7 +250,7 @@ def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -
     crowd = QueuedWriters(context)
     crowd.comes(insert("a"))
     crowd.comes(badly)
-    crowd.comes(insert("b"), alone=True)
+    crowd.comes(insert("b"), is_long=True)
     assert crowd.goes() == ["DatabaseUnavailable", "DatabaseUnavailable", "written"]
     assert written() == {"b"}
 

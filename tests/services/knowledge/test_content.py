@@ -109,7 +109,7 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
     alone, writing = list[bool](), group_commit.writing
 
     def noted(*arguments: Any, **options: Any) -> Any:
-        alone.append(options.get("alone", False))
+        alone.append(options.get("is_long", False))
         return writing(*arguments, **options)
 
     def is_alone(method: str, path: str, body: Any = None) -> bool:

@@ -78,7 +78,7 @@ def publish(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any])
     `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
     """
     for group in _split_into_groups(jobs):
-        with write("switch_documents", alone=True) as connection:
+        with write("switch_documents", is_long=True) as connection:
             held = _lock_documents(connection, group)
             owned_jobs = [job for job in group if job.id in held]
             if owned_jobs:

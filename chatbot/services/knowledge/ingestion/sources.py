@@ -87,7 +87,7 @@ def _fetch(job: "Job") -> None:
     same = content.digest(pieces)
     conditions = (Document.id == job.id, Document.lease_token == job.token)
     values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
-    with write("store_fetched", alone=True) as connection:
+    with write("store_fetched", is_long=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
         dropped = content.delete_pieces(connection, *of_version)
         content.adjust_usage(connection, job.collection_id, len(fetched.data) - dropped)

@@ -199,7 +199,7 @@ def _find_chunks_without_vector(space: str) -> Iterator[Sequence[Any]]:
 def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
     """Store vectors of chunks that are still there without one, and record the changes for the indexes."""
     homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
-    with write("fill_vectors", alone=True) as connection:
+    with write("fill_vectors", is_long=True) as connection:
         connection.execute(homes.order_by(Collection.id).with_for_update()).all()
         wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
@@ -227,7 +227,7 @@ def _activate(embedder: Embedder, refused: set[int]) -> bool:
         connection.execute(statement.values(active=True))
     old = sa.select(ChunkVector.chunk_id).where(ChunkVector.space != embedder.space).limit(BATCH)
     while True:
-        with write("drop_vectors", alone=True) as connection:
+        with write("drop_vectors", is_long=True) as connection:
             ids = connection.scalars(old).all()
             gone = sa.delete(ChunkVector).where(ChunkVector.chunk_id.in_(ids), ChunkVector.space != embedder.space)
             connection.execute(gone)
