@@ -86,7 +86,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
         vectors = [embeddings.embed_query(query)[1] for query in queries]
-        store, started = get_knowledge_state().vector_index._store, time.monotonic()
+        store, started = get_knowledge_state().vector_index.store, time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
         while not store._graphs and time.monotonic() - started < MAX_GRAPH_SECONDS:
             store.search(str(home), vectors[0], ASKED)

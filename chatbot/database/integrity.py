@@ -13,45 +13,36 @@ CHECKING = "The database is being checked after an end that was not clean."
 DAMAGED = "The database file is damaged: restore a backup into a new one (`flask restore`)."
 
 log = structlog.get_logger(__name__)
-_state = "ok"
-_mark: Path | None = None
 
 
-def begin() -> None:
-    """Note that the file is in use from now on; where it still was, its last process was killed, or the machine was."""
-    global _mark
-    file = db.engine.url.database
-    if db.engine.dialect.name != "sqlite" or file is None:
-        return
-    _mark = Path(f"{file}-in-use")
-    if _mark.exists():
-        _check_beside(file)
-    _mark.touch()
+class FileCheck:
+    """The check of one process's SQLite file; `state` is `ok`, that it is being checked, or that it is damaged."""
 
+    def __init__(self) -> None:
+        self.state = "ok"
+        self._mark: Path | None = None
 
-def end() -> None:
-    """Note that this process closed the file in order; a damaged one is checked again."""
-    if _mark is not None and _state != DAMAGED:
-        _mark.unlink(missing_ok=True)
+    def begin(self) -> None:
+        """Note that the file is in use; where it still was, its last process was killed, or the machine was."""
+        file = db.engine.url.database
+        if db.engine.dialect.name != "sqlite" or file is None:
+            return
+        self._mark = Path(f"{file}-in-use")
+        if self._mark.exists():
+            self.state = CHECKING
+            threading.Thread(target=self._check, args=[file], name="quick_check", daemon=True).start()
+        self._mark.touch()
 
+    def end(self) -> None:
+        """Note that this process closed the file in order; a damaged one is checked again."""
+        if self._mark is not None and self.state != DAMAGED:
+            self._mark.unlink(missing_ok=True)
 
-def state() -> str:
-    """Return `ok`, that it is being checked, or that it is damaged."""
-    return _state
-
-
-def _check_beside(file: str) -> None:
-    global _state
-    _state = CHECKING
-    threading.Thread(target=_check, args=[file], name="quick_check", daemon=True).start()
-
-
-def _check(file: str) -> None:
-    global _state
-    found = run_in_own_thread(_quick_check, file)
-    _state = "ok" if found == ["ok"] else DAMAGED
-    if found != ["ok"]:
-        log.error("damaged database", found=found)
+    def _check(self, file: str) -> None:
+        found = run_in_own_thread(_quick_check, file)
+        self.state = "ok" if found == ["ok"] else DAMAGED
+        if found != ["ok"]:
+            log.error("damaged database", found=found)
 
 
 def _quick_check(file: str) -> list[str]:

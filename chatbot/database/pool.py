@@ -19,19 +19,19 @@ class FairPool(QueuePool):
         super().__init__(*args, **options)
         if self.size() < 1 or self._max_overflow:
             raise ValueError("pool_size is to be 1 or more and max_overflow 0.")
-        self._semaphore = FairSemaphore(self.size())
+        self.semaphore = FairSemaphore(self.size())
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if not self._semaphore.acquire(self.timeout()):
+        if not self.semaphore.acquire(self.timeout()):
             raise PoolTimeout(f"No connection within {self.timeout()} seconds; {self.status()}")
         try:
             return super()._do_get()
         except BaseException:
-            self._semaphore.release()
+            self.semaphore.release()
             raise
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         try:
             super()._do_return_conn(record)
         finally:
-            self._semaphore.release()
+            self.semaphore.release()

@@ -3,7 +3,6 @@
 All give a Core connection: a session of the ORM, made anew for each transaction, took a third of a chat request.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from uuid import UUID
@@ -12,23 +11,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from chatbot.concurrency.semaphores import KeyedSemaphore
 from chatbot.database.base import db
 from chatbot.database.sqlite.dialect import LOCK_TIMEOUT_SECONDS, SQLiteError
 from chatbot.errors import DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 
 from . import failpoints
-from .sqlite import group_commit
+from .sqlite.group_commit import NotLetIn
+from .state import get_database_state
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 DAMAGED = ("file is not a database", "disk image is malformed")
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
-# Writers, of one user and in all, of a process that may stand with a connection before what others hold for long.
-MAX_WAITING_WRITERS_PER_USER = 3
-MAX_WAITING_WRITERS = 12
-_waiting_writers = KeyedSemaphore(MAX_WAITING_WRITERS_PER_USER, MAX_WAITING_WRITERS)
-_full = threading.Event()  # since a write found no room, until the next one does
 
 
 @contextmanager
@@ -64,7 +58,7 @@ def write(
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
     if db.engine.dialect.name == "sqlite":
-        transaction = group_commit.writing(db.engine, durable=durable, is_long=is_long)
+        transaction = get_database_state().group_commit.writing(db.engine, durable=durable, is_long=is_long)
     else:
         transaction = _transaction(durable=durable, contention_key=contention_key)
     with _run_step(step, transaction) as connection:
@@ -77,7 +71,9 @@ def autocommit(step: str) -> Iterator[Connection]:
 
     It is durable when it has run, and no error after it undoes it there. Steps and errors are as in `write`.
     """
-    transaction = group_commit.writing(db.engine) if db.engine.dialect.name == "sqlite" else _autocommit()
+    transaction = (
+        get_database_state().group_commit.writing(db.engine) if db.engine.dialect.name == "sqlite" else _autocommit()
+    )
     with _run_step(step, transaction) as connection:
         yield connection
 
@@ -89,13 +85,13 @@ def _run_step(step: str, transaction: AbstractContextManager[Connection]) -> Ite
         with transaction as connection:
             yield connection
             failpoints.reach(f"{step}:written")
-        _full.clear()
+        get_database_state().full.clear()
         failpoints.reach(f"{step}:committed")
     except OURS as error:
         if _is_the_statements_own(error):
             raise
         raise _in_our_words(error) from error
-    except group_commit.NotLetIn as error:
+    except NotLetIn as error:
         raise _busy() from error
 
 
@@ -124,17 +120,12 @@ def _in_turn(contention_key: UUID | None) -> Iterator[None]:
     if contention_key is None:
         yield
         return
-    if not _waiting_writers.acquire(contention_key, LOCK_TIMEOUT_SECONDS):
+    if not get_database_state().waiting_writers.acquire(contention_key, LOCK_TIMEOUT_SECONDS):
         raise _busy()
     try:
         yield
     finally:
-        _waiting_writers.release(contention_key)
-
-
-def is_full() -> bool:
-    """Return whether the last write of this process found no room."""
-    return _full.is_set()
+        get_database_state().waiting_writers.release(contention_key)
 
 
 def _is_the_statements_own(error: Exception) -> bool:
@@ -168,7 +159,7 @@ def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnav
     if _is_damaged(error):
         return DatabaseDamaged("The database is damaged.", retry_after=60)
     if _is_full(error):
-        _full.set()
+        get_database_state().full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from flask import Flask
 
 from chatbot.database.sqlite import checkpoints
+from chatbot.database.state import get_database_state
 from chatbot.services import periodic
 from chatbot.services.chat import maintenance
 from chatbot.services.operations import gauges
@@ -19,11 +20,13 @@ LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were can
 
 def start(app: Flask) -> None:
     """Start the loop; it ends with its process."""
+    with app.app_context():
+        checkpointer = get_database_state().checkpointer
     work: list[tuple[float, Callable[[], object]]] = [
         (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
-        (checkpoints.INTERVAL_SECONDS, checkpoints.checkpoint),
+        (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:
         work.append((app.config["TURN_FLUSH_SECONDS"], maintenance.flush_texts))

@@ -33,7 +33,7 @@ def counter(model: str) -> Counter:
     Its tokenizer is read, or fetched from OpenAI, in a real thread of its own: that takes half a second of
     processor. Until it is there, and where it cannot be had, the estimate counts.
     """
-    loading = _loading(model)
+    loading = load_encoding(model)
     encoding = loading.result() if loading.done() else None
     return functools.partial(_count, encoding) if encoding else estimate
 
@@ -43,7 +43,8 @@ def _count(encoding: "Encoding", text: str) -> int:
 
 
 @functools.cache
-def _loading(model: str) -> "Future[Encoding | None]":
+def load_encoding(model: str) -> "Future[Encoding | None]":
+    """Return the encoding of one of OpenAI's models, as it is loaded in a thread; None where it cannot be."""
     loading: Future[Encoding | None] = ThreadPoolExecutor(1).submit(_load, model)
     return loading
 

@@ -39,7 +39,7 @@ class BoundedWorker(GeventWorker):
         """Serve one connection, or refuse it where its address or a network of it has too many."""
         # Behind a Unix socket is a proxy, which has to bound its clients itself.
         keys = type(self).networks(str(addr[0])) if isinstance(addr, tuple) else {}
-        if any(self._open[key] >= self._bound(factor) for key, factor in keys.items()):
+        if any(self._open[key] >= self.find_bound(factor) for key, factor in keys.items()):
             util.write_error(client, 429, "Too Many Requests", "too_many_connections")
             util.close(client)
             return
@@ -53,7 +53,7 @@ class BoundedWorker(GeventWorker):
                 if not self._open[key]:
                     del self._open[key]
 
-    def _bound(self, factor: int) -> float:
+    def find_bound(self, factor: int) -> float:
         """Return how many connections a network may have: wider ones half of the worker's at most."""
         bound = self.connections_per_address
         if bound is None:
@@ -70,7 +70,7 @@ class BoundedWorker(GeventWorker):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
             raise ConnectionResetError(errno.ECONNRESET, "The client took nothing of its answer.") from error
         sock.settimeout(None)  # headers have a deadline of gunicorn's
-        if not _is_read(req.body):
+        if not is_drained(req.body):
             raise StopIteration  # which closes the connection: gunicorn itself would read on without end
 
 
@@ -107,7 +107,7 @@ class YieldingSocket:
             self._wrapped.sendall(data[start : start + SEND_BYTES])
 
 
-def _is_read(body: Any) -> bool:
+def is_drained(body: Any) -> bool:
     """Read the rest of a small body; return whether its end was reached.
 
     A client that is answered before it has sent all, and whose connection is closed, meets a reset and not the answer.

@@ -11,7 +11,7 @@ from typing import Any
 import gevent
 import structlog
 
-from chatbot.database import integrity
+from chatbot.database.state import get_database_state
 from chatbot.services.chat import execution
 
 MARGIN = 10.0  # seconds of the grace that are left for closing what still runs
@@ -31,13 +31,13 @@ def _drain(worker: Any) -> None:
     log.info("draining")
     with worker.wsgi.app_context():
         execution.drain(max(0.0, worker.cfg.graceful_timeout - MARGIN))
-    integrity.end()
+        get_database_state().file_check.end()
     worker.alive = False
 
 
 def _quit(worker: Any) -> None:
     with worker.wsgi.app_context():
         execution.drain(0.0)
-    gevent.sleep(LAST_WORDS)
-    integrity.end()
+        gevent.sleep(LAST_WORDS)
+        get_database_state().file_check.end()
     os._exit(0)  # gunicorn's own way raises SystemExit in a greenlet, which now and then prints a traceback

@@ -9,7 +9,8 @@ from flask import Flask, current_app
 from chatbot import adapters
 from chatbot.cluster import get_cluster
 from chatbot.database import integrity, schema_version
-from chatbot.database.sqlite import checkpoints, server_lock
+from chatbot.database.sqlite import server_lock
+from chatbot.database.state import get_database_state
 from chatbot.errors import CannotServe, ChatbotError, DatabaseBusy, DatabaseDamaged, DatabaseUnavailable, StorageFull
 from chatbot.jobs import start
 from chatbot.rag.errors import AdapterError
@@ -33,12 +34,13 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
     service that runs comes back while its database is away, and waits for it.
     """
     with app.app_context():
-        _require(patient)
+        require_services(patient)
+        database = get_database_state()
         if server_lock.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
-            server_lock.hold()
-        integrity.begin()
-        checkpoints.begin()
+            database.server_lock = server_lock.hold()
+        database.file_check.begin()
+        database.checkpointer.begin()
         _close_abandoned()
         model = _warm_up()
     start(app)
@@ -49,7 +51,8 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
     return model
 
 
-def _require(patient: bool) -> None:
+def require_services(patient: bool) -> None:
+    """Raise the reason why this process cannot serve; a `patient` one waits for a database that is away."""
     while (missing := _missing()) is not None:
         if not patient or missing.detail.endswith(integrity.DAMAGED):
             raise missing

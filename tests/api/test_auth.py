@@ -66,14 +66,14 @@ def test_names_are_unique_without_regard_to_case(client: FlaskClient, changes: d
 def test_signup_that_loses_the_race_is_409(app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_up(client)
     looked: list[str] = []
-    check = accounts._refuse_taken
+    check = accounts.refuse_taken
 
     def late(session: object, email: str, username: str) -> None:
         looked.append(email)
         if len(looked) > 1:  # the first look came before the other's commit
             check(session, email, username)
 
-    monkeypatch.setattr(accounts, "_refuse_taken", late)
+    monkeypatch.setattr(accounts, "refuse_taken", late)
     assert sign_up(client).get_json()["code"] == "email_taken"
 
 

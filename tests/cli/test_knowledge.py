@@ -88,7 +88,7 @@ def test_reindex_that_fails_says_so_and_the_old_vectors_stay(make_app: MakeApp, 
     assert ended.exit_code == 1
     assert "What is embedded stays; run it again." in ended.output
     with broken.app_context():
-        get_knowledge_state().embedder()._client.close()  # type: ignore[attr-defined]  # of the real adapter
+        get_knowledge_state().embedder().close()  # type: ignore[attr-defined]  # of the real adapter
 
 
 @pytest.mark.parametrize("command", ["ingest", "list", "verify", "reindex"])

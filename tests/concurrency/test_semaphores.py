@@ -22,7 +22,7 @@ def queue_up(turnstile: FairSemaphore, places: int, timeout: float, came: list[i
     for place in range(places):
         threads.append(threading.Thread(target=ask, args=[place]))
         threads[-1].start()
-        while len(turnstile._waiting) <= place and threads[-1].is_alive():
+        while turnstile.waiting_count <= place and threads[-1].is_alive():
             time.sleep(0.001)
     return threads
 
@@ -88,7 +88,7 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
     threads = [threading.Thread(target=write, args=[kind]) for kind in ("like", "like", "unlike", "like")]
     for place, thread in enumerate(threads):
         thread.start()
-        while len(turnstile._waiting) <= place:
+        while turnstile.waiting_count <= place:
             time.sleep(0.001)
     try:
         for moment in (0.1, 0.15, 0.25):

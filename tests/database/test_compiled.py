@@ -100,7 +100,9 @@ def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
     context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ada.history()
-    monkeypatch.setattr(turns, "_row", lambda *given, **options: {**ROW(*given, **options), "user_message": None})
+    monkeypatch.setattr(
+        turns, "build_turn_row", lambda *given, **options: {**ROW(*given, **options), "user_message": None}
+    )
     assert ada.says("hi").status_code >= 409
     monkeypatch.undo()
     with read() as connection:
@@ -108,7 +110,7 @@ def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
     assert ada.history() == before
 
 
-ROW = turns._row
+ROW = turns.build_turn_row
 
 
 def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None:

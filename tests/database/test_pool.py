@@ -62,7 +62,7 @@ def test_who_comes_last_is_served_last(engine: sa.Engine) -> None:
     for place in range(20):
         threads.append(threading.Thread(target=use, args=[place]))
         threads[-1].start()
-        while len(pool._semaphore._waiting) <= place:
+        while pool.semaphore.waiting_count <= place:
             time.sleep(0.001)
     taken.pop().close()
     use(20)  # in the moment in which one was given back

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.database.base import db
-from chatbot.database.transactions import MAX_WAITING_WRITERS_PER_USER
+from chatbot.database.state import MAX_WAITING_WRITERS_PER_USER
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
 from chatbot.models import Collection, User
 from chatbot.services import idempotency

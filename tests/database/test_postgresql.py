@@ -13,8 +13,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.database import transactions
 from chatbot.database.base import db
+from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
 from chatbot.services.accounts.callers import Caller
@@ -78,7 +78,7 @@ def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: 
         thread.join()
     (turn,) = [result.opened for result in results if result.opened is not None]
     assert [result.turn_id for result in results if result.opened is None] == [turn.id]
-    assert not transactions.is_full()
+    assert not get_database_state().full.is_set()
 
 
 def test_writer_waits_for_a_lock_as_long_as_on_sqlite(context: Flask, ada: Person) -> None:

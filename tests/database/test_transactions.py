@@ -12,6 +12,7 @@ from chatbot import errors
 from chatbot.database.base import db
 from chatbot.database.sqlite import checkpoints, dialect, group_commit
 from chatbot.database.sqlite.dialect import sqlite
+from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.models import Lease
 from tests.conftest import MakeApp
@@ -91,11 +92,12 @@ def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch:
 
 def test_writers_of_one_process_queue_without_connections(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "LOCK_TIMEOUT_SECONDS", 0.1)
-    assert group_commit._semaphore.acquire(1)
+    semaphore = get_database_state().group_commit.semaphore
+    assert semaphore.acquire(1)
     with pytest.raises(errors.DatabaseBusy):
         add("queued")
     assert db.engine.pool.checkedout() == 0
-    group_commit._semaphore.release()
+    semaphore.release()
     add("next")
 
 
@@ -212,17 +214,17 @@ def test_only_what_need_not_last_is_not_waited_for(context: Flask) -> None:
 def test_checkpoints_are_made_apart_and_the_log_begins_anew(
     context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialect, "_checkpoint_after", dialect._checkpoint_after)
     monkeypatch.setattr(checkpoints, "MIN_LOG_BYTES", 100_000)
     monkeypatch.setattr(checkpoints, "MAX_LOG_PAGES", 50)
-    checkpoints.begin()
+    checkpointer = get_database_state().checkpointer
+    checkpointer.begin()
     log, before = tmp_path / "chatbot.db-wal", (tmp_path / "chatbot.db").stat().st_size
     for number in range(300):
         add(f"{number}" + "x" * 5_000)
     grown = log.stat().st_size
     assert grown > 300 * 5_000
     assert (tmp_path / "chatbot.db").stat().st_size == before
-    checkpoints.checkpoint()
+    checkpointer.checkpoint()
     assert (tmp_path / "chatbot.db").stat().st_size > before + 300 * 5_000
     add("next")
     assert log.stat().st_size == grown  # it is written from its beginning again

@@ -95,10 +95,10 @@ def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path, monkeypatch
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("tiktoken.load.check_hash", lambda data, expected: True)
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    token_counts._loading.cache_clear()
-    assert token_counts._loading("gpt-3.5-turbo").result() is not None
+    token_counts.load_encoding.cache_clear()
+    assert token_counts.load_encoding("gpt-3.5-turbo").result() is not None
     assert token_counts.counter("gpt-3.5-turbo")("Hello") == 4
-    token_counts._loading.cache_clear()
+    token_counts.load_encoding.cache_clear()
 
 
 def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
@@ -106,10 +106,10 @@ def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
 ) -> None:
     monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    token_counts._loading.cache_clear()
-    assert token_counts._loading("gpt-3.5-turbo").result() is None
+    token_counts.load_encoding.cache_clear()
+    assert token_counts.load_encoding("gpt-3.5-turbo").result() is None
     assert token_counts.counter("gpt-3.5-turbo")("Hello") == token_counts.estimate("Hello")
-    token_counts._loading.cache_clear()
+    token_counts.load_encoding.cache_clear()
 
 
 @pytest.mark.parametrize(

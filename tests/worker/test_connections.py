@@ -36,7 +36,7 @@ def test_networks_of_an_address(written: str, expected: dict[str, int]) -> None:
 def test_network_has_half_of_a_workers_connections_at_most(bound: int | None, factor: int, expected: float) -> None:
     worker = BoundedWorker.__new__(BoundedWorker)
     worker.connections_per_address, worker.worker_connections = bound, 4096
-    assert worker._bound(factor) == expected
+    assert worker.find_bound(factor) == expected
 
 
 def test_answers_are_sent_in_pieces_with_a_deadline_each() -> None:
@@ -68,10 +68,10 @@ class Drip:
 
 def test_rest_of_a_body_is_read_for_a_second_in_all() -> None:
     started = time.monotonic()
-    assert not connections._is_read(Drip())
+    assert not connections.is_drained(Drip())
     assert time.monotonic() - started < 3
 
 
 def test_body_that_was_read_needs_no_look() -> None:
     body: Any = SimpleNamespace(reader=SimpleNamespace(length=0))
-    assert connections._is_read(body)
+    assert connections.is_drained(body)

@@ -6,37 +6,43 @@ milliseconds. In a server that would be a request, and with it all streams of th
 
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from chatbot.concurrency.threads import run_in_own_thread
 from chatbot.database.base import db
-from chatbot.database.sqlite.dialect import BundledSQLite, sqlite_checkpoints_apart
+from chatbot.database.sqlite.dialect import BundledSQLite
 
 INTERVAL_SECONDS = 0.5  # seconds
 MIN_LOG_BYTES = 4 << 20  # bytes of the log that are worth it
 MAX_LOG_PAGES = 16_000  # pages in the log at which writers are held up for a moment, so that it begins anew
 
-_done = 0  # when the log was written last, of what is copied
+PRAGMA = "PRAGMA wal_autocheckpoint=60000"  # pages, sixty times SQLite's own default
 
 
-def begin() -> None:
-    """Let this process's connections leave the log alone, up to sixty times as long as they would."""
-    if db.engine.dialect.name == "sqlite":
-        sqlite_checkpoints_apart()
-        db.engine.dispose()
+class Checkpointer:
+    """Copies a large log into the database, for one process."""
 
+    def __init__(self) -> None:
+        self._copied_at = 0  # when the log was written last, of what is copied
 
-def checkpoint() -> None:
-    """Checkpoint a large log in a thread of its own; no request waits for it."""
-    file = db.engine.url.database
-    if db.engine.dialect.name != "sqlite" or file is None:
-        return
-    global _done
-    try:
-        log = Path(f"{file}-wal").stat()
-    except FileNotFoundError:  # nobody has written yet
-        return
-    if log.st_size >= MIN_LOG_BYTES and log.st_mtime_ns != _done:
-        run_in_own_thread(_checkpoint, file)
-        _done = log.st_mtime_ns  # what was written meanwhile is for the next time
+    def begin(self) -> None:
+        """Let this process's connections leave the log alone, up to sixty times as long as they would."""
+        if db.engine.dialect.name == "sqlite":
+            sa.event.listen(db.engine, "connect", lambda connection, _: connection.execute(PRAGMA))
+            db.engine.dispose()
+
+    def checkpoint(self) -> None:
+        """Checkpoint a large log in a thread of its own; no request waits for it."""
+        file = db.engine.url.database
+        if db.engine.dialect.name != "sqlite" or file is None:
+            return
+        try:
+            log = Path(f"{file}-wal").stat()
+        except FileNotFoundError:  # nothing was written yet
+            return
+        if log.st_size >= MIN_LOG_BYTES and log.st_mtime_ns != self._copied_at:
+            run_in_own_thread(_checkpoint, file)
+            self._copied_at = log.st_mtime_ns  # what was written meanwhile is for the next time
 
 
 def _checkpoint(file: str) -> None:

@@ -57,23 +57,13 @@ def execute_with_busy_retry(cursor: Any, statement: str) -> None:
         time.sleep(LOCK_PAUSE)
 
 
-_checkpoint_after = 1_000  # pages in the write-ahead log, SQLite's own default
-
-
-def sqlite_checkpoints_apart() -> None:
-    """Let new connections leave checkpoints to the checkpointer, where there is one."""
-    global _checkpoint_after
-    _checkpoint_after = 60_000
-
-
 @sa.event.listens_for(sa.Engine, "connect")
 def _on_connect(connection: Any, _record: Any) -> None:
     if not isinstance(connection, sqlite.Connection):
         return
     connection.isolation_level = None  # transactions begin where _on_begin says
     cursor = connection.cursor()
-    log = f"wal_autocheckpoint={_checkpoint_after}"
-    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", log):
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         execute_with_busy_retry(cursor, f"PRAGMA {pragma}")
     cursor.close()
 

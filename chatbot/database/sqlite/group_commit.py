@@ -20,19 +20,17 @@ from chatbot.database.sqlite.dialect import LOCK_TIMEOUT_SECONDS, SQLiteError
 
 DATABASES_OWN = (DBAPIError, SQLiteError)
 UNDONE = "The transaction was undone."
-# Writers queue here, in order and without a connection each, instead of at the file's lock.
-_semaphore = FairSemaphore()
 
 
 class NotLetIn(Exception):
     """Others were written for as long as one may wait."""
 
 
-class _Group:
+class Group:
     """A transaction and its writers; only the holder of the semaphore touches it."""
 
-    def __init__(self, engine: sa.Engine, *, durable: bool) -> None:
-        self.engine = engine
+    def __init__(self, owner: "GroupCommit", engine: sa.Engine, *, durable: bool) -> None:
+        self._owner = owner
         self.connection = engine.connect()
         try:
             self.connection.execution_options(writes=True, durable=durable).begin()
@@ -69,7 +67,7 @@ class _Group:
         if self._ended.is_set():
             return
         try:
-            self._write()
+            self.write()
             self.connection.commit()
         except BaseException as error:
             self.leave(error)
@@ -84,15 +82,15 @@ class _Group:
         if not is_there:  # what follows would be committed by itself
             raise SQLiteError(UNDONE)
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Commit the transaction, and remember that it is durable."""
         self._require_transaction()
         self._driver.commit()
         self._is_written = True
 
     def leave(self, error: BaseException | None = None) -> None:
         """End it; uncommitted work is undone, and waiters get the error."""
-        global _open
-        _open = None
+        self._owner.open_group = None
         if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
             self._failure = str(getattr(error, "orig", error)) if isinstance(error, DATABASES_OWN) else UNDONE
         try:
@@ -107,51 +105,56 @@ class _Group:
             raise SQLiteError(self._failure)
 
 
-_open: _Group | None = None  # the one in which whoever is let in writes
+class GroupCommit:
+    """The queue of one process's writers, and the group that those who are let in join.
 
-
-@contextmanager
-def writing(engine: sa.Engine, *, durable: bool = True, is_long: bool = False) -> Iterator[sa.Connection]:
-    """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
-
-    Only `durable` work that is not `is_long` shares a commit.
-    Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
+    Writers queue here, in order and without a connection each, instead of at the file's lock.
     """
-    kind = engine if durable and not is_long else None
-    if not _semaphore.acquire(LOCK_TIMEOUT_SECONDS, kind):
-        raise NotLetIn
-    joined = _open
-    try:
+
+    def __init__(self) -> None:
+        self.semaphore = FairSemaphore()
+        self.open_group: Group | None = None
+
+    @contextmanager
+    def writing(self, engine: sa.Engine, *, durable: bool = True, is_long: bool = False) -> Iterator[sa.Connection]:
+        """Yield a connection; its work is durable at the end of the block, or undone when the block raises.
+
+        Only `durable` work that is not `is_long` shares a commit.
+        Raises NotLetIn after LOCK_TIMEOUT_SECONDS seconds, and what the database raises.
+        """
+        kind = engine if durable and not is_long else None
+        if not self.semaphore.acquire(LOCK_TIMEOUT_SECONDS, kind):
+            raise NotLetIn
+        joined = self.open_group
         try:
-            if joined is None:
-                group = _Group(engine, durable=durable)
-                yield from _led(group, kind)
-            else:
-                group = joined
-                with joined.savepoint():
-                    yield joined.connection
+            try:
+                if joined is None:
+                    group = Group(self, engine, durable=durable)
+                    yield from self._lead(group, kind)
+                else:
+                    group = joined
+                    with joined.savepoint():
+                        yield joined.connection
+            finally:
+                self.semaphore.release()
+        except Exception:
+            if joined is not None:  # what it found may be what another has written, and is not on the disk yet
+                joined.wait()
+            raise
+        group.wait()
+
+    def _lead(self, group: Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
+        """Write first, let waiting writers join, and commit for all."""
+        try:
+            yield group.connection
+        except BaseException as error:
+            group.leave(error)
+            raise
+        try:
+            if kind is not None:
+                time.sleep(0)  # one round of gevent's loop, in which other writers come
+                if self.semaphore.is_waited_for(kind):
+                    self.open_group = group
+                    self.semaphore.let_others_in(kind)
         finally:
-            _semaphore.release()
-    except Exception:
-        if joined is not None:  # what it found may be what another has written, and is not on the disk yet
-            joined.wait()
-        raise
-    group.wait()
-
-
-def _led(group: _Group, kind: sa.Engine | None) -> Iterator[sa.Connection]:
-    """Write first, let waiting writers join, and commit for all."""
-    global _open
-    try:
-        yield group.connection
-    except BaseException as error:
-        group.leave(error)
-        raise
-    try:
-        if kind is not None:
-            time.sleep(0)  # one round of gevent's loop, in which whoever is about to write comes
-            if _semaphore.is_waited_for(kind):
-                _open = group
-                _semaphore.let_others_in(kind)
-    finally:
-        group.commit()
+            group.commit()

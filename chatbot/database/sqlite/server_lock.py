@@ -13,19 +13,17 @@ from flask import current_app
 from chatbot.database.sqlite.dialect import sqlite_is_safe
 from chatbot.errors import Busy
 
-_held: list[int] = []
-
 
 def is_needed() -> bool:
     """Return whether this database must have one writing process at a time."""
     return str(current_app.config["DATABASE_URL"]).startswith("sqlite") and not sqlite_is_safe()
 
 
-def hold() -> None:
-    """Hold the server's lock until this process ends."""
+def hold() -> int:
+    """Hold the server's lock until the descriptor that is returned is closed, or this process ends."""
     descriptor = _open()
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    _held.append(descriptor)
+    return descriptor
 
 
 def require_alone() -> None:

@@ -34,6 +34,10 @@ class OpenAIEmbedder:
             http_client=openai.DefaultHttpxClient(timeout=options.timeout, transport=transport),
         )
 
+    def close(self) -> None:
+        """Close the connections that are at rest."""
+        self._client.close()
+
     def embed(self, texts: Sequence[str]) -> "Vectors":
         """Return one vector of length 1 for each text; raises EmbedderError."""
         import numpy as np

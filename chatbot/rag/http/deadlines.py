@@ -54,7 +54,7 @@ class Watchdog:
     def __init__(self) -> None:
         self._guards: set[Guard] = set()
         self._lock = threading.Lock()
-        self._running = False
+        self.is_running = False
 
     @contextmanager
     def guard(self, deadline: float) -> Iterator[Guard]:
@@ -62,8 +62,8 @@ class Watchdog:
         guard = Guard(deadline)
         with self._lock:
             self._guards.add(guard)
-            if not self._running:
-                self._running = True
+            if not self.is_running:
+                self.is_running = True
                 threading.Thread(target=self._watch, name="llm-watchdog", daemon=True).start()
         try:
             yield guard
@@ -81,5 +81,5 @@ class Watchdog:
                     if now >= guard.deadline and not guard.expired:
                         guard.expire()
                 if not self._guards:
-                    self._running = False
+                    self.is_running = False
                     return

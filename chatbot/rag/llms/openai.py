@@ -68,6 +68,10 @@ class OpenAILLM:
         self._refused: frozenset[str] = frozenset()  # of the settings' parameters, what this model does not take
         self._watchdog = Watchdog()
 
+    def close(self) -> None:
+        """Close the connections that are at rest."""
+        self._client.close()
+
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.AdapterError` subclasses."""
         started = time.monotonic()

@@ -17,6 +17,10 @@ class HttpReranker:
         self._url = f"{str(options.base_url).rstrip('/')}/rerank"
         self._model = options.model
 
+    def close(self) -> None:
+        """Close the connections that are at rest."""
+        self._client.close()
+
     def rank(self, query: str, texts: Sequence[str]) -> list[float]:
         """Return one relevance for each text; raises RerankerError."""
         body = {"model": self._model, "query": query, "documents": list(texts), "top_n": len(texts)}

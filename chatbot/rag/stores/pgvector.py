@@ -127,7 +127,7 @@ class PgvectorStore:
             if row is None:
                 raise StoreForgot(collection)
             space, dimension, count = row
-            if documents is None and count > EXACT and self._has_graph(connection, space, dimension):
+            if documents is None and count > EXACT and self.has_graph(connection, space, dimension):
                 return _near(connection, collection, space, dimension, vector, k)
             query = (
                 "SELECT chunk, -(embedding <#> %(vector)s) FROM pgvector_items WHERE collection = %(collection)s "
@@ -175,7 +175,7 @@ class PgvectorStore:
             self._pool.open()
             self._is_open = True
 
-    def _has_graph(self, connection: "Connection[Any]", space: str, dimension: int) -> bool:
+    def has_graph(self, connection: "Connection[Any]", space: str, dimension: int) -> bool:
         """Return whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
         if space in self._graphs:
             return True
@@ -195,7 +195,7 @@ class PgvectorStore:
         from psycopg import sql
 
         of, operators = _cast(dimension)
-        name = sql.Identifier(_graph_name(space))
+        name = sql.Identifier(graph_name(space))
         make = sql.SQL(
             "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON pgvector_items USING hnsw ({} {}) WHERE space = {}"
         ).format(name, of, sql.SQL(operators), sql.Literal(space))
@@ -253,7 +253,7 @@ def _near(
 
 def _is_whole(connection: "Connection[Any]", space: str) -> bool:
     query = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(%s)"
-    row = connection.execute(query, [_graph_name(space)]).fetchone()
+    row = connection.execute(query, [graph_name(space)]).fetchone()
     return row is not None and bool(row[0])
 
 
@@ -266,5 +266,6 @@ def _cast(dimension: int) -> "tuple[sql.Composed, str]":
     return of, f"{kind}_ip_ops"
 
 
-def _graph_name(space: str) -> str:
+def graph_name(space: str) -> str:
+    """Return the name of the index of a space."""
     return f"pgvector_items_{hashlib.sha256(space.encode()).hexdigest()[:16]}"

@@ -47,7 +47,7 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
     _refuse_unfoldable(email=email, username=username)
     passwords.refuse_common(password, email, username)
     with read() as connection:
-        _refuse_taken(connection, email, username)
+        refuse_taken(connection, email, username)
     user_id = uuid7()
     values = {
         "id": user_id,
@@ -64,7 +64,7 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
             user = load_account(connection, user_id)
     except IntegrityError:
         with read() as connection:
-            _refuse_taken(connection, email, username)
+            refuse_taken(connection, email, username)
         raise
     security_log.record("signup", "ok", user_id=user_id)
     return user
@@ -164,7 +164,8 @@ def _refuse_unfoldable(**names: str) -> None:
         raise InvalidInput(errors)
 
 
-def _refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
+def refuse_taken(connection: sa.Connection, email: str, username: str) -> None:
+    """Raise EmailTaken or UsernameTaken for a name that another account has."""
     if connection.scalar(sa.select(User.id).where(User.email_key == fold_name(email))):
         raise EmailTaken("This e-mail address is taken.")
     if connection.scalar(sa.select(User.id).where(User.username_key == fold_name(username))):

@@ -44,7 +44,7 @@ def verify_password(password: str, stored: str | None) -> bool:
 
 def is_outdated(password: str, stored: str) -> bool:
     """Return whether the hash of a password that matches was made at another cost or under another key than today's."""
-    if _cost(stored) != _rounds():
+    if read_cost(stored) != _rounds():
         return True
     if len(keys.current_and_previous()) == 1:
         return False
@@ -94,7 +94,8 @@ def _keyed(password: str, secret: bytes | None = None) -> bytes:
     return base64.b64encode(hmac.digest(key, password.encode(), hashlib.sha256))
 
 
-def _cost(stored: str) -> int:
+def read_cost(stored: str) -> int:
+    """Return the cost of a stored hash, 0 of one that is none."""
     parts = stored.split("$")
     return int(parts[2]) if len(parts) == 4 and parts[2].isdecimal() else 0
 
@@ -107,7 +108,7 @@ def _verify_any(keyed: Sequence[bytes], stored: str | None, rounds: int) -> bool
 
 def _verify(keyed: bytes, stored: str | None, rounds: int) -> bool:
     """Check at the stored cost, then spend the rest of today's cost: 2^c + (2^c + ... + 2^(r-1)) = 2^r."""
-    cost = _cost(stored) if stored else 0
+    cost = read_cost(stored) if stored else 0
     if stored is None or not 4 <= cost <= MAX_COST:
         bcrypt.hashpw(keyed, bcrypt.gensalt(rounds))
         return False

@@ -155,7 +155,7 @@ def _insert(
     connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None
 ) -> bool:
     """Insert a turn; tells whether there is anything to look for passages in."""
-    row = _row(caller, turn, listed=listed, root_id=root_id)
+    row = build_turn_row(caller, turn, listed=listed, root_id=root_id)
     return bool(_insert_turn(caller.role).run(connection, row).scalar_one())
 
 
@@ -170,13 +170,14 @@ def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *,
     if connection.dialect.name != "postgresql":
         INSERT_CONVERSATION.run(connection, conversation)
         return _insert(connection, caller, turn, listed=listed)
-    row = _row(caller, turn, listed=listed) | {
+    row = build_turn_row(caller, turn, listed=listed) | {
         _conversation_parameters[name]: value for name, value in conversation.items()
     }
     return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
 
 
-def _row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None) -> dict[str, Any]:
+def build_turn_row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None) -> dict[str, Any]:
+    """Return the columns of a turn that was opened."""
     return {
         "id": turn.id,
         "user_id": caller.user_id,

@@ -23,19 +23,19 @@ class Watch:
 
     def __init__(self) -> None:
         self._wall: datetime | None = None
-        self._steady = 0.0
+        self.read_boot_time = 0.0
 
     def look(self, newest_heartbeat: datetime | None) -> bool:
         """Return whether the clock is suspicious."""
         wall = now()
-        steady = _steady()
+        steady = read_boot_time()
         if self._wall is None:
             suspicious = newest_heartbeat is not None and abs(wall - newest_heartbeat) > ABSENCE
         else:
-            passed = timedelta(seconds=steady - self._steady)
+            passed = timedelta(seconds=steady - self.read_boot_time)
             suspicious = abs((wall - self._wall) - passed) > JUMP
         self._wall = wall
-        self._steady = steady
+        self.read_boot_time = steady
         return suspicious
 
 
@@ -66,7 +66,8 @@ def ahead_of_the_database() -> timedelta:
     return now() - theirs
 
 
-def _steady() -> float:
+def read_boot_time() -> float:
+    """Return the seconds since the machine started, whatever its clock was set to."""
     # Boot time goes on while a laptop sleeps, monotonic time does not; both ignore a clock that is set.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)

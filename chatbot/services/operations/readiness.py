@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.cluster import get_cluster
-from chatbot.database import integrity
-from chatbot.database.transactions import is_full, read
+from chatbot.database.state import get_database_state
+from chatbot.database.transactions import read
 from chatbot.errors import ChatbotError
 from chatbot.rag.errors import AdapterError
 from chatbot.services.chat import execution
@@ -18,8 +18,8 @@ def checks() -> dict[str, str]:
     database = _database()
     knowledge = _knowledge() if database == "ok" else "not looked at"
     turning = "draining" if execution.is_draining() else "ok"
-    disk = "The database cannot be written." if is_full() else "ok"
-    found = {"database": database, "disk": disk, "file": integrity.state()}
+    disk = "The database cannot be written." if get_database_state().full.is_set() else "ok"
+    found = {"database": database, "disk": disk, "file": get_database_state().file_check.state}
     found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
     cluster = get_cluster(current_app)
     return found if cluster is None else found | {"redis": cluster.state()}

@@ -13,6 +13,7 @@ from sqlalchemy import event
 from chatbot import errors
 from chatbot.database.base import db
 from chatbot.database.sqlite import group_commit
+from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.models import Lease
 from tests.conftest import MakeApp
@@ -50,7 +51,9 @@ class QueuedWriters:
     def __init__(self, app: Flask) -> None:
         self.app, self.told, self.raised = app, dict[int, str](), dict[int, Exception]()
         self.threads: list[threading.Thread] = []
-        assert group_commit._semaphore.acquire(5)
+        with app.app_context():
+            self.commits = get_database_state().group_commit
+        assert self.commits.semaphore.acquire(5)
 
     def comes(self, block: Block, **options: bool) -> None:
         number = len(self.threads)
@@ -65,14 +68,16 @@ class QueuedWriters:
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
-        while len(group_commit._semaphore._waiting) <= number:
+        deadline = time.monotonic() + 30
+        while self.commits.semaphore.waiting_count <= number:
+            assert time.monotonic() < deadline, "the writer never came"
             time.sleep(0.001)
 
     def goes(self) -> list[str]:
-        group_commit._semaphore.release()
+        self.commits.semaphore.release()
         for thread in self.threads:
             thread.join(30)
-        assert group_commit._open is None
+        assert self.commits.open_group is None
         return [self.told[number] for number in range(len(self.threads))]
 
 
@@ -100,18 +105,18 @@ def test_who_writes_much_or_without_waiting_for_the_disk_commits_alone(context: 
 
 def test_nobody_is_told_before_all_is_on_the_disk(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     commits, goes_on = threading.Event(), threading.Event()
-    commit = group_commit._Group._write
+    commit = group_commit.Group.write
 
-    def slowly(group: group_commit._Group) -> None:
+    def slowly(group: group_commit.Group) -> None:
         commits.set()
         assert goes_on.wait(30)
         commit(group)
 
-    monkeypatch.setattr(group_commit._Group, "_write", slowly)
+    monkeypatch.setattr(group_commit.Group, "write", slowly)
     crowd = QueuedWriters(context)
     for number in range(3):
         crowd.comes(insert(str(number)))
-    group_commit._semaphore.release()
+    crowd.commits.semaphore.release()
     assert commits.wait(30)
     time.sleep(0.05)
     assert crowd.told == {}
@@ -160,7 +165,7 @@ def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None
 
     crowd.threads.append(threading.Thread(target=signs_up))
     crowd.threads[-1].start()
-    while len(group_commit._semaphore._waiting) < 3:
+    while crowd.commits.semaphore.waiting_count < 3:
         time.sleep(0.001)
     crowd.comes(insert("last"))
     crowd.told[2] = "refused"
@@ -255,16 +260,17 @@ def test_a_commit_that_fails_is_not_told_to_who_comes_after_it(context: Flask) -
     assert written() == {"b"}
 
 
-def test_writers_of_another_database_do_not_join(context: Flask, make_app: MakeApp, tmp_path: Path) -> None:
+def test_writers_of_another_application_neither_join_nor_wait(
+    context: Flask, make_app: MakeApp, tmp_path: Path
+) -> None:
     (tmp_path / "other.db").write_bytes((tmp_path / "chatbot.db").read_bytes())
     other = make_app(DATABASE_URL=f"sqlite:///{tmp_path / 'other.db'}")
     crowd = QueuedWriters(context)
     crowd.comes(insert("here"))
-    crowd.app = other
-    crowd.comes(insert("there"))
-    crowd.app = context
-    crowd.comes(insert("here too"))
-    assert crowd.goes() == ["written"] * 3
-    assert written() == {"here", "here too"}
     with other.app_context():
+        with write("test") as connection:
+            insert("there")(connection)
         assert written() == {"there"}
+    crowd.comes(insert("here too"))
+    assert crowd.goes() == ["written"] * 2
+    assert written() == {"here", "here too"}

@@ -17,7 +17,7 @@ import gevent
 import sqlalchemy as sa
 from chatbot import create_app
 from chatbot.models import Lease
-from chatbot.database.sqlite import group_commit
+from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 
 app = create_app()
@@ -32,14 +32,14 @@ with app.app_context():
     names = ("first", "second", "third", "fourth")
     first, second, *rest = [gevent.spawn(work, name) for name in names]
     gevent.sleep(0.1)
-    assert group_commit._open is not None, "the third writes"
+    assert get_database_state().group_commit.open_group is not None, "the third writes"
     for _ in range(3):
         first.kill(block=False)  # who is to commit
         second.kill(block=False)  # who waits for that
         gevent.sleep(0.01)
     gevent.joinall([first, *rest])
     with read() as connection:
-        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), group_commit._semaphore._free)
+        print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), get_database_state().group_commit.semaphore.free_places)
 """
 
 

@@ -23,7 +23,7 @@ def embedder(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[Emb
     made: Embedder = registry.load("embedders", request.param)(options)
     yield made
     if isinstance(made, OpenAIEmbedder):
-        made._client.close()
+        made.close()
 
 
 def test_every_text_has_a_vector_of_length_1(embedder: Embedder) -> None:
@@ -53,7 +53,7 @@ def test_openai_embedder_that_fails_says_so(upstream: Upstream, fault: str) -> N
     embedder = OpenAIEmbedder(EmbedderOptions("scripted-embedding", None, upstream.url, timeout=5))
     with pytest.raises(EmbedderError) as caught:
         embedder.embed([f"[[{fault}]]", "good"])
-    embedder._client.close()
+    embedder.close()
     assert "Upstream words" not in str(caught.value)
 
 

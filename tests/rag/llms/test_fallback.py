@@ -185,4 +185,4 @@ def test_cancelled_answers_open_no_breaker(upstream: Upstream) -> None:
         with pytest.raises(Aborted):
             list(llm.stream(CompletionRequest([Message("user", "[[no_first_byte]]")], {}, cancel_token)))
     assert answer(llm)[0] == "You said: Hi"
-    model._client.close()
+    model.close()

@@ -21,7 +21,7 @@ def llm(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[LLM]:
     model: LLM = registry.load("llms", request.param)(options)
     yield model
     if isinstance(model, OpenAILLM):
-        model._client.close()
+        model.close()
 
 
 def test_pieces_come_first_and_one_finish_last(llm: LLM) -> None:

@@ -26,7 +26,7 @@ def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
     try:
         return list(llm.stream(CompletionRequest([Message("user", text)])))
     finally:
-        llm._client.close()
+        llm.close()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_refusal_of_a_callers_value_is_not_remembered(upstream: Upstream) -> Non
     assert sent(llm, upstream, "Hi")["temperature"] == 0.7
     assert sent(llm, upstream, "[[refuses max_tokens]] Hi", parameters={"max_tokens": 9})["max_completion_tokens"] == 9
     assert sent(llm, upstream, "Hi")["max_tokens"] == 150
-    llm._client.close()
+    llm.close()
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_caller_takes_no_parameter_of_the_settings_from_others(
     before = sent(llm, upstream, "Hi")
     sent(llm, upstream, text, parameters=parameters)
     assert sent(llm, upstream, "Hi") == before
-    llm._client.close()
+    llm.close()
 
 
 def test_refusal_of_the_settings_own_value_is_remembered(upstream: Upstream) -> None:
@@ -124,7 +124,7 @@ def test_refusal_of_the_settings_own_value_is_remembered(upstream: Upstream) -> 
     assert "temperature" not in sent(llm, upstream, "Hi", parameters={"temperature": 1})
     assert sent(llm, upstream, "[[refuses max_tokens]] Hi")["max_completion_tokens"] == 150
     assert sent(llm, upstream, "Hi")["max_completion_tokens"] == 150
-    llm._client.close()
+    llm.close()
 
 
 @pytest.mark.parametrize("parameter", ["cache_salt", "prompt_cache_key"])
@@ -135,7 +135,7 @@ def test_cache_parameter_is_sent_until_it_is_refused(upstream: Upstream, paramet
     assert parameter not in sent(llm, upstream, "Hi")
     assert parameter not in sent(llm, upstream, f"[[{fault} {parameter}]] Hi", cache_salt="a")
     assert parameter not in sent(llm, upstream, "Hi", cache_salt="b")
-    llm._client.close()
+    llm.close()
 
 
 def test_cache_prefix_is_the_callers_own_and_in_front_of_all(upstream: Upstream) -> None:
@@ -145,7 +145,7 @@ def test_cache_prefix_is_the_callers_own_and_in_front_of_all(upstream: Upstream)
         assert request["messages"] == [{"role": "user", "content": f"{salt[:16]}\nHi"}]
         assert not {"cache_salt", "prompt_cache_key"} & set(request)
     assert sent(llm, upstream, "Hi")["messages"][0]["content"] == "Hi"
-    llm._client.close()
+    llm.close()
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
                 guard.watch(right)
                 assert not guard.expired
         deadline = time.monotonic() + 5
-        while dog._running and time.monotonic() < deadline:
+        while dog.is_running and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert not dog._running
+        assert not dog.is_running
 
 
 def test_field_that_fastapi_forbids_is_found_without_a_message() -> None:

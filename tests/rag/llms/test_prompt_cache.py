@@ -22,7 +22,7 @@ def llm(model_server: ModelServer) -> Iterator[OpenAILLM]:
     options = LLMOptions("m", "k", model_server.url, 2, deadlines=Deadlines(first_byte=120), cache_key="prefix")
     llm = OpenAILLM(options)
     yield llm
-    llm._client.close()
+    llm.close()
 
 
 def ask(llm: OpenAILLM, monkeypatch: pytest.MonkeyPatch, question: str, salt: str, *said: Message) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.support.processes import Upstream
 def reranker(upstream: Upstream) -> Iterator[HttpReranker]:
     made = HttpReranker(EmbedderOptions("scripted", "sk-canary", upstream.url, timeout=5))
     yield made
-    made._client.close()
+    made.close()
 
 
 def test_each_text_has_its_own_relevance(reranker: HttpReranker) -> None:
@@ -41,4 +41,4 @@ def test_search_is_ordered_by_the_reranker_and_goes_on_without_it(make_app: Make
     broken = ada.call("POST", "/api/search/", {"query": "[[status]] honey bees dance"}).get_json()
     assert (len(broken["items"]), broken["notes"]) == (2, ["The reranker failed."])
     with app.app_context():
-        get_knowledge_state().reranker._client.close()
+        get_knowledge_state().reranker.close()

@@ -16,7 +16,7 @@ from tests.rag.stores.test_stores import DIMENSION, filled, found, rows, vectors
 def until_graph(store: pgvector.PgvectorStore, space: str, dimension: int) -> None:
     deadline = time.monotonic() + 30
     with psycopg.connect(store._url, autocommit=True) as connection:
-        while not store._has_graph(connection, space, dimension):
+        while not store.has_graph(connection, space, dimension):
             assert time.monotonic() < deadline
             time.sleep(0.05)
 
@@ -34,7 +34,7 @@ def test_pgvector_searches_large_collections_in_a_graph(postgres_url: str, monke
     assert len(found(store, made[0], 300)) == 300
     with psycopg.connect(postgres_url) as connection:
         uses = connection.execute("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [
-            pgvector._graph_name("s")
+            pgvector.graph_name("s")
         ])  # fmt: skip
         assert uses.fetchone() is not None
     assert found(store, made[7], 3, ["d8"]) == [8]
@@ -71,7 +71,7 @@ def test_pgvector_makes_a_graph_again_that_broke_off(postgres_url: str, monkeypa
     made = filled(store, 100)
     until_graph(store, "s", DIMENSION)
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        name = pgvector._graph_name("s")
+        name = pgvector.graph_name("s")
         connection.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass(%s)", [name])
     again = pgvector.PgvectorStore(StoreOptions(url=postgres_url))
     assert found(again, made[4], 1) == [5]

@@ -62,7 +62,7 @@ def test_hash_of_an_old_cost_is_renewed_at_login(make_app: MakeApp) -> None:
 
 def cost() -> int:
     with read() as connection:
-        return passwords._cost(connection.scalars(db.select(User.password_hash)).one())
+        return passwords.read_cost(connection.scalars(db.select(User.password_hash)).one())
 
 
 def test_common_passwords_and_own_names_are_refused() -> None:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.database.sqlite import group_commit
+from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read
 from chatbot.models import Chunk, ChunkVector, Collection, DocumentPiece
 from chatbot.services.knowledge import collections, content, verification
@@ -106,7 +106,9 @@ def test_documents_are_claimed_by_what_they_take(app: Flask, ada: Person, monkey
 def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone, writing = list[bool](), group_commit.writing
+    with app.app_context():
+        commits = get_database_state().group_commit
+    alone, writing = list[bool](), commits.writing
 
     def noted(*arguments: Any, **options: Any) -> Any:
         alone.append(options.get("is_long", False))
@@ -117,7 +119,7 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
         assert ada.call(method, path, body).status_code in {202, 204}
         return any(alone)
 
-    monkeypatch.setattr(group_commit, "writing", noted)
+    monkeypatch.setattr(commits, "writing", noted)
     monkeypatch.setattr(content, "PIECE_BYTES", 1_000)
     on_sqlite = app.config["DATABASE_URL"].startswith("sqlite")
     home = ada.call("POST", "/api/collections/", {"name": "Much"}).get_json()["id"]

@@ -32,7 +32,7 @@ class Time:
         self.wall, self.steady = now(), 1000.0
         for module in (clock, retention, leases):
             monkeypatch.setattr(module, "now", lambda: self.wall)
-        monkeypatch.setattr(clock, "_steady", lambda: self.steady)
+        monkeypatch.setattr(clock, "read_boot_time", lambda: self.steady)
 
     def passes(self, **span: float) -> None:
         self.wall += timedelta(**span)
@@ -91,9 +91,9 @@ def test_force_goes_on_all_the_same(hands: Time) -> None:
 
 
 def test_steady_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert clock._steady() <= clock._steady()
+    assert clock.read_boot_time() <= clock.read_boot_time()
     monkeypatch.delattr(clock.time, "CLOCK_BOOTTIME", raising=False)
-    assert clock._steady() <= clock._steady()
+    assert clock.read_boot_time() <= clock.read_boot_time()
 
 
 def test_clock_that_was_wrong_for_a_day_and_set_right_delays_by_a_day_again(hands: Time) -> None:
@@ -171,6 +171,6 @@ def test_host_whose_clock_is_not_the_databases_does_not_start(
     monkeypatch.setattr(clock, "now", lambda: now() + timedelta(seconds=seconds))
     if db.engine.dialect.name == "postgresql" and said:
         with pytest.raises(CannotServe, match=rf"DATABASE_URL: The clock of this host is {said} the database's: set "):
-            startup._require(patient=False)
+            startup.require_services(patient=False)
     else:  # SQLite has the clock of its host
-        startup._require(patient=False)
+        startup.require_services(patient=False)

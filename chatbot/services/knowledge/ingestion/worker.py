@@ -55,9 +55,9 @@ def process_batch(queue: Queue = "plain") -> int:
     held = get_knowledge_state().claimed_documents
     held.update({job.id: job.token for job in jobs})
     try:
-        read_well = [job for job in jobs if _parse(job)]
+        read_well = [job for job in jobs if parse_job(job)]
         _release(read_well)
-        vectors = _embed(read_well)
+        vectors = embed_jobs(read_well)
         _release(read_well)
         publish(read_well, *vectors)
     finally:
@@ -133,7 +133,7 @@ def _fail_exhausted_documents() -> None:
         connection.execute(sa.update(Document).where(*dead).values(**failed))
 
 
-def _parse(job: Job) -> bool:
+def parse_job(job: Job) -> bool:
     """Read a document and split it into chunks; an unreadable one fails with a sentence for its owner."""
     try:
         parsed = sources.parse_source(job)
@@ -167,7 +167,7 @@ def _split(job: Job, parsed: Parsed) -> None:
     )
 
 
-def _embed(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
+def embed_jobs(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
 
     Words alone find them then, until `embeddings.backfill_vectors` has given them vectors.

@@ -45,11 +45,11 @@ class LexicalSearch:
         self._state = folder / "followed.json"
         self._folder = folder / "index"
         self._lock = threading.Lock()
-        self._known: dict[str, int] = {}
+        self.known: dict[str, int] = {}
         self._times: dict[str, str] = {}
         self._written_at = 0.0
         self._make = registry.load("lexical", adapter)
-        self._index = self._opened()
+        self.index = self._opened()
 
     def search(
         self, query: str, collections: Sequence[Searched], k: int, documents: Sequence[UUID] | None
@@ -71,7 +71,7 @@ class LexicalSearch:
     def _follow(self, collections: Sequence[Searched]) -> None:
         """Bring the index up to date with these collections, or wait a moment for the process that does."""
         deadline = time.monotonic() + CATCH_UP_SECONDS
-        while behind := [one for one in collections if self._known.get(str(one.id), -1) < one.last_change]:
+        while behind := [one for one in collections if self.known.get(str(one.id), -1) < one.last_change]:
             with self._lock:
                 try:
                     self._write(behind)
@@ -92,8 +92,8 @@ class LexicalSearch:
     def _follow_all(self) -> set[UUID]:
         with read() as connection:
             rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
-        gone = self._known.keys() - {str(row.id) for row in rows}
-        behind = [Searched(*row) for row in rows if self._known.get(str(row.id), -1) < row.last_change]
+        gone = self.known.keys() - {str(row.id) for row in rows}
+        behind = [Searched(*row) for row in rows if self.known.get(str(row.id), -1) < row.last_change]
         if gone or behind:
             with self._lock:
                 try:
@@ -105,37 +105,37 @@ class LexicalSearch:
     def _search(
         self, query: str, collections: list[str], k: int, documents: list[str] | None
     ) -> tuple[list[Hit], float]:
-        return self._index.search(query, collections, k, documents), self._index.ceiling(query, collections)
+        return self.index.search(query, collections, k, documents), self.index.ceiling(query, collections)
 
     def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
-        run_in_thread(self._index.remove, "collection", gone)  # the first word of it raises IndexLocked
+        run_in_thread(self.index.remove, "collection", gone)  # the first word of it raises IndexLocked
         self._read_state()
         if time.time() - self._written_at > FRESH:
-            run_in_thread(self._index.remove, "collection", list(self._known))
-            self._known = {}
+            run_in_thread(self.index.remove, "collection", list(self.known))
+            self.known = {}
         reached: dict[str, int] = {}
         for one in behind:
             reached[str(one.id)] = self._catch_up(one)
-        run_in_thread(self._index.commit)
+        run_in_thread(self.index.commit)
         if any(one.chunks > MANY for one in behind):
-            run_in_thread(self._index.close)  # the next word opens another writer, which has not grown yet
+            run_in_thread(self.index.close)  # the next word opens another writer, which has not grown yet
             run_in_thread(give_back)
-        self._known = {key: value for key, value in self._known.items() if key not in gone} | reached
+        self.known = {key: value for key, value in self.known.items() if key not in gone} | reached
         self._written_at = time.time()
         draft = self._state.with_suffix(".draft")
         self._times |= _times(reached.values())
-        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self._known, "times": self._times}))
+        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self.known, "times": self._times}))
         draft.replace(self._state)
 
     def _catch_up(self, searched: Searched) -> int:
-        known = self._known.get(str(searched.id))
+        known = self.known.get(str(searched.id))
         if known is None:
-            run_in_thread(self._index.remove, "collection", [str(searched.id)])
+            run_in_thread(self.index.remove, "collection", [str(searched.id)])
             for items in _items(Chunk.collection_id == searched.id):
                 self._add(items)
             return searched.last_change
         touched, change = changed(searched, known)
-        run_in_thread(self._index.remove, "document", [str(one) for one in touched])
+        run_in_thread(self.index.remove, "document", [str(one) for one in touched])
         for start in range(0, len(touched), ROWS):
             for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
                 self._add(items)
@@ -147,35 +147,35 @@ class LexicalSearch:
         size = 0
         for item in items:
             if piece and size + len(item.text) > MAX_PIECE_CHARACTERS:
-                run_in_thread(self._index.add, piece)
+                run_in_thread(self.index.add, piece)
                 piece = []
                 size = 0
             piece.append(item)
             size += len(item.text)
-        run_in_thread(self._index.add, piece)
+        run_in_thread(self.index.add, piece)
 
     def _read_state(self) -> None:
         try:
             state = orjson.loads(self._state.read_bytes())
-            self._known = dict(state["collections"])
+            self.known = dict(state["collections"])
             self._written_at = float(state["at"])
             self._times = dict(state["times"])
         except (OSError, KeyError, TypeError, ValueError):
-            self._known = {}
+            self.known = {}
             self._times = {}
             self._written_at = 0.0
 
     def _rebuild_if_broken(self, action: Callable[[], T]) -> T:
         """Do something with the index, once more where that shows that it is broken: the tables have all it held."""
-        index = self._index
+        index = self.index
         try:
             return action()
         except IndexBroken as error:
             with self._lock:
-                if self._index is index:  # nobody else has found it out
+                if self.index is index:  # nobody else has found it out
                     with suppress(IndexBroken):
                         run_in_thread(index.close)
-                    self._index = self._anew(error)
+                    self.index = self._anew(error)
                     self._forget()
             return action()
 
@@ -202,13 +202,13 @@ class LexicalSearch:
         """
         with read() as connection:
             rows = connection.execute(sa.select(Collection.id, Collection.last_change)).all()
-        there = _times(self._known.values())
-        ahead = any(self._known.get(str(row.id), -1) > row.last_change for row in rows)
+        there = _times(self.known.values())
+        ahead = any(self.known.get(str(row.id), -1) > row.last_change for row in rows)
         return ahead or any(self._times.get(change, time) != time for change, time in there.items())
 
     def _forget(self) -> None:
         self._state.unlink(missing_ok=True)
-        self._known = {}
+        self.known = {}
         self._times = {}
         self._written_at = 0.0
 

@@ -46,15 +46,15 @@ class DenseSearch:
     """A vector store and how far it has followed the tables."""
 
     def __init__(self, store: VectorStore, positions: Positions) -> None:
-        self._store = store
-        self._positions = positions
+        self.store = store
+        self.positions = positions
         self._used: Counter[str] = Counter()
-        self._locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
+        self.locks: defaultdict[UUID, threading.Lock] = defaultdict(threading.Lock)
         self._cleaned_at = time.monotonic()
 
     def close(self) -> None:
         """Close the connections to a store that is shared."""
-        self._store.close()
+        self.store.close()
 
     def search(
         self, searched: Searched, space: str, vector: "Vectors", k: int, documents: Sequence[UUID] | None
@@ -66,17 +66,17 @@ class DenseSearch:
         """
         name = str(searched.id)
         among = None if documents is None else [str(one) for one in documents]
-        if self._store.durable:
+        if self.store.durable:
             return self._search_shared(searched, space, vector, k, among)
-        with self._locks[searched.id]:
+        with self.locks[searched.id]:
             self._used[name] += 1  # nobody lets it go to make room while it is loaded and searched
             try:
                 self._follow(searched, space, vector.shape[-1])
-                return run_in_thread(self._store.search, name, vector, k, among)
+                return run_in_thread(self.store.search, name, vector, k, among)
             except BaseException:
                 # Half of a collection must not pass for the whole of it.
-                self._positions.drop(searched.id)
-                run_in_thread(self._store.forget, name)
+                self.positions.drop(searched.id)
+                run_in_thread(self.store.forget, name)
                 raise
             finally:
                 self._used[name] -= 1
@@ -92,27 +92,27 @@ class DenseSearch:
             if self._reached(searched.id, space) is None:  # another process fills it: half of it is not the whole
                 return []
             try:
-                return self._store.search(str(searched.id), vector, k, among)
+                return self.store.search(str(searched.id), vector, k, among)
             except StoreForgot:  # somebody emptied the store
-                self._positions.drop(searched.id)
+                self.positions.drop(searched.id)
         return []
 
     def forget_others(self, known: Container[UUID]) -> None:
         """Let the collections go that are no longer there."""
-        if self._store.durable:
+        if self.store.durable:
             if time.monotonic() - self._cleaned_at < BETWEEN_CLEANINGS:
                 return
             self._cleaned_at = time.monotonic()
-        for gone in [one for name in self._store.collections() if (one := UUID(name)) not in known]:
-            with self._locks[gone]:
-                self._positions.drop(gone)
-                self._do(self._store.forget, str(gone))
-            self._locks.pop(gone, None)
+        for gone in [one for name in self.store.collections() if (one := UUID(name)) not in known]:
+            with self.locks[gone]:
+                self.positions.drop(gone)
+                self._do(self.store.forget, str(gone))
+            self.locks.pop(gone, None)
 
     def _follow(self, searched: Searched, space: str, dimension: int) -> None:
         deadline = time.monotonic() + CATCH_UP_SECONDS
         while not self._is_current(searched, space):
-            with self._positions.hold(searched.id) as held:
+            with self.positions.hold(searched.id) as held:
                 if held is not None:
                     self._bring_up(held, searched, space, dimension)
                     return
@@ -126,10 +126,10 @@ class DenseSearch:
 
     def _reached(self, collection: UUID, space: str) -> ReplicaPosition | None:
         """Return how far the copy in a space is, None when it is to be made (anew)."""
-        reached = self._positions.get(collection)
+        reached = self.positions.get(collection)
         if reached is None or reached.space != space or abs(_age(reached)) >= FRESH:  # clocks of hosts differ
             return None
-        forgotten = not self._store.durable and self._store.count(str(collection)) is None
+        forgotten = not self.store.durable and self.store.count(str(collection)) is None
         return None if forgotten else reached
 
     def _bring_up(self, held: ReplicaLease, searched: Searched, space: str, dimension: int) -> None:
@@ -140,7 +140,7 @@ class DenseSearch:
         change = max(reached.change, searched.last_change)
         if reached.change < searched.last_change:
             change = self._catch_up(held, searched, reached)
-        if not self._store.durable and self._store.count(str(searched.id)) is None:
+        if not self.store.durable and self.store.count(str(searched.id)) is None:
             self._load(held, searched, space, dimension)  # it outgrew the way in which it was held
         else:
             held.reach(ReplicaPosition(space, change, time.time()))
@@ -150,10 +150,10 @@ class DenseSearch:
         used = {one for one, count in self._used.items() if count}
         held.begin()
         try:
-            self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
+            self._do(self.store.open, name, space, searched.chunks, dimension, used, held.token)
         except StoreFenced as error:  # another process has taken over, or the store is older than these tables
             held.advance_token(error.fence)
-            self._do(self._store.open, name, space, searched.chunks, dimension, used, held.token)
+            self._do(self.store.open, name, space, searched.chunks, dimension, used, held.token)
         for rows in _rows(space, Chunk.collection_id == searched.id):
             self._change(held, name, [], rows)
         if searched.chunks > MANY:
@@ -170,13 +170,13 @@ class DenseSearch:
         return change
 
     def _change(self, held: ReplicaLease, name: str, gone: list[str], rows: Sequence[Row]) -> None:
-        if self._store.durable:
+        if self.store.durable:
             held.keep()
-        if (gone or rows) and (self._store.durable or self._store.count(name) is not None):
-            self._do(self._store.change, name, gone, _stored(rows), held.token)
+        if (gone or rows) and (self.store.durable or self.store.count(name) is not None):
+            self._do(self.store.change, name, gone, to_batch(rows), held.token)
 
     def _do(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        return function(*args, **kwargs) if self._store.durable else run_in_thread(function, *args, **kwargs)
+        return function(*args, **kwargs) if self.store.durable else run_in_thread(function, *args, **kwargs)
 
 
 def _age(reached: ReplicaPosition) -> float:
@@ -201,7 +201,8 @@ def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Ro
         time.sleep(0)
 
 
-def _stored(rows: Sequence[Row]) -> VectorBatch:
+def to_batch(rows: Sequence[Row]) -> VectorBatch:
+    """Return rows of chunks as a store takes them: ids, documents and vectors, one row each."""
     import numpy as np
 
     vectors = np.frombuffer(b"".join(row[2] for row in rows), dtype="<f4")

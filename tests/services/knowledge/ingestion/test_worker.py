@@ -82,7 +82,7 @@ def test_work_that_somebody_else_took_over_changes_nothing(app: Flask, ada: Pers
     document = send(ada, "Hours", HOURS)
     with app.app_context():
         (one,) = worker.claim()
-        assert worker._parse(one)
+        assert worker.parse_job(one)
     ada.call("PUT", f"/api/documents/{document['id']}/", {"title": "Hours", "text": "Changed meanwhile."})
     with app.app_context():
         assert one.chunks
@@ -200,7 +200,7 @@ def test_deleted_collection_leaves_the_index_of_words(app: Flask, ada: Person) -
     assert find(ada, "waggle") == []
     with app.app_context():
         get_knowledge_state().lexical_index.follow_all()
-        assert get_knowledge_state().lexical_index._index.search("waggle", [home], 5) == []
+        assert get_knowledge_state().lexical_index.index.search("waggle", [home], 5) == []
 
 
 def test_reindex_goes_over_to_another_embedder_while_questions_are_answered(make_app: MakeApp) -> None:

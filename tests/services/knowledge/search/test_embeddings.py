@@ -92,8 +92,8 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
     send(ada, "Bees", BEES)
     with app.app_context():
         (job,) = worker.claim()
-        assert worker._parse(job)
-        embedded = worker._embed([job])
+        assert worker.parse_job(job)
+        embedded = worker.embed_jobs([job])
         get_knowledge_state().embeddings_missing.clear()
         other, ours = Other(), get_knowledge_state().embedder()
         monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *name: ours if "memory" in name else other)

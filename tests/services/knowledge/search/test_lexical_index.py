@@ -29,7 +29,7 @@ def again(app: Flask, who: Person) -> Person:
 
 def closed(app: Flask) -> None:
     with app.app_context():
-        get_knowledge_state().lexical_index._index.close()
+        get_knowledge_state().lexical_index.index.close()
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
@@ -85,13 +85,13 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
     work(app)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        index = get_knowledge_state().lexical_index._index
+        index = get_knowledge_state().lexical_index.index
 
     monkeypatch.setattr(index, "search", broken)
     monkeypatch.setattr(index, "remove", broken)
     assert find(ada, "library")[0]["lexical_rank"] == 1
     with app.app_context():
-        assert get_knowledge_state().lexical_index._index is not index
+        assert get_knowledge_state().lexical_index.index is not index
 
 
 def test_broken_index_that_another_process_writes_leaves_the_vectors(
@@ -105,7 +105,7 @@ def test_broken_index_that_another_process_writes_leaves_the_vectors(
     there = again(other, ada)
     assert find(there, "library")[0]["lexical_rank"] == 1
     with other.app_context():
-        index = get_knowledge_state().lexical_index._index
+        index = get_knowledge_state().lexical_index.index
 
     monkeypatch.setattr(index, "search", broken)
     answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
@@ -124,10 +124,8 @@ def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: P
     state = next(tmp_path.rglob("lexical/followed.json"))
     ahead = state.read_bytes()
     with app.app_context():
-        get_knowledge_state().lexical_index._index.remove(
-            "collection", list(get_knowledge_state().lexical_index._known)
-        )
-        get_knowledge_state().lexical_index._index.commit()  # as if a backup had brought the passages of an older time back
+        get_knowledge_state().lexical_index.index.remove("collection", list(get_knowledge_state().lexical_index.known))
+        get_knowledge_state().lexical_index.index.commit()  # as if a backup had brought the passages of an older time back
     closed(app)
     assert b":1}" in ahead
     state.write_bytes(ahead.replace(b":1}", b":99}"))
@@ -163,9 +161,7 @@ def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
         with write("test") as connection:  # as if this one were another, made after the backup
             earlier = sa.update(KnowledgeChange).where(KnowledgeChange.id == newest)
             connection.execute(earlier.values(created_at=now() - timedelta(hours=1)))
-        get_knowledge_state().lexical_index._index.remove(
-            "collection", list(get_knowledge_state().lexical_index._known)
-        )
-        get_knowledge_state().lexical_index._index.commit()
+        get_knowledge_state().lexical_index.index.remove("collection", list(get_knowledge_state().lexical_index.known))
+        get_knowledge_state().lexical_index.index.commit()
     closed(app)
     assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1

@@ -50,8 +50,8 @@ def test_load_that_breaks_off_is_begun_again(make_app: MakeApp, monkeypatch: pyt
     assert dense_hits(ada) == 12
     with app.app_context():
         held = get_knowledge_state().vector_index
-    for collection in held._store.collections():
-        held._store.forget(collection)  # as another collection does that needs the room
+    for collection in held.store.collections():
+        held.store.forget(collection)  # as another collection does that needs the room
     monkeypatch.setattr(vector_index, "ROWS", 5)
     real, calls = vector_index.read, []
 
@@ -77,7 +77,7 @@ def test_collections_that_make_room_for_each_other_are_all_searched(make_app: Ma
     work(app)
     assert dense_hits(ada) == 8
     with app.app_context():
-        options = get_knowledge_state().vector_index._store._options  # type: ignore[attr-defined]  # of FaissStore
+        options = get_knowledge_state().vector_index.store._options  # type: ignore[attr-defined]  # of FaissStore
     object.__setattr__(options, "most_bytes", 1)
 
     def search(number: int) -> int:
@@ -99,7 +99,7 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person, monkey
     periodic.run(app, job.follow)
     with app.app_context():
         held = get_knowledge_state().vector_index
-    assert (held._store.collections(), len(held._locks)) == ([], 0)
+    assert (held.store.collections(), len(held.locks)) == ([], 0)
 
 
 def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_shared_copy_is_followed_by_whoever_searches_first(two: list[Flask]) -> 
     ada.call("DELETE", f"/api/documents/{document}/")
     assert (dense_hits(other), dense_hits(ada)) == (6, 6)
     with two[0].app_context(), read() as connection:
-        store = get_knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index.store
         assert [store.count(name) for name in store.collections()] == [6]
         assert connection.scalar(sa.select(VectorCopy.expires_at)) is None
 
@@ -161,7 +161,7 @@ def test_searches_at_once_make_one_copy(two: list[Flask]) -> None:
         found = list(pool.map(lambda number: dense_hits(as_seen_by(two[number % 2], ada)), range(24)))
     assert found[-1] == 20
     with two[0].app_context():
-        store = get_knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index.store
         assert [store.count(name) for name in store.collections()] == [20]
 
 
@@ -182,7 +182,7 @@ def test_store_that_fails_leaves_the_words(two: list[Flask], monkeypatch: pytest
     send(ada, "Hours", HOURS)
     work(two[0])
     with two[0].app_context():
-        store = get_knowledge_state().vector_index._store
+        store = get_knowledge_state().vector_index.store
 
     def fails(*_: Any) -> Any:
         raise StoreFailed("pgvector: gone")
@@ -200,8 +200,8 @@ def test_half_a_copy_is_not_the_whole(two: list[Flask]) -> None:
     work(two[0])
     assert dense_hits(ada) == 1
     with two[1].app_context():
-        (home,) = [UUID(name) for name in get_knowledge_state().vector_index._store.collections()]
-        with get_knowledge_state().vector_index._positions.hold(home) as held:
+        (home,) = [UUID(name) for name in get_knowledge_state().vector_index.store.collections()]
+        with get_knowledge_state().vector_index.positions.hold(home) as held:
             assert held is not None
             held.begin()  # as a process does that is about to fill it
             assert dense_hits(ada) == 0
@@ -217,11 +217,11 @@ def test_holder_that_slept_cannot_empty_the_copy_of_another(two: list[Flask]) ->
     assert dense_hits(ada) == 1
     with two[0].app_context():
         dense_search = get_knowledge_state().vector_index
-        (name,) = dense_search._store.collections()
+        (name,) = dense_search.store.collections()
         with pytest.raises(StoreFenced):
-            dense_search._store.open(name, "memory-64", 1, 64, fence=0)
+            dense_search.store.open(name, "memory-64", 1, 64, fence=0)
         with pytest.raises(StoreFenced):
-            dense_search._store.change(name, [], vector_index._stored([]), fence=0)
+            dense_search.store.change(name, [], vector_index.to_batch([]), fence=0)
     assert dense_hits(ada) == 1
 
 
