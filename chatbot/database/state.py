@@ -17,7 +17,7 @@ MAX_WAITING_WRITERS = 12
 
 
 class DatabaseState:
-    """The writers that share a commit or wait for a lock, and what is known of the disk and the file."""
+    """The writers that share a commit or wait for a lock, and the state of the disk and the file."""
 
     def __init__(self) -> None:
         self.group_commit = GroupCommit()

@@ -106,7 +106,7 @@ class Group:
 
 
 class GroupCommit:
-    """The queue of one process's writers, and the group that those who are let in join.
+    """The queue of one process's writers, and the group that admitted writers join.
 
     Writers queue here, in order and without a connection each, instead of at the file's lock.
     """

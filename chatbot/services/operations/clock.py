@@ -67,7 +67,7 @@ def ahead_of_the_database() -> timedelta:
 
 
 def read_boot_time() -> float:
-    """Return the seconds since the machine started, whatever its clock was set to."""
+    """Return the seconds since the machine started, which setting its clock does not change."""
     # Boot time goes on while a laptop sleeps, monotonic time does not; both ignore a clock that is set.
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME)
