@@ -23,7 +23,8 @@ from bench.streams import memory
 from tests.support.chaos import stack
 from tests.support.processes import ROOT, Server, Upstream, call, free_port, running
 
-CLIENTS, MANY_CLIENTS = 64, 256  # clients
+CLIENTS = 64
+MANY_CLIENTS = 256  # clients
 MAX_ADDED_MS = 20.0  # milliseconds at the median, 64 clients and an upstream of 500 ms
 MIN_RATE = {"chatbot": 300, "on PostgreSQL": 250}  # requests/s, 64 clients and an upstream of 0 ms
 MIN_SHARE = 0.6  # of the upstream's own requests/s, 256 clients and an upstream of 500 ms
@@ -63,7 +64,7 @@ def direct_text(body: bytes) -> str:
 
 
 def targets(server: Server, cluster_: Server, upstream: Upstream, plain_port: int) -> list[Target]:
-    """Return what is compared: one worker on SQLite, two on PostgreSQL and Redis, the plain view and the upstream."""
+    """Return the targets: one worker on SQLite, two on PostgreSQL and Redis, the plain view and the upstream."""
 
     def completion(question: str) -> dict[str, Any]:
         return {"model": "m", "stream": True, "messages": [{"role": "user", "content": question}]}
@@ -116,7 +117,8 @@ def tell(title: str, clients: int, found: Rounds) -> None:
     rounds = f"{os.cpu_count()} cores, median of {len(found['chatbot'])} rounds"
     print(f"\n{title}, {clients} clients that begin one after another within that time, {rounds}")
     print(f"{'':14}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'of upstream':>13}{'added p50':>11}")
-    base, wait = median(found["upstream"], "rate"), median(found["upstream"], "p50")
+    base = median(found["upstream"], "rate")
+    wait = median(found["upstream"], "p50")
     for name, results in found.items():
         rate, p50, p99 = (median(results, figure) for figure in ("rate", "p50", "p99"))
         print(f"{name:14}{rate:12.0f}{p50:10.1f}{p99:10.1f}{rate / base:13.2f}{p50 - wait:11.1f}")
@@ -124,7 +126,8 @@ def tell(title: str, clients: int, found: Rounds) -> None:
 
 def boot(rounds: int) -> tuple[float, float]:
     """Return the seconds from the start of gunicorn to its first 200, and MB of its worker, without the model."""
-    times, sizes = [], []
+    times = []
+    sizes = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             server = Server(Path(name), OPENAI_BASE_URL="http://127.0.0.1:9/v1").migrate()

@@ -1,4 +1,4 @@
-"""Refusal, citations and support: whether answers say only what the documents say, and show where."""
+"""Refusal, citations and support: whether answers stay within the documents, and show where."""
 
 import random
 import re
@@ -49,8 +49,9 @@ def citations(base: Knowledge, data: Path, tell: Tell) -> None:
 
 
 def grounded(_: Knowledge, data: Path, tell: Tell) -> None:
-    """Tell how well the support of a sentence parts what a passage says from what it does not."""
-    squad, dice = judged(data / "squad2-half"), random.Random(3)
+    """Measure how well the support of a sentence separates supported from unsupported ones."""
+    squad = judged(data / "squad2-half")
+    dice = random.Random(3)
     texts = [text for _, text in squad.documents.values()]
     scored: list[tuple[float, bool]] = []
     for number, text in enumerate(texts):
@@ -89,7 +90,7 @@ def _sentence(text: str, question: str) -> str:
 
 
 def _paraphrased(sentence: str, dice: random.Random) -> str:
-    """Return a sentence with a word in ten left out, but for names, numbers and what negates."""
+    """Return a sentence with a word in ten left out, but for names, numbers and negations."""
     words = sentence.split()
     kept = [
         word for word in words if not (word.islower() and word not in {"not", "no", "never"} and dice.random() < 0.1)

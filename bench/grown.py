@@ -29,7 +29,7 @@ NAMES = {0: "half of all turns", 1: "a twentieth", 2: "100 turns"}
 
 
 class Reader:
-    """A user who reads his history over one connection."""
+    """A user reading the history over one connection."""
 
     def __init__(self, server: Server, number: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
@@ -47,7 +47,8 @@ class Reader:
 
     def pages(self, order: str) -> tuple[float, float]:
         """Return the median milliseconds of a page at one end, and of one far from it."""
-        query, first = f"/api/chat-history/?limit=20&order={order}", []
+        query = f"/api/chat-history/?limit=20&order={order}"
+        first = []
         for _ in range(PAGES):
             first.append(self.call("GET", query)[2] * 1000)
         cursor = None
@@ -62,7 +63,9 @@ class Reader:
 
 def writers_beside_a_purge(server: Server, report: Report) -> None:
     """Purge half of the turns while others write; tells how long they wait."""
-    stop, waits, wrong = threading.Event(), list[float](), list[int]()
+    stop = threading.Event()
+    waits = list[float]()
+    wrong = list[int]()
 
     def write(number: int, reader: Reader) -> None:
         count = itertools.count()
@@ -79,7 +82,8 @@ def writers_beside_a_purge(server: Server, report: Report) -> None:
     for thread in threads:
         thread.start()
     time.sleep(5)
-    quiet, before = sorted(waits), len(waits)
+    quiet = sorted(waits)
+    before = len(waits)
     started = time.monotonic()
     command = [sys.executable, "-m", "flask", "history", "purge", "--days", "30"]
     done = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, check=True)
@@ -96,7 +100,7 @@ def writers_beside_a_purge(server: Server, report: Report) -> None:
 
 
 def measure(kind: str, turns: int, report: Report) -> None:
-    """Fill a database of one kind and tell what it takes to read and to purge it."""
+    """Fill a database of one kind, and measure reading and purging it."""
     with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as settings:
         settings |= {"RETENTION_DAYS": "36500"}  # the worker's own purge would be first
         server = Server(Path(name), LLM="memory", EMBEDDER="memory", LOG_LEVEL="warning", **settings).migrate()

@@ -1,4 +1,4 @@
-"""Attacks of one address and one user at full size: what an honest client elsewhere sees meanwhile, and memory after.
+"""Attacks of one address and one user at full size: an honest client's waits meanwhile, and memory after.
 
 Prints for each attack, or for those that are named, the slowest answer of `/healthz` (must: .5 s), the median time of
 another user's chat beside the quiet one (must: 1.5), and how much more memory the worker has 30 s later.
@@ -61,7 +61,7 @@ def stalled_uploads(server: Server, token: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def event_streams(server: Server, token: str) -> Iterator[None]:
-    """Follow one document that waits behind others whose reading takes minutes."""
+    """Follow one document behind others that take minutes to read."""
     sent = [send_pdf(server, token, slow_pdf() + b"%%%d" % number)[1]["id"] for number in range(4)]
     with flood(server, 600, request("GET", f"/api/documents/{sent[-1]}/events/", token)):
         yield

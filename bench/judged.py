@@ -65,7 +65,7 @@ def recall(ranked: Sequence[str], grades: Mapping[str, int], depth: int = 100) -
 
 
 def covered(spans: Sequence[tuple[int, int]], found: Sequence[tuple[int, int]], characters: int) -> float:
-    """Return the share of the spans' characters inside the first so many characters of what was found in their text."""
+    """Return the share of the spans' characters inside the first `characters` of the found spans."""
     wanted = {at for start, end in spans for at in range(start, end)}
     read: set[int] = set()
     for start, end in found:

@@ -16,7 +16,8 @@ class Knowledge:
     """Sends documents and searches; each thread has a connection of its own."""
 
     def __init__(self, server: Server, script: Path) -> None:
-        self.server, self._script = server, script
+        self.server = server
+        self._script = script
         self._token = server.sign_in()
         self._local = threading.local()
         self._names: dict[str, str] = {}
@@ -64,7 +65,7 @@ class Knowledge:
         return self._names[document_id]
 
     def write_script(self) -> None:
-        """Let the upstream know what it is to say."""
+        """Write the script of the upstream's answers."""
         self._script.write_text(json.dumps(self.script))
 
     def wait(self) -> None:

@@ -22,7 +22,7 @@ class Target:
 
 @dataclass
 class Result:
-    """What came of one run: seconds of each request, the whole run's seconds, and wrong answers."""
+    """The result of one run: seconds of each request, the whole run's seconds, and wrong answers."""
 
     latencies: list[float]
     seconds: float
@@ -97,7 +97,8 @@ def load(target: Target, clients: int, seconds: float, spread: float = 0.0) -> R
     """
 
     async def work() -> Result:
-        result, started = Result([], 0, []), time.monotonic()
+        result = Result([], 0, [])
+        started = time.monotonic()
         waits = [spread * number / clients for number in range(clients)]
         until = started + seconds
         await asyncio.gather(*(client(target, number, wait, until, result) for number, wait in enumerate(waits)))

@@ -32,7 +32,8 @@ WARM = 1.0  # seconds of it that are not
 def storm(port: int, logins: int) -> float:
     """Let so many clients log in again and again until standard input closes; returns logins per second."""
     account = {"email": "ada@example.org", "password": "a sound passphrase"}
-    stop, done = threading.Event(), list[float]()
+    stop = threading.Event()
+    done = list[float]()
 
     def work() -> None:
         while not stop.is_set():
@@ -66,7 +67,8 @@ class Storm:
 
 def bare(threads: int, seconds: float) -> float:
     """Return how many hashes of the default cost bcrypt alone makes in a second, on so many threads together."""
-    hashed, counts = bcrypt.hashpw(b"a sound passphrase", bcrypt.gensalt(12)), list[int]()
+    hashed = bcrypt.hashpw(b"a sound passphrase", bcrypt.gensalt(12))
+    counts = list[int]()
     until = time.monotonic() + seconds
 
     def work() -> None:
@@ -84,9 +86,11 @@ def bare(threads: int, seconds: float) -> float:
 
 def rate(kind: str, server: Server, report: Report) -> None:
     """Tell how many logins are done in a second, beside bcrypt alone on as many threads in the same run."""
-    threads, shares = len(server.workers()), []
+    threads = len(server.workers())
+    shares = []
     for _ in range(3):
-        alone, logins = bare(threads, SECONDS / 2), Storm(server, 16)
+        alone = bare(threads, SECONDS / 2)
+        logins = Storm(server, 16)
         time.sleep(SECONDS)
         shares.append(logins.end() / alone)
     report.tell(f"{kind}: logins, of bare bcrypt on as many threads", statistics.median(shares), "", MIN_SHARE)
@@ -100,7 +104,8 @@ def measure(kind: str, rounds: int, report: Report) -> None:
         with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as base:
             settings = {"OPENAI_BASE_URL": upstream.url, "LOG_LEVEL": "warning", "BCRYPT_ROUNDS": "12"}
             with running(Path(name), **settings, **base, **WORKERS[kind]) as server:
-                target, lasts = targets(server, upstream)[1], FIRST + INTERVAL * TOKENS
+                target = targets(server, upstream)[1]
+                lasts = FIRST + INTERVAL * TOKENS
                 wave(target, STREAMS, lasts, TOKENS)  # warm
                 rate(kind, server, report)
                 for _ in range(rounds):

@@ -1,4 +1,4 @@
-"""The version that anyone would write first: a synchronous Flask view, the openai package and one INSERT.
+"""The naive version: a synchronous Flask view, the openai package and one INSERT.
 
 Kept to be measured against: `gunicorn --workers 2 --threads 32 bench.plain:app`.
 """

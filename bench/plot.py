@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-LINE, LEFT, WIDTH = 22, 380, 320  # pixels
-GOOD, BAD, FREE = "#2a7", "#c33", "#89a"
+LINE = 22
+LEFT = 380
+WIDTH = 320  # pixels
+GOOD = "#2a7"
+BAD = "#c33"
+FREE = "#89a"
 Row = tuple[str, float, str, float | None, bool]  # what, value, unit, bound, whether more is better
 
 
@@ -16,7 +20,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         'font-family="sans-serif" font-size="12">'
     ]
     for number, (what, value, unit, bound, more) in enumerate(rows):
-        top, longest = LINE * number + 6, max(value, bound or 0.0, 1e-9)
+        top = LINE * number + 6
+        longest = max(value, bound or 0.0, 1e-9)
         missed = bound is not None and (value < bound if more else value > bound)
         colour = FREE if bound is None else BAD if missed else GOOD
         parts.append(f'<text x="{LEFT - 8}" y="{top + 12}" text-anchor="end">{escape(what)}</text>')

@@ -1,4 +1,4 @@
-"""What the libraries do alone, without a service around them."""
+"""The libraries alone, without a service around them."""
 
 import tempfile
 import time

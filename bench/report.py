@@ -1,4 +1,4 @@
-"""What was measured: each row is told at once, with its bound, and kept as JSON and as a plot."""
+"""The report of a benchmark: each row is printed at once, with its bound, and kept as JSON and as a plot."""
 
 import json
 

@@ -31,7 +31,7 @@ MUST = {"scifact": 0.66, "cranfield": 0.41, "squad2-half": 0.87, "xquad-en": 0.9
 
 @contextmanager
 def knowledge(**settings: str) -> Iterator[Knowledge]:
-    """Run a server whose model is scripted and whose embedder is the embedded one."""
+    """Run a server with a scripted model and the embedded embedder."""
     with tempfile.TemporaryDirectory() as name:
         script = Path(name) / "script.json"
         upstream = Upstream("--script", str(script))
@@ -44,7 +44,8 @@ def knowledge(**settings: str) -> Iterator[Knowledge]:
 
 def measure(base: Knowledge, one: Judged, report: Report) -> None:
     """Send a collection, ask all its queries, and tell how well they were answered."""
-    home, started = base.collection(one.name), time.monotonic()
+    home = base.collection(one.name)
+    started = time.monotonic()
     with ThreadPoolExecutor(SENDERS) as pool:
         list(pool.map(lambda item: base.send(home, item[0], *item[1]), one.documents.items()))
     base.wait()
@@ -71,8 +72,9 @@ def measure(base: Knowledge, one: Judged, report: Report) -> None:
 
 
 def measure_chunks(base: Knowledge, folder: Path, report: Report) -> None:
-    """Tell what share of the answers' characters is inside the first 8,000 and 16,000 characters retrieved."""
-    found, home = spans(folder), base.collection("chunking")
+    """Measure the share of the answers' characters inside the first 8,000 and 16,000 characters retrieved."""
+    found = spans(folder)
+    home = base.collection("chunking")
     names = {base.send(home, name, name, text): name for name, text in found.texts.items()}
     base.wait()
     shares: dict[int, list[float]] = {8_000: [], 16_000: []}
@@ -90,7 +92,8 @@ def measure_chunks(base: Knowledge, folder: Path, report: Report) -> None:
 
 def measure_scale(sets: Sequence[Judged], report: Report) -> None:
     """Fill a database of each kind with many passages, and search it."""
-    upstream, texts = Upstream(), passages(sets)
+    upstream = Upstream()
+    texts = passages(sets)
     questions = [question for one in sets for question in list(one.queries.values())[:QUESTIONS]]
     try:
         for kind in STORES:
@@ -120,7 +123,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=folder)
     parser.add_argument("--only", action="append", help="one of the parts; default: all")
-    options, report = parser.parse_args(), Report("retrieval")
+    options = parser.parse_args()
+    report = Report("retrieval")
     sets = [path for path in sorted(options.data.iterdir()) if path.name in MUST]
     wanted = options.only or [*(path.name for path in sets), "chunking", "strict", "citations", "grounded", "scale"]
     with knowledge() as base:

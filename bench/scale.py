@@ -1,4 +1,4 @@
-"""100,000 passages: how fast a search is, what the process takes in memory, and what a graph of vectors misses."""
+"""100,000 passages: the time of a search, the memory of the process, and the recall of a graph of vectors."""
 
 import random
 import statistics
@@ -22,11 +22,13 @@ from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import seeding
 from tests.support.processes import Server
 
-CHUNKS, SMALL = 100_000, 1_000
+CHUNKS = 100_000
+SMALL = 1_000
 QUERIES = 200
 ASKED = 200  # vectors that a search asks for
 STORES = {"sqlite": "FAISS", "hosts": "pgvector"}
-MAX_MS, MAX_MB = {"sqlite": 20, "hosts": 40}, 400
+MAX_MS = {"sqlite": 20, "hosts": 40}
+MAX_MB = 400
 MIN_RECALL = 0.98
 MAX_GRAPH_SECONDS = 600.0  # seconds in which the graph may be made
 
@@ -63,7 +65,8 @@ def passages(sets: Iterable[Judged]) -> list[str]:
 def scale(base: Knowledge, homes: dict[str, UUID], kind: str, questions: Sequence[str], tell: Any) -> None:
     """Search the large collection and the small one, which is one in a hundred of all passages."""
     (worker,) = base.server.workers()
-    large, small = str(homes["large"]), str(homes["small"])
+    large = str(homes["large"])
+    small = str(homes["small"])
     name = f"100,000 passages, {STORES[kind]}"
     started = time.monotonic()
     base.search("word1 word2", large)
@@ -86,14 +89,16 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
     app: Flask = create_app(config.load(server.environment, env_file=server.folder / ".env"))
     with app.app_context():
         vectors = [embeddings.embed_query(query)[1] for query in queries]
-        store, started = get_knowledge_state().vector_index.store, time.monotonic()
+        store = get_knowledge_state().vector_index.store
+        started = time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
         while not store._graphs and time.monotonic() - started < MAX_GRAPH_SECONDS:
             store.search(str(home), vectors[0], ASKED)
             time.sleep(0.5)
         seconds = time.monotonic() - started
         near = [store.search(str(home), vector, ASKED)[:10] for vector in vectors]
-        most, pgvector.EXACT = pgvector.EXACT, 2 * CHUNKS
+        most = pgvector.EXACT
+        pgvector.EXACT = 2 * CHUNKS
         exact = [store.search(str(home), vector, 10) for vector in vectors]
         pgvector.EXACT = most
         store.close()
@@ -102,7 +107,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
 
 
 def prepared(folder: Path, texts: Sequence[str], **settings: str) -> tuple[Server, dict[str, UUID]]:
-    """Return a server that is not started yet, its database filled for a user who can sign in."""
+    """Return a server that is not started yet, its database filled for a user with a password."""
     server = Server(folder, **settings).migrate().start()
     token = server.sign_in()
     owner = UUID(server.call("GET", "/api/users/me/", token=token)[2]["id"])

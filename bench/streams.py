@@ -1,4 +1,4 @@
-"""`make bench-streams`: many streams at once, and what this server adds to the first token of each.
+"""`make bench-streams`: many streams at once, and the time that this server adds to the first token of each.
 
 The upstream sends its first token after 200 ms and 50 tokens at 20 ms (the slow ones: 5 tokens a second). Streams
 begin one after another within the time that one of them takes, so that all are open together, and each is asked
@@ -26,7 +26,9 @@ from bench.report import Report
 from tests.support.chaos import stack
 from tests.support.processes import Server, Upstream, running
 
-FIRST, INTERVAL, TOKENS = 0.2, 0.02, 50
+FIRST = 0.2
+INTERVAL = 0.02
+TOKENS = 50
 SLOW_INTERVAL = 0.2
 TICKS = os.sysconf("SC_CLK_TCK")
 # Streams, and the most that may be added to the first token in ms: median, 99th percentile (None: no bound).
@@ -42,7 +44,7 @@ Row = dict[str, float]
 
 @dataclass
 class Seen:
-    """What came of one wave of streams: seconds to each first token, the longest ones without text, wrong texts."""
+    """The result of one wave of streams: seconds to each first token, the longest ones without text, wrong texts."""
 
     first: list[float] = field(default_factory=list)
     gaps: list[float] = field(default_factory=list)
@@ -61,7 +63,11 @@ async def stream(target: Target, number: int, wait: float, tokens: int, seen: Se
     """Wait for the turn to begin, then read one stream to its end."""
     await asyncio.sleep(wait)
     question = f"question {number}"
-    started, first, last, gap, text = time.monotonic(), 0.0, 0.0, 0.0, []
+    started = time.monotonic()
+    first = 0.0
+    last = 0.0
+    gap = 0.0
+    text = []
     reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     writer.write(request(target, question))
     line = b""
@@ -71,7 +77,9 @@ async def stream(target: Target, number: int, wait: float, tokens: int, seen: Se
             break
         if line.startswith((b'data: {"offset"', b'data: {"id": "chatcmpl')):
             now = time.monotonic()
-            first, gap, last = first or now - started, max(gap, now - (last or now)), now
+            first = first or now - started
+            gap = max(gap, now - (last or now))
+            last = now
             text.append(text_of(line))
     if line.startswith(b"HTTP/1.1"):
         line += (await reader.read(2_000)).rpartition(b"\r\n")[2]  # the problem document says why
@@ -135,11 +143,13 @@ def percentile(values: list[float], share: float) -> float:
 
 def compare(kind: str, streams: int, rounds: int, *, slow: bool = False, **settings: str) -> Row:
     """Alternate waves to the upstream and to this server; returns medians over the rounds."""
-    interval, tokens = SLOW_INTERVAL if slow else INTERVAL, TOKENS
+    interval = SLOW_INTERVAL if slow else INTERVAL
+    tokens = TOKENS
     lasts = FIRST + interval * tokens
     upstream = Upstream("--first", str(FIRST), "--interval", str(interval), "--tokens", str(tokens))
     found: dict[str, list[Seen]] = {"upstream": [], "chatbot": []}
-    used, grown = [], []
+    used = []
+    grown = []
     try:
         with (
             tempfile.TemporaryDirectory() as name,
@@ -153,7 +163,8 @@ def compare(kind: str, streams: int, rounds: int, *, slow: bool = False, **setti
             workers = server.workers()
             for _ in range(rounds):
                 found["upstream"].append(wave(direct, streams, lasts, tokens))
-                before, empty = processor(workers), memory(workers)
+                before = processor(workers)
+                empty = memory(workers)
                 peak = subprocess.Popen(
                     [sys.executable, "-c", WATCH, *map(str, workers)], stdout=subprocess.PIPE, stdin=subprocess.PIPE
                 )
@@ -185,7 +196,7 @@ print(most)
 
 
 def tell(report: Report, name: str, row: Row, p50: float | None, p99: float | None) -> None:
-    """Tell one row and what is bound in it."""
+    """Report one row and its bounds."""
     for share, bound in ((0.5, p50), (0.99, p99)):
         added = row[f"chatbot {share}"] - row[f"upstream {share}"]
         report.tell(f"{name}: added to the first token, p{share * 100:.0f}", added, "ms", bound, more=False)

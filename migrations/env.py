@@ -89,7 +89,7 @@ def check_foreign_keys(connection: sa.Connection) -> None:
 
 
 def run() -> None:
-    """Run what is pending, in one transaction."""
+    """Run the pending migrations in one transaction."""
     database = current_app.extensions["migrate"].db
     engine = database.engine
     # A connection of its own kind: this one begins by hand and takes its settings to the grave.

@@ -220,7 +220,7 @@ def llm(app: Flask) -> MemoryLLM:
 
 @dataclass
 class Person:
-    """Somebody with an account, who is logged in."""
+    """A person with an account and a session."""
 
     client: FlaskClient
     name: str
@@ -253,7 +253,7 @@ def join(client: FlaskClient, name: str) -> Person:
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """Return somebody without an account."""
+    """Return a client without an account."""
     return app.test_client()
 
 
@@ -265,7 +265,7 @@ def ada(app: Flask) -> Person:
 
 @pytest.fixture
 def eve(app: Flask) -> Person:
-    """Return another person, who is curious about the first."""
+    """Return another person, curious about the first."""
     return join(app.test_client(), "eve")
 
 

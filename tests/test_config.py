@@ -1,4 +1,4 @@
-"""Settings: types, defaults, secrets, and what is refused."""
+"""Settings: types, defaults, secrets, and refused values."""
 
 import json
 import stat
@@ -110,7 +110,8 @@ def test_production_with_good_settings_starts_and_lets_no_page_in(tmp_path: Path
 
 
 def test_development_makes_its_secrets_once_and_keeps_them_private(tmp_path: Path) -> None:
-    first, second = load(tmp_path), load(tmp_path)
+    first = load(tmp_path)
+    second = load(tmp_path)
     path = tmp_path / "instance/secrets.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

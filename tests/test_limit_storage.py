@@ -19,7 +19,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_window_moves(clock: list[float]) -> None:
-    limiter, three = MovingWindowRateLimiter(LeastRecentlyUsedStorage()), parse("3 per minute")
+    limiter = MovingWindowRateLimiter(LeastRecentlyUsedStorage())
+    three = parse("3 per minute")
     hits = []
     for _ in range(5):
         hits.append(limiter.hit(three, "a"))
@@ -56,7 +57,8 @@ def test_many_keys_cost_no_request_more_than_few() -> None:
     storage = LeastRecentlyUsedStorage()
     for number in range(limit_storage.MAX_KEYS):
         storage.acquire_entry(str(number), 10, 3600)
-    threads, started = threading.active_count(), time.process_time()
+    threads = threading.active_count()
+    started = time.process_time()
     for number in range(1000):
         storage.acquire_entry(f"more {number}", 10, 3600)
         storage.get_moving_window(f"more {number}", 10, 3600)

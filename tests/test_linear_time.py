@@ -35,7 +35,7 @@ Text = tuple[str, str, str]  # the beginning, what is repeated, the end
 
 @dataclass
 class Worst:
-    """The worst texts for an expression; `max_length` is of what it is given, `variables` of its function."""
+    """The worst texts for an expression; `max_length` bounds its input, `variables` are those of its function."""
 
     texts: list[Text]
     max_length: int = LENGTH
@@ -135,7 +135,8 @@ def test_each_expression_has_its_worst_case() -> None:
 
 @pytest.mark.parametrize("name", sorted(EXPRESSIONS.keys() & WORST.keys()))
 def test_expression_is_linear(name: str) -> None:
-    expression, known = EXPRESSIONS[name], WORST[name]
+    expression = EXPRESSIONS[name]
+    known = WORST[name]
     pattern = expression.compile(known.variables)
     for text in [*known.texts, *(("", part, end) for part in REPEATED for end in ("", "\0"))]:
         for read in expression.readers(pattern):
@@ -153,7 +154,8 @@ def require_linear(
     """Compare the time for a text with that for one of a quarter of its length, which is measured first."""
     short, long = (repeated(text, length) for length in (max_length // 4, max_length))
     if in_bytes:
-        short, long = short.encode(), long.encode()
+        short = short.encode()
+        long = long.encode()
     quarter = seconds(read, short, enough=max_seconds / 40)
     assert quarter < max_seconds, (text, quarter)
     whole = seconds(read, long, enough=min(max_seconds, 6 * quarter + NOISE))

@@ -80,7 +80,7 @@ def example(document: dict[str, Any], operation: dict[str, Any]) -> str | None:
 
 
 def assertions(document: dict[str, Any], operation: dict[str, Any], path: str) -> list[str]:
-    """Return the script that checks an answer against the document, then against what was asked."""
+    """Return the script that checks an answer against the document, then against the request."""
     status = min(operation["responses"])
     lines = [f"pm.test('status is {status}', () => pm.response.to.have.status({status}));"]
     if status == "204":

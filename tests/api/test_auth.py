@@ -223,5 +223,6 @@ def test_profile_takes_no_other_field(ada: Person, field: str) -> None:
 
 
 def test_two_people_do_not_share_a_session(app: Flask) -> None:
-    a, b = join(app.test_client(), "anna"), join(app.test_client(), "bert")
+    a = join(app.test_client(), "anna")
+    b = join(app.test_client(), "bert")
     assert me(app.test_client(), a.access_token).get_json()["id"] == a.id != b.id

@@ -1,4 +1,4 @@
-"""Collections: who may read, write and govern them, at every door that takes their documents."""
+"""Collections: the rights to read, write and manage them, on every route that takes their documents."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,7 +30,7 @@ def invite(ada: Person, home: str, who: Person, role: str) -> int:
 
 
 def let(ada: Person, home: str, who: Person, role: str) -> None:
-    """Make somebody a member: invited by Ada, and accepted."""
+    """Make a person a member: invited by Ada, and accepted."""
     assert invite(ada, home, who, role) == 204
     assert who.call("POST", f"/api/invitations/{home}/accept/").get_json()["id"] == home
 
@@ -41,7 +41,7 @@ def invitations(who: Person) -> list[dict[str, Any]]:
 
 
 def codes(who: Person, home: str, document: str) -> dict[str, int]:
-    """Return what each door says to somebody."""
+    """Return the status of each route for a person."""
     body = {"title": "New", "text": f"New text of {who.name}.", "collection_id": home}
     return {
         "read": who.call("GET", f"/api/collections/{home}/").status_code,

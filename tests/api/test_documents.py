@@ -1,4 +1,4 @@
-"""Documents at the door: in, replaced, listed, followed, tried again, deleted; and what of them is found."""
+"""Routes of documents: created, replaced, listed, followed, retried, deleted, and found."""
 
 import io
 import json
@@ -93,7 +93,8 @@ def test_chunks_are_listed_page_by_page(app: Flask, ada: Person) -> None:
     text = "\n\n".join(f"# Part {n}\n\n" + f"Sentence {n} about bees. " * 60 for n in range(6))
     document = send(ada, "Long", text)
     work(app)
-    path, found = f"/api/documents/{document['id']}/chunks/?limit=4", []
+    path = f"/api/documents/{document['id']}/chunks/?limit=4"
+    found = []
     while path:
         page = ada.call("GET", path).get_json()
         found += page["items"]
@@ -190,7 +191,9 @@ def test_key_gives_the_same_document_and_refuses_another_body(app: Flask, ada: P
         body = {"title": "x", "text": text}
         return ada.call("POST", "/api/documents/", body, headers={"Idempotency-Key": "k"})
 
-    first, again, other = post(HOURS), post(HOURS), post(BEES)
+    first = post(HOURS)
+    again = post(HOURS)
+    other = post(BEES)
     assert first.get_json()["id"] == again.get_json()["id"]
     assert (other.status_code, other.get_json()["code"]) == (422, "idempotency_key_reused")
 

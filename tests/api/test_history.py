@@ -20,7 +20,8 @@ pytestmark = pytest.mark.both_databases
 
 def pages(person: Person, query: str) -> list[list[str]]:
     """Read all pages and return their messages."""
-    found, cursor = [], ""
+    found = []
+    cursor = ""
     while True:
         body = person.call("GET", f"/api/chat-history/?{query}{cursor}").get_json()
         found.append([turn["user_message"] for turn in body["items"]])

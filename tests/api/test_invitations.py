@@ -22,7 +22,7 @@ __all__ = ["home"]  # the fixture
 def test_nothing_of_a_collection_reaches_an_invited_user_until_they_accept(
     app: Flask, ada: Person, eve: Person, home: str
 ) -> None:
-    """B1: anybody could put a text into another's prompts by making them a member."""
+    """B1: any user could put a text into another's prompts by making them a member."""
     send(ada, "Hours", HOURS, collection_id=home)
     work(app)
     assert invite(ada, home, eve, "reader") == 204
@@ -69,7 +69,7 @@ def test_pages_of_invitations_neither_skip_nor_repeat(ada: Person, eve: Person) 
 
 
 def test_numbers_of_collections_and_members_are_bounded(make_app: MakeApp) -> None:
-    """A7: 1,200 collections of one user made each search of everybody wait."""
+    """A7: 1,200 collections of one user made each search of the others wait."""
     app = make_app(RATELIMIT_ENABLED="true", COLLECTIONS_PER_USER="3", MEMBERS_PER_COLLECTION="2")
     ada, eve, bob, zoe = (join(app.test_client(), name) for name in ("ada", "eve", "bob", "zoe"))
     made = [ada.call("POST", "/api/collections/", {"name": str(n)}) for n in range(5)]

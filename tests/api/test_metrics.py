@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: who may see them, and that they are right."""
+"""Numbers for Prometheus: access to them, and their correctness."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ ELSEWHERE = {"REMOTE_ADDR": "192.0.2.7"}
 
 
 def numbers(app: Flask) -> dict[tuple[str, ...], float]:
-    """Return what is counted, by name and values of labels."""
+    """Return the counted values by name and labels."""
     response = app.test_client().get("/metrics")
     assert response.status_code == 200
     assert response.content_type.startswith("text/plain; version=0.0.4")
@@ -26,10 +26,11 @@ def numbers(app: Flask) -> dict[tuple[str, ...], float]:
 
 
 class Grown:
-    """What has grown since it was made; other tests count too."""
+    """The growth of counters since it was made; other tests count too."""
 
     def __init__(self, app: Flask) -> None:
-        self._app, self._before = app, numbers(app)
+        self._app = app
+        self._before = numbers(app)
 
     def by(self, *name: str) -> float:
         return numbers(self._app).get(name, 0.0) - self._before.get(name, 0.0)

@@ -141,7 +141,8 @@ def test_drain_closes_what_runs_and_takes_nothing_new(app: Flask, ada: Person, l
 def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
     app: Flask, ada: Person, llm: MemoryLLM
 ) -> None:
-    gates, opened = [], []
+    gates = []
+    opened = []
     for name in ("a", "b", "c"):
         gates.append(gated(llm, f"{name}1", f" {name}2"))
         opened.append(running(ada))

@@ -1,4 +1,4 @@
-"""Other answers to the same message: regenerating, retrying under a key, and what users think of them."""
+"""Other answers to the same message: regenerating, retrying under a key, and feedback."""
 
 import re
 import sys
@@ -140,13 +140,15 @@ def test_a_hundred_tries_at_once_are_one_turn(ada: Person, llm: MemoryLLM) -> No
 
 def test_final_failure_is_told_again_and_a_retryable_one_is_tried_again(ada: Person, llm: MemoryLLM) -> None:
     llm.fails(UpstreamRefused())
-    first, again = post(ada, "final"), post(ada, "final")
+    first = post(ada, "final")
+    again = post(ada, "final")
     assert first.status_code == again.status_code == 502
     assert first.get_json()["instance"] == again.get_json()["instance"]
     assert len(llm.prompts) == 1
     llm.fails(UpstreamBusy())
     llm.says("now")
-    failed, answered = post(ada, "k"), post(ada, "k")
+    failed = post(ada, "k")
+    answered = post(ada, "k")
     assert (failed.status_code, answered.status_code) == (503, 200)
     turn = answered.get_json()
     assert turn["siblings"] == [failed.get_json()["instance"].split("/")[3]]
@@ -196,7 +198,8 @@ def test_retry_after_the_conversation_went_on_is_409(ada: Person, llm: MemoryLLM
 def test_key_of_a_regenerated_turn(ada: Person, llm: MemoryLLM) -> None:
     old = ada.says("Hi").get_json()
     path = f"/api/chat/{old['id']}/regenerate/"
-    first, again = post(ada, "k", path=path), post(ada, "k", path=path, stream=True)
+    first = post(ada, "k", path=path)
+    again = post(ada, "k", path=path, stream=True)
     assert events(again)[-1][2] == first.get_json()
     assert post(ada, "k").get_json()["id"] != first.get_json()["id"]  # of another route
     assert len(ada.history()) == 2

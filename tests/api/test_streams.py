@@ -1,4 +1,4 @@
-"""A turn's events: streaming, resuming from every offset, and what else a phone does."""
+"""A turn's events: streaming, resuming from every offset, and the habits of phones."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The queue of SQLite's writers: nobody overtakes, nobody is forgotten; and the crowd of PostgreSQL's."""
+"""The queue of SQLite's writers, in order and without losses, and the bound on PostgreSQL's."""
 
 import os
 import signal
@@ -28,7 +28,8 @@ def queue_up(turnstile: FairSemaphore, places: int, timeout: float, came: list[i
 
 
 def test_first_come_first_served() -> None:
-    turnstile, came = FairSemaphore(), list[int]()
+    turnstile = FairSemaphore()
+    came = list[int]()
     assert turnstile.acquire(0)
     threads = queue_up(turnstile, 20, 30, came)
     turnstile.release()
@@ -40,7 +41,8 @@ def test_first_come_first_served() -> None:
 
 
 def test_those_who_went_away_are_not_waited_for() -> None:
-    turnstile, came = FairSemaphore(), list[int]()
+    turnstile = FairSemaphore()
+    came = list[int]()
     assert turnstile.acquire(0)
     for thread in queue_up(turnstile, 3, 0.05, came):
         thread.join()
@@ -57,7 +59,8 @@ def test_those_who_are_killed_in_the_queue_are_not_waited_for() -> None:
     def kill(*_: object) -> None:
         raise Killed
 
-    turnstile, before = FairSemaphore(), signal.signal(signal.SIGUSR1, kill)
+    turnstile = FairSemaphore()
+    before = signal.signal(signal.SIGUSR1, kill)
     try:
         assert turnstile.acquire(0)
         threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGUSR1]).start()
@@ -76,7 +79,9 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
     def kill(*_: object) -> None:
         raise Killed
 
-    turnstile, done, before = FairSemaphore(), list[str](), signal.signal(signal.SIGUSR1, kill)
+    turnstile = FairSemaphore()
+    done = list[str]()
+    before = signal.signal(signal.SIGUSR1, kill)
 
     def write(kind: str) -> None:
         assert turnstile.acquire(30, kind)
@@ -107,7 +112,9 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
 
 
 def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
-    turnstile, inside, most = FairSemaphore(), [0], [0]
+    turnstile = FairSemaphore()
+    inside = [0]
+    most = [0]
 
     def work() -> None:
         for _ in range(200):
@@ -140,7 +147,9 @@ def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
 
 def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     """The garbage collector ends a forgotten connection wherever something is made, such as a lock to wait with."""
-    turnstile, lock, given_back = FairSemaphore(2), threading.Lock, list[bool]()
+    turnstile = FairSemaphore(2)
+    lock = threading.Lock
+    given_back = list[bool]()
 
     def collect() -> threading.Lock:
         if not given_back:

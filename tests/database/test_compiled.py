@@ -1,4 +1,4 @@
-"""Statements that are compiled once write and find what SQLAlchemy's own way does, and a chat takes few of them."""
+"""Statements that are compiled once have the effects of SQLAlchemy's own, and a chat takes few of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +66,7 @@ def test_name_that_is_missing_later_is_an_error_and_writes_nothing(context: Flas
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """Collect what is sent to the database meanwhile, and the ends of transactions that are sent too."""
+    """Collect the statements that are sent to the database meanwhile, with the ends of transactions."""
     sent: list[str] = []
 
     def execute(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Who waits for a connection to the database gets one in his turn, and none is lost."""
+"""Waiters for a database connection are served in order, and no connection is lost."""
 
 import sqlite3
 import threading
@@ -53,7 +53,9 @@ def test_application_uses_it(make_app: MakeApp) -> None:
 def test_who_comes_last_is_served_last(engine: sa.Engine) -> None:
     pool = pool_of(engine)
     pool._timeout = 30.0
-    came, threads, taken = list[int](), list[threading.Thread](), [engine.connect() for _ in range(SIZE)]
+    came = list[int]()
+    threads = list[threading.Thread]()
+    taken = [engine.connect() for _ in range(SIZE)]
 
     def use(place: int) -> None:
         with engine.connect():
@@ -88,7 +90,8 @@ def test_connection_that_cannot_be_made_keeps_no_place(engine: sa.Engine) -> Non
     def refuse(*_: object) -> None:
         raise sa.exc.OperationalError("", None, Exception("refused"))
 
-    creator, engine.pool._creator = engine.pool._creator, refuse
+    creator = engine.pool._creator
+    engine.pool._creator = refuse
     for _ in range(SIZE + 1):
         with pytest.raises(sa.exc.OperationalError):
             engine.connect()

@@ -1,4 +1,4 @@
-"""PostgreSQL, where one user's writes wait for another of his: nobody else waits for them."""
+"""PostgreSQL, where one user's writes wait for each other: other users do not wait for them."""
 
 import threading
 import time
@@ -35,7 +35,8 @@ def home(caller: Caller, name: str) -> UUID:
 def test_many_uploads_behind_a_long_deletion_leave_connections_for_chats(
     context: Flask, ada: Person, eve: Person
 ) -> None:
-    caller, done = Caller(UUID(ada.id), UUID(int=1), "user"), Counter[str]()
+    caller = Caller(UUID(ada.id), UUID(int=1), "user")
+    done = Counter[str]()
     collection_id = home(caller, "large")
 
     def send(number: int) -> None:
@@ -92,8 +93,10 @@ def test_many_renames_behind_a_long_switch_leave_connections_for_chats(
 def test_same_key_in_the_same_moment_with_another_body_is_told_so(
     context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caller, told = Caller(UUID(ada.id), UUID(int=1), "user"), list[str]()
-    homes, keep = [home(caller, name) for name in ("one", "other")], idempotency.keep
+    caller = Caller(UUID(ada.id), UUID(int=1), "user")
+    told = list[str]()
+    homes = [home(caller, name) for name in ("one", "other")]
+    keep = idempotency.keep
 
     def slowly(*given: object, **options: object) -> None:
         keep(*given, **options)  # type: ignore[arg-type]  # as they came

@@ -1,4 +1,4 @@
-"""PostgreSQL that falls silent, and what it says that a user wrote."""
+"""PostgreSQL that falls silent, and users' words in its error messages."""
 
 import os
 import signal
@@ -61,7 +61,8 @@ def test_connections_that_the_server_closed_are_left_for_new_ones(context: Flask
 
 @pytest.mark.parametrize("words", ["disk is full", "read-only", "file is not a database", "locked"])
 def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: Person, words: str) -> None:
-    caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), Key("POST /api/chat/", words, b"x" * 32, frozenset())
+    caller = Caller(UUID(ada.id), UUID(int=1), "user")
+    key = Key("POST /api/chat/", words, b"x" * 32, frozenset())
     results: list[OpenResult] = []
 
     def send() -> None:

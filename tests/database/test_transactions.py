@@ -31,7 +31,7 @@ def add(name: str) -> None:
 
 
 def patiently_add(name: str) -> None:
-    """Add it as a client does that comes again: nobody is sent away before five seconds."""
+    """Add it as a client does that comes again: no writer is refused before five seconds."""
     while True:
         started = time.monotonic()
         try:
@@ -73,7 +73,8 @@ def test_driver_is_a_sound_sqlite(context: Flask) -> None:
 
 
 def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> None:
-    holder, started = hold(tmp_path / "chatbot.db", 0.5), time.monotonic()
+    holder = hold(tmp_path / "chatbot.db", 0.5)
+    started = time.monotonic()
     add("patient")
     assert time.monotonic() - started > 0.3
     holder.join()
@@ -203,7 +204,7 @@ def synchronous(connection: sa.Connection) -> int:
 
 
 def test_only_what_need_not_last_is_not_waited_for(context: Flask) -> None:
-    """What is acknowledged is on the disk, whoever had the connection before (2 is FULL, 1 is NORMAL)."""
+    """Acknowledged work is on the disk, whichever transaction had the connection before (2 is FULL, 1 is NORMAL)."""
     for durable, expected in ((True, 2), (False, 1), (True, 2), (False, 1)):
         with write("test", durable=durable) as connection:
             assert synchronous(connection) == expected
@@ -218,7 +219,8 @@ def test_checkpoints_are_made_apart_and_the_log_begins_anew(
     monkeypatch.setattr(checkpoints, "MAX_LOG_PAGES", 50)
     checkpointer = get_database_state().checkpointer
     checkpointer.begin()
-    log, before = tmp_path / "chatbot.db-wal", (tmp_path / "chatbot.db").stat().st_size
+    log = tmp_path / "chatbot.db-wal"
+    before = (tmp_path / "chatbot.db").stat().st_size
     for number in range(300):
         add(f"{number}" + "x" * 5_000)
     grown = log.stat().st_size

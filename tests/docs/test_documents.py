@@ -1,4 +1,4 @@
-"""What is not documented is not done: settings, commands, routes, codes, adapters, targets; and the house's budgets."""
+"""Everything is documented: settings, commands, routes, codes, adapters, targets; and files keep to their budgets."""
 
 import ast
 import re

@@ -77,7 +77,8 @@ def test_javascript_reads_a_stream_and_reads_on(tmp_path: Path) -> None:
     slow = Upstream("--interval", "0.03", "--tokens", "150")
     try:
         with running(tmp_path, OPENAI_BASE_URL=slow.url) as server:
-            token, cable = server.sign_in(), Cable(server.port, lives=10)
+            token = server.sign_in()
+            cable = Cable(server.port, lives=10)
             with cable:
                 command = [
                     str(node),
@@ -98,7 +99,8 @@ def test_javascript_waits_for_a_server_that_died(tmp_path: Path) -> None:
     slow = Upstream("--interval", "0.05", "--tokens", "400")
     try:
         with running(tmp_path, OPENAI_BASE_URL=slow.url) as server:
-            address, token = f"http://127.0.0.1:{server.port}", server.sign_in()
+            address = f"http://127.0.0.1:{server.port}"
+            token = server.sign_in()
             node = str(Path(sys.executable).with_name("node"))
             command = [node, str(SCRIPT), address, token, "Tell me."]
             with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as script:

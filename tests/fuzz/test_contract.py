@@ -16,7 +16,7 @@ LOGOUT = "/api/users/logout/"  # ends the session that all others need, so it ge
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Server]:
-    """Run a server whose model answers at once."""
+    """Run a server with a model that answers at once."""
     with running(tmp_path_factory.mktemp("fuzz"), OPENAI_BASE_URL=upstream.url) as server:
         yield server
 

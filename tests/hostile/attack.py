@@ -1,4 +1,4 @@
-"""Attacks on a running server from one address, and what an honest client at another address sees meanwhile."""
+"""Attacks on a running server from one address, and an honest client's waits at another address."""
 
 import contextlib
 import http.client

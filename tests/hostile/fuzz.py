@@ -34,7 +34,7 @@ FILES = {"txt": "", "md": "# Title\n\n", "html": "<html><body>", "csv": "a,b\n"}
 
 @dataclass(frozen=True, eq=False)
 class Sent:
-    """One request of the search: enough to send it again; compared by what it is, not by what it says."""
+    """One request of the search: enough to send it again; compared by its kind, not by its text."""
 
     method: str
     path: str
@@ -134,9 +134,11 @@ def send(server: Server, token: str, sent: Sent) -> int:
     if sent.file is not None:
         name, data = sent.file
         part = f'--x\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'.encode()
-        body, headers["Content-Type"] = part + data + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+        body = part + data + b"\r\n--x--\r\n"
+        headers["Content-Type"] = "multipart/form-data; boundary=x"
     elif sent.body is not None:
-        body, headers["Content-Type"] = json.dumps(sent.body).encode(), "application/json"
+        body = json.dumps(sent.body).encode()
+        headers["Content-Type"] = "application/json"
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException, ValueError):
         connection.request(sent.method, sent.path, body, headers)
         response = connection.getresponse()
@@ -146,7 +148,7 @@ def send(server: Server, token: str, sent: Sent) -> int:
 
 
 class Search:
-    """Sends hostile requests for a while; what it finds are requests in whose moment others waited, again and again."""
+    """Sends hostile requests for a while, and finds those that repeatedly make others wait."""
 
     def __init__(self, server: Server, seed: int) -> None:
         self._server = server

@@ -1,4 +1,4 @@
-"""Two minutes of the search for a text that holds everybody up; `make chaos` searches for 30."""
+"""Two minutes of the search for a text that holds others up; `make chaos` searches for 30."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Attacks with one account: what one user opens, sends, reads slowly or asks for stops nobody else."""
+"""Attacks with one account: opened, sent, slowly read or requested things stop no other user."""
 
 import json
 import statistics
@@ -174,10 +174,12 @@ def fill_history(server: Server, token: str) -> None:
 def test_pages_of_a_history_end_at_a_megabyte_and_unread_ones_are_dropped(
     server: Server, attacker: str, honest: str
 ) -> None:
-    """A6: pages of 15 MB held the loop for .4 s each, and 40 that nobody read pinned 766 MB."""
+    """A6: pages of 15 MB held the loop for .4 s each, and 40 unread ones pinned 766 MB."""
     fill_history(server, attacker)
     (worker,) = server.workers()
-    items, cursor, sizes = [], "", []
+    items = []
+    cursor = ""
+    sizes = []
     with Watch(server) as watch:
         while cursor is not None:
             path = f"/api/chat-history/?limit=100{f'&cursor={cursor}' if cursor else ''}"
@@ -204,7 +206,7 @@ def test_pages_of_a_history_end_at_a_megabyte_and_unread_ones_are_dropped(
 
 
 def test_slow_files_of_one_user_make_no_text_of_another_wait(server: Server, attacker: str, honest: str) -> None:
-    """A5: two PDFs of 55 KB blocked everybody's documents for four minutes."""
+    """A5: two PDFs of 55 KB blocked all documents for four minutes."""
     for number in range(4):
         assert send_pdf(server, attacker, slow_pdf() + b"%%%d" % number)[0] == 202
     started = time.monotonic()
@@ -248,7 +250,7 @@ def test_stalled_uploads_are_given_up(tmp_path: Path) -> None:
 def test_bodies_of_many_values_hold_nobody(
     server: Server, attacker: str, honest: str, path: str, body: dict[str, Any]
 ) -> None:
-    """Thirty at once, each of 24,000 unknown fields, held everybody for 11 s."""
+    """Thirty at once, each of 24,000 unknown fields, held all others for 11 s."""
     with Watch(server) as watch:
         with ThreadPoolExecutor(8) as pool:
             sent = [pool.submit(server.call, "POST", path, body, attacker, source=ATTACKER) for _ in range(32)]

@@ -29,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def is_served(server: Server, name: str) -> bool:
-    """Return whether somebody at another address can sign up, log in and chat."""
+    """Return whether a client at another address can sign up, log in and chat."""
     token = server.sign_in(name, source=HONEST)
     return server.call("POST", "/api/chat/", {"message": "Hi"}, token, source=HONEST)[0] == 200
 
@@ -120,7 +120,7 @@ def test_stalled_bodies_and_slow_headers_leave_room_for_others(server: Server) -
 @pytest.mark.parametrize("path", ["/healthz", "/nowhere", "/api/users/login/"])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_body_that_nobody_reads_holds_nobody(server: Server, path: str, *, chunked: bool) -> None:
-    """gunicorn read it to its end before the next request, and a socket that always has data lets nobody else run."""
+    """gunicorn read it to its end before the next request, and a socket that always has data yields to no other."""
     piece = b"1\r\na\r\n" * 10_000 if chunked else b"a" * 65_536
     head = request("POST", path, Transfer_Encoding="chunked") if chunked else request("POST", path, length=8 << 30)
     started = time.monotonic()
@@ -182,7 +182,8 @@ def test_guesses_from_many_addresses_let_others_log_in(tmp_path: Path) -> None:
                 pool.submit(attack, address)
             try:
                 time.sleep(5)
-                known, new = seconds_of_a_login(HONEST), seconds_of_a_login("127.0.0.3")
+                known = seconds_of_a_login(HONEST)
+                new = seconds_of_a_login("127.0.0.3")
             finally:
                 is_over.set()
     assert {401} <= set(answers) <= {401, 429, 503}
@@ -200,7 +201,8 @@ def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) 
             assert server.call("POST", "/api/chat/", said, token, source=ATTACKER)[0] == 200
         with connect(server, receive_buffer=16_384) as slow:
             slow.sendall(request("GET", "/api/chat-history/?limit=100", token, Connection="close"))
-            received, started = 0, time.monotonic()
+            received = 0
+            started = time.monotonic()
             while piece := slow.recv(16_384):
                 received += len(piece)
                 time.sleep(0.05)
@@ -229,7 +231,7 @@ def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) 
     ids=["unknown route", "login"],
 )
 def test_pipelined_requests_let_others_in(server: Server, sent: bytes, connections: int) -> None:
-    """gevent serves a socket that always has data without a break: one connection held everybody for as long as it came."""
+    """gevent serves a socket that always has data without a break: one connection held all others for as long."""
     is_over = threading.Event()
 
     def attack() -> None:

@@ -1,4 +1,4 @@
-"""Scheduled work and what a worker does before it serves."""
+"""Scheduled work, and a worker's steps before it serves."""
 
 import gc
 import logging
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.both_databases
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
-    """Collect the applications whose jobs would be started."""
+    """Collect the applications that would start their jobs."""
     found: list[Flask] = []
     monkeypatch.setattr(startup, "start", found.append)
     monkeypatch.setattr(gc, "freeze", lambda: None)

@@ -1,4 +1,4 @@
-"""The door for OpenAI's clients: what it takes, what it refuses and in which shape."""
+"""The routes for OpenAI's clients: accepted and refused requests, and the shape of answers."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The prompt: what is repeated of a conversation, within a budget of tokens."""
+"""The prompt: the part of a conversation that is repeated, within a budget of tokens."""
 
 import base64
 import hashlib

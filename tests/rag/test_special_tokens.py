@@ -63,5 +63,6 @@ def test_cost_grows_with_the_length_alone() -> None:
         return thread_time() - started
 
     for piece in ("<", "<|", "[", "<a_", "</", "<" + "a" * 50, "[A_", "<a" * 20, "\uff1c"):
-        short, long = piece * 4_000, piece * 16_000
+        short = piece * 4_000
+        long = piece * 16_000
         assert min(cost(long) for _ in range(3)) < 8 * min(cost(short) for _ in range(3)) + 0.001

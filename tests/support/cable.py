@@ -14,7 +14,9 @@ class Cable:
     """Listens on a port of its own; the first `lives` answers that are longer than a bite are cut there."""
 
     def __init__(self, port: int, lives: int) -> None:
-        self._to, self._lives, self.cut = port, lives, 0
+        self._to = port
+        self._lives = lives
+        self.cut = 0
         self.port = free_port()
         self._listener = socket.create_server(("127.0.0.1", self.port))
 

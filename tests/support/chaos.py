@@ -46,7 +46,7 @@ class Said:
 
 @dataclass
 class Speaker:
-    """One user who says one thing after the other, in conversations of his own."""
+    """One user sending one message after the other, in conversations of their own."""
 
     server: Server | Fleet
     name: str
@@ -58,19 +58,22 @@ class Speaker:
     def run(self) -> None:
         """Speak until it is enough."""
         numbers = itertools.count()
-        conversation, home = 0, None
+        conversation = 0
+        home = None
         while not self.stop.is_set():
             said = Said(f"{self.name} says {next(numbers)}", conversation)
             self.said.append(said)
             home = self.speak(said, home)
             if home is None or random.random() < 0.2:
-                conversation, home = conversation + 1, None
+                conversation = conversation + 1
+                home = None
 
     def speak(self, said: Said, home: str | None) -> str | None:
         """Send one message until it has an end, or give it up; returns the conversation when it can go on."""
         body = {"message": said.text, **({"conversation_id": home} if home else {})}
         while not self.stop.is_set():
-            status, turn = 0, {}
+            status = 0
+            turn = {}
             with contextlib.suppress(*LOST):
                 status, turn = random.choice([self.by_json, self.by_events, self.later])(said, body)
             if status == 200:
@@ -142,7 +145,7 @@ def history(server: Server | Fleet, token: str) -> list[dict[str, Any]]:
 
 
 def check(speaker: Speaker, turns: list[dict[str, Any]]) -> Counter[str]:
-    """Compare what a user knows with what his history says; returns what is wrong, by kind."""
+    """Compare a user's acknowledged turns with their history; returns the differences by kind."""
     wrong: Counter[str] = Counter()
     times = Counter(turn["user_message"] for turn in turns)
     found = {turn["user_message"]: turn for turn in turns}
@@ -163,7 +166,7 @@ def check(speaker: Speaker, turns: list[dict[str, Any]]) -> Counter[str]:
 def run(
     folder: Path, upstream: Upstream, number: int, application: str = "wsgi:app", **settings: str
 ) -> tuple[Counter[str], Counter[str]]:
-    """Run the traffic and the kills; returns what is wrong, and how much of what was seen."""
+    """Run the traffic and the kills; returns the faults, and the counts of outcomes."""
     settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).prepare()
     server.application = application
@@ -195,7 +198,8 @@ def conclude(server: Server | Fleet, speakers: list[Speaker]) -> tuple[Counter[s
     """Wait until every turn has its end, then compare."""
     deadline = time.monotonic() + CALM
     while True:
-        wrong, seen = Counter[str](), Counter[str]()
+        wrong = Counter[str]()
+        seen = Counter[str]()
         for speaker in speakers:
             speaker.token = server.sign_in(speaker.name)
             turns = history(server, speaker.token)
@@ -243,7 +247,7 @@ def main() -> int:
 
 
 def search(minutes: float) -> int:
-    """Search for texts that hold others up, and tell what came of it; returns whether there was one."""
+    """Search for texts that hold others up, and print them; returns whether there was one."""
     upstream = Upstream()
     settings = {"OPENAI_BASE_URL": upstream.url, "OPENAI_MAX_TOKENS": "40000", **UNMEASURED}
     seed = random.randrange(1 << 30)
@@ -276,7 +280,7 @@ KINDS = {"sqlite": list(RUNS), "postgresql": list(RUNS), "hosts": ["messages"]}
 
 
 def play(kind: str, of: str, kills: int) -> bool:
-    """Run and tell what came of it; returns whether anything was wrong."""
+    """Run and print the result; returns whether anything was wrong."""
     play_one, names = RUNS[of]
     upstream = Upstream("--interval", "0.01", "--tokens", "20")
     try:

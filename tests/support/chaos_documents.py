@@ -35,10 +35,12 @@ def text(number: int, version: int) -> str:
 
 
 class Sender:
-    """One user who sends documents and has patience."""
+    """One user sending documents, patiently."""
 
     def __init__(self, server: Server, token: str) -> None:
-        self.server, self.token, self.tries = server, token, Counter[int]()
+        self.server = server
+        self.token = token
+        self.tries = Counter[int]()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request until it is answered; raises AssertionError for a refusal that is no retry's matter."""
@@ -63,8 +65,10 @@ class Sender:
         self.ask("PUT", f"/api/documents/{document}/", {"title": f"D{number}.{version}", "text": text(number, version)})
 
     def settle(self, documents: list[str], seconds: float) -> Counter[str]:
-        """Wait until all are ready, trying again what was given up; returns how often what was seen."""
-        seen, waiting, deadline = Counter[str](), list(documents), time.monotonic() + seconds
+        """Wait until all are ready, retrying failed ones; returns the counts of outcomes."""
+        seen = Counter[str]()
+        waiting = list(documents)
+        deadline = time.monotonic() + seconds
         while waiting and time.monotonic() < deadline:
             for one in list(waiting):
                 status = self.ask("GET", f"/api/documents/{one}/")["status"]
@@ -94,10 +98,12 @@ class Killer(threading.Thread):
 
     def __init__(self, server: Server, number: int) -> None:
         super().__init__()
-        self.server, self.number, self.done = server, number, 0
+        self.server = server
+        self.number = number
+        self.done = 0
 
     def run(self) -> None:
-        """Kill, wait until somebody answers again, and kill again."""
+        """Kill, wait until the server answers again, and kill again."""
         while self.done < self.number:
             time.sleep(random.uniform(0.02, 1.5))
             for pid in self.server.workers():
@@ -116,13 +122,13 @@ class Killer(threading.Thread):
 
 
 def tell(count: int, number: int) -> None:
-    """Show how far it is, to a person who watches."""
+    """Show the progress on a terminal."""
     if sys.stderr.isatty():
         print(f"\r{count} of {number} kills", end="" if count < number else "\n", file=sys.stderr, flush=True)
 
 
 def run(folder: Path, upstream: Upstream, number: int, **settings: str) -> tuple[Counter[str], Counter[str]]:
-    """Take documents in while the worker is killed; returns what is wrong, and how much of what was seen."""
+    """Upload documents while the worker is killed; returns the faults, and the counts of outcomes."""
     settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     server = Server(folder, **settings).prepare().start()
     try:
@@ -131,7 +137,9 @@ def run(folder: Path, upstream: Upstream, number: int, **settings: str) -> tuple
         undisturbed = {(n, v): sender.send(quiet, n, v) for n in range(DOCUMENTS) for v in (0, 1)}
         assert sender.settle(list(undisturbed.values()), CALM)["not ready"] == 0
         expected = {key: sender.passages(one) for key, one in undisturbed.items()}
-        killer, seen, version = Killer(server, number), Counter[str](), 0
+        killer = Killer(server, number)
+        seen = Counter[str]()
+        version = 0
         killer.start()
         documents = {n: sender.send(home, n, version) for n in range(DOCUMENTS)}
         while True:

@@ -35,7 +35,8 @@ def named(url: str, name: str) -> str:
 @contextmanager
 def another(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give one more migrated PostgreSQL database, for the time of a block."""
-    postgres, template = request.getfixturevalue("postgres"), request.getfixturevalue("postgres_template")
+    postgres = request.getfixturevalue("postgres")
+    template = request.getfixturevalue("postgres_template")
     name = f"another{next(_numbers)}"
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")

@@ -37,7 +37,7 @@ class Expression:
     methods: set[str] = field(default_factory=set)
 
     def compile(self, variables: dict[str, Any]) -> re.Pattern[Any]:
-        """Compile what the source has; `variables` stand for those of the function around it."""
+        """Compile the expressions of a source; `variables` stand for those of the function around it."""
         names = {**vars(importlib.import_module(self.module)), **variables}
         at = FLAGS_AT[_called(self.call)]
         flags = [word.value for word in self.call.keywords if word.arg == "flags"] + self.call.args[at : at + 1]

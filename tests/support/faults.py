@@ -1,4 +1,4 @@
-"""Each fault of a model's server, and what must hold at the door: the matrix that several suites read."""
+"""Each fault of a model's server, and the expected answer: the matrix that several suites read."""
 
 from dataclasses import dataclass
 

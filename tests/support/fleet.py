@@ -23,7 +23,8 @@ class Balancer:
 
     def __init__(self, ports: list[int]) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self._turns, self._number = itertools.cycle(ports), len(ports)
+        self._turns = itertools.cycle(ports)
+        self._number = len(ports)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -89,7 +90,7 @@ class Fleet:
         return self
 
     def start(self) -> "Fleet":
-        """Start what does not run."""
+        """Start the hosts that do not run."""
         for host in self.hosts:
             if not hasattr(host, "process") or host.process.poll() is not None:
                 host.start()
@@ -113,7 +114,7 @@ class Fleet:
         return [random.choice(random.choice(self.hosts).workers())]
 
     def log(self) -> str:
-        """Return what all hosts wrote so far."""
+        """Return the output of all hosts so far."""
         return "".join(host.log() for host in self.hosts)
 
     def lines(self) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ class Undone(Exception):
 
 @contextmanager
 def forgetful(step: str) -> Iterator[Connection]:
-    """Yield as `transactions.write` does, and undo what opens a turn."""
+    """Yield as `transactions.write` does, and undo the opening of a turn."""
     if step != "open_turn":
         with transactions.write(step) as connection:
             yield connection

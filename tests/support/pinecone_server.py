@@ -1,4 +1,4 @@
-"""A scripted Pinecone: the data plane of one index, in memory; what it reads and writes are the SDK's own models."""
+"""A scripted Pinecone: the data plane of one index, in memory, with the SDK's own models."""
 
 import contextlib
 import json
@@ -45,7 +45,9 @@ class PineconeServer:
     def __init__(self, port: int, dimension: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.dimension = dimension
-        self.lag, self.pause, self.fault = 0.0, 0.0, 0
+        self.lag = 0.0
+        self.pause = 0.0
+        self.fault = 0
         self.calls: list[str] = []
         self._lock = threading.Lock()
         self._held: dict[str, dict[str, Vector]] = {}
@@ -128,7 +130,7 @@ class PineconeServer:
         self._log.append((time.monotonic() + self.lag, what, given))
 
     def _seen(self, now: float = 0.0) -> dict[str, dict[str, Vector]]:
-        """Return what a read sees now; what it sees once, it sees ever after."""
+        """Return the visible state of a read now; a later read sees no less."""
         held = {name: dict(vectors) for name, vectors in self._held.items()} if now else self._held
         log = self._log if not now else list(self._log)
         while log and log[0][0] <= (now or time.monotonic()):
@@ -138,7 +140,7 @@ class PineconeServer:
 
 
 def apply(held: dict[str, dict[str, Vector]], what: str, given: Any) -> None:
-    """Do what was written."""
+    """Apply the writes."""
     if what == "upsert":
         held.setdefault(given[0], {}).update({one.id: one for one in given[1]})
         return
@@ -176,7 +178,8 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(0, parse_qs(urlsplit(self.path).query))
 
     def _answer(self, refused: int, given: dict[str, Any]) -> None:
-        status, body = 200, b""
+        status = 200
+        body = b""
         try:
             if self.headers["Api-Key"] != KEY:
                 raise Refused(401, "Invalid API Key")
@@ -184,7 +187,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(refused, "too large")
             body = msgspec.json.encode(self.index.answer(unquote(urlsplit(self.path).path), given))
         except Refused as error:
-            status, body = error.args[0], json.dumps({"code": 3, "message": error.args[1]}).encode()
+            status = error.args[0]
+            body = json.dumps({"code": 3, "message": error.args[1]}).encode()
         self.send_response(status)
         for name, value in (
             ("Content-Type", "application/json"),

@@ -129,7 +129,8 @@ class Server:
     """The application under gunicorn."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder, self.port = folder, free_port()
+        self.folder = folder
+        self.port = free_port()
         self.log_path = folder / "server.log"
         self.application = "wsgi:app"
         self.environment = environment(folder, **{"PORT": str(self.port), **settings})
@@ -184,7 +185,7 @@ class Server:
         return [int(pid) for pid in children if "embedded.py" not in Path(f"/proc/{pid}/cmdline").read_text()]
 
     def log(self) -> str:
-        """Return what it wrote so far."""
+        """Return its output so far."""
         return self.log_path.read_text()
 
     def lines(self) -> list[dict[str, Any]]:
@@ -198,7 +199,7 @@ class Server:
         return self.process.wait(30)
 
     def kill(self) -> None:
-        """Kill arbiter and workers at once, and wait until nobody holds their port any more."""
+        """Kill arbiter and workers at once, and wait until their port is free."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -206,7 +207,7 @@ class Server:
             time.sleep(0.01)
 
     def refuses(self) -> bool:
-        """Return whether nobody listens: workers that were killed keep the port for some milliseconds more."""
+        """Return whether the port is free: killed workers keep it for some milliseconds more."""
         try:
             socket.create_connection(("127.0.0.1", self.port), 5).close()
         except OSError as error:

@@ -1,4 +1,4 @@
-"""What tests do with turns that run: hold a model up, wait for an end, read events."""
+"""Helpers for running turns: hold a model up, wait for an end, read events."""
 
 import threading
 import time
@@ -22,7 +22,7 @@ def text(found: list[Event]) -> str:
 
 
 def gated(llm: MemoryLLM, *pieces: str) -> threading.Event:
-    """Script one answer whose last piece waits until the event is set, or the turn is stopped."""
+    """Script one answer; its last piece waits until the event is set, or the turn is stopped."""
     gate = threading.Event()
     stream = llm.stream
 

@@ -60,7 +60,10 @@ class Pace:
     """How fast a good answer comes, in seconds and tokens."""
 
     def __init__(self, first: float, interval: float, tokens: int, script: str = "") -> None:
-        self.first, self.interval, self.tokens, self.script = first, interval, tokens, script
+        self.first = first
+        self.interval = interval
+        self.tokens = tokens
+        self.script = script
 
     def answers(self) -> dict[str, str]:
         path = Path(self.script)

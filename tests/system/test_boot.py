@@ -1,4 +1,4 @@
-"""What keeps a server from starting: one clear line each, exit code 78, and nothing is written."""
+"""Reasons not to start: one clear line each, exit code 78, and nothing is written."""
 
 import signal
 import sqlite3
@@ -23,7 +23,7 @@ NOWHERE = "postgresql://nobody@127.0.0.1:9/none"
 
 
 def refused(server: Server, seconds: float = 90) -> list[str]:
-    """Start a server that must not; returns what it said at its worst, without what gunicorn adds."""
+    """Start a server that must refuse; returns its worst line, without gunicorn's additions."""
     server.spawn()
     assert server.process.wait(seconds) == 78
     return [line["event"] for line in server.lines() if line["level"] == "critical"]

@@ -101,7 +101,8 @@ def test_openai_in_node(server: Server, token: str) -> None:
     node = Path(sys.executable).with_name("node")
     command = [str(node), "--input-type=module", "-e", script, address, token]
     # node is started by a Python script, which would measure everything below its folder as never run.
-    home, env = NODE_MODULES.parent, {**os.environ, **UNMEASURED}
+    home = NODE_MODULES.parent
+    env = {**os.environ, **UNMEASURED}
     done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.splitlines() == [ANSWER, ANSWER, MODEL, EMBEDDER, "404 model_not_found"], done.stderr
 

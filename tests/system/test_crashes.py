@@ -38,10 +38,12 @@ def steps() -> list[str]:
 
 
 class Client:
-    """Somebody who tries again, with the same key, until there is an answer that is final."""
+    """A client that retries with the same key until there is a final answer."""
 
     def __init__(self, server: Server, token: str) -> None:
-        self.server, self.token, self.acknowledged = server, token, list[str]()
+        self.server = server
+        self.token = token
+        self.acknowledged = list[str]()
 
     def call(self, method: str, path: str, body: Any = None, key: str = "", final: tuple[int, ...] = ()) -> Answer:
         headers = {"Idempotency-Key": key} if key else {}

@@ -1,4 +1,4 @@
-"""Redis or PostgreSQL away for a while, under a real server with traffic: what goes on, and that all comes back."""
+"""Redis or PostgreSQL away for a while, under a real server with traffic: degraded service, and full recovery."""
 
 import os
 import signal
@@ -36,7 +36,8 @@ def test_redis_away_degrades_and_nothing_fails_open(
 ) -> None:
     stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED, **UNMEASURED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
-        token, gone = server.sign_in(), server.sign_in("gone")
+        token = server.sign_in()
+        gone = server.sign_in("gone")
         assert readiness(server)[2]["redis"] == "ok"
         assert server.call("POST", "/api/users/logout/", {}, gone)[0] == 204
         stream = Stream(server, token, "[[slow 4]] hello")
@@ -115,10 +116,12 @@ def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
     stack = {"DATABASE_URL": own_postgres.url, "REDIS_URL": own_redis.url, "LOG_LEVEL": "warning", **UNMEASURED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         tokens = [server.sign_in(f"speaker-{number}") for number in range(SPEAKERS)]
-        stop, statuses = threading.Event(), Counter[int]()
+        stop = threading.Event()
+        statuses = Counter[int]()
 
         def speak(token: str) -> list[str]:
-            acknowledged, number = [], 0
+            acknowledged = []
+            number = 0
             while not stop.is_set():
                 number += 1
                 text = f"number {number}"

@@ -26,7 +26,7 @@ def limited(server: Server, most: int) -> None:
 
 
 def checked(server: Server) -> str:
-    """Return what `/readyz` says of the file, once it has been looked at."""
+    """Return the state of the file in `/readyz`, once it has been checked."""
     return wait_for(lambda: (found := server.call("GET", "/readyz")[2]["checks"]["file"]) != CHECKING and found, 15)
 
 
@@ -90,7 +90,8 @@ def test_end_that_was_not_clean_is_looked_into_beside_the_traffic(tmp_path: Path
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="only Linux limits another process")
 def test_full_disk_refuses_writes_serves_reads_and_heals_by_itself(tmp_path: Path) -> None:
-    statuses, acknowledged = Counter[tuple[int, str]](), list[str]()
+    statuses = Counter[tuple[int, str]]()
+    acknowledged = list[str]()
     with running(tmp_path, **SETTINGS) as server:
         token = server.sign_in()
 

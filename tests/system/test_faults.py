@@ -56,7 +56,7 @@ def test_every_upstream_code_has_a_fault() -> None:
 
 @dataclass
 class Seen:
-    """What came through a door: the status, the code of an error, whether it can be tried again, and the text."""
+    """The answer of a route: the status, the code of an error, whether it can be retried, and the text."""
 
     status: int
     headers: dict[str, str]
@@ -122,7 +122,8 @@ DOORS = {"json": by_json, "events": by_events, "v1": by_v1, "v1 stream": by_v1_s
 def test_fault_has_its_status_code_and_terminal_state_at_every_door(
     server: Server, tokens: dict[str, str], fault: str
 ) -> None:
-    message, expected = f"[[{fault}]] hello", FAULTS[fault]
+    message = f"[[{fault}]] hello"
+    expected = FAULTS[fault]
     # Four floods at once leave nobody the time to read the first words before their deadline of 0.6 s.
     with ThreadPoolExecutor(1 if fault == "flood" else len(DOORS)) as pool:
         asked = {door: pool.submit(come_in, server, tokens[door], message) for door, come_in in DOORS.items()}

@@ -1,4 +1,4 @@
-"""Two hosts with two workers each on one PostgreSQL and one Redis: whoever is asked, it is one service."""
+"""Two hosts with two workers each on one PostgreSQL and one Redis: one service at every host."""
 
 import contextlib
 import http.client

@@ -1,4 +1,4 @@
-"""What operators rely on: headers, the log of security events, private files, secrets that rotate, sessions that end."""
+"""Operations: headers, the log of security events, private files, secrets that rotate, sessions that end."""
 
 import json
 import socket
@@ -22,7 +22,8 @@ from tests.support.processes import UNMEASURED, Server, running
 
 pytestmark = pytest.mark.both_databases
 
-OLD, NEW = ("first-Kq3x8VbZp5Rt7Lw2Yn9Cm4Hd6Js1Tr", "then-Zt8q2LmNv4Bc6Xs1Pd9Rk3Gf7Hw5Ja")
+OLD = "first-Kq3x8VbZp5Rt7Lw2Yn9Cm4Hd6Js1Tr"
+NEW = "then-Zt8q2LmNv4Bc6Xs1Pd9Rk3Gf7Hw5Ja"
 
 
 def logged_in(who: Person, password: str = PASSWORD) -> Any:
@@ -180,7 +181,8 @@ def test_backup_follows_no_link_and_takes_no_place(tmp_path: Path) -> None:
 
 def test_ingest_passes_over_links_that_leave_the_folder(tmp_path: Path) -> None:
     server = Server(tmp_path).prepare()
-    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    folder = tmp_path / "folder"
+    outside = tmp_path / "outside"
     folder.mkdir()
     outside.mkdir()
     (folder / "inside.txt").write_text("A text of the folder.")

@@ -1,4 +1,4 @@
-"""What ends a server that is only just starting, and what keeps it from starting."""
+"""Signals to a server that is starting, and obstacles to its start."""
 
 import os
 import signal

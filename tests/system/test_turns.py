@@ -26,7 +26,7 @@ SLOW = ("--interval", "0.02", "--tokens", "40")
 
 @pytest.fixture(scope="module")
 def slow() -> Iterator[Upstream]:
-    """An upstream whose answers take 0.8 s."""
+    """An upstream with answers that take 0.8 s."""
     upstream = Upstream(*SLOW)
     yield upstream
     upstream.stop()
@@ -80,12 +80,15 @@ def test_phone_that_drops_its_connection_ten_times_shows_the_answer_byte_equal(s
     stream = Stream(slow_server, token, "Grüße \N{GRINNING FACE}")
     first = stream.event()
     assert first is not None
-    turn, shown, position = first[2]["id"], "", 0
+    turn = first[2]["id"]
+    shown = ""
+    position = 0
     for _ in range(10):
         event = stream.event()
         assert event is not None
         assert event[1] == "delta"
-        shown, position = shown + event[2]["text"], event[0]
+        shown = shown + event[2]["text"]
+        position = event[0]
         stream.leave()
         stream = Stream(slow_server, token, "", position, turn)
     *deltas, done = stream.rest()
@@ -226,7 +229,8 @@ def test_lock_held_for_3_seconds_delays_no_stream_by_more_than_50_ms(slow_server
     gaps: list[float] = []
 
     def read(stream: Stream) -> list[Any]:
-        found, last = [], time.monotonic()
+        found = []
+        last = time.monotonic()
         while event := stream.event():
             found.append(event)
             now = time.monotonic()

@@ -55,7 +55,8 @@ class Upgrade:
     """`flask db` of the later version, on a server's database."""
 
     def __init__(self, server: Server, folder: Path) -> None:
-        self._migrations, self._halfway = folder / "migrations", folder / "halfway"
+        self._migrations = folder / "migrations"
+        self._halfway = folder / "halfway"
         shutil.copytree(ROOT / "migrations", self._migrations)
         (self._migrations / "versions" / "0099_future.py").write_text(FUTURE)
         self._environment = {**server.environment, "HALFWAY": str(self._halfway)}
@@ -73,7 +74,7 @@ class Upgrade:
         return process
 
     def run(self, *command: str) -> str:
-        """Run a command to its end; returns what it wrote to standard error."""
+        """Run a command to its end; returns its standard error."""
         process = self.begin(*command)
         written = process.communicate()[1].decode()
         assert process.returncode == 0, written
@@ -111,7 +112,8 @@ def test_migration_killed_in_the_middle_has_not_happened(database_url: str, tmp_
 
 
 def test_workers_go_on_while_a_later_version_upgrades(database_url: str, tmp_path: Path) -> None:
-    statuses, stop = Counter[int](), threading.Event()
+    statuses = Counter[int]()
+    stop = threading.Event()
 
     def speak(server: Server, name: str) -> None:
         token = server.sign_in(name)
@@ -144,7 +146,7 @@ def test_workers_go_on_while_a_later_version_upgrades(database_url: str, tmp_pat
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_upgrade_does_not_hold_everybody_up_behind_a_long_reader(database_url: str, tmp_path: Path) -> None:
-    """ALTER TABLE would wait for a backup to end, and whoever came after it would wait for the ALTER TABLE."""
+    """ALTER TABLE would wait for a backup to end, and later statements would wait for the ALTER TABLE."""
     import psycopg
 
     server = Server(tmp_path, DATABASE_URL=database_url, **SETTINGS)

@@ -1,4 +1,4 @@
-"""Bounds on what one user has open at a time."""
+"""Bounds on one user's open requests, streams and turns."""
 
 from uuid import UUID
 
@@ -11,7 +11,8 @@ from tests.conftest import MakeApp, join
 @pytest.mark.parametrize("path", ["/api/chat-history/", "/api/collections/", "/api/documents/", "/api/invitations/"])
 def test_few_pages_of_a_user_are_made_at_a_time(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     app = make_app(RATELIMIT_ENABLED="true")
-    ada, eve = join(app.test_client(), "ada"), join(app.test_client(), "eve")
+    ada = join(app.test_client(), "ada")
+    eve = join(app.test_client(), "eve")
     monkeypatch.setattr(admission, "MAX_WAIT_SECONDS", 0.05)
     pages = app.extensions[admission.KEY].pages
     user_id = UUID(ada.id)

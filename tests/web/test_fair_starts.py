@@ -17,7 +17,8 @@ def all_rounds_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("all_rounds_are_long")
 def test_each_key_enters_once_in_a_round() -> None:
-    gate, entered = RoundRobinGate(), list[str]()
+    gate = RoundRobinGate()
+    entered = list[str]()
 
     def enter(key: str) -> None:
         gate.enter(key)
@@ -33,7 +34,8 @@ def test_each_key_enters_once_in_a_round() -> None:
 
 @pytest.mark.usefixtures("all_rounds_are_long")
 def test_one_connection_that_never_waits_lets_others_in() -> None:
-    gate, entered = RoundRobinGate(), list[str]()
+    gate = RoundRobinGate()
+    entered = list[str]()
 
     def pipeline() -> None:
         for _ in range(50):
@@ -50,7 +52,8 @@ def test_one_connection_that_never_waits_lets_others_in() -> None:
 
 
 def test_nobody_waits_in_a_short_round() -> None:
-    gate, entered = RoundRobinGate(), list[str]()
+    gate = RoundRobinGate()
+    entered = list[str]()
 
     def enter_often() -> None:
         for _ in range(5):
@@ -90,7 +93,8 @@ def test_costly_work_of_a_key_starts_once_in_a_short_round_too() -> None:
 
 @pytest.mark.usefixtures("all_rounds_are_long")
 def test_waiting_greenlet_that_is_killed_holds_up_nobody() -> None:
-    gate, entered = RoundRobinGate(), list[str]()
+    gate = RoundRobinGate()
+    entered = list[str]()
 
     def enter(key: str) -> None:
         gate.enter(key)

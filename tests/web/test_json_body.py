@@ -163,7 +163,7 @@ def test_list_that_is_too_long_has_none_of_its_items_loaded() -> None:
     ids=["empty messages", "wrong messages", "unknown fields", "options", "filter", "metadata"],
 )
 def test_errors_of_many_values_are_not_all_collected(ada: Person, path: str, body: dict[str, Any]) -> None:
-    """A body of 6 KB took .13 s, thirty of them held everybody for 1.9 s (found by a hostile reader)."""
+    """A body of 6 KB took .13 s, thirty of them held all others for 1.9 s (found by a hostile reader)."""
     response = ada.call("POST", path, body)
     assert response.status_code == 400
     assert len(response.get_json().get("errors", {})) <= 20

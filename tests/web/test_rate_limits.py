@@ -31,7 +31,7 @@ def app(make_app: MakeApp) -> Flask:
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Return the pauses that logins and sign-ups were given, which nobody waits for here."""
+    """Return the pauses that logins and sign-ups were given, without waiting for them here."""
     given: list[float] = []
     monkeypatch.setattr("chatbot.web.login_limits.sleep", given.append)
     return given
@@ -145,7 +145,7 @@ def test_key_that_cannot_be_made_counts_as_one_and_switches_nothing_over(app: Fl
 
 
 def test_every_route_is_limited(app: Flask) -> None:
-    """Whoever reads or writes is counted; `/healthz` asks nothing, and probes must not be refused."""
+    """Reads and writes are counted; `/healthz` asks nothing, and probes must not be refused."""
     unlimited = [
         rule.rule
         for rule in app.url_map.iter_rules()
@@ -195,7 +195,8 @@ def test_signups_and_refreshes_are_limited(client: FlaskClient) -> None:
 
 
 def test_chat_is_limited_per_user_and_per_address(app: Flask) -> None:
-    a, b = join(app.test_client(), "anna"), join(app.test_client(), "bert")
+    a = join(app.test_client(), "anna")
+    b = join(app.test_client(), "bert")
     assert [a.says("Hi").status_code for _ in range(3)] == [200, 200, 429]
     assert [b.says("Hi").status_code for _ in range(2)] == [200, 429]  # the fourth from this address
     assert a.call("GET", "/api/chat-history/").status_code == 200

@@ -1,4 +1,4 @@
-"""What every exchange has."""
+"""Every request has an id, headers and a log line."""
 
 import pytest
 from flask.testing import FlaskClient

@@ -1,4 +1,4 @@
-"""What holds for every route, generated from the routes that there are."""
+"""Rules for every route, generated from the existing routes."""
 
 import re
 from uuid import uuid4

@@ -35,7 +35,8 @@ def test_networks_of_an_address(written: str, expected: dict[str, int]) -> None:
 )
 def test_network_has_half_of_a_workers_connections_at_most(bound: int | None, factor: int, expected: float) -> None:
     worker = BoundedWorker.__new__(BoundedWorker)
-    worker.connections_per_address, worker.worker_connections = bound, 4096
+    worker.connections_per_address = bound
+    worker.worker_connections = 4096
     assert worker.find_bound(factor) == expected
 
 

@@ -1,4 +1,4 @@
-"""SQLite's writers share a commit: all of it is on the disk before one is told, and nobody sees another's fault."""
+"""SQLite's writers share a commit: it is durable before any of them returns, and no writer sees another's error."""
 
 import threading
 import time
@@ -46,10 +46,12 @@ def insert(name: str) -> Block:
 
 
 class QueuedWriters:
-    """Writers who come while somebody writes, in this order, and what each was told."""
+    """Writers that queue behind a running one, in order, and their results."""
 
     def __init__(self, app: Flask) -> None:
-        self.app, self.told, self.raised = app, dict[int, str](), dict[int, Exception]()
+        self.app = app
+        self.told = dict[int, str]()
+        self.raised = dict[int, Exception]()
         self.threads: list[threading.Thread] = []
         with app.app_context():
             self.commits = get_database_state().group_commit
@@ -64,7 +66,8 @@ class QueuedWriters:
                     block(connection)
                 self.told[number] = "written"
             except Exception as error:
-                self.told[number], self.raised[number] = type(error).__name__, error
+                self.told[number] = type(error).__name__
+                self.raised[number] = error
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
@@ -104,7 +107,8 @@ def test_who_writes_much_or_without_waiting_for_the_disk_commits_alone(context: 
 
 
 def test_nobody_is_told_before_all_is_on_the_disk(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    commits, goes_on = threading.Event(), threading.Event()
+    commits = threading.Event()
+    goes_on = threading.Event()
     commit = group_commit.Group.write
 
     def slowly(group: group_commit.Group) -> None:
@@ -149,7 +153,7 @@ def test_a_row_that_is_there_already_is_one_writers_error(context: Flask) -> Non
 
 
 def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None:
-    """Or two who sign up in one moment with one address would be told a 500: the row is not to be found yet."""
+    """Else two simultaneous sign-ups with one address would be a 500: the row is not to be found yet."""
     found = list[set[str]]()
     crowd = QueuedWriters(context)
     crowd.comes(insert("first"))
@@ -211,7 +215,7 @@ def test_who_writes_much_keeps_nobody_waiting_who_came_before_him(context: Flask
 
 
 def test_what_sqlite_undid_is_told_to_nobody_as_written(context: Flask) -> None:
-    """A full or broken disk may undo the whole transaction, and with it what others wrote before."""
+    """A full or broken disk may undo the whole transaction, and with it the earlier writes of others."""
 
     def undone(connection: sa.Connection) -> None:
         undo(connection)
@@ -242,7 +246,7 @@ def test_a_commit_that_fails_is_told_to_all(context: Flask) -> None:
 
 
 def test_each_is_told_by_an_error_of_his_own(context: Flask) -> None:
-    """Or what one did would be in the traceback that is logged of another's."""
+    """Else one writer's statements would be in the logged traceback of another."""
     crowd = QueuedWriters(context)
     for block in (insert("a"), badly, insert("b"), insert("c")):
         crowd.comes(block)

@@ -44,7 +44,7 @@ with app.app_context():
 
 
 def test_who_is_killed_while_he_commits_leaves_nothing_half(sqlite_template: Path, tmp_path: Path) -> None:
-    """What others wrote beside it is committed all the same."""
+    """The other writers' work is committed all the same."""
     database = tmp_path / "chatbot.db"
     database.write_bytes(sqlite_template.read_bytes())
     done = subprocess.run(

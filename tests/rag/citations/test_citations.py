@@ -1,4 +1,4 @@
-"""What an answer is found to rest on."""
+"""Citations: the passages that support an answer."""
 
 from time import thread_time
 

@@ -1,4 +1,4 @@
-"""What every embedder must do, and the two real ones."""
+"""The contract of every embedder, and the two real ones."""
 
 import sys
 from collections.abc import Iterator
@@ -37,7 +37,8 @@ def test_every_text_has_a_vector_of_length_1(embedder: Embedder) -> None:
 
 
 def test_same_text_has_the_same_vector_alone_and_among_others(embedder: Embedder) -> None:
-    alone, among = embedder.embed(["bees dance"])[0], embedder.embed(["a", "bees dance", *"bcdefghij"])[1]
+    alone = embedder.embed(["bees dance"])[0]
+    among = embedder.embed(["a", "bees dance", *"bcdefghij"])[1]
     assert alone == pytest.approx(among, abs=1e-4)
 
 
@@ -77,7 +78,7 @@ def test_library_that_an_adapter_imports_late_is_missed_at_once(monkeypatch: pyt
 
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Stand in for `sentence_transformers`, which brings a gigabyte of torch: what the adapter asks of it and no more."""
+    """Stand in for `sentence_transformers`, which brings a gigabyte of torch: only the calls of the adapter."""
     made = ModuleType("sentence_transformers")
     made.__spec__ = ModuleSpec(made.__name__, None)
 

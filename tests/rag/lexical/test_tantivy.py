@@ -1,4 +1,4 @@
-"""The lexical index: what is found, filters, languages, processes."""
+"""The lexical index: hits, filters, languages, processes."""
 
 import subprocess
 import sys
@@ -153,7 +153,8 @@ def test_scores_do_not_tell_what_words_and_languages_others_have(tmp_path: Path)
 
 
 def test_words_are_as_rare_as_in_all_searched_collections_together(tmp_path: Path) -> None:
-    several, one = TantivyIndex(tmp_path / "several"), TantivyIndex(tmp_path / "one")
+    several = TantivyIndex(tmp_path / "several")
+    one = TantivyIndex(tmp_path / "one")
     for index, collections in ((several, 7), (one, 1)):
         index.add(
             Indexed(n, f"c{n % collections}", f"d{n}", "en", "fox " * (n % 3) + "dog " * (n % 5 + 1) + f"bird{n % 9}")
@@ -161,14 +162,16 @@ def test_words_are_as_rare_as_in_all_searched_collections_together(tmp_path: Pat
         )
         index.commit()
     among = [f"c{n}" for n in range(7)]
-    found, expected = dict(several.search("fox bird3 cow", among, 700)), dict(one.search("fox bird3 cow", ["c0"], 700))
+    found = dict(several.search("fox bird3 cow", among, 700))
+    expected = dict(one.search("fox bird3 cow", ["c0"], 700))
     assert found == pytest.approx(expected, rel=1e-5)
     assert several.ceiling("fox bird3 cow", among) == pytest.approx(one.ceiling("fox bird3 cow", ["c0"]))
 
 
 def test_rare_language_is_scored_as_if_alone(tmp_path: Path) -> None:
     """A field for each language would give it the average length of chunks that do not have the field."""
-    index, alone = TantivyIndex(tmp_path / "both"), TantivyIndex(tmp_path / "alone")
+    index = TantivyIndex(tmp_path / "both")
+    alone = TantivyIndex(tmp_path / "alone")
     spanish = Indexed(1, "es", "d", "es", "La defensa cedió puntos en la liga")
     index.add([spanish, *(Indexed(n, "en", "d", "en", "The quick brown fox jumps over dogs") for n in range(10, 400))])
     alone.add([spanish])
@@ -182,7 +185,8 @@ def test_rare_language_is_scored_as_if_alone(tmp_path: Path) -> None:
 
 
 def test_one_process_writes_and_others_read_what_it_commits(tmp_path: Path) -> None:
-    writer, reader = TantivyIndex(tmp_path), TantivyIndex(tmp_path)
+    writer = TantivyIndex(tmp_path)
+    reader = TantivyIndex(tmp_path)
     writer.add(ROWS[:1])
     writer.commit()
     assert ids(reader.search("panthers", ["mine"], 5)) == [1]

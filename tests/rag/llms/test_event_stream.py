@@ -16,11 +16,14 @@ def test_any_text_in_any_pieces_comes_out_as_it_was(texts: list[str], sizes: lis
         b"event: x" + end + b"data: " + json.dumps({"t": text}, ensure_ascii=False).encode("utf-8", "replace") + end * 2
         for text in texts
     )
-    chunks, position, number = [], 0, 0
+    chunks = []
+    position = 0
+    number = 0
     while position < len(data):
         size = sizes[number % len(sizes)]
         chunks.append(data[position : position + size])
-        position, number = position + size, number + 1
+        position = position + size
+        number = number + 1
     expected = [text.encode("utf-8", "replace").decode() for text in texts]
     assert [chunk["t"] for batch in event_stream.payloads(chunks) for chunk in batch] == expected
 

@@ -123,7 +123,9 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
     assert min(rounds) < 0.2
     assert len(model.prompts) == 3
     time.sleep(1.05)
-    entered, leave, stream = threading.Event(), threading.Event(), model.stream
+    entered = threading.Event()
+    leave = threading.Event()
+    stream = model.stream
 
     def slow(ask):
         entered.set()
@@ -168,7 +170,8 @@ def test_abort_ends_the_waiting_for_another_try() -> None:
     llm, (first, second) = several("one", "two", retries=9)
     for _ in range(10):
         first.fails(UpstreamBusy(retry_after=2))
-    cancel_token, started = CancelToken(), time.monotonic()
+    cancel_token = CancelToken()
+    started = time.monotonic()
     threading.Timer(0.2, cancel_token.request).start()
     with pytest.raises(UpstreamBusy):
         answer(llm, cancel_token=cancel_token)

@@ -13,7 +13,7 @@ from chatbot.rag.http.reader import SocketReader, read_chunked_body
 
 
 def read(*packets: bytes) -> bytes:
-    """Send packets and return what the chunks in them carry."""
+    """Send packets and return the content of the chunks in them."""
     left, right = socket.socketpair()
 
     def send() -> None:

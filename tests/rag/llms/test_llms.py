@@ -1,4 +1,4 @@
-"""What every language model's adapter must do; the adapters come from the registry."""
+"""The contract of every language model's adapter; the adapters come from the registry."""
 
 from collections.abc import Callable, Iterator
 
@@ -93,7 +93,8 @@ def test_adapter_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answer_that_is_ended_after_a_piece_gets_its_fence_closed() -> None:
-    llm, cancel_token = MemoryLLM(), CancelToken()
+    llm = MemoryLLM()
+    cancel_token = CancelToken()
     llm.says("```\n![a](u)", " never")
     received = []
     with pytest.raises(errors.Aborted):

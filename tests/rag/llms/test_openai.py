@@ -46,7 +46,8 @@ def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
 def test_each_deadline_is_kept(
     upstream: Upstream, fault: str, deadlines: dict[str, float], least: float, most: float
 ) -> None:
-    llm, started = model(upstream.url, **deadlines), time.monotonic()
+    llm = model(upstream.url, **deadlines)
+    started = time.monotonic()
     with pytest.raises(UpstreamTimeout):
         ask(llm, f"[[{fault}]]")
     assert least <= time.monotonic() - started <= most

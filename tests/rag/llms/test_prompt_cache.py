@@ -14,7 +14,8 @@ from tests.rag.llms.conftest import ModelServer
 pytestmark = pytest.mark.slow
 
 QUESTION = "Please explain how the harbour of Rotterdam is dredged in winter and who pays for it. " * 8
-ADA, EVE = "3f9c2ab417d0e655" * 4, "3f9d11ce42a98f03" * 4
+ADA = "3f9c2ab417d0e655" * 4
+EVE = "3f9d11ce42a98f03" * 4
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from chatbot.rag.types import CancelToken, CompletionRequest, Finish, Message
 
 
 class Held:
-    """A model whose answers wait until they are let go; it notes whom it answers."""
+    """A model with answers that wait until they are released; it notes the callers."""
 
     name = "held"
 
@@ -41,7 +41,8 @@ def started(model: QueuedLLM, text: str) -> threading.Thread:
 
 
 def test_users_take_turns() -> None:
-    held, slots = Held(), RoundRobinSemaphore(1, 1)
+    held = Held()
+    slots = RoundRobinSemaphore(1, 1)
     many, few = (QueuedLLM(held, slots, user, 10.0) for user in ("many", "few"))
     threads = [started(many, f"many {n}") for n in range(4)]
     threads += [started(few, f"few {n}") for n in range(2)]
@@ -54,7 +55,8 @@ def test_users_take_turns() -> None:
 
 
 def test_one_user_holds_only_a_share_of_the_slots() -> None:
-    held, slots = Held(), RoundRobinSemaphore(4, 1)
+    held = Held()
+    slots = RoundRobinSemaphore(4, 1)
     many, few = (QueuedLLM(held, slots, user, 10.0) for user in ("many", "few"))
     threads = [started(many, f"many {n}") for n in range(3)]
     threads.append(started(few, "few 0"))
@@ -67,7 +69,8 @@ def test_one_user_holds_only_a_share_of_the_slots() -> None:
 
 
 def test_wait_for_a_slot_is_given_up_and_opens_no_breaker() -> None:
-    held, slots = Held(), RoundRobinSemaphore(1, 1)
+    held = Held()
+    slots = RoundRobinSemaphore(1, 1)
     model = FallbackLLM([held], retries=0, breaker_failures=1, breaker_seconds=60)
     first = started(QueuedLLM(model, slots, "a", 10.0), "first")
     for user in ("b", "c"):
@@ -86,7 +89,8 @@ def test_wait_for_a_slot_is_given_up_and_opens_no_breaker() -> None:
 
 
 def test_answer_that_is_not_read_to_its_end_gives_its_slot_back() -> None:
-    held, slots = Held(), RoundRobinSemaphore(1, 1)
+    held = Held()
+    slots = RoundRobinSemaphore(1, 1)
     left = QueuedLLM(held, slots, "a", 1.0).stream(ask("left"))
     assert next(left) == "text"
     left.close()

@@ -13,9 +13,11 @@ from tests.rag.llms.conftest import ModelServer
 
 pytestmark = pytest.mark.slow
 
-CONTROL, USER_DEFINED = 3, 4  # LLAMA_TOKEN_TYPE_* of llama.cpp
+CONTROL = 3
+USER_DEFINED = 4  # LLAMA_TOKEN_TYPE_* of llama.cpp
 NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q", 12: "<d"}
-STRING, ARRAY = 8, 9
+STRING = 8
+ARRAY = 9
 
 
 def number(file: BinaryIO, format: str) -> Any:
@@ -26,7 +28,8 @@ def value(file: BinaryIO, kind: int) -> Any:
     if kind == STRING:
         return file.read(number(file, "<Q")).decode()
     if kind == ARRAY:
-        kind, length = number(file, "<I"), number(file, "<Q")
+        kind = number(file, "<I")
+        length = number(file, "<Q")
         return [value(file, kind) for _ in range(length)]
     return number(file, NUMBERS[kind])
 

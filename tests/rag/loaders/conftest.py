@@ -1,4 +1,4 @@
-"""What the tests of fetching share."""
+"""Fixtures of the tests of fetching."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import trustme
 
 @pytest.fixture(scope="module")
 def pem(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the key and certificate of docs.test; the file says whom to trust, too."""
+    """Make the key and certificate of docs.test; the file is the trusted authority, too."""
     authority = trustme.CA()
     made = authority.issue_cert("docs.test")
     path = tmp_path_factory.mktemp("tls") / "docs.pem"

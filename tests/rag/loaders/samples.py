@@ -36,7 +36,8 @@ def pdf(*contents: bytes, filters: str = "", trailer: str = "", more: tuple[byte
         )
         head = b"<< /Length %d %s >>" % (len(content), filters.encode())
         objects.append(head + b"\nstream\n" + content + b"\nendstream")
-    out, starts = b"%PDF-1.4\n", []
+    out = b"%PDF-1.4\n"
+    starts = []
     for number, body in enumerate([*objects, *more], 1):
         starts.append(len(out))
         out += b"%d 0 obj\n%s\nendobj\n" % (number, body)

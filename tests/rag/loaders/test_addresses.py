@@ -46,7 +46,8 @@ def test_whatever_the_library_calls_not_global_is_denied(ip: ipaddress.IPv4Addre
 @given(st.ip_addresses(v=4))
 def test_no_ipv4_address_gets_through_inside_an_ipv6_one(ip: ipaddress.IPv4Address) -> None:
     number = int(ip)
-    nat64, teredo = int(ipaddress.IPv6Address("64:ff9b::")), int(ipaddress.IPv6Address("2001::"))
+    nat64 = int(ipaddress.IPv6Address("64:ff9b::"))
+    teredo = int(ipaddress.IPv6Address("2001::"))
     forms = [number, 0xFFFF << 32 | number, nat64 | number, 0x2002 << 112 | number << 80, teredo | number ^ 0xFFFFFFFF]
     assert [is_denied(str(ipaddress.IPv6Address(form))) for form in forms] == [True] * 5
 

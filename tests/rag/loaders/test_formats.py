@@ -1,4 +1,4 @@
-"""Each format: what comes out of a whole file, a broken one, an empty one and a bomb."""
+"""Each format: the result of a whole file, a broken one, an empty one and a bomb."""
 
 import codecs
 import zlib

@@ -1,4 +1,4 @@
-"""The child process in which loaders run: warm, limited, replaced; whatever a file or a library does."""
+"""The child process in which loaders run: warm, limited, and replaced after any fault of a file or a library."""
 
 import os
 import signal
@@ -18,14 +18,13 @@ from chatbot.rag import errors
 from chatbot.rag.loaders.sandbox import frames, service
 from chatbot.rag.loaders.sandbox.parser import Parser
 from chatbot.rag.types import Parsed, ParserLimits
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[3]
 LOADERS = {
-    name.lower(): f"naughty:{name}"
-    for name in ("Facts", "Prints", "Exits", "Leaves", "Loops", "Sleeps", "Eats", "Grows", "Swells", "Writes", "Raises",
-                 "Surrogates", "Empty", "Lies")
+    name.lower(): f"naughty:{name}" for name in (
+        "Facts", "Prints", "Exits", "Leaves", "Loops", "Sleeps", "Eats", "Grows", "Swells", "Writes", "Raises", "Surrogates", "Empty", "Lies")
 } | {"missing": "no_such_library:Loader"}  # fmt: skip
 
 
@@ -65,7 +64,8 @@ def gone(pid: int, within: float = 5.0) -> bool:
 
 
 def is_replaced(parser: Parser, media_type: str, error: type[Exception], sentence: str) -> float:
-    before, started = child(parser), time.monotonic()
+    before = child(parser)
+    started = time.monotonic()
     with pytest.raises(error, match=sentence):
         parse(parser, media_type, b"")
     took = time.monotonic() - started

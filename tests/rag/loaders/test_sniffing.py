@@ -1,4 +1,4 @@
-"""What a file is, and what it may be called."""
+"""The type of a file, and the names that it may have."""
 
 import unicodedata
 
@@ -10,7 +10,8 @@ from chatbot.rag.errors import TypeMismatch, UnsupportedType
 from chatbot.rag.loaders.sniffing import DOCX, PDF, UNTITLED, media_type, title
 from tests.rag.loaders.samples import docx, paragraph, pdf, shown, zipped
 
-PAPER, WORD = pdf(shown("x")), docx(paragraph("x"))
+PAPER = pdf(shown("x"))
+WORD = docx(paragraph("x"))
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 NOISE = bytes(range(1, 256)) * 4
 

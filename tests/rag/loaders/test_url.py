@@ -1,4 +1,4 @@
-"""Documents from the web: what is fetched, what is refused unseen, and that refusals are all alike."""
+"""Documents from the web: fetched addresses, addresses refused unseen, and refusals that are all alike."""
 
 import gzip
 import socket
@@ -59,7 +59,7 @@ MALFORMED = [  # refused before anything is resolved
 
 @pytest.fixture
 def canary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    """A server on which all connections land, whatever they are meant for."""
+    """A server on which all connections land, for any host and port."""
     with web(answer(b"canary")) as server:
         catch_all(server, monkeypatch)
         yield server

@@ -72,7 +72,7 @@ def web(*answers: Answer, context: ssl.SSLContext | None = None) -> Iterator[Web
 
 
 def catch_all(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each connection that anybody makes land here, whatever host and port it is meant for."""
+    """Let each connection land here, for any host and port."""
 
     def connect(self: socket.socket, place: Any) -> None:
         server.dialled.append(place)
@@ -109,7 +109,9 @@ class Endless:
     """Sends a beginning and then the same again and again, with pauses (seconds)."""
 
     def __init__(self, beginning: bytes, again: bytes, pause: float = 0) -> None:
-        self.beginning, self.again, self.pause = beginning, again, pause
+        self.beginning = beginning
+        self.again = again
+        self.pause = pause
         self.sent = 0
 
     def __iter__(self) -> Iterator[bytes]:

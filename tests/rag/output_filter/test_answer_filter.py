@@ -1,4 +1,4 @@
-"""The filter before the append: what leaves the answer, what stays, and that pieces do not matter."""
+"""The filter before the append: removed and kept text, whichever way the answer is split."""
 
 from html.parser import HTMLParser
 from time import thread_time
@@ -124,7 +124,9 @@ def test_output_is_the_same_for_every_split_and_little_is_held_back(
     text: str, passages: int, data: st.DataObject
 ) -> None:
     whole = filtered(text, passages=passages)
-    answer, passed, at = AnswerFilter(passages), "", 0
+    answer = AnswerFilter(passages)
+    passed = ""
+    at = 0
     while at < len(text):
         size = data.draw(st.integers(1, 40))
         passed += answer.feed(text[at : at + size])

@@ -29,7 +29,8 @@ def render() -> Iterator[Render]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        requests, replies = process.stdin, process.stdout
+        requests = process.stdin
+        replies = process.stdout
 
         def findings(text: str) -> dict[str, list[str]]:
             requests.write(f"{json.dumps(text)}\n")
@@ -146,7 +147,9 @@ def test_no_composition_is_dangerous_however_it_is_cut(render: Render, seed: int
         passages = random.choice([0, 3])
         whole = filtered(text, passages=passages)
         assert render(whole) == {}, text
-        answer, passed, rest = AnswerFilter(passages), "", text
+        answer = AnswerFilter(passages)
+        passed = ""
+        rest = text
         while rest:
             size = random.randint(1, 40)
             passed += answer.feed(rest[:size])

@@ -1,4 +1,4 @@
-"""The reranker over a real socket, and what a search does with it."""
+"""The reranker over a real socket, and a search with it."""
 
 from collections.abc import Iterator
 

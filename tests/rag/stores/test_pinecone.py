@@ -1,4 +1,4 @@
-"""Pinecone's adapter against a scripted Pinecone: what a service far away does that a database does not."""
+"""Pinecone's adapter against a scripted Pinecone: the delays and faults of a remote service."""
 
 import time
 from collections.abc import Iterator

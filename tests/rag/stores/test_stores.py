@@ -1,4 +1,4 @@
-"""What every vector store must do; the adapters come from the registry."""
+"""The contract of every vector store; the adapters come from the registry."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -88,7 +88,8 @@ def test_only_of_the_given_documents(store: VectorStore) -> None:
 
 
 def test_what_went_is_not_found_and_what_came_is(store: VectorStore) -> None:
-    made, more = filled(store, 20), vectors(2, seed=1)
+    made = filled(store, 20)
+    more = vectors(2, seed=1)
     store.change("c", ["d8", "d9", "never"], rows([100, 101], more, ["d8", "d8"]))
     assert store.count("c") == 20
     assert 8 not in found(store, made[7], 20)
@@ -134,7 +135,8 @@ def test_opened_again_it_holds_nothing(store: VectorStore) -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 30)), max_size=40))
 def test_any_changes_leave_what_a_plain_search_finds(changes: list[tuple[bool, int]]) -> None:
     stores = [registry.load("stores", name)(StoreOptions()) for name in ("faiss", "memory")]
-    made, alive = vectors(30), set()
+    made = vectors(30)
+    alive = set()
     for one in stores:
         one.open("c", "s", 10, DIMENSION)
     for wanted, number in changes:
@@ -178,7 +180,8 @@ def test_faiss_keeps_the_collections_that_were_searched_last() -> None:
 def test_faiss_takes_one_core_in_whatever_thread_it_searches() -> None:
     import faiss
 
-    store, seen = FaissStore(StoreOptions()), []
+    store = FaissStore(StoreOptions())
+    seen = []
     made = filled(store, 5)
 
     def search() -> None:
@@ -199,7 +202,8 @@ def test_durable_stores_say_when_they_do_not_know_a_collection(durable: VectorSt
 
 
 def test_durable_stores_refuse_who_was_overtaken(durable: VectorStore) -> None:
-    store, made = durable, vectors(3)
+    store = durable
+    made = vectors(3)
     store.open("c", "s", 3, DIMENSION, fence=2)
     store.change("c", [], rows([1, 2], made[:2]), fence=2)
     for late in (

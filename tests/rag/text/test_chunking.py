@@ -1,4 +1,4 @@
-"""Chunks: their bounds, what they cover, where they are cut."""
+"""Chunks: their bounds, their coverage, their cuts."""
 
 import itertools
 import time

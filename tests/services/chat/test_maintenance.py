@@ -1,4 +1,4 @@
-"""What keeps turns alive: by the index, and after answers of the database that were lost on the way."""
+"""Maintenance of running turns: by the index, and after lost answers of the database."""
 
 import time
 from collections.abc import Iterator

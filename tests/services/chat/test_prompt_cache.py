@@ -1,4 +1,4 @@
-"""What divides a server's prompt cache by caller: the secret of each, and the way of each server."""
+"""The division of a server's prompt cache by caller: the secret of each, and the way of each server."""
 
 import pytest
 from flask import current_app

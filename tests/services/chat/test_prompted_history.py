@@ -1,4 +1,4 @@
-"""What a prompt repeats of the conversation: the active turns that were answered, newest first, of this one alone."""
+"""The history in a prompt: the active turns that were answered, newest first, of this conversation alone."""
 
 import pytest
 from flask import Flask, current_app

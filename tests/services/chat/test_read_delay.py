@@ -10,7 +10,7 @@ from chatbot.services.chat.generation import MAX_DELAY_SECONDS, read_delay
 
 
 def waits(turns: int, talking: float | None) -> float:
-    """Return the pause of one of so many turns whose text has been coming for so many seconds."""
+    """Return the delay of one of so many turns, its text arriving for so many seconds."""
     one: Any = SimpleNamespace(first_text_at=None if talking is None else time.monotonic() - talking)
     return read_delay(one, turns)
 

@@ -75,7 +75,8 @@ def followed(server: RedisServer, turn: UUID) -> Iterator[News]:
 
 def read_on(news: News, text: str, seconds: float = 5.0) -> str:
     """Follow until a text is whole, never back."""
-    deadline, found = time.monotonic() + seconds, news.since(0)
+    deadline = time.monotonic() + seconds
+    found = news.since(0)
     while found != text and time.monotonic() < deadline:
         news.wait(0.2)
         found += news.since(len(found))
@@ -84,7 +85,8 @@ def read_on(news: News, text: str, seconds: float = 5.0) -> str:
 
 
 def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> None:
-    log, turn = redis_log(server), uuid4()
+    log = redis_log(server)
+    turn = uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news, followed(server, turn) as second:
@@ -105,8 +107,10 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
 
 
 def test_many_followers_leave_connections_for_the_rest(server: RedisServer) -> None:
-    log, turn = redis_log(server), uuid4()
-    text, elsewhere = log.open(turn), redis_log(server)
+    log = redis_log(server)
+    turn = uuid4()
+    text = log.open(turn)
+    elsewhere = redis_log(server)
     text.append(PIECES[0])
     with ExitStack() as held:
         followers = [held.enter_context(elsewhere.elsewhere(turn)) for _ in range(150)]
@@ -118,7 +122,8 @@ def test_many_followers_leave_connections_for_the_rest(server: RedisServer) -> N
 
 
 def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
-    log, turn = redis_log(server), uuid4()
+    log = redis_log(server)
+    turn = uuid4()
     text = log.open(turn)
     text.append(PIECES[0])
     with followed(server, turn) as news:
@@ -135,7 +140,8 @@ def test_what_redis_lost_is_copied_again(server: RedisServer) -> None:
 def test_redis_that_is_away_for_a_while_harms_no_text(tmp_path: Path, away: str) -> None:
     server = RedisServer(tmp_path)
     try:
-        log, turn = redis_log(server), uuid4()
+        log = redis_log(server)
+        turn = uuid4()
         text = log.open(turn)
         text.append(PIECES[0])
         with followed(server, turn) as news:

@@ -1,4 +1,4 @@
-"""What opening a turn finds out besides: whether there is anything to search, and what a key stands for."""
+"""Opening a turn also finds out whether there is anything to search, and the turn of a key."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -27,7 +27,8 @@ pytestmark = pytest.mark.both_databases
 def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
     context: Flask, ada: Person, eve: Person, chunks: int, owner: str | None, shared: str
 ) -> None:
-    people, home = {"ada": ada, "eve": eve}, uuid4()
+    people = {"ada": ada, "eve": eve}
+    home = uuid4()
     values = {"id": home, "name": "c", "owner_id": UUID(people[owner].id) if owner else None, "chunks": chunks}
     with write("test") as connection:
         if shared == "everybody":
@@ -55,8 +56,9 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
 
 
 def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
-    """Between the look and the deletion somebody may have used the key anew."""
-    caller, key = Caller(UUID(ada.id), UUID(int=1), "user"), idempotency.Key("r", "k", b"x" * 32, frozenset())
+    """Between the look and the deletion a request may have used the key anew."""
+    caller = Caller(UUID(ada.id), UUID(int=1), "user")
+    key = idempotency.Key("r", "k", b"x" * 32, frozenset())
     opened = turns.open_turn(caller, "hi", key=key).opened
     assert opened is not None
     with write("test") as connection:

@@ -1,4 +1,4 @@
-"""What documents take: the account is what is stored, whatever happens to their versions."""
+"""The usage of documents: the stored bytes, through all changes of their versions."""
 
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -108,7 +108,8 @@ def test_on_sqlite_who_stores_or_deletes_much_keeps_nobody_elses_commit_waiting(
 ) -> None:
     with app.app_context():
         commits = get_database_state().group_commit
-    alone, writing = list[bool](), commits.writing
+    alone = list[bool]()
+    writing = commits.writing
 
     def noted(*arguments: Any, **options: Any) -> Any:
         alone.append(options.get("is_long", False))

@@ -1,4 +1,4 @@
-"""The whole state in one file: from either database into either, under load, and nothing of what is not whole."""
+"""The whole state in one file: from either database into either, under load, and complete or not at all."""
 
 import gzip
 import shutil
@@ -48,7 +48,8 @@ def other(make_app: MakeApp, other_url: str) -> Flask:
 def full(make_app: MakeApp) -> Flask:
     """Return an application with something in each table that people fill."""
     app = make_app(**SECRETS)
-    ada, eve = join(app.test_client(), "ada"), join(app.test_client(), "eve")
+    ada = join(app.test_client(), "ada")
+    eve = join(app.test_client(), "eve")
     send(ada, "Opening hours", HOURS, metadata={"year": 2024, "tag": "policy"}, external_id="hours")
     gone = send(ada, "Bees", BEES)
     work(app)
@@ -87,7 +88,8 @@ def test_everything_comes_back_in_either_database(full: Flask, other: Flask, tmp
         assert backup.rows_of(tmp_path / "one") == lines[0]["rows"] == lines[-1]["end"]
         assert backup.restore(tmp_path / "one", steps.append) == sum(steps) == lines[-1]["end"]
         assert list(verification.verify(lambda _: None)) == []
-    before, after = again(full, "ada"), again(other, "ada")
+    before = again(full, "ada")
+    after = again(other, "ada")
     for path in ("/api/chat-history/", "/api/documents/", "/api/collections/"):
         assert before.call("GET", path).get_json() == after.call("GET", path).get_json()
     assert find(after, "When is the library open?") == find(before, "When is the library open?") != []
@@ -200,12 +202,13 @@ def test_file_is_whole_or_not_there(full: Flask, tmp_path: Path, monkeypatch: py
 
 
 def saved_under_load(server: Server, path: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Save while four people speak; returns what was acknowledged before it began, and after it was done."""
+    """Save while four people speak; returns the turns acknowledged before it began, and after it was done."""
     said: dict[str, list[str]] = {}
     stop = threading.Event()
 
     def speak(name: str) -> None:
-        token, said[name] = server.sign_in(name), []
+        token = server.sign_in(name)
+        said[name] = []
         while not stop.is_set():
             text = f"{name} {len(said[name])}"
             if server.call("POST", "/api/chat/", {"message": text}, token)[0] == 200:

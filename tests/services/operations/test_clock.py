@@ -29,7 +29,8 @@ class Time:
     """Wall and steady time that a test moves."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.wall, self.steady = now(), 1000.0
+        self.wall = now()
+        self.steady = 1000.0
         for module in (clock, retention, leases):
             monkeypatch.setattr(module, "now", lambda: self.wall)
         monkeypatch.setattr(clock, "read_boot_time", lambda: self.steady)
@@ -120,7 +121,8 @@ def test_lease_of_a_purge_that_died_under_a_wrong_clock_is_free(hands: Time) -> 
 
 
 def test_penalty_of_another_process_lasts_a_day_from_when_the_clock_is_right(hands: Time) -> None:
-    one, other = clock.Watch(), clock.Watch()
+    one = clock.Watch()
+    other = clock.Watch()
     assert purges(one)
     assert not purges(other)
     hands.jumps(days=730)

@@ -1,4 +1,4 @@
-"""The purge: what goes, what stays, and whose word is believed."""
+"""The purge: deleted rows, kept rows, and the trusted clock."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -163,7 +163,8 @@ def test_leader_that_slept_too_long_is_fenced_off(app: Flask, ada: Person, monke
 
 
 def test_daily_purge_runs_once_a_day_however_many_look(context: Flask) -> None:
-    first, second = clock.Watch(), clock.Watch()
+    first = clock.Watch()
+    second = clock.Watch()
     assert retention.purge_if_due(MONTH, first) is not None
     assert retention.purge_if_due(MONTH, second) is None
     assert retention.purge_if_due(MONTH, first) is None
@@ -189,8 +190,9 @@ def test_moment_without_zone_is_refused(context: Flask) -> None:
 def test_purge_that_another_process_did_meanwhile_is_not_done_again(
     context: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each looks before it has the lease: whoever gets it second looks again."""
-    acquire, done = leases.acquire, []
+    """Each looks before it has the lease: the second holder looks again."""
+    acquire = leases.acquire
+    done = []
 
     def late(name: str, length: timedelta) -> leases.Held | None:
         if not done:

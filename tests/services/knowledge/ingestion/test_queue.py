@@ -1,4 +1,4 @@
-"""The queues of documents: owners take turns, text waits behind no parser, and what a parser may take is bounded."""
+"""The queues of documents: owners take turns, text waits behind no parser, and parsers' time is bounded."""
 
 import io
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_owners_of_many_and_of_few_documents_take_turns(app: Flask, ada: Person,
 
 
 def test_text_waits_behind_no_parser(app: Flask, ada: Person, eve: Person) -> None:
-    """A5: two PDFs of 55 KB held everybody's documents for four minutes."""
+    """A5: two PDFs of 55 KB held all documents for four minutes."""
     for number in range(8):
         send_csv(ada, f"table {number}")
     text = send(eve, "Hours", HOURS)
@@ -91,7 +91,8 @@ def test_document_that_times_out_goes_behind_all_others_and_has_more_time_there(
 
 def test_parser_seconds_of_a_user_and_day_are_bounded(make_app: MakeApp) -> None:
     app = make_app(RATELIMIT_ENABLED="true", PARSER_SECONDS_PER_USER="100")
-    ada, eve = join(app.test_client(), "ada"), join(app.test_client(), "eve")
+    ada = join(app.test_client(), "ada")
+    eve = join(app.test_client(), "eve")
     early = send_csv(ada, "early")
     with app.app_context():
         (home,) = ada.call("GET", "/api/collections/").get_json()["items"]
@@ -117,7 +118,8 @@ def test_parser_seconds_of_a_user_and_day_are_bounded(make_app: MakeApp) -> None
 
 def test_documents_that_wait_are_bounded_for_each_user(make_app: MakeApp) -> None:
     app = make_app(RATELIMIT_ENABLED="true", DOCUMENTS_WAITING_PER_USER="3")
-    ada, eve = join(app.test_client(), "ada"), join(app.test_client(), "eve")
+    ada = join(app.test_client(), "ada")
+    eve = join(app.test_client(), "eve")
     sent = [ada.call("POST", "/api/documents/", {"title": "T", "text": f"{HOURS} {n}"}) for n in range(5)]
     assert [one.status_code for one in sent] == [202, 202, 202, 429, 429]
     assert sent[-1].get_json()["code"] == "too_many_documents"

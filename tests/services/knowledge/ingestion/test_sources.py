@@ -18,7 +18,7 @@ PAGE = b"<html><title>Bees</title><h1>Bees</h1><p>The waggle dance tells where t
 
 
 class Site(http.server.BaseHTTPRequestHandler):
-    """Serves one page and counts who asks."""
+    """Serves one page and counts the requests."""
 
     hits: list[str] = []
 

@@ -1,4 +1,4 @@
-"""The queue of documents, what follows it in other processes, and what holds when the embedder fails."""
+"""The queue of documents, its followers in other processes, and failures of the embedder."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -63,7 +63,8 @@ def test_document_that_broke_off_comes_alone_and_the_queue_goes_on(app: Flask, a
         abandon()
     send(ada, "Bees", BEES)
     with app.app_context():
-        (first,), (second,) = worker.claim(), worker.claim()
+        (first,) = worker.claim()
+        (second,) = worker.claim()
     assert (first.title, second.title) == ("Bees", "Hours")
 
 
@@ -116,7 +117,8 @@ def test_unreadable_document_fails_with_a_sentence_and_the_queue_goes_on(
 def test_parser_that_crashes_is_tried_three_times_and_the_queue_goes_on(
     app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parsed, tries = sources.parse_source, []
+    parsed = sources.parse_source
+    tries = []
 
     def crash(one: publication.Job) -> Any:
         if one.title == "Bomb":
@@ -177,7 +179,8 @@ def test_other_host_follows_what_came_changed_and_went(make_app: MakeApp, databa
 
 
 def test_two_processes_on_one_host_share_the_index_of_words(make_app: MakeApp) -> None:
-    one, other = make_app(), make_app()
+    one = make_app()
+    other = make_app()
     ada = join(one.test_client(), "ada")
     there = Person(other.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
     send(ada, "Hours", HOURS)

@@ -1,4 +1,4 @@
-"""Embedders that refuse a text, change their dimension or their place, and what is searched meanwhile."""
+"""Embedders that refuse a text, change their dimension or their place, and searches meanwhile."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -95,7 +95,8 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
         assert worker.parse_job(job)
         embedded = worker.embed_jobs([job])
         get_knowledge_state().embeddings_missing.clear()
-        other, ours = Other(), get_knowledge_state().embedder()
+        other = Other()
+        ours = get_knowledge_state().embedder()
         monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *name: ours if "memory" in name else other)
         with write("test") as connection:
             connection.execute(sa.update(EmbeddingSpace).values(adapter="memory"))
@@ -122,7 +123,8 @@ def test_two_reindexes_at_once_embed_each_passage_once(
         with write("test") as connection:
             connection.execute(sa.delete(ChunkVector))
         embedder = get_knowledge_state().embedder()
-        real, within = embedder.embed, []
+        real = embedder.embed
+        within = []
 
         def embed(texts: Sequence[str]) -> Any:
             if not within:

@@ -1,4 +1,4 @@
-"""The index of words is a cache: whatever happens to its folder, the next search finds what the tables have."""
+"""The lexical index is a cache: after any damage to its folder the next search finds all that the tables have."""
 
 import shutil
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def files(folder: Path, pattern: str) -> list[Path]:
 
 
 def replaced(path: Path, data: bytes) -> None:
-    """Put another file in a file's place: who has the old one mapped would be killed if it became shorter (SIGBUS)."""
+    """Put another file in a file's place: a process that maps the old one dies if it becomes shorter (SIGBUS)."""
     path.unlink()
     path.write_bytes(data)
 
@@ -97,7 +97,8 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
 def test_broken_index_that_another_process_writes_leaves_the_vectors(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app, other = make_app(), make_app()
+    app = make_app()
+    other = make_app()
     ada = join(app.test_client(), "ada")
     send(ada, "Hours", HOURS)
     work(app)
@@ -149,7 +150,7 @@ def test_index_follows_what_comes_after_it_was_rebuilt(make_app: MakeApp, tmp_pa
 
 
 def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
-    """What comes after a backup has the numbers of what was lost; the index must not take it for that."""
+    """Changes after a restored backup reuse numbers of lost ones; the index must not mix them up."""
     app = make_app()
     ada = join(app.test_client(), "ada")
     send(ada, "Hours", HOURS)

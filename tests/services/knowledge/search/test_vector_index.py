@@ -53,7 +53,8 @@ def test_load_that_breaks_off_is_begun_again(make_app: MakeApp, monkeypatch: pyt
     for collection in held.store.collections():
         held.store.forget(collection)  # as another collection does that needs the room
     monkeypatch.setattr(vector_index, "ROWS", 5)
-    real, calls = vector_index.read, []
+    real = vector_index.read
+    calls = []
 
     @contextmanager
     def busy() -> Iterator[Any]:
@@ -278,7 +279,8 @@ def test_process_that_slept_changes_no_copy_of_another(context: Flask) -> None:
         home = uuid7()
         values = {"id": home, "name": "c", "description": "", "visibility": "private"}
         connection.execute(sa.insert(Collection).values(values))
-    sleeper, other = TablePositions("pgvector"), TablePositions("pgvector")
+    sleeper = TablePositions("pgvector")
+    other = TablePositions("pgvector")
     with sleeper.hold(home) as slept:
         assert slept is not None
         with other.hold(home) as second:
