@@ -68,7 +68,7 @@ class Config(Bounds):
         fields.String, "", "SECRET_KEY of before, one or two separated by commas: what they keyed stays good"
     )
     JWT_SECRET_KEY = setting(
-        fields.String, None, "Signs access tokens; changing it logs everybody out", And(Length(min=32), PRINTABLE)
+        fields.String, None, "Signs access tokens; changing it voids all of them", And(Length(min=32), PRINTABLE)
     )
     DATABASE_URL = setting(
         fields.String, "sqlite:///chatbot.db", "A SQLite file (in INSTANCE_PATH) or postgresql://user@host/name"

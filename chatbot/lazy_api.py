@@ -30,7 +30,7 @@ class LazyApi(Api):
             for one in blueprints:
                 one.register_views_in_doc(self, self._app, self._spec, name=one.name, parameters=None)
                 self.spec.tag({"name": one.name, "description": one.description})
-            return self._spec  # type: ignore[return-value]  # before `init_app` nobody but Api itself reads it
+            return self._spec  # type: ignore[return-value]  # before `init_app` only Api itself reads it
 
     @spec.setter
     def spec(self, spec: APISpec | None) -> None:

@@ -174,7 +174,7 @@ def post_fork(server: Any, worker: Any) -> None:
     gc.disable()  # until `boot.prepare` has imported everything: a fifth of a start went into looking for garbage
     # gevent asks for 25 groups of entry points while it patches, and each time all installed packages are read anew.
     metadata.entry_points = metadata.entry_points().select  # the same, of what was read
-    # Until gunicorn sets its own, a signal goes to the arbiter's handlers, which nobody reads here: it would be lost,
+    # Until gunicorn sets its own, a signal goes to the arbiter's handlers, which are not read here: it would be lost,
     # and Ctrl-C take a minute. Its own leave by an exception, which comes up wherever the application is imported.
     worker.handle_quit = worker.handle_exit = _leave
     for end in ENDS:
@@ -222,7 +222,7 @@ def on_exit(server: Any) -> None:
 
 def _halt(server: Any, halt: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     """Let gunicorn end: a second worker that could not boot would be an error in the midst of it, with exit code 1."""
-    server.WORKER_BOOT_ERROR = None  # which is nobody's exit code
+    server.WORKER_BOOT_ERROR = None  # which no process exits with
     halt(*args, **kwargs)
 
 

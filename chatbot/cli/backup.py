@@ -24,7 +24,7 @@ def save(file: Path) -> None:
 
 @click.command("restore")
 @FILE
-@click.option("--other-secrets", is_flag=True, help="Although SECRET_KEY is another one: nobody's password will do.")
+@click.option("--other-secrets", is_flag=True, help="Although SECRET_KEY is another one: no password will do.")
 @with_appcontext
 def restore(file: Path, *, other_secrets: bool) -> None:
     """Read a backup into a new database (SQLite or PostgreSQL), whole or not at all."""

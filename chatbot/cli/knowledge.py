@@ -33,7 +33,7 @@ group = AppGroup("knowledge", help="Documents, and what is searched of them.")
 
 @group.command("ingest")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--collection", default=collections.OPERATORS_NAME, show_default=True, help="Shared with everybody.")
+@click.option("--collection", default=collections.OPERATORS_NAME, show_default=True, help="Shared with all users.")
 @click.option("--owner", help="E-mail address of a user, into whose own collection the documents go instead.")
 def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     """Take in files and folders; a file that was taken in before is replaced when it has changed."""

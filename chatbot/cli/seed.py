@@ -30,4 +30,4 @@ def bench(users: int, turns: int, passages: int) -> None:
             if passages:
                 seeding.passages(ids[0], "bench", passages, step)
         seeding.settle()
-    click.echo(f"Made {users} users, {turns} turns, {passages} passages; everybody's password: {seeding.PASSWORD}")
+    click.echo(f"Made {users} users, {turns} turns, {passages} passages; the password of each: {seeding.PASSWORD}")

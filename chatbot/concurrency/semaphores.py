@@ -12,11 +12,11 @@ Place = tuple[threading.Lock, Hashable]  # in a queue: what is locked until it i
 class FairSemaphore:
     """Lets one in at a time, or as many as there are places, first come, first served.
 
-    `threading.Lock` lets whoever comes at the right moment in before those who wait, and some of 32 waited for seconds.
+    `threading.Lock` admits a newcomer at the right moment before the waiters, and some of 32 waited for seconds.
     """
 
     def __init__(self, places: int = 1) -> None:
-        # Whatever makes an object may let the garbage collector end a forgotten connection, whose place is then given
+        # Any allocation may let the garbage collector end a forgotten connection, whose place is then given
         # back in the midst of it: so the guard lets its holder in again, and `acquire` makes nothing behind it.
         self._guard = threading.RLock()
         self._free = places
@@ -40,7 +40,7 @@ class FairSemaphore:
     def let_others_in(self, kind: Hashable) -> None:
         """Yield to the waiters of a kind at the head of the queue, one after the other, and come back after them.
 
-        Whatever is raised meanwhile, such as a greenlet's end, is raised when one has come back.
+        An exception meanwhile, such as a greenlet's end, is raised after that.
         """
         turn = threading.Lock()
         interruption = None
@@ -69,7 +69,7 @@ class FairSemaphore:
             return True
         try:
             came = turn.acquire(timeout=timeout)
-        except BaseException:  # a greenlet was killed, somebody pressed Ctrl-C
+        except BaseException:  # a greenlet was killed, or Ctrl-C
             if not self._left(place):
                 self.release()
             raise

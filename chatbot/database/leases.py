@@ -61,7 +61,7 @@ def acquire(name: str, length: timedelta) -> Held | None:
 def is_expired(expires_at: sa.SQLColumnExpression[Any], length: timedelta) -> sa.ColumnElement[bool]:
     """Return the condition that a lease of this length has expired.
 
-    One that lasts longer than anybody takes one for was taken by a clock that was set right since; a process that is
+    One that lasts longer than any lease was taken by a clock that was set right since; a process that is
     still there renews it by now.
     """
     return sa.or_(expires_at < now(), expires_at > now() + length + MAX_CLOCK_SKEW)

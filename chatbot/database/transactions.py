@@ -49,7 +49,7 @@ def write(
     """Yield a connection; its work is committed at the end of the block, or undone when the block raises.
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
-    `durable` a crash of the machine may undo, and nobody waits until it is on the disk: for work that is done again.
+    `durable` a crash of the machine may undo, and its writer does not wait for the disk: for work that is done again.
     A block that yields between its statements `is_long`: on SQLite no other writer's commit waits for it. A block that
     locks rows which other transactions may hold for long, such as a collection, names the user as its `contention_key`:
     few such blocks run at a time, fewer of each key, and none waits for over LOCK_TIMEOUT_SECONDS, so that a user who

@@ -16,7 +16,7 @@ from chatbot.services.knowledge.search import embeddings
 from chatbot.services.knowledge.state import get_knowledge_state
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
-LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at the queue when nobody rang
+LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at the queue without a signal
 BACKFILL_INTERVAL_SECONDS = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
 GATHERING = 0.1  # seconds in which more may come, after documents that were few: together they take half the time
 RETRY_SECONDS = 5.0  # seconds until the next try

@@ -30,7 +30,7 @@ class Conversation(Model):
 class ChatMessage(Model):
     """One turn: the user's message, the bot's answer, and its terminal state.
 
-    While it runs, whoever holds `lease_token` until `lease_expires_at` may write it. Turns that answer the same
+    While it runs, the holder of `lease_token` may write it until `lease_expires_at`. Turns that answer the same
     message are siblings: they share `root_id`, the first one's id, and the newest is `active`. The history lists
     the active ones, but for those that a caller of `/v1` did not ask to store.
     """

@@ -69,7 +69,7 @@ class Document(Model):
     """A document, its place in the queue, and which version of it is searched (0: none yet).
 
     `wanted_version` is the newest one; until it is whole, `version` answers, under the title and with the metadata that
-    it has. Whoever holds `lease_token` until `lease_expires_at` works on it. `queued_at` is its place in the queue
+    it has. The holder of `lease_token` works on it until `lease_expires_at`. `queued_at` is its place in the queue
     (services/queues.py). One that `is_slow` took a parser too long in a first try.
     """
 

@@ -1,7 +1,7 @@
 """Metrics for Prometheus.
 
-With PROMETHEUS_MULTIPROC_DIR, which gunicorn's arbiter sets, each process keeps its numbers in files there, and whoever
-is asked adds them up. The names follow Prometheus' conventions: units are seconds and bytes, counters end in `_total`.
+With PROMETHEUS_MULTIPROC_DIR, which gunicorn's arbiter sets, each process keeps its numbers in files there, and any of
+them adds them up. The names follow Prometheus' conventions: units are seconds and bytes, counters end in `_total`.
 """
 
 import os

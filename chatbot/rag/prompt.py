@@ -15,7 +15,7 @@ SYSTEM = (
 PLAIN_SYSTEM = "You are a helpful assistant. Answer clearly and concisely. If you do not know something, say so."
 PER_MESSAGE = 4  # tokens that a server adds around each message (OpenAI cookbook, "How to count tokens with tiktoken")
 FOR_PASSAGES = 0.75  # of the budget, at most; the rest is for what was said before
-# Whatever a reader may take for our tags: wide and small forms, with blanks and characters that nobody sees in between.
+# All that a model may take for our tags: wide and small forms, with blanks and invisible characters in between.
 # Possessive: with two repetitions of the same characters side by side it would be quadratic.
 UNSEEN = r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*+"
 TAG = re.compile(rf"[<\uff1c\ufe64](?={UNSEEN}(?:[/\\\uff0f]++{UNSEEN})?passage)", re.IGNORECASE)

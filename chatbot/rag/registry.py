@@ -63,7 +63,7 @@ def require(name: str) -> None:
 def load(kind: str, name: str) -> Any:
     """Return the class of an adapter.
 
-    Raises UnknownAdapter when nobody registered the name, MissingLibrary when its library is not there.
+    Raises UnknownAdapter for an unregistered name, MissingLibrary when its library is not there.
     """
     path = ADAPTERS[kind].get(name) or next(
         (point.value for point in entry_points(group=f"chatbot.{kind}", name=name)), None

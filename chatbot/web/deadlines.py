@@ -58,7 +58,7 @@ class _Body:
         until = self._started + self._total_seconds + self._received / MIN_BYTES_PER_SECOND
         if now >= until:
             raise RequestTimeout
-        if self._received >= self._piece:  # a socket that always has data lets nobody else run, and no timeout come
+        if self._received >= self._piece:  # a socket that always has data yields to no other, and to no timeout
             gevent.sleep(0)
         try:
             with gevent.Timeout(max(0.0, min(self._read_seconds, until - now)), RequestTimeout()):

@@ -1,7 +1,7 @@
 """Limits on guesses of a password: per account and address, and delays where an account meets too many in all.
 
 Guesses from other addresses refuse no owner: each address has an allowance of its own for each account. Beyond the
-limits of an account in all, and of everybody together, guesses wait; an address that has logged in to the account
+limits of an account in all, and of all accounts together, guesses wait; an address that has logged in to the account
 before does not.
 """
 

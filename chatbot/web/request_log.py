@@ -47,7 +47,7 @@ def _end(response: Response) -> Response:
         response.headers["Strict-Transport-Security"] = HSTS
     seconds = time.monotonic() - g.started
     route = request.url_rule.rule if request.url_rule else "none"
-    method = request.method if request.method in METHODS else "other"  # whatever a caller likes to write
+    method = request.method if request.method in METHODS else "other"  # a caller may write any word
     metrics.REQUESTS.labels(method, route, response.status_code).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     if request.path not in QUIET:

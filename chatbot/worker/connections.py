@@ -21,7 +21,7 @@ UNREAD_PIECE = 256  # bytes that are read without a break: each may be a chunk, 
 UNREAD_SECONDS = 1.0
 YIELD_BYTES = 16_384  # of requests that are read without a break
 SEND_BYTES = 65_536  # of an answer, for each of which `send_seconds` hold
-RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: what nobody took leaves the kernel's memory too
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER: unread bytes leave the kernel's memory too
 
 
 class BoundedWorker(GeventWorker):

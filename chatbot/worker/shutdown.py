@@ -1,6 +1,6 @@
 """The end of a worker: no new turns, the running ones go on, and the rest is closed as interrupted.
 
-gunicorn's gevent worker would stop accepting at once at SIGTERM, so that nobody could ask whether it is ready,
+gunicorn's gevent worker would stop accepting at once at SIGTERM, so that no client could ask whether it is ready,
 resume or read; and when its grace runs out, no `finally` of a stream is reached.
 """
 

@@ -23,7 +23,7 @@ SMALL = ["seed", "bench", "--users", "5", "--turns", "3000", "--passages", "120"
 def seeded(app: Flask) -> Flask:
     ended = app.test_cli_runner().invoke(args=SMALL)
     assert ended.exit_code == 0, ended.output
-    assert ended.stdout == f"Made 5 users, 3000 turns, 120 passages; everybody's password: {seeding.PASSWORD}\n"
+    assert ended.stdout == f"Made 5 users, 3000 turns, 120 passages; the password of each: {seeding.PASSWORD}\n"
     assert ended.stderr == ""
     return app
 

@@ -1,6 +1,6 @@
 """SQLite's checkpoints, out of the way of requests.
 
-Whoever's commit finds more than a thousand pages in the write-ahead log copies them into the database, for tens of
+A commit that finds more than a thousand pages in the write-ahead log copies them into the database, for tens of
 milliseconds. In a server that would be a request, and with it all streams of the process: there it is done here.
 """
 
@@ -50,7 +50,7 @@ def _checkpoint(file: str) -> None:
     try:
         connection.execute("PRAGMA synchronous=FULL")
         (_, pages, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages > MAX_LOG_PAGES:  # somebody wrote during each one so far
+        if pages > MAX_LOG_PAGES:  # there was a write during each one so far
             connection.execute("PRAGMA busy_timeout=500")
             connection.execute("PRAGMA wal_checkpoint(RESTART)")
     finally:

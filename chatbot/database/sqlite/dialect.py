@@ -75,7 +75,7 @@ def _on_begin(connection: sa.Connection) -> None:
     cursor = connection.connection.cursor()
     if connection.get_execution_options().get("writes"):
         durable = connection.get_execution_options().get("durable", True)
-        if connection.info.get("durable", True) is not durable:  # as whoever had the connection before wanted it
+        if connection.info.get("durable", True) is not durable:  # as the transaction before had set it
             cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.info["durable"] = durable
         execute_with_busy_retry(cursor, "BEGIN IMMEDIATE")

@@ -1,9 +1,9 @@
 """Group commit for SQLite: writers run one after the other, and concurrent ones share a commit.
 
-A commit waits for the disk, and with it the whole process; and SQLite has one writer. So whoever writes first lets in
-who came meanwhile, each in a savepoint of its own; then it commits for all. Nobody is told that something is written
-before the commit that holds it is on the disk. (A thread for the commit was tried: to wake it and to be woken by it
-costs a chat .6 ms of processor, and 10 ms of waiting with 64 clients and an upstream of 500 ms.)
+A commit waits for the disk, and with it the whole process; and SQLite has one writer. So the first writer admits those
+that came meanwhile, each in a savepoint of its own; then it commits for all. A writer returns only after the commit that
+contains its changes is durable. (A thread for the commit was tried: to wake it and to be woken by it costs a chat .6 ms
+of processor, and 10 ms of waiting with 64 clients and an upstream of 500 ms.)
 """
 
 import threading
@@ -91,7 +91,7 @@ class Group:
     def leave(self, error: BaseException | None = None) -> None:
         """End it; uncommitted work is undone, and waiters get the error."""
         self._owner.open_group = None
-        if not self._is_written and error is not None:  # nobody else is to be told a writer's own error
+        if not self._is_written and error is not None:  # a writer's own error is its own
             self._failure = str(getattr(error, "orig", error)) if isinstance(error, DATABASES_OWN) else UNDONE
         try:
             self.connection.close()  # which undoes what was not committed

@@ -125,7 +125,7 @@ def check_place(place: str, address: Address, allowed_hosts: Set[str] | None) ->
     """Raise ValueError unless the resolved IPv4 or IPv6 address may be connected to.
 
     An address on loopback may, when it is what the list has, with its port, and what was asked for. A name will not
-    do: whoever owns it could point it at any service of this machine.
+    do: its owner could point it at any service of this machine.
     """
     if is_denied(place) and not (place == address.name and _is_loopback(place) and _is_listed(address, allowed_hosts)):
         raise ValueError("the host is in a denied network")

@@ -20,7 +20,7 @@ import httpx2
 from .reader import PIECE, Response, read_chunked_body
 
 MAX_IDLE_CONNECTIONS = 512  # connections that rest at a time, for each server
-KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by somebody on the way, without a word
+KEEPALIVE_SECONDS = 15.0  # what rested longer may have been dropped by a router on the way, in silence
 CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 
 

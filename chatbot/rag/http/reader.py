@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-PIECE = 4_096  # bytes received at a time, at most: what they bring is read without a break for anybody else
+PIECE = 4_096  # bytes received at a time, at most: their content is read without a break for others
 MAX_HEAD_BYTES = 1_024  # bytes of a chunk's size and extensions, or of a trailer
 MAX_TRAILERS = 100
 SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")

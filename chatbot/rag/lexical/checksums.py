@@ -17,7 +17,7 @@ TAIL = struct.Struct("<II")  # length of the footer's JSON, MAGIC
 def damaged(folder: Path) -> str | None:
     """Return the name of a file of the index's last commit that is not as it was written, or None.
 
-    A file that is missing is none: whoever opens the index finds that, and another process may just have merged it.
+    A missing file is none: opening the index finds that, and another process may just have merged it.
     """
     for path in _committed(folder):
         try:

@@ -5,7 +5,7 @@ tantivy's average length of a field counts all chunks, also those without it, so
 all look far too long. tantivy's BM25 has k1 1.2 and b 0.75.
 
 A term is written with its collection before it, so that how common it is can be counted over the collections that are
-searched: tantivy counts over the whole index, and a score would tell whether anybody's document has a word. Of others'
+searched: tantivy counts over the whole index, and a score would tell whether any user's document has a word. Of others'
 chunks a score knows nothing but their average length. The folder is a cache: what is lost is built anew.
 """
 

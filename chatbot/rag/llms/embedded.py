@@ -3,7 +3,7 @@
 Run by its path, so that no application is imported: `python -P embedded.py supervise --port N --name NAME`.
 The key that callers must show comes in the environment variable EMBEDDED_MODEL_KEY. The supervisor ends
 when its standard input closes, and the server when the supervisor's end of *its* standard input closes:
-whoever is killed with SIGKILL, no orphan stays.
+whichever process is killed with SIGKILL, no orphan stays.
 """
 
 import argparse

@@ -87,7 +87,7 @@ class _Guarded:
         self.name = model.name
         self._breaker = breakers.get_breaker(name, exclude=[(AdapterError, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
-        self._probe = threading.Lock()  # half open, the library lets everybody through
+        self._probe = threading.Lock()  # half open, the library lets all through
 
     @property
     def is_open(self) -> bool:

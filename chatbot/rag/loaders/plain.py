@@ -51,7 +51,7 @@ def clean(text: str) -> str:
 def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> Parsed:
     """Return the parsed text, with its title in one short line.
 
-    Raises UnreadableDocument when there is no text, or more than anybody would read.
+    Raises UnreadableDocument when there is no text, or more than a person would read.
     """
     if not text or text.isspace():
         raise UnreadableDocument("The document has no text.")

@@ -216,7 +216,7 @@ class PgvectorStore:
 def _make_graph(connection: "Connection[Any]", drop: "sql.Composed", make: "sql.Composed") -> None:
     """Make a graph in place of an unfinished one; with one process where several have no room to share.
 
-    They share FOR_GRAPH bytes in /dev/shm, which has 64 MB in a container that nobody gave more.
+    They share FOR_GRAPH bytes in /dev/shm, which has 64 MB in a container without more.
     """
     from psycopg.errors import DiskFull
 

@@ -39,7 +39,7 @@ class Slot:
         get_chat_state().running_turns[turn.id] = running
         self.used = True
         facts = structlog.contextvars.get_contextvars()
-        # Not a threading.Thread: its start waits until the thread runs, half a millisecond in which nobody is served.
+        # Not a threading.Thread: its start waits until the thread runs, half a millisecond for all.
         _thread.start_new_thread(generation.run, (app, running, facts))
 
 

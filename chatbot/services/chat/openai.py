@@ -131,8 +131,8 @@ def _collections(caller: Caller) -> dict[str, UUID]:
 
     Names are given to the caller's own collections first, then to the operator's, then to those that the caller is a
     member of; of one owner the older ones come first. A name that memberships of different owners share is given to
-    none of them, so that no owner takes it from another by renaming. All others go by their ids, and so does whatever
-    other users share with everybody.
+    none of them, so that no owner takes it from another by renaming. All others go by their ids, as do collections that
+    other users share with all.
     """
     rank = sa.case(
         (Collection.owner_id == caller.user_id, 0),

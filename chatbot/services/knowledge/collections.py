@@ -82,7 +82,7 @@ def delete(caller: Caller, collection_id: UUID) -> None:
     """Delete a collection and all that is in it; raises NotFound, Forbidden, DefaultCollection.
 
     Its documents go some at a time, each time committed, and it with the last ones: one transaction for all of a large
-    one would keep everybody's messages out of SQLite for seconds. What breaks off is gone on with by deleting it again.
+    one would keep all messages out of SQLite for seconds. Deleting it again continues a deletion that broke off.
     """
     while _delete_some(caller, collection_id):
         time.sleep(PAUSE_SECONDS)
@@ -94,7 +94,7 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         require_managed(connection, caller, collection_id)
         governed = (Collection.id == collection_id, may_manage(caller))
         if connection.scalar(sa.select(Collection.is_default).where(*governed)):
-            raise DefaultCollection("The collection that everybody has cannot be deleted; delete its documents.")
+            raise DefaultCollection("The default collection cannot be deleted; delete its documents.")
         connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
         columns = (Document.id, Document.size, Document.chunks)
         inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)

@@ -10,8 +10,8 @@ from chatbot.services.accounts.callers import Caller
 
 def caller_placeholder(role: str) -> Caller:
     """Return a placeholder for any caller of a role in a prepared statement, to be run with a `caller_id`."""
-    somebody: Any = sa.bindparam("caller_id", type_=sa.Uuid())
-    return Caller(somebody, somebody, role)
+    any_id: Any = sa.bindparam("caller_id", type_=sa.Uuid())
+    return Caller(any_id, any_id, role)
 
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
@@ -22,7 +22,7 @@ def may_read(caller: Caller) -> sa.ColumnElement[bool]:
 def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those that are searched when none is named.
 
-    What other users share with everybody is searched when it is named: or each could speak in everybody's prompt.
+    Other users' shared collections are searched when they are named: else each user could speak in all prompts.
     """
     conditions = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
     return sa.and_(may_read(caller), conditions)

@@ -1,7 +1,7 @@
 """The whole state as one file, the same from either database, and back into an empty one of either kind.
 
 A line of JSON for the head, one for each table and each row, one for the end, compressed. What it holds is one
-snapshot, read while everybody goes on writing. Not in it: the secrets, only a mark that tells whether they are the
+snapshot, read while others go on writing. Not in it: the secrets, only a mark that tells whether they are the
 same; and what is made anew from the tables, like copies of vectors in a store and the index of words.
 """
 
@@ -57,7 +57,7 @@ def save(path: Path, step: Step) -> int:
     """
     if os.path.lexists(path):  # a link that leads nowhere too
         raise BackupRefused(f"{path} is there already.")
-    # Of a name that nobody can have put there, and a link of that name would be refused.
+    # Of a name that cannot have been there before, and a link of that name would be refused.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as raw:
@@ -65,7 +65,7 @@ def save(path: Path, step: Step) -> int:
                 rows = _write_all(file, step)
             raw.flush()
             os.fsync(raw.fileno())
-        os.link(draft, path)  # unlike a rename it takes nobody's place
+        os.link(draft, path)  # unlike a rename it replaces no file
     except OSError as error:
         raise BackupRefused(f"{path} cannot be written: {error.strerror}.") from error
     finally:
@@ -140,7 +140,7 @@ def _read_all(lines: Lines, step: Step, other_secrets: bool) -> int:
     head = _head(next(lines, None))
     if head["mark"] not in _marks() and not other_secrets:
         raise BackupRefused(
-            "It was made with another SECRET_KEY, without which nobody can log in: set that one, or restore what was "
+            "It was made with another SECRET_KEY, without which no user can log in: set that one, or restore what was "
             "said without it (--other-secrets)."
         )
     with write("restore") as connection:

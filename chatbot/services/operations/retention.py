@@ -21,7 +21,7 @@ from . import clock
 NAME = "purge"
 PERIOD = timedelta(days=1)
 LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
-# Rows of a batch: it holds SQLite's lock for some milliseconds; PostgreSQL keeps nobody out, and is asked seven times.
+# Rows of a batch: it holds SQLite's lock for some milliseconds; PostgreSQL lets others write, and is asked seven times.
 BATCH = {"sqlite": 150, "postgresql": 400}
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
 LONG_AGO = datetime.min.replace(tzinfo=UTC)

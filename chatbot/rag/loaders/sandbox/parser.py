@@ -55,7 +55,7 @@ class Parser:
     def parse(self, media_type: str, size: int, pieces: Iterable[bytes]) -> Parsed:
         """Parse a file of so many bytes, which comes in pieces, with the loader of a media type.
 
-        Raises UnreadableDocument, ParserCrashed or ParserTimeout, each with a sentence for whoever sent the file;
+        Raises UnreadableDocument, ParserCrashed or ParserTimeout, each with a sentence for the sender of the file;
         UnknownAdapter or MissingLibrary when the media type has no loader or its library is not installed.
         """
         head = {"media_type": media_type, "loader": self._loaders.get(media_type)}

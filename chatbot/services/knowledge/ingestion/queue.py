@@ -42,7 +42,7 @@ _OWNER = sa.select(Collection.owner_id).where(_home)
 _SECONDS = sa.select(ParserUsage.seconds).where(
     ParserUsage.user_id == sa.bindparam("its_owner"), ParserUsage.day == sa.bindparam("its_day")
 )
-# The same on both databases; an operator's collection has no owner, and its parsing is counted for nobody.
+# The same on both databases; an operator's collection has no owner, and its parsing is counted for no user.
 _SPEND = sa.text(
     "INSERT INTO parser_usage (user_id, day, seconds) SELECT owner_id, :day, :seconds FROM collections "
     "WHERE id = :home AND owner_id IS NOT NULL ON CONFLICT (user_id) DO UPDATE SET day = excluded.day, seconds = "

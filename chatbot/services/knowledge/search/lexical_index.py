@@ -172,7 +172,7 @@ class LexicalSearch:
             return action()
         except IndexBroken as error:
             with self._lock:
-                if self.index is index:  # nobody else has found it out
+                if self.index is index:  # no other thread has found it out
                     with suppress(IndexBroken):
                         run_in_thread(index.close)
                     self.index = self._anew(error)

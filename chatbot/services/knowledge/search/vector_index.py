@@ -69,7 +69,7 @@ class DenseSearch:
         if self.store.durable:
             return self._search_shared(searched, space, vector, k, among)
         with self.locks[searched.id]:
-            self._used[name] += 1  # nobody lets it go to make room while it is loaded and searched
+            self._used[name] += 1  # it is not evicted while it is loaded and searched
             try:
                 self._follow(searched, space, vector.shape[-1])
                 return run_in_thread(self.store.search, name, vector, k, among)
@@ -93,7 +93,7 @@ class DenseSearch:
                 return []
             try:
                 return self.store.search(str(searched.id), vector, k, among)
-            except StoreForgot:  # somebody emptied the store
+            except StoreForgot:  # the store was emptied
                 self.positions.drop(searched.id)
         return []
 
