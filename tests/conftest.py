@@ -17,16 +17,10 @@ from flask.testing import FlaskClient
 from hypothesis import settings
 from werkzeug.test import TestResponse
 
-import config
-from chatbot import create_app
-from chatbot.database.base import db
-from chatbot.extensions import limiter
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services.chat import execution
 from chatbot.services.chat.state import get_chat_state
-from chatbot.services.knowledge.state import get_knowledge_state
-from tests.support import databases
-from tests.support.processes import Server, Upstream, environment, running
+from tests.support import applications, databases
+from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 
 # Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
@@ -34,7 +28,6 @@ settings.register_profile("chatbot", deadline=None)
 settings.load_profile("chatbot")
 pytest_plugins = ["tests.support.selection"]
 DATABASES = ("sqlite", "postgresql")
-TO_END = 5.0  # seconds in which what a test left running may end
 PASSWORD = "a sound passphrase"
 MakeApp = Callable[..., Flask]
 
@@ -175,31 +168,34 @@ def make_app(tmp_path: Path, stack: dict[str, str]) -> Iterator[MakeApp]:
     made: list[Flask] = []
 
     def make(**settings: str) -> Flask:
-        given = {
-            **stack,
-            "LLM": "memory",
-            "LLM_RETRIES": "0",
-            "EMBEDDER": "memory",
-            "APP_ENV": "testing",
-            "LOG_LEVEL": "warning",
-        }
-        app = create_app(config.load(environment(tmp_path, **{**given, **settings}), env_file=tmp_path / ".env"))
-        limiter._storage_dead = False  # one object serves all applications of a process, and a test's Redis was away
-        made.append(app)
-        return app
+        made.append(applications.build(tmp_path, **{**stack, **settings}))
+        return made[-1]
 
     yield make
     for app in made:
-        with app.app_context():
-            execution.drain(TO_END)
-            db.engine.dispose()
-            get_knowledge_state().close()
+        applications.end(app)
 
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
     """Return an application."""
     return make_app()
+
+
+@pytest.fixture(scope="module")
+def shared_app(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """Return the application of a module, on SQLite: for tests that see nothing of each other."""
+    folder = tmp_path_factory.mktemp("shared")
+    shutil.copy(sqlite_template, folder / "chatbot.db")
+    app = applications.build(folder, DATABASE_URL="sqlite:///chatbot.db")
+    yield app
+    applications.end(app)
+
+
+@pytest.fixture(scope="module")
+def shared_client(shared_app: Flask) -> FlaskClient:
+    """Return a client of the module's application, without an account."""
+    return shared_app.test_client()
 
 
 @pytest.fixture
@@ -261,6 +257,12 @@ def client(app: Flask) -> FlaskClient:
 def ada(app: Flask) -> Person:
     """Return a person."""
     return join(app.test_client(), "ada")
+
+
+@pytest.fixture(scope="module")
+def shared_ada(shared_app: Flask) -> Person:
+    """Return a person with an account in the module's application."""
+    return join(shared_app.test_client(), "ada")
 
 
 @pytest.fixture

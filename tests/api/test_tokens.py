@@ -52,11 +52,11 @@ FORGED: dict[str, Callable[[Claims, str], str]] = {
 
 
 @pytest.mark.parametrize("case", FORGED)
-def test_forged_token_is_401(app: Flask, ada: Person, case: str) -> None:
-    key = app.config["JWT_SECRET_KEY"]
-    claims = jwt.decode(ada.access_token, options={"verify_signature": False})
-    assert ask(ada, jwt.encode(claims, key, "HS256")) == 200  # the same way of making one, with nothing wrong
-    assert ask(ada, FORGED[case](claims, key)) == 401
+def test_forged_token_is_401(shared_app: Flask, shared_ada: Person, case: str) -> None:
+    key = shared_app.config["JWT_SECRET_KEY"]
+    claims = jwt.decode(shared_ada.access_token, options={"verify_signature": False})
+    assert ask(shared_ada, jwt.encode(claims, key, "HS256")) == 200  # the same way of making one, with nothing wrong
+    assert ask(shared_ada, FORGED[case](claims, key)) == 401
 
 
 def ask(person: Person, token: str) -> int:

@@ -42,10 +42,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_malformed_body_is_400(ada: Person, case: str) -> None:
-    headers = {"Authorization": f"Bearer {ada.access_token}", "Content-Type": "application/json"}
+def test_malformed_body_is_400(shared_ada: Person, case: str) -> None:
+    headers = {"Authorization": f"Bearer {shared_ada.access_token}", "Content-Type": "application/json"}
     started = time.process_time()
-    response = ada.client.post("/api/search/", data=REFUSED[case], headers=headers)
+    response = shared_ada.client.post("/api/search/", data=REFUSED[case], headers=headers)
     assert time.process_time() - started < 0.1  # in which nobody else is served
     assert (response.status_code, response.get_json()["code"]) == (400, "malformed_body"), case
 
@@ -54,13 +54,13 @@ def test_malformed_body_is_400(ada: Person, case: str) -> None:
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
              "application/json; charset=latin-1", "application/jsonp"]
 )  # fmt: skip
-def test_other_media_type_is_415(client: FlaskClient, kind: str | None) -> None:
-    response = client.post("/api/users/login/", data=b"{}", content_type=kind)
+def test_other_media_type_is_415(shared_client: FlaskClient, kind: str | None) -> None:
+    response = shared_client.post("/api/users/login/", data=b"{}", content_type=kind)
     assert (response.status_code, response.get_json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_charset_utf8_is_fine(client: FlaskClient) -> None:
-    response = client.post("/api/users/login/", data=b"{}", content_type="application/json; charset=UTF-8")
+def test_charset_utf8_is_fine(shared_client: FlaskClient) -> None:
+    response = shared_client.post("/api/users/login/", data=b"{}", content_type="application/json; charset=UTF-8")
     assert response.get_json()["code"] == "validation_failed"
 
 
@@ -69,16 +69,16 @@ def test_brackets_in_a_text_are_no_values() -> None:
     assert json_body.parse(json.dumps({"text": said, "quoted": '"' + said}).encode())["text"] == said
 
 
-def test_body_of_strangers_is_a_few_kilobytes(client: FlaskClient) -> None:
+def test_body_of_strangers_is_a_few_kilobytes(shared_client: FlaskClient) -> None:
     account = {"email": "a@example.org", "password": "\U0001f511" * 1024}
-    assert client.post("/api/users/login/", json=account).status_code == 401
+    assert shared_client.post("/api/users/login/", json=account).status_code == 401
     for route in ("signup", "login", "refresh"):
-        response = client.post(f"/api/users/{route}/", data=b" " * 20_000, content_type="application/json")
+        response = shared_client.post(f"/api/users/{route}/", data=b" " * 20_000, content_type="application/json")
         assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
 
 
-def test_body_over_the_limit_is_413(client: FlaskClient) -> None:
-    response = client.post("/api/users/login/", data=b"x" * (1 << 20) + b"x", content_type="application/json")
+def test_body_over_the_limit_is_413(shared_client: FlaskClient) -> None:
+    response = shared_client.post("/api/users/login/", data=b"x" * (1 << 20) + b"x", content_type="application/json")
     assert (response.status_code, response.get_json()["code"]) == (413, "payload_too_large")
 
 
@@ -121,15 +121,15 @@ def test_text_without_an_end_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/search/", "/api/collections/", "/api/documents/"])
-def test_many_unknown_fields_are_not_validated(ada: Person, path: str) -> None:
+def test_many_unknown_fields_are_not_validated(shared_ada: Person, path: str) -> None:
     """marshmallow lists all of them in its error, which took as long as parsing them."""
-    response = ada.call("POST", path, {f"k{number}": [] for number in range(4_900)})
+    response = shared_ada.call("POST", path, {f"k{number}": [] for number in range(4_900)})
     assert response.status_code == 400
     assert response.get_json()["errors"] == {f"k{number}": ["Unknown field."] for number in range(20)}
 
 
-def test_some_unknown_fields_are_named_beside_other_errors(ada: Person) -> None:
-    response = ada.call("POST", "/api/search/", {"limit": 0, "unknown": 1})
+def test_some_unknown_fields_are_named_beside_other_errors(shared_ada: Person) -> None:
+    response = shared_ada.call("POST", "/api/search/", {"limit": 0, "unknown": 1})
     assert response.get_json()["errors"].keys() == {"query", "limit", "unknown"}
 
 
@@ -162,9 +162,9 @@ def test_list_that_is_too_long_has_none_of_its_items_loaded() -> None:
     ],
     ids=["empty messages", "wrong messages", "unknown fields", "options", "filter", "metadata"],
 )
-def test_errors_of_many_values_are_not_all_collected(ada: Person, path: str, body: dict[str, Any]) -> None:
+def test_errors_of_many_values_are_not_all_collected(shared_ada: Person, path: str, body: dict[str, Any]) -> None:
     """A body of 6 KB took .13 s, thirty of them held all others for 1.9 s (found by a hostile reader)."""
-    response = ada.call("POST", path, body)
+    response = shared_ada.call("POST", path, body)
     assert response.status_code == 400
     assert len(response.get_json().get("errors", {})) <= 20
 

@@ -1,9 +1,9 @@
 """Group commit for SQLite: writers run one after the other, and concurrent ones share a commit.
 
 A commit waits for the disk, and with it the whole process; and SQLite has one writer. So the first writer admits those
-that came meanwhile, each in a savepoint of its own; then it commits for all. A writer returns only after the commit that
-contains its changes is durable. (A thread for the commit was tried: to wake it and to be woken by it costs a chat .6 ms
-of processor, and 10 ms of waiting with 64 clients and an upstream of 500 ms.)
+that came meanwhile, each in a savepoint of its own; then it commits for all. A writer returns only after the commit
+that contains its changes is durable. (A thread for the commit was tried: to wake it and to be woken by it costs a chat
+.6 ms of processor, and 10 ms of waiting with 64 clients and an upstream of 500 ms.)
 """
 
 import threading
