@@ -92,7 +92,7 @@ def recall(server: Server, home: UUID, queries: Sequence[str]) -> tuple[float, f
         store = get_knowledge_state().vector_index.store
         started = time.monotonic()
         assert isinstance(store, pgvector.PgvectorStore)
-        while not store._graphs and time.monotonic() - started < MAX_GRAPH_SECONDS:
+        while not store.graphs and time.monotonic() - started < MAX_GRAPH_SECONDS:
             store.search(str(home), vectors[0], ASKED)
             time.sleep(0.5)
         seconds = time.monotonic() - started

@@ -97,7 +97,7 @@ def create_embedder(config: Config, adapter: str, model: str) -> Embedder:
 def create_vector_store(config: Config) -> VectorStore:
     """Create the configured vector store; raises UnknownAdapter, MissingLibrary."""
     name = config["VECTOR_STORE"]
-    options = StoreOptions(most_bytes=config["VECTOR_BYTES"], url=config["DATABASE_URL"])
+    options = StoreOptions(max_bytes=config["VECTOR_BYTES"], url=config["DATABASE_URL"])
     if name == "pinecone":
         options = StoreOptions(url=config["PINECONE_HOST"], key=config["PINECONE_API_KEY"])
     store: VectorStore = registry.load("stores", name)(options)

@@ -108,25 +108,25 @@ class KeyedSemaphore:
 
     def __init__(self, per_key: int, total: int) -> None:
         self._per_key = per_key
-        self._most = total
+        self._total = total
         self._changed = threading.Condition()
-        self._inside = Counter[Hashable]()
+        self.inside = Counter[Hashable]()
 
     def acquire(self, key: Hashable, timeout: float) -> bool:
         """Wait for a place for up to `timeout` seconds; tells whether there was one."""
         with self._changed:
             there = self._changed.wait_for(
-                lambda: self._inside[key] < self._per_key and self._inside.total() < self._most, timeout
+                lambda: self.inside[key] < self._per_key and self.inside.total() < self._total, timeout
             )
             if there:
-                self._inside[key] += 1
+                self.inside[key] += 1
             return there
 
     def release(self, key: Hashable) -> None:
         """Give a place back."""
         with self._changed:
-            self._inside[key] -= 1
-            self._inside += Counter()  # who is not inside takes no memory
+            self.inside[key] -= 1
+            self.inside += Counter()  # who is not inside takes no memory
             self._changed.notify_all()
 
 

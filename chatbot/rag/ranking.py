@@ -41,14 +41,14 @@ def fuse(lexical: Sequence[Hit], dense: Sequence[Hit], weight: float) -> list[Hi
     return sorted(fused.items(), key=lambda hit: -hit[1])
 
 
-def spread(ids: Sequence[int], document_of: Mapping[int, str], most: int) -> list[int]:
-    """Return the hits so that those beyond `most` of one document stand behind all others; else in the same order."""
+def spread(ids: Sequence[int], document_of: Mapping[int, str], max_per_document: int) -> list[int]:
+    """Return the hits so that those beyond `max_per_document` of one document stand behind all others; else in the same order."""
     seen: Counter[str] = Counter()
     first: list[int] = []
     later: list[int] = []
     for id in ids:
         seen[document_of[id]] += 1
-        (first if seen[document_of[id]] <= most else later).append(id)
+        (first if seen[document_of[id]] <= max_per_document else later).append(id)
     return first + later
 
 

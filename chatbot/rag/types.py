@@ -250,7 +250,7 @@ class StoreOptions:
     """
 
     exact_bytes: int = 500 << 20
-    most_bytes: int = 1 << 30
+    max_bytes: int = 1 << 30
     url: str = ""
     key: str = ""
 

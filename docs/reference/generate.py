@@ -31,7 +31,7 @@ def build_pages() -> dict[str, str]:
             "api.md": _table(("route", "purpose", "fields"), _routes()),
             "commands.md": _table(("command", "purpose"), _commands(app.cli)),
             "errors.md": _table(("code", "status", "title", "retryable"), _codes()),
-            "metrics.md": _table(("metric", "type", "labels", "meaning"), _metrics()),
+            "metrics.md": _table(("metric", "type", "labels", "meaning"), list_metrics()),
             "settings.md": _table(("name", "default", "meaning"), _settings()),
         }
     return {
@@ -80,7 +80,8 @@ def _codes() -> Iterator[Row]:
         yield f"`{facts.code}`", str(facts.status), facts.title, "yes" if facts.retryable else "no"
 
 
-def _metrics() -> Iterator[Row]:
+def list_metrics() -> Iterator[Row]:
+    """Yield the rows of the metrics: name, type, labels, meaning."""
     for metric in vars(metrics).values():
         if isinstance(metric, Counter | Gauge | Histogram):
             (family,) = metric.describe()

@@ -142,7 +142,7 @@ def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
     assert crowd.acquire("eve", 5)
     for who in ("ada", "eve", "eve"):
         crowd.release(who)
-    assert not crowd._inside
+    assert not crowd.inside
 
 
 def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,8 +115,8 @@ def _next(address: Address, response: http.client.HTTPResponse) -> str:
     return urljoin(address.url, location.encode("latin-1").decode())
 
 
-def _read_body(response: http.client.HTTPResponse, most: int) -> bytes:
-    if (response.length or 0) > most:
+def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
+    if (response.length or 0) > max_bytes:
         raise ValueError("the document is too long")
     encoding = (response.getheader("Content-Encoding") or "identity").lower()
     if encoding not in {"identity", "gzip", "x-gzip"}:
@@ -124,8 +124,8 @@ def _read_body(response: http.client.HTTPResponse, most: int) -> bytes:
     body = bytearray()
     unpacked = None if encoding == "identity" else zlib.decompressobj(GZIP)
     while piece := response.read1(PIECE):
-        body += piece if unpacked is None else unpacked.decompress(piece, most + 1 - len(body))
-        if len(body) > most or (unpacked is not None and unpacked.unused_data):
+        body += piece if unpacked is None else unpacked.decompress(piece, max_bytes + 1 - len(body))
+        if len(body) > max_bytes or (unpacked is not None and unpacked.unused_data):
             raise ValueError("the document is too long, or something follows it")
     # http.client takes a body that is shorter than told for a whole one.
     if response.length or (unpacked is not None and not unpacked.eof):

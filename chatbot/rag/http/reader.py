@@ -37,17 +37,17 @@ class SocketReader(io.RawIOBase):
 
     def readline(self, limit: int | None = -1) -> bytes:
         """Return the next line, or as much of it as `limit` allows or the connection's end leaves."""
-        most = sys.maxsize if limit is None or limit < 0 else limit
+        max_bytes = sys.maxsize if limit is None or limit < 0 else limit
         while True:
             end = self._bytes.find(b"\n", self._at)
-            if end >= 0 or self.held >= most or not self.more():
-                return self.take(min(self.held if end < 0 else end + 1 - self._at, most))
+            if end >= 0 or self.held >= max_bytes or not self.more():
+                return self.take(min(self.held if end < 0 else end + 1 - self._at, max_bytes))
 
-    def read1(self, most: int = -1) -> bytes:
+    def read1(self, max_bytes: int = -1) -> bytes:
         """Return the buffered bytes, or the next ones, at most so many."""
-        if most and not self.held:
+        if max_bytes and not self.held:
             self.more()
-        return self.take(self.held if most < 0 else most)
+        return self.take(self.held if max_bytes < 0 else max_bytes)
 
     def read(self, size: int = -1) -> bytes:
         """Return exactly so many bytes, or fewer at the connection's end."""

@@ -45,8 +45,8 @@ class OpenAILLM:
         self.name = options.model
         self._deadlines = options.deadlines
         # Of single bytes; when an answer as such takes too long, the watchdog knows.
-        longest = max(options.deadlines.first_byte, options.deadlines.idle)
-        timeout = httpx2.Timeout(longest, connect=options.deadlines.connect)
+        read_timeout = max(options.deadlines.first_byte, options.deadlines.idle)
+        timeout = httpx2.Timeout(read_timeout, connect=options.deadlines.connect)
         # Where the environment names proxies, httpx2's own transports know the way.
         transport = None if getproxies() else Pool()
         self._http = openai.DefaultHttpxClient(timeout=timeout, transport=transport)

@@ -38,7 +38,7 @@ class FaissStore:
     """Cosine by inner product of vectors of length 1.
 
     Up to `exact_bytes` of 32-bit floats a collection is searched exactly, up to four times that exactly in 16-bit
-    floats, and beyond in a graph (HNSW). The collections that were searched last are kept, up to `most_bytes`.
+    floats, and beyond in a graph (HNSW). The collections that were searched last are kept, up to `max_bytes`.
     """
 
     durable = False
@@ -47,17 +47,17 @@ class FaissStore:
         import faiss
 
         self._faiss = faiss
-        self._options = options
-        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self.options = options
+        self.held: OrderedDict[str, _Held] = OrderedDict()
 
     def count(self, collection: str) -> int | None:
         """Return how many vectors of a collection are held, or None when it is to be opened (again)."""
-        held = self._held.get(collection)
+        held = self.held.get(collection)
         return None if held is None else _alive(held)
 
     def collections(self) -> list[str]:
         """Return the collections that are held."""
-        return list(self._held)
+        return list(self.held)
 
     def open(
         self, collection: str, space: str, count: int, dimension: int, used: Container[str] = (), fence: int = 0
@@ -66,19 +66,19 @@ class FaissStore:
 
         Those that are in use stay, even where there is no room for them.
         """
-        self._held.pop(collection, None)
+        self.held.pop(collection, None)
         way = self._way(count, dimension)
-        self._held[collection] = _Held(self._made(way, dimension), way, count, set())
-        free = (one for one in list(self._held) if one != collection and one not in used)
-        while sum(map(_size, self._held.values())) > self._options.most_bytes and (one := next(free, None)):
-            del self._held[one]
+        self.held[collection] = _Held(self._made(way, dimension), way, count, set())
+        free = (one for one in list(self.held) if one != collection and one not in used)
+        while sum(map(_size, self.held.values())) > self.options.max_bytes and (one := next(free, None)):
+            del self.held[one]
 
     def change(self, collection: str, gone: Sequence[str], stored: VectorBatch, fence: int = 0) -> None:
         """Let all vectors of some documents go, and hold others besides.
 
         A collection that outgrows its way is forgotten, and so is a graph of which too much is dead.
         """
-        held = self._held[collection]
+        held = self.held[collection]
         if gone:
             self._remove(held, gone)
         if len(stored.ids):
@@ -93,8 +93,8 @@ class FaissStore:
 
     def search(self, collection: str, vector: "Vectors", k: int, documents: Sequence[str] | None = None) -> list[Hit]:
         """Return the up to k nearest chunks by cosine, the nearest first; only of `documents` where those are given."""
-        held = self._held[collection]
-        self._held.move_to_end(collection)
+        held = self.held[collection]
+        self.held.move_to_end(collection)
         among = None if documents is None else held.of(documents)
         k = min(k, _alive(held) if among is None else len(among))
         if k <= 0:
@@ -105,7 +105,7 @@ class FaissStore:
 
     def forget(self, collection: str) -> None:
         """Let a collection go."""
-        self._held.pop(collection, None)
+        self.held.pop(collection, None)
 
     def close(self) -> None:
         """Do nothing: a store in memory has no connections."""
@@ -121,9 +121,9 @@ class FaissStore:
 
     def _way(self, count: int, dimension: int) -> Way:
         size = count * dimension * 4
-        if size <= self._options.exact_bytes:
+        if size <= self.options.exact_bytes:
             return "exact"
-        return "half" if size <= 4 * self._options.exact_bytes else "graph"
+        return "half" if size <= 4 * self.options.exact_bytes else "graph"
 
     def _made(self, way: Way, dimension: int) -> Any:
         faiss = self._faiss

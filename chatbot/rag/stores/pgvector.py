@@ -53,15 +53,15 @@ class PgvectorStore:
         from pgvector.psycopg import register_vector
         from psycopg_pool import ConnectionPool
 
-        self._url = options.url.replace("postgresql+psycopg://", "postgresql://")
+        self.url = options.url.replace("postgresql+psycopg://", "postgresql://")
         timeouts = {"autocommit": True, "connect_timeout": int(SECONDS), **LIFE}
         self._pool = ConnectionPool(
-            self._url, min_size=0, max_size=CONNECTIONS, open=False, timeout=SECONDS, kwargs=timeouts,
+            self.url, min_size=0, max_size=CONNECTIONS, open=False, timeout=SECONDS, kwargs=timeouts,
             configure=register_vector, check=ConnectionPool.check_connection,
         )  # fmt: skip
         self._lock = threading.Lock()
         self._is_open = False
-        self._graphs: set[str] = set()  # spaces whose graph is there
+        self.graphs: set[str] = set()  # spaces whose graph is there
         self._building: set[str] = set()
 
     def count(self, collection: str) -> int | None:
@@ -168,7 +168,7 @@ class PgvectorStore:
         with self._lock:
             if self._is_open:
                 return
-            with psycopg.connect(self._url, connect_timeout=int(SECONDS)) as connection:
+            with psycopg.connect(self.url, connect_timeout=int(SECONDS)) as connection:
                 connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # IF NOT EXISTS races with itself
                 connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
                 connection.execute(SCHEMA)
@@ -177,12 +177,12 @@ class PgvectorStore:
 
     def has_graph(self, connection: "Connection[Any]", space: str, dimension: int) -> bool:
         """Return whether a space's graph is there; where not, it is begun, and until it is there all is compared."""
-        if space in self._graphs:
+        if space in self.graphs:
             return True
         if dimension > MAX_HALFVEC_DIMENSIONS:
             return False
         if _is_whole(connection, space):
-            self._graphs.add(space)
+            self.graphs.add(space)
             return True
         if space not in self._building:
             self._building.add(space)
@@ -201,7 +201,7 @@ class PgvectorStore:
         ).format(name, of, sql.SQL(operators), sql.Literal(space))
         lock_id = int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
         try:
-            with psycopg.connect(self._url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
+            with psycopg.connect(self.url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
                 row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lock_id]).fetchone()
                 if row is not None and row[0] and not _is_whole(connection, space):
                     # In less memory than a graph takes, each further vector is looked up on the disk.

@@ -154,11 +154,11 @@ def enable(email: str) -> Account:
 
 def _refuse_unfoldable(**names: str) -> None:
     """Raise InvalidInput for a name with a folded form longer than its column: U+FDFA becomes 18 characters."""
-    longest = {"email": MAX_EMAIL_KEY_LENGTH, "username": MAX_USERNAME_KEY_LENGTH}
+    max_lengths = {"email": MAX_EMAIL_KEY_LENGTH, "username": MAX_USERNAME_KEY_LENGTH}
     errors = {
         field: ["Has too many unusual characters."]
         for field, name in names.items()
-        if len(fold_name(name)) > longest[field]
+        if len(fold_name(name)) > max_lengths[field]
     }
     if errors:
         raise InvalidInput(errors)

@@ -77,9 +77,9 @@ def digest(pieces: Iterable[bytes]) -> bytes:
 
 def require_size(size: int) -> None:
     """Raise DocumentTooLarge for more bytes than a document may have."""
-    most = current_app.config["DOCUMENT_BYTES"]
-    if size > most:
-        raise DocumentTooLarge(f"A document may have {most:,} bytes.")
+    max_bytes = current_app.config["DOCUMENT_BYTES"]
+    if size > max_bytes:
+        raise DocumentTooLarge(f"A document may have {max_bytes:,} bytes.")
 
 
 def split_into_pieces(data: bytes) -> tuple[bytes, ...]:

@@ -15,7 +15,7 @@ from tests.rag.stores.test_stores import DIMENSION, filled, found, rows, vectors
 
 def until_graph(store: pgvector.PgvectorStore, space: str, dimension: int) -> None:
     deadline = time.monotonic() + 30
-    with psycopg.connect(store._url, autocommit=True) as connection:
+    with psycopg.connect(store.url, autocommit=True) as connection:
         while not store.has_graph(connection, space, dimension):
             assert time.monotonic() < deadline
             time.sleep(0.05)

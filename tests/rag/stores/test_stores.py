@@ -153,7 +153,7 @@ def test_any_changes_leave_what_a_plain_search_finds(changes: list[tuple[bool, i
 def test_faiss_changes_its_way_with_the_size(exact: int, way: str) -> None:
     store = FaissStore(StoreOptions(exact_bytes=exact))
     made = filled(store, 400)
-    assert store._held["c"].way == way
+    assert store.held["c"].way == way
     hits = [found(store, made[n], 1)[0] for n in range(400)]
     assert sum(hit == n + 1 for n, hit in enumerate(hits)) >= 396
     store.change("c", ["d8"], NONE)
@@ -169,7 +169,7 @@ def test_faiss_asks_to_be_opened_again_when_it_outgrew_its_way() -> None:
 
 
 def test_faiss_keeps_the_collections_that_were_searched_last() -> None:
-    store = FaissStore(StoreOptions(most_bytes=2 * 50 * DIMENSION * 4))
+    store = FaissStore(StoreOptions(max_bytes=2 * 50 * DIMENSION * 4))
     made = filled(store, 50, "a")
     filled(store, 50, "b")
     store.search("a", made[0], 1)
@@ -220,6 +220,6 @@ def test_durable_stores_refuse_who_was_overtaken(durable: VectorStore) -> None:
 def test_faiss_graph_that_is_given_again_what_it_let_go_asks_to_be_opened_again() -> None:
     store = FaissStore(StoreOptions(exact_bytes=1_000))
     made = filled(store, 400)
-    assert store._held["c"].way == "graph"
+    assert store.held["c"].way == "graph"
     store.change("c", ["d5"], rows([5], made[[4]]))
     assert store.count("c") is None

@@ -117,7 +117,7 @@ def test_many_followers_leave_connections_for_the_rest(server: RedisServer) -> N
         assert {read_on(news, PIECES[0]) for news in followers} == {PIECES[0]}
         text.append("".join(PIECES[1:]))
         assert {read_on(news, WHOLE) for news in followers} == {WHOLE}
-        assert elsewhere._redis.ping()
+        assert elsewhere.redis.ping()
     log.close(turn)
 
 

@@ -60,9 +60,9 @@ class RedisTurnLog:
     """The texts of the turns that run in this process, and of those that run in others."""
 
     def __init__(self, redis: "Redis", channels: ConnectionPool) -> None:
-        self._redis = redis
+        self.redis = redis
         self._channels = channels
-        self._copy = self._redis.register_script(COPY)
+        self._copy = self.redis.register_script(COPY)
         self._texts: dict[UUID, RedisText] = {}
         self._changed: dict[str, RedisText] = {}
         self._ended: list[str] = []
@@ -94,7 +94,7 @@ class RedisTurnLog:
     def elsewhere(self, turn_id: UUID) -> Iterator[News]:
         """Follow a turn that another process runs."""
         with PubSub(self._channels, ignore_subscribe_messages=True) as channel:
-            yield RedisNews(self._redis, channel, _name(turn_id))
+            yield RedisNews(self.redis, channel, _name(turn_id))
 
     def _copy_on(self) -> None:
         """Copy new text to Redis while turns run here."""
@@ -114,7 +114,7 @@ class RedisTurnLog:
     def _copy_all(self) -> None:
         while self._ended:
             names = self._ended[:MAX_TEXTS_PER_ROUND_TRIP]
-            with self._redis.pipeline(transaction=False) as pipeline:
+            with self.redis.pipeline(transaction=False) as pipeline:
                 for name in names:
                     pipeline.delete(name)
                     pipeline.publish(name, "ended")
@@ -126,7 +126,7 @@ class RedisTurnLog:
 
     def _copy_some(self, texts: list[RedisText]) -> None:
         pieces = []
-        with self._redis.pipeline(transaction=False) as pipeline:
+        with self.redis.pipeline(transaction=False) as pipeline:
             for text in texts:
                 self._changed.pop(text.name, None)
                 piece = text.since(text.copied)
@@ -150,7 +150,7 @@ class RedisNews:
     """The news of a turn that another process runs."""
 
     def __init__(self, redis: "Redis", channel: PubSub, name: str) -> None:
-        self._redis = redis
+        self.redis = redis
         self._channel = channel
         self._name = name
         self._bytes = 0
@@ -163,7 +163,7 @@ class RedisNews:
             if not self._subscribed:  # before the first look, so that nothing falls between
                 self._channel.subscribe(self._name)
                 self._subscribed = True
-            data: Any = self._redis.getrange(self._name, self._bytes, -1)
+            data: Any = self.redis.getrange(self._name, self._bytes, -1)
             self._bytes += len(data)
             self._text += data.decode()
         return self._text[offset:]

@@ -78,9 +78,9 @@ def claim(queue: Queue = "plain") -> list[Job]:
     if first is None:
         return []
     again = first.attempts > 0
-    most = 1 if again else BATCHES.get(queue, 1)
+    max_documents = 1 if again else BATCHES.get(queue, 1)
     waiting = sa.select(Document.id, Document.size).where(*free, (Document.attempts > 0) == again).order_by(*order)
-    waiting = waiting.limit(most).with_for_update(skip_locked=True)
+    waiting = waiting.limit(max_documents).with_for_update(skip_locked=True)
     token = uuid7()
     taken = {"status": "processing", "attempts": Document.attempts + 1, "lease_token": token, "updated_at": now()}
     language = sa.select(Collection.language).where(Collection.id == Document.collection_id).scalar_subquery()
@@ -94,10 +94,12 @@ def claim(queue: Queue = "plain") -> list[Job]:
     return [Job(token, queue, *row) for row in rows]
 
 
-def _take_within_bytes(most: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
+def _take_within_bytes(max_bytes: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
     """Return the first documents that have so many bytes together; one at least."""
     sizes = accumulate(row.bytes for row in rows)
-    return [row.id for number, (row, size) in enumerate(zip(rows, sizes, strict=True)) if not number or size <= most]
+    return [
+        row.id for number, (row, size) in enumerate(zip(rows, sizes, strict=True)) if not number or size <= max_bytes
+    ]
 
 
 def renew_leases() -> None:

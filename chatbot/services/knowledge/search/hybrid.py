@@ -82,7 +82,7 @@ def search(
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
 
-    `also` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises NotFound for a
+    `alternative_query` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises NotFound for a
     collection that is absent or not readable, InvalidInput for a filter that is none.
     """
     query = query[:MAX_QUERY_CHARACTERS]
