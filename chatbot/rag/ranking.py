@@ -42,7 +42,7 @@ def fuse(lexical: Sequence[Hit], dense: Sequence[Hit], weight: float) -> list[Hi
 
 
 def spread(ids: Sequence[int], document_of: Mapping[int, str], max_per_document: int) -> list[int]:
-    """Return the hits so that those beyond `max_per_document` of one document stand behind all others; else in the same order."""
+    """Return the hits in their order, but those beyond `max_per_document` of one document behind all others."""
     seen: Counter[str] = Counter()
     first: list[int] = []
     later: list[int] = []

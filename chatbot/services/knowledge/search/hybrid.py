@@ -82,8 +82,8 @@ def search(
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
 
-    `alternative_query` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises NotFound for a
-    collection that is absent or not readable, InvalidInput for a filter that is none.
+    `alternative_query` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises
+    NotFound for a collection that is absent or not readable, InvalidInput for an invalid filter.
     """
     query = query[:MAX_QUERY_CHARACTERS]
     alternative_query = alternative_query and alternative_query[:MAX_QUERY_CHARACTERS]
