@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,18 @@ def test_every_adapter_and_target_is_in_the_guide_or_help() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert all(re.search(rf"^{target}:.*## ", makefile, re.MULTILINE) for target in phony.split())
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/benchmarks.md"])
+def test_listed_targets_are_those_of_the_makefile(page: str) -> None:
+    """Each takes minutes: `make` shows its commands instead of running them."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    commands = [line.partition("#")[0].split() for block in blocks for line in block.splitlines() if line[0] != " "]
+    assert len(commands) >= 5
+    for command in commands:
+        assert command[0] == "make"
+        shown = subprocess.run([*command, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, (command, shown.stderr)
 
 
 def test_files_and_functions_keep_to_their_budgets() -> None:

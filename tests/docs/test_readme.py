@@ -2,16 +2,21 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psycopg
 import pytest
 
+import config
 from tests.support.cable import Cable
+from tests.support.databases import SECRETS
 from tests.support.processes import ROOT, Server, Upstream, events, running
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +41,16 @@ def test_the_readmes_commands_work_as_printed(tmp_path: Path, upstream: Upstream
     assert "event: done" in streamed
     assert json.loads(document)["title"] == "Opening hours"
     assert json.loads(turn)["citations"][0]["quote"] == "The library is open from nine to five on weekdays."
+
+
+def test_every_page_with_commands_has_its_test() -> None:
+    """A new page with commands fails this until its commands are run: here, by `make --dry-run`, or (compose) parsed."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    assert {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages if blocks(str(page))} == {
+        "README.md": 6, "CONTRIBUTING.md": 1, "docs/benchmarks.md": 1, "docs/tutorial.md": 5, "docs/guides/authentication.md": 1,
+        "docs/guides/backup.md": 1, "docs/guides/knowledge.md": 3, "docs/guides/models.md": 2, "docs/guides/openai-clients.md": 1,
+        "docs/guides/streaming.md": 4, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
+    }  # fmt: skip
 
 
 def test_the_readme_is_short() -> None:
@@ -166,6 +181,53 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
         assert trace["candidates"][0]["document_id"] == replaced["id"]
         for line in operate.splitlines():
             assert server.flask(*line.removeprefix(".venv/bin/flask ").split()).returncode == 0, line
+
+
+def test_login_refresh_and_metrics_commands_work_as_printed(tmp_path: Path) -> None:
+    account = {"email": "ada@example.com", "username": "ada", "password": "correct horse battery"}
+    with running(tmp_path, LLM="memory", EMBEDDER="memory") as server:
+        server.call("POST", "/api/users/signup/", {**account, "password_confirm": account["password"]})
+        token = server.sign_in("other")
+        assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200
+        script = "\n".join([*blocks("docs/guides/authentication.md"), *blocks("docs/reference/metrics.md")])
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    tokens, rest = json.JSONDecoder().raw_decode(ended.stdout)
+    assert {"access_token", "refresh_token"} <= set(tokens)
+    assert 'chatbot_turns_total{status="completed"} 1.0' in ended.stdout[rest:]
+
+
+def test_settings_of_other_models_are_accepted(tmp_path: Path) -> None:
+    lines = [line for block in blocks("docs/guides/models.md") for line in block.splitlines()]
+    assert len(lines) == 3
+    for line in lines:
+        *assignments, make, run = shlex.split(line, comments=True)
+        assert (make, run) == ("make", "run")
+        given = dict(one.split("=", 1) for one in assignments)
+        loaded = config.load({**SECRETS, **given}, tmp_path / "no.env")
+        assert all(loaded[name] for name in given)
+
+
+def test_secrets_are_made_as_printed(tmp_path: Path) -> None:
+    command, _, _ = blocks("docs/operations/deploy.md")
+    ended = subprocess.run(["bash", "-euc", command], capture_output=True, text=True, check=True)
+    made = dict(line.split("=", 1) for line in ended.stdout.splitlines())
+    assert set(made) == {"SECRET_KEY", "JWT_SECRET_KEY"}
+    assert config.load({**made, "APP_ENV": "production"}, tmp_path / "no.env")["SECRET_KEY"] == made["SECRET_KEY"]
+
+
+def test_move_to_postgresql_works_as_printed(tmp_path: Path, postgres_url: str, redis_server: RedisServer) -> None:
+    _, _, commands = blocks("docs/operations/deploy.md")
+    with running(tmp_path, LLM="memory", EMBEDDER="memory") as server:
+        token = server.sign_in()
+        server.call("POST", "/api/chat/", {"message": "one"}, token)
+    redis_server.flush()
+    script = commands.replace(".venv/bin/", f"{sys.prefix}/bin/").replace("everything.", f"{tmp_path}/everything.")
+    script = script.replace("postgresql://user@host/name", f"'{postgres_url}'")
+    script = script.replace("redis://host:6379/0", redis_server.url)
+    subprocess.run(["bash", "-euc", script], cwd=ROOT, env=server.environment, check=True, capture_output=True)
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT user_message FROM chat_messages").fetchall() == [("one",)]
 
 
 def test_backup_commands_work_as_printed(tmp_path: Path) -> None:
