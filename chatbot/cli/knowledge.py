@@ -17,8 +17,7 @@ from chatbot.services import periodic
 from chatbot.services.accounts import accounts
 from chatbot.services.accounts.callers import OPERATOR, Caller
 from chatbot.services.knowledge import collections, documents, records, verification
-from chatbot.services.knowledge import content as storage
-from chatbot.services.knowledge.content import Content
+from chatbot.services.knowledge.content import Content, split_into_pieces
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.search import embeddings
@@ -138,7 +137,7 @@ def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, dat
 
 
 def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
-    content = Content(name[-255:], sniffing.media_type(name, data), storage.split_into_pieces(data))
+    content = Content(name[-255:], sniffing.media_type(name, data), split_into_pieces(data))
     known = documents.list_documents(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
     if known:
         return documents.replace(caller, known[0].id, content)

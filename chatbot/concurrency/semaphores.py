@@ -126,7 +126,7 @@ class KeyedSemaphore:
         """Give a place back."""
         with self._changed:
             self.inside[key] -= 1
-            self.inside += Counter()  # who is not inside takes no memory
+            self.inside += Counter()  # a key without places takes no memory
             self._changed.notify_all()
 
 

@@ -34,8 +34,8 @@ class FileCheck:
         self._mark.touch()
 
     def end(self) -> None:
-        """Note that this process closed the file in order; a damaged one is checked again."""
-        if self._mark is not None and self.state != DAMAGED:
+        """Note that this process closed the file in order; a file not yet found sound is checked again."""
+        if self._mark is not None and self.state == "ok":
             self._mark.unlink(missing_ok=True)
 
     def _check(self, file: str) -> None:

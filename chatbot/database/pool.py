@@ -11,7 +11,7 @@ from chatbot.concurrency.semaphores import FairSemaphore
 class FairPool(QueuePool):
     """A QueuePool behind a fair queue: in its own a newcomer may overtake a woken waiter.
 
-    Who was overtaken queues anew, and so some of many may wait for as long as one may, in vain. This one has one
+    An overtaken waiter queues anew, so that some of many may wait until their timeout, in vain. This one has one
     size: a QueuePool that may overflow asks itself for a connection again, which would take two places.
     """
 

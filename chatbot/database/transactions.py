@@ -50,10 +50,10 @@ def write(
 
     `step` names what becomes durable here; `STEP:written` and `STEP:committed` are its failpoints. What is not
     `durable` a crash of the machine may undo, and its writer does not wait for the disk: for work that is done again.
-    A block that yields between its statements `is_long`: on SQLite no other writer's commit waits for it. A block that
-    locks rows which other transactions may hold for long, such as a collection, names the user as its `contention_key`:
-    few such blocks run at a time, fewer of each key, and none waits for over LOCK_TIMEOUT_SECONDS, so that a user who
-    sends and deletes much leaves connections for the others (docs/decisions has the measurement).
+    `is_long` marks a block that yields between its statements: on SQLite no other writer's commit waits for it. A block
+    that locks rows which other transactions may hold for long, such as a collection, names the user as its
+    `contention_key`: few such blocks run at a time, fewer of each key, so that a user who sends and deletes much leaves
+    connections for the others. Each waits at most LOCK_TIMEOUT_SECONDS for its place, and as long for each lock.
 
     Raises DatabaseBusy, DatabaseUnavailable, StorageFull; IntegrityError is left to the caller.
     """
@@ -120,12 +120,13 @@ def _in_turn(contention_key: UUID | None) -> Iterator[None]:
     if contention_key is None:
         yield
         return
-    if not get_database_state().waiting_writers.acquire(contention_key, LOCK_TIMEOUT_SECONDS):
+    waiting_writers = get_database_state().waiting_writers
+    if not waiting_writers.acquire(contention_key, LOCK_TIMEOUT_SECONDS):
         raise _busy()
     try:
         yield
     finally:
-        get_database_state().waiting_writers.release(contention_key)
+        waiting_writers.release(contention_key)
 
 
 def _is_the_statements_own(error: Exception) -> bool:

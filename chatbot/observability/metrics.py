@@ -18,7 +18,9 @@ REQUEST_SECONDS = Histogram(
     "chatbot_request_seconds", "Seconds until an answer began.", ["method", "route"], buckets=QUICK
 )
 TURNS = Counter(
-    "chatbot_turns_total", "Turns that ended: completed, truncated, failed, cancelled or interrupted.", ["status"]
+    "chatbot_turns_total",
+    "Turns that ended: completed, truncated, filtered, failed, cancelled, interrupted.",
+    ["status"],
 )
 FIRST_TEXT_SECONDS = Histogram("chatbot_first_text_seconds", "Seconds until a turn's text began.", buckets=SLOW)
 TURN_SECONDS = Histogram("chatbot_turn_seconds", "Seconds until a turn ended.", buckets=SLOW)

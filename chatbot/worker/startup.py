@@ -19,9 +19,7 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.services.operations import clock
 
 GARBAGE = (10_000, 20, 50)  # a request makes and drops thousands of objects, and next to none in a cycle
-MAX_CLOCK_OFFSET_SECONDS = (
-    5.0  # seconds between the clocks of a host and of the database; a turn's lease lasts three times as long
-)
+MAX_CLOCK_OFFSET_SECONDS = 5.0  # between a host and the database; a turn's lease lasts three times as long
 DATABASE_RETRY_SECONDS = 0.5  # seconds until the next look whether the database is back
 
 log = structlog.get_logger(__name__)

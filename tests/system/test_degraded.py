@@ -1,5 +1,6 @@
 """Redis or PostgreSQL away for a while, under a real server with traffic: degraded service, and full recovery."""
 
+import itertools
 import os
 import signal
 import threading
@@ -121,10 +122,7 @@ def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
 
         def speak(token: str) -> list[str]:
             acknowledged = []
-            number = 0
-            while not stop.is_set():
-                number += 1
-                text = f"number {number}"
+            for text in map("number {}".format, itertools.takewhile(lambda _: not stop.is_set(), itertools.count(1))):
                 try:
                     status, _, answer = server.call("POST", "/api/chat/", {"message": text}, token)
                 except LOST:  # the worker was killed

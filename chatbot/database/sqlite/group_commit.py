@@ -83,7 +83,7 @@ class Group:
             raise SQLiteError(UNDONE)
 
     def write(self) -> None:
-        """Commit the transaction, and remember that it is durable."""
+        """Make the transaction durable; the connection is closed later."""
         self._require_transaction()
         self._driver.commit()
         self._is_written = True

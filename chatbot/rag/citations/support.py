@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chatbot.rag.text.sentences import sentences
 from chatbot.rag.text.stop_words import FUNCTION_WORDS
-from chatbot.rag.text.words import ANTONYMS, PRONOUNS, Words, words
+from chatbot.rag.text.words import PRONOUNS, Words, antonyms, words
 from chatbot.rag.types import Passage
 
 if TYPE_CHECKING:
@@ -201,7 +201,8 @@ def _neighbours(claim_words: Words, run: Sequence[Words], otherwise: float) -> f
 def _contradiction(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) -> float:
     """Return a factor below 1 for a negation on one side alone, an opposite, or exchanged names or numbers."""
     left = NEGATED if _negated(claim_words, run, stems) else 1.0
-    opposites = (ANTONYMS[stem] for stem in claim_words.stems if stem in ANTONYMS and stem not in stems)
+    known = antonyms()
+    opposites = (known[stem] for stem in claim_words.stems if stem in known and stem not in stems)
     if any(not stems.isdisjoint(each) for each in opposites):
         left *= OPPOSITE
     return left * (EXCHANGED if _exchanged(claim_words, run) else 1.0)

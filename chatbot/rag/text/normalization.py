@@ -11,8 +11,7 @@ from functools import lru_cache
 MAX_NONSTARTERS = 30  # in a row (UAX #15, D3); more are in no text of any language
 GRAPHEME_JOINER = "\u034f"  # COMBINING GRAPHEME JOINER: invisible, and a starter
 
-# All characters that decompose to nothing but non-starters are in this class; Katakana's halfwidth sound marks are
-# letters.
+# All characters that decompose to nothing but non-starters are here; Katakana's halfwidth sound marks are letters.
 # Each decomposes to at most two, and the letter in front to a starter and at most three: 13 more are 29.
 _LONG_RUN = re.compile(r"(?:[^\w\s\x00-\u02ff]|[\uff9e\uff9f]){14,}")
 

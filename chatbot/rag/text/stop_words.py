@@ -13,4 +13,5 @@ _OTHERS = (
     " el la los las un una de del y en que por con se su al lo es der die das und ein eine im von zu mit den dem ist le"
     " les des et du une est dans"
 )
-FUNCTION_WORDS = frozenset(f"{QUESTION_WORDS['en']} {_OTHERS}".split())
+_SAYING = {"many", "much", "us"}  # question words that say something in a sentence; the last is also a country
+FUNCTION_WORDS = frozenset(f"{QUESTION_WORDS['en']} {_OTHERS}".split()) - _SAYING

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 from . import stems, unspaced
@@ -43,6 +43,7 @@ _OPPOSITES = (
     "always never", "true false", "above below", "old young", "male female", "oldest newest", "begin end",
     "strong weak", "success failure", "support oppose", "same different", "major minor", "rich poor", "import export",
 )  # fmt: skip
+_OVERSTEMMED = "importan"  # Snowball makes "import" of it, which is the opposite of "export"
 _NOT = "不没沒未"
 _MEANT = "he she it they his her him its their them this these who which such"
 PRONOUNS = frozenset(_MEANT.split())
@@ -74,7 +75,7 @@ class Words:
 
 
 def words(text: str) -> Words:
-    """Return the words of a sentence; Chinese, Japanese, Korean and Thai as pairs of characters."""
+    """Return the words of a sentence; scripts without spaces, and Korean, as pairs of characters."""
     found = Words()
     for token in _TOKEN.findall(text):
         if token[0] >= "\u0e00" and _PAIRED.match(token):
@@ -129,10 +130,18 @@ def _stem(token: str) -> str:
     word = _NUMBER_WORDS.get(word) or _ROOTS.get(word, word)
     if word in FUNCTION_WORDS or word in NEGATIONS or word in _NUMBERS:
         return word
-    return stems.stem(word, "en")
+    if word.startswith(_OVERSTEMMED):
+        return word
+    stem = stems.stem(word, "en")
+    return word if stem in FUNCTION_WORDS or stem in NEGATIONS else stem  # such as a being, or the willing
 
 
-ANTONYMS: dict[str, set[str]] = {}
-for _one, _other in (tuple(map(_stem, pair.split())) for pair in _OPPOSITES):
-    ANTONYMS.setdefault(_one, set()).add(_other)
-    ANTONYMS.setdefault(_other, set()).add(_one)
+@cache
+def antonyms() -> dict[str, set[str]]:
+    """Return stems and the stems of their opposites."""
+    found: dict[str, set[str]] = {}
+    for pair in _OPPOSITES:
+        one, other = map(_stem, pair.split())
+        found.setdefault(one, set()).add(other)
+        found.setdefault(other, set()).add(one)
+    return found

@@ -39,9 +39,8 @@ GROW = (
     )
     .returning(Collection.owner_id)
 )
-_description = MAX_BYTES_PER_CHARACTER * sa.func.length(
-    Collection.description
-)  # neither database's length of bytes is the other's
+# Neither database's length of bytes is the other's.
+_description = MAX_BYTES_PER_CHARACTER * sa.func.length(Collection.description)
 _taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
 USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))

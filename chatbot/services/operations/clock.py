@@ -19,23 +19,23 @@ log = structlog.get_logger(__name__)
 
 
 class Watch:
-    """Compares wall time with steady time from look to look; its first look compares with the last heartbeat."""
+    """Compares wall time with boot time from look to look; its first look compares with the last heartbeat."""
 
     def __init__(self) -> None:
         self._wall: datetime | None = None
-        self.read_boot_time = 0.0
+        self._boot_seconds = 0.0
 
     def look(self, newest_heartbeat: datetime | None) -> bool:
         """Return whether the clock is suspicious."""
         wall = now()
-        steady = read_boot_time()
+        boot_seconds = read_boot_time()
         if self._wall is None:
             suspicious = newest_heartbeat is not None and abs(wall - newest_heartbeat) > ABSENCE
         else:
-            passed = timedelta(seconds=steady - self.read_boot_time)
+            passed = timedelta(seconds=boot_seconds - self._boot_seconds)
             suspicious = abs((wall - self._wall) - passed) > JUMP
         self._wall = wall
-        self.read_boot_time = steady
+        self._boot_seconds = boot_seconds
         return suspicious
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chatbot.rag.citations.alignment import cite
 from chatbot.rag.citations.support import SUPPORTED, support
+from chatbot.rag.text.words import words
 from chatbot.rag.types import Citation, Passage
 
 PARIS = "The river Seine flows through the city. Paris is the capital of France. It has about 2,100,000 inhabitants."
@@ -123,6 +124,28 @@ def test_embedding_lifts_a_sentence_that_means_the_same() -> None:
 def test_embedding_that_is_not_finite_counts_as_nothing() -> None:
     answer = "Rome was founded in 753 BC."
     assert cite(answer, PASSAGES, lambda texts: np.full((len(texts), 4), np.nan)) == cite(answer, PASSAGES)
+
+
+@pytest.mark.parametrize(
+    ("said", "passage"),
+    [
+        ("The treaty was signed by the US in 1990.", "The treaty was signed by the UK in 1990."),
+        ("The treaty was signed by the UK in 1990.", "The treaty was signed by the US in 1990."),
+    ],
+)
+def test_another_country_is_not_supported(said: str, passage: str) -> None:
+    assert support(said, Passage("d", 1, "", passage, 0)) < SUPPORTED
+
+
+def test_stem_that_is_a_function_word_stays_a_word() -> None:
+    assert words("Human beings dream.").content == ["human", "beings", "dream"]
+    assert words("The willing heard of theses.").content == ["willing", "heard", "theses"]
+
+
+def test_importance_is_not_the_opposite_of_export() -> None:
+    passage = Passage("d", 1, "", "Coal is an export product of the region.", 0)
+    assert support("Coal is an important product of the region.", passage) > 0.5
+    assert support("Coal is an import product of the region.", passage) < 0.5
 
 
 def test_support_tells_what_is_said_from_what_is_not() -> None:

@@ -28,15 +28,8 @@ ERRORS: dict[str, type[Exception]] = {
     for kind in (errors.UnreadableDocument, errors.ParserCrashed, errors.UnknownAdapter, errors.MissingLibrary)
 }
 DEFAULT_LIMITS = ParserLimits()
-PASSED_VARIABLES = (
-    "PATH",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "LD_LIBRARY_PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-)  # no keys for who reads files
+# The parser gets no keys.
+PASSED_VARIABLES = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 MALLOC = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "131072"}  # less address space, given back soon
 TOO_LONG = "Reading the document took too long."
 TOO_MUCH = "Reading the document broke its reader: it may be damaged or take too much memory."

@@ -79,7 +79,7 @@ def test_collections_that_make_room_for_each_other_are_all_searched(make_app: Ma
     assert dense_hits(ada) == 8
     with app.app_context():
         options = get_knowledge_state().vector_index.store.options  # type: ignore[attr-defined]  # of FaissStore
-    object.__setattr__(options, "most_bytes", 1)
+    object.__setattr__(options, "max_bytes", 1)
 
     def search(number: int) -> int:
         who = Person(app.test_client(), ada.name, ada.id, ada.access_token, "")
