@@ -143,6 +143,12 @@ class RoundRobinSemaphore:
         self._held = Counter[Hashable]()
         self._waiting: dict[Hashable, deque[threading.Event]] = {}  # the first key is served next
 
+    @property
+    def waiting_count(self) -> int:
+        """How many wait for a place."""
+        with self._lock:
+            return sum(map(len, self._waiting.values()))
+
     def acquire(self, key: Hashable, timeout: float, is_given_up: Callable[[], bool] = bool) -> bool:
         """Wait for a place for up to `timeout` seconds, or until it is given up; return whether there was one."""
         event = threading.Event()

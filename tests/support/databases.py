@@ -4,9 +4,14 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from uuid import UUID
 
 import psycopg
 import pytest
+import sqlalchemy as sa
+
+from chatbot.models import TurnLogPiece
+from tests.support.processes import Server
 
 _numbers = itertools.count()
 # All who share a Redis have the same; two servers of a test with secrets of their own refuse each other.
@@ -56,6 +61,17 @@ def stack_of_a_module(request: pytest.FixtureRequest) -> Iterator[dict[str, str]
     redis.flush()  # of the mark of a server with other secrets
     with another(request) as url:
         yield {"DATABASE_URL": url, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector", **SECRETS}
+
+
+def saved_text(server: Server, turn_id: str) -> str:
+    """Return the text of a running turn that a crash of its process would not lose."""
+    url = sa.make_url(server.environment.get("DATABASE_URL", f"sqlite:///{server.folder}/chatbot.db"))
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    pieces = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == UUID(turn_id)).order_by(TurnLogPiece.start)
+    with engine.connect() as connection:
+        return "".join(connection.scalars(pieces))
 
 
 def cleaned(maintenance: str, url: str, template: str) -> bool:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.databases import saved_text
 from tests.support.processes import ROOT, UNMEASURED, Answer, Server, Upstream, running
+from tests.system.test_server import wait_for
 
 OF_TURNS = (
     "turns",
@@ -94,7 +96,7 @@ def long(client: Client) -> None:
 
 def abandoned(client: Client) -> None:
     turn_id = client.says("[[slow 9]] four")
-    time.sleep(0.6)
+    wait_for(lambda: saved_text(client.server, turn_id) == "Half an answer")
     for pid in client.server.workers():
         os.kill(pid, signal.SIGKILL)
     turn = client.ended(turn_id)

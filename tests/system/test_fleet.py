@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from tests.support import fleet
+from tests.support.databases import saved_text
 from tests.support.fleet import Fleet
 from tests.support.processes import UNMEASURED, Server, Upstream
 from tests.support.redis_server import RedisServer
@@ -163,14 +164,15 @@ def test_killed_host_loses_nothing_and_the_other_serves_on(hosts: Fleet) -> None
     done = one.call("POST", "/api/chat/", {"message": "before"}, token)[2]
     streams = [Stream(one, token, f"[[slow 30]] number {number}") for number in range(5)]
     opened = [stream.event() for stream in streams]
-    time.sleep(1.5)  # the text so far is saved once a second
+    turns = [event[2]["id"] for event in opened if event is not None]
+    wait_for(lambda: {saved_text(other, turn) for turn in turns} == {"Half an answer"})
     one.kill()
     killed = time.monotonic()
     try:
         for stream in streams:
             stream.leave()
         assert hosts.call("POST", "/api/chat/", {"message": "after"}, token)[0] == 200
-        ids = {event[2]["id"] for event in opened if event is not None}
+        ids = set(turns)
         assert len(ids) == 5
 
         def states() -> set[tuple[str, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import DATABASES
-from tests.support.databases import stack_of_a_module
+from tests.support.databases import saved_text, stack_of_a_module
 from tests.support.processes import Server, Upstream, call, events, free_port, running
 from tests.system.test_server import wait_for
 
@@ -156,8 +156,7 @@ def test_text_of_a_killed_worker_is_kept_and_resumed(tmp_path: Path, upstream: U
         first = stream.event()
         assert first is not None
         turn_id = first[2]["id"]
-        wait_for(lambda: server.call("GET", f"/api/chat/{turn_id}/", token=token)[2]["bot_response"])
-        time.sleep(0.5)
+        wait_for(lambda: saved_text(server, turn_id) == "Half an answer")
         for pid in server.workers():
             os.kill(pid, signal.SIGKILL)
         stream.leave()

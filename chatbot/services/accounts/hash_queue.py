@@ -37,6 +37,11 @@ class HashQueue:
         self._of_kind = {kind: RoundRobinSemaphore(1, 1) for kind in get_args(Kind)}
         self._kinds = RoundRobinSemaphore(1, 1)
 
+    @property
+    def waiting_count(self) -> int:
+        """How many wait for their turn."""
+        return self._kinds.waiting_count + sum(semaphore.waiting_count for semaphore in self._of_kind.values())
+
     @contextmanager
     def turn(self, origin: Origin) -> Iterator[None]:
         """Wait for an origin's turn and hold it for as long as the context lasts; raises Busy."""

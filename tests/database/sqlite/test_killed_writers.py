@@ -14,6 +14,7 @@ KILLED = """
 import gevent.monkey
 gevent.monkey.patch_all()
 import gevent
+import gevent.event
 import sqlalchemy as sa
 from chatbot import create_app
 from chatbot.models import Lease
@@ -22,21 +23,28 @@ from chatbot.database.transactions import read, write
 
 app = create_app()
 told = []
+writes = gevent.event.Event()
+goes_on = gevent.event.Event()
 def work(name):
     with app.app_context(), write("test") as connection:
         connection.execute(sa.insert(Lease).values(name=name, token=0))
-        gevent.sleep(0.3 if name == "third" else 0)
+        if name == "third":
+            writes.set()
+            goes_on.wait()
+        else:
+            gevent.sleep(0)
     told.append(name)
 
 with app.app_context():
     names = ("first", "second", "third", "fourth")
     first, second, *rest = [gevent.spawn(work, name) for name in names]
-    gevent.sleep(0.1)
+    writes.wait()
     assert get_database_state().group_commit.open_group is not None, "the third writes"
     for _ in range(3):
         first.kill(block=False)  # who is to commit
         second.kill(block=False)  # who waits for that
         gevent.sleep(0.01)
+    goes_on.set()
     gevent.joinall([first, *rest])
     with read() as connection:
         print(sorted(told), sorted(connection.scalars(sa.select(Lease.name))), get_database_state().group_commit.semaphore.free_places)

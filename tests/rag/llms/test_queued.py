@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -28,27 +29,41 @@ class Held:
         assert self.gate.acquire(timeout=10)
         yield Finish("stop", self.name, 1, 1)
 
+    def has_been_asked(self, times: int) -> bool:
+        """Return whether that many have come."""
+        return len(self.asked) >= times
+
 
 def ask(text: str, cancel_token: CancelToken | None = None) -> CompletionRequest:
     return CompletionRequest([Message("user", text)], cancel_token=cancel_token or CancelToken())
 
 
-def started(model: QueuedLLM, text: str) -> threading.Thread:
+def started(model: QueuedLLM, text: str, held: Held, slots: RoundRobinSemaphore) -> threading.Thread:
+    """Start one, and return when it streams or waits."""
+    come = len(held.asked) + slots.waiting_count
     thread = threading.Thread(target=lambda: list(model.stream(ask(text))), daemon=True)
     thread.start()
-    time.sleep(0.02)
+    wait_until(lambda: len(held.asked) + slots.waiting_count > come)
     return thread
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_users_take_turns() -> None:
     held = Held()
     slots = RoundRobinSemaphore(1, 1)
     many, few = (QueuedLLM(held, slots, user, 10.0) for user in ("many", "few"))
-    threads = [started(many, f"many {n}") for n in range(4)]
-    threads += [started(few, f"few {n}") for n in range(2)]
-    for _ in threads:
+    threads = [started(many, f"many {n}", held, slots) for n in range(4)]
+    threads += [started(few, f"few {n}", held, slots) for n in range(2)]
+    for number in range(1, len(threads)):
         held.gate.release()
-        time.sleep(0.05)
+        wait_until(partial(held.has_been_asked, number + 1))
+    held.gate.release()
     for thread in threads:
         thread.join(10)
     assert held.asked == ["many 0", "many 1", "few 0", "many 2", "few 1", "many 3"]
@@ -58,8 +73,8 @@ def test_one_user_holds_only_a_share_of_the_slots() -> None:
     held = Held()
     slots = RoundRobinSemaphore(4, 1)
     many, few = (QueuedLLM(held, slots, user, 10.0) for user in ("many", "few"))
-    threads = [started(many, f"many {n}") for n in range(3)]
-    threads.append(started(few, "few 0"))
+    threads = [started(many, f"many {n}", held, slots) for n in range(3)]
+    threads.append(started(few, "few 0", held, slots))
     assert held.asked == ["many 0", "few 0"]
     for _ in threads:
         held.gate.release()
@@ -72,7 +87,7 @@ def test_wait_for_a_slot_is_given_up_and_opens_no_breaker() -> None:
     held = Held()
     slots = RoundRobinSemaphore(1, 1)
     model = FallbackLLM([held], retries=0, breaker_failures=1, breaker_seconds=60)
-    first = started(QueuedLLM(model, slots, "a", 10.0), "first")
+    first = started(QueuedLLM(model, slots, "a", 10.0), "first", held, slots)
     for user in ("b", "c"):
         with pytest.raises(UpstreamBusy) as busy:
             list(QueuedLLM(model, slots, user, 0.05).stream(ask("late")))
