@@ -65,9 +65,11 @@ def stack_of_a_module(request: pytest.FixtureRequest) -> Iterator[dict[str, str]
 
 def saved_text(server: Server, turn_id: str) -> str:
     """Return the text of a running turn that a crash of its process would not lose."""
-    url = sa.make_url(server.environment.get("DATABASE_URL", f"sqlite:///{server.folder}/chatbot.db"))
+    url = sa.make_url(server.environment.get("DATABASE_URL", "sqlite:///chatbot.db"))
     if url.get_backend_name() == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
+    else:
+        url = url.set(database=str(server.folder / str(url.database)))
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     pieces = sa.select(TurnLogPiece.text).where(TurnLogPiece.turn_id == UUID(turn_id)).order_by(TurnLogPiece.start)
     with engine.connect() as connection:
