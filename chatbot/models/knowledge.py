@@ -100,6 +100,7 @@ class Document(Model):
     chunks: Mapped[int] = mapped_column(default=0)
     error: Mapped[str | None] = mapped_column(sa.String(40))
     reason: Mapped[str | None] = mapped_column(sa.String(300))
+    warnings: Mapped[list[str]] = mapped_column(sa.JSON, default=list, server_default="[]")
     attempts: Mapped[int] = mapped_column(default=0)
     described_bytes: Mapped[int] = mapped_column(default=0, server_default="0")
     is_slow: Mapped[bool] = mapped_column(default=False, server_default=sa.false())

@@ -163,12 +163,14 @@ class Parsed:
     """The text of a file, as a loader read it.
 
     `text` has line feeds for newlines, and headings, lists, tables and code in Markdown's notation where the format has
-    them; `pages` are the offsets at which page 1, 2, 3 ... begins, none where the format has no pages.
+    them; `pages` are the offsets at which page 1, 2, 3 ... begins, none where the format has no pages. `warnings` name
+    the parts that could not be read, a sentence each.
     """
 
     text: str
     title: str | None = None
     pages: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,9 @@ class DocumentSchema(Schema):
     progress = fields.Float(required=True)
     chunks = fields.Integer(required=True)
     error = fields.Nested(TurnErrorSchema)
+    warnings = fields.List(
+        fields.String(), required=True, metadata={"description": "Which parts could not be read, a sentence each."}
+    )
     metadata = fields.Dict(required=True)
     created_at = Moment(required=True)
     updated_at = Moment(required=True)

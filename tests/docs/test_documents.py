@@ -34,7 +34,7 @@ FIXED = [
     "CORS_ORIGINS",
 ]
 SETTINGS = config.Config._declared_fields
-RUNTIME_BUDGET = 99  # distributions in requirements.txt on any platform; a new one is a decision
+RUNTIME_BUDGET = 101  # distributions in requirements.txt on any platform; a new one is a decision
 
 
 def sources() -> list[Path]:

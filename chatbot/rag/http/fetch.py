@@ -18,8 +18,10 @@ from .addresses import Address, check_place, check_server, parse
 from .wire import PIECE, BoundedConnection, Resolver, connect, resolve_host
 
 REDIRECTS = {301, 302, 303, 307, 308}
+FOUND = {http.client.OK, http.client.NON_AUTHORITATIVE_INFORMATION}
 UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")  # in a Location: urljoin takes some of it out without a word
 GZIP = 16 + zlib.MAX_WBITS
+PACKED = {"identity": None, "gzip": GZIP, "x-gzip": GZIP, "deflate": zlib.MAX_WBITS}  # some send it unasked
 MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
 REQUEST = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: chatbot-api\r\nAccept: */*\r\n"
@@ -42,14 +44,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A fetched file: its type in lower case without parameters, "" if missing, and the name that the server claims.
+    """A fetched file: its type in lower case without parameters, "" if missing, and the charset that is told with it.
 
-    `url` is the address that it came from in the end.
+    `names` are those that the server gives it (RFC 6266), then its address; `url` is where it came from in the end.
     """
 
     data: bytes
     media_type: str
-    name: str
+    charset: str | None
+    names: tuple[str, ...]
     url: str
 
 
@@ -91,11 +94,12 @@ def _visit(
         response = _send_request(wire, address)
         if response.status in REDIRECTS:
             return _next(address, response)
-        if response.status != http.client.OK:
+        if response.status not in FOUND:
             raise ValueError(f"the server answered {response.status}")
         wire.left = limits.size
         data = _read_body(response, limits.size)
-    return Fetched(data, _media_type(response), address.file_name, address.url)
+    names = (*_disposition_name(response), address.file_name)
+    return Fetched(data, _media_type(response), response.headers.get_content_charset(), names, address.url)
 
 
 def _send_request(wire: BoundedConnection, address: Address) -> http.client.HTTPResponse:
@@ -119,10 +123,11 @@ def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
     if (response.length or 0) > max_bytes:
         raise ValueError("the document is too long")
     encoding = (response.getheader("Content-Encoding") or "identity").lower()
-    if encoding not in {"identity", "gzip", "x-gzip"}:
+    if encoding not in PACKED:
         raise ValueError("an encoding that was not asked for")
     body = bytearray()
-    unpacked = None if encoding == "identity" else zlib.decompressobj(GZIP)
+    window = PACKED[encoding]
+    unpacked = None if window is None else zlib.decompressobj(window)
     while piece := response.read1(PIECE):
         body += piece if unpacked is None else unpacked.decompress(piece, max_bytes + 1 - len(body))
         if len(body) > max_bytes or (unpacked is not None and unpacked.unused_data):
@@ -136,3 +141,9 @@ def _read_body(response: http.client.HTTPResponse, max_bytes: int) -> bytes:
 def _media_type(response: http.client.HTTPResponse) -> str:
     value = (response.getheader("Content-Type") or "").partition(";")[0].strip().lower()
     return value if MEDIA_TYPE.fullmatch(value) else ""
+
+
+def _disposition_name(response: http.client.HTTPResponse) -> list[str]:
+    """Return the file name of a Content-Disposition, if there is one (RFC 6266; RFC 2231 for the extended form)."""
+    name = response.headers.get_filename()
+    return [] if name is None else [name]

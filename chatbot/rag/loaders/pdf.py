@@ -1,52 +1,168 @@
-"""PDF: the text of each page, and where the pages begin."""
+"""PDF: the text of each page in reading order, and where the pages begin."""
 
-import io
+import ctypes
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
-from . import plain
+from . import pdf_layout, pdf_repair, pdf_words, plain
+from .pdf_layout import Word
+from .pdf_words import SOFT_HYPHEN
+
+if TYPE_CHECKING:
+    import pypdfium2
 
 MAX_PAGES = 10_000
+MAX_NOTES = 1_000  # of a page
 BETWEEN_PAGES = "\n\n"
+MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
+NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
+TICKED = "[x]"
+JOINED = re.compile(SOFT_HYPHEN + r"[\n ]*\n(\w+)(\S*) ?")
 
 
 class PdfLoader:
     """Satisfies `ports.Loader`."""
 
     def load(self, data: bytes) -> Parsed:
-        """Return the text and the pages' starts.
+        """Return the text, the pages' starts, and which pages could not be read.
 
         Raises UnreadableDocument when the file is encrypted with a password, broken, or has no text (scanned pages).
         """
-        import pypdf
-
-        with plain.reading("PDF"), _reporting_errors():
-            reader = pypdf.PdfReader(io.BytesIO(data))
-            if reader.is_encrypted and not reader.decrypt(""):  # many have an empty password
-                raise UnreadableDocument("The PDF is encrypted.")
-            if len(reader.pages) > MAX_PAGES:
-                raise UnreadableDocument(f"The PDF has more than {MAX_PAGES:,} pages.")
-            texts = [plain.clean(page.extract_text()).strip() for page in reader.pages]
-            title = reader.metadata.title if reader.metadata else None
-            return _join_pages(texts, title if isinstance(title, str) else None)
+        with plain.reading("PDF"), closing(_opened(pdf_repair.repair_unicode_maps(data))) as document:
+            pages = [_read_page(document, number) for number in range(len(document))]
+            if any(page.unmapped for page in pages) and not any(page.text for page in pages):
+                raise UnreadableDocument(NO_MAP)
+            return _parsed(pages, document.get_metadata_value("Title"))
 
 
-@contextmanager
-def _reporting_errors() -> Iterator[None]:
-    from pypdf.errors import DependencyError, LimitReachedError
+@dataclass(slots=True)
+class _Page:
+    """A page's text, or the reason why there is none."""
+
+    text: str = ""
+    fault: str | None = None
+    words: int = 0
+    unmapped: int = 0
+
+
+def _opened(data: bytes) -> "pypdfium2.PdfDocument":
+    import pypdfium2
+    from pypdfium2 import raw
+
+    start = max(0, data.find(b"%PDF-"))  # some have bytes before it, and offsets that do not count them
+    try:
+        document = pypdfium2.PdfDocument(data[start:])
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == raw.FPDF_ERR_PASSWORD:
+            raise UnreadableDocument("The PDF is encrypted.") from error
+        raise
+    if len(document) > MAX_PAGES:
+        document.close()
+        raise UnreadableDocument(f"The PDF has more than {MAX_PAGES:,} pages.")
+    document.init_forms()
+    return document
+
+
+def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
+    """Read a page; one that is broken costs itself alone."""
+    import pypdfium2
 
     try:
-        yield
-    except LimitReachedError as error:
-        raise UnreadableDocument("The PDF is too large when unpacked.") from error
-    except DependencyError as error:  # AES, without the package cryptography
-        raise UnreadableDocument("The PDF is encrypted.") from error
+        with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
+            found = pdf_words.read_words(text_page)
+            fields = list(_annotations(page))
+    except pypdfium2.PdfiumError:
+        return _Page(fault="is broken")
+    if found.unmapped > MAX_UNMAPPED * found.words:
+        return _Page(fault="has text without a Unicode map", words=found.words, unmapped=found.unmapped)
+    found.by_direction.setdefault(0, []).extend(one.word for one in fields if one.word is not None)
+    texts = [pdf_layout.read(words) for words in found.by_direction.values()]
+    texts += [one.note for one in fields if one.note]
+    return _Page(_join_hyphens(plain.clean("\n\n".join(filter(None, texts)))).strip(), None, found.words)
 
 
-def _join_pages(texts: list[str], title: str | None) -> Parsed:
+def _parsed(pages: list[_Page], title: str) -> Parsed:
+    texts = [page.text for page in pages]
     starts = accumulate((len(text) + len(BETWEEN_PAGES) for text in texts[:-1]), initial=0)
-    return plain.parsed(BETWEEN_PAGES.join(texts), title, tuple(starts))
+    warnings = [f"Page {number} {page.fault}." for number, page in enumerate(pages, 1) if page.fault]
+    return plain.parsed(BETWEEN_PAGES.join(texts), title or None, tuple(starts), tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """The value of a form's field where it stands on the page, or a note."""
+
+    word: Word | None
+    note: str = ""
+
+
+def _annotations(page: "pypdfium2.PdfPage") -> Iterator[_Annotation]:
+    from pypdfium2 import raw
+
+    form = page.formenv.raw if page.formenv else None
+    for number in range(min(MAX_NOTES, raw.FPDFPage_GetAnnotCount(page.raw))):
+        annotation = raw.FPDFPage_GetAnnot(page.raw, number)
+        if not annotation:
+            continue
+        try:
+            found = _annotation(raw, form, annotation)
+        finally:
+            raw.FPDFPage_CloseAnnot(annotation)
+        if found is not None:
+            yield found
+
+
+def _annotation(raw: Any, form: Any, annotation: Any) -> _Annotation | None:
+    if raw.FPDFAnnot_GetFlags(annotation) & raw.FPDF_ANNOT_FLAG_HIDDEN:
+        return None
+    kind = raw.FPDFAnnot_GetSubtype(annotation)
+    if kind == raw.FPDF_ANNOT_WIDGET and form is not None:
+        text = _field_value(raw, form, annotation)
+        box = raw.FS_RECTF()
+        if not text or not raw.FPDFAnnot_GetRect(annotation, ctypes.byref(box)):
+            return None
+        word = pdf_words.turned(text, (box.left, box.bottom, box.right, box.top), 0)
+        word.is_value = True
+        return _Annotation(word)
+    if kind in {raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_WIDGET}:
+        return None
+    note = _utf16(lambda *out: raw.FPDFAnnot_GetStringValue(annotation, b"Contents", *out))
+    return _Annotation(None, note.strip()) if note.strip() else None
+
+
+def _field_value(raw: Any, form: Any, annotation: Any) -> str:
+    kind = raw.FPDFAnnot_GetFormFieldType(form, annotation)
+    if kind in {raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON}:
+        return TICKED if raw.FPDFAnnot_IsChecked(form, annotation) else ""
+    if kind in {raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX}:
+        return " ".join(_utf16(lambda *out: raw.FPDFAnnot_GetFormFieldValue(form, annotation, *out)).split())
+    return ""
+
+
+def _utf16(call: Any) -> str:
+    """Return the string that a function of pdfium writes: asked for its size first."""
+    from pypdfium2 import raw
+
+    size = call(None, 0)
+    buffer = ctypes.create_string_buffer(size + 2)
+    call(ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
+    return buffer.raw[:size].decode("utf-16-le", "ignore").rstrip("\0")
+
+
+def _join_hyphens(text: str) -> str:
+    """Join words that a line's end has parted; a hyphen of their own is kept where the text has them with it."""
+
+    def join(parted: re.Match[str]) -> str:
+        before = text[: parted.start()].rpartition("\n")[2].split(" ")[-1]
+        rest, punctuation = parted.groups()
+        is_compound = not rest[:1].islower() or f"{before}-{rest}" in text
+        return ("-" if is_compound else "") + rest + punctuation + "\n"
+
+    return JOINED.sub(join, text).replace(SOFT_HYPHEN, "-")

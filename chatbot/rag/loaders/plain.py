@@ -1,6 +1,5 @@
 """Shared parts of loaders: bytes to clean text, and errors of libraries to ours."""
 
-import codecs
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,37 +7,20 @@ from contextlib import contextmanager
 from chatbot.rag.errors import DocumentError, UnreadableDocument
 from chatbot.rag.types import Parsed
 
+from . import encodings
+
 MAX_TEXT_CHARACTERS = 20_000_000  # code points: a hundred thick books
 MAX_TITLE_LENGTH = 200
+MAX_WARNINGS = 20
 
-BOMS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
-    codecs.BOM_UTF32_LE: "utf-32",
-    codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 SURROGATES = re.compile("[\ud800-\udfff]")
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufeff]")
 
 
-def marked_encoding(data: bytes) -> str | None:
-    """Return the encoding that a byte order mark tells, or None without one."""
-    return next((name for mark, name in BOMS.items() if data.startswith(mark)), None)
-
-
 def decode(data: bytes, declared: str | None = None) -> str:
-    """Return bytes as clean text: by their mark, as UTF-8, by their declared charset, or else as Windows-1252."""
-    marked = marked_encoding(data)
-    if marked:
-        return clean(data.decode(marked, "replace"))
-    for encoding in ("utf-8", declared, "cp1252"):
-        try:
-            return clean(data.decode(encoding or "ascii"))
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return clean(data.decode("latin-1"))
+    """Return bytes as clean text, in the encoding that `encodings` finds."""
+    return clean(encodings.decode(data, declared))
 
 
 def clean(text: str) -> str:
@@ -48,7 +30,7 @@ def clean(text: str) -> str:
     return CONTROLS.sub("", NEWLINES.sub("\n", text))
 
 
-def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> Parsed:
+def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = (), warnings: tuple[str, ...] = ()) -> Parsed:
     """Return the parsed text, with its title in one short line.
 
     Raises UnreadableDocument when there is no text, or more than a person would read.
@@ -57,7 +39,15 @@ def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = ()) -> 
         raise UnreadableDocument("The document has no text.")
     if len(text) > MAX_TEXT_CHARACTERS:
         raise UnreadableDocument(f"The document has more than {MAX_TEXT_CHARACTERS:,} characters of text.")
-    return Parsed(text, " ".join(clean(title or "").split())[:MAX_TITLE_LENGTH].rstrip() or None, pages)
+    return Parsed(
+        text, " ".join(clean(title or "").split())[:MAX_TITLE_LENGTH].rstrip() or None, pages, _bounded(warnings)
+    )
+
+
+def _bounded(warnings: tuple[str, ...]) -> tuple[str, ...]:
+    if len(warnings) <= MAX_WARNINGS:
+        return warnings
+    return (*warnings[:MAX_WARNINGS], f"{len(warnings) - MAX_WARNINGS:,} more parts could not be read.")
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from urllib.parse import unquote
 
 from chatbot.rag.errors import TypeMismatch, UnsupportedType
 from chatbot.rag.text.normalization import nfkc
 
-from . import plain
+from . import encodings, plain
 
 PDF = "application/pdf"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -21,6 +22,15 @@ TYPES = {
     "pdf": PDF,
     "docx": DOCX,
 }
+ALIASES = {
+    "application/x-pdf": PDF,
+    "application/xhtml+xml": "text/html",
+    "text/x-markdown": "text/markdown",
+    "application/csv": "text/csv",
+    "text/x-csv": "text/csv",
+}
+TEXTS = {"text/html", "text/plain", "text/markdown", "text/csv", *ALIASES} - {"application/x-pdf"}
+UNTOLD = {"", "application/octet-stream", "binary/octet-stream", "application/force-download", "application/download"}
 NOUNS = {"text/markdown": "Markdown", "text/html": "HTML", "text/csv": "CSV", PDF: "PDF", DOCX: "Word"}
 FOREIGN = (  # how formats begin that can be free of NUL
     b"%PDF-", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"\x89PNG", b"GIF8", b"\xff\xd8\xff",
@@ -40,7 +50,7 @@ def media_type(name: str, data: bytes) -> str:
 
     Raises UnsupportedType for another format, TypeMismatch when the content is not what the name says.
     """
-    found = TYPES.get(name.strip().rpartition(".")[2].lower()) if "." in name else None
+    found = TYPES.get(_suffix(name))
     if found is None:
         raise UnsupportedType(f"Only these files are read: {', '.join(TYPES)}.")
     if not _is(found, data):
@@ -48,17 +58,31 @@ def media_type(name: str, data: bytes) -> str:
     return found
 
 
-def of_fetched(declared_type: str, name: str, data: bytes) -> str:
-    """Return the media type of a fetched file: the server's, if the content confirms it, else by the name.
+def of_fetched(declared_type: str, names: Sequence[str], data: bytes) -> str:
+    """Return the media type of a fetched file: the first of the told ones that its content confirms.
 
-    Raises UnsupportedType, TypeMismatch.
+    Without a word of the server's and a name that tells, the content alone decides. Raises UnsupportedType,
+    TypeMismatch.
     """
-    if declared_type not in TYPES.values():
-        return media_type(name, data)
-    if not _is(declared_type, data):
-        noun = NOUNS.get(declared_type, "text")
-        raise TypeMismatch(f"The server calls it {noun}, but its content is something else.")
-    return declared_type
+    declared = ALIASES.get(declared_type, declared_type)
+    if declared == "text/html" and _is_text(data):  # a browser shows it, with tags or without
+        return declared
+    candidates = [declared, *(TYPES.get(_suffix(name), "") for name in names)]
+    known = [one for one in candidates if one in TYPES.values()]
+    found = next((one for one in known if _is(one, data)), None)
+    if found is not None:
+        return found
+    if known:
+        raise TypeMismatch(f"It should be {NOUNS.get(known[0], 'text')}, but its content is something else.")
+    if declared in UNTOLD:
+        found = next((one for one in (PDF, DOCX, "text/html") if _is(one, data)), None)
+    if found is None:
+        raise UnsupportedType(f"Only these files are read: {', '.join(TYPES)}.")
+    return found
+
+
+def _suffix(name: str) -> str:
+    return name.strip().rpartition(".")[2].lower() if "." in name else ""
 
 
 def title(name: str) -> str:
@@ -90,15 +114,15 @@ def _last_part(name: str) -> str:
 
 def _is(found: str, data: bytes) -> bool:
     if found == PDF:
-        return b"%PDF-" in data[:1024]
+        return b"%PDF-" in data[:SNIFFED_BYTES]
     if found == DOCX:  # the archive itself is only opened where memory has a limit
         return data.startswith(b"PK\x03\x04") and b"[Content_Types].xml" in data and b"word/" in data
     return _is_text(data) and (found != "text/html" or bool(TAG.search(plain.decode(data[:SNIFFED_BYTES]))))
 
 
 def _is_text(data: bytes) -> bool:
-    if plain.marked_encoding(data):
-        return True
     head = data[:SNIFFED_BYTES]
+    if encodings.is_wide(head):
+        return True
     controls = len(head) - len(head.translate(None, CONTROLS))
-    return not data.startswith(FOREIGN) and b"\0" not in data and controls * 50 <= len(head)
+    return not data.startswith(FOREIGN) and controls * 50 <= len(head)

@@ -283,7 +283,7 @@ def test_waiting_for_the_child_stops_no_greenlet(tmp_path: Path) -> None:
 
 def test_child_side_answers_a_request() -> None:
     head = {"media_type": "text/markdown", "loader": None}
-    assert service.handle(head, b"# A\ntext") == ({"title": "A", "pages": ()}, b"# A\ntext")
+    assert service.handle(head, b"# A\ntext") == ({"title": "A", "pages": (), "warnings": ()}, b"# A\ntext")
     empty = {"error": "UnreadableDocument", "detail": "The document has no text.", "cause": None}
     assert service.handle(head, b"")[0] == empty
     answer, text = service.handle({"media_type": "x", "loader": "no_such_library:Loader"}, b"")

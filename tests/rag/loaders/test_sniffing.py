@@ -30,6 +30,9 @@ NOISE = bytes(range(1, 256)) * 4
         ("a.csv", b"a,b\n1,2", "text/csv"),
         ("a.pdf", PAPER, PDF),
         ("a.pdf", b"\n\n" + PAPER, PDF),
+        ("a.pdf", b" " * 2_000 + PAPER, PDF),
+        ("a.txt", "a text of some length\n".encode("utf-16-le"), "text/plain"),
+        ("a.txt", b"some words and a stray \0 among them, as careless programs leave it", "text/plain"),
         ("a.docx", WORD, DOCX),
     ],
 )
@@ -51,7 +54,7 @@ def test_other_formats_are_unsupported(name: str) -> None:
     [
         ("a.txt", PAPER), ("a.txt", WORD), ("a.txt", PNG), ("a.txt", b"a\0b"), ("a.txt", NOISE), ("a.md", b"{\\rtf1 x}"),
         ("a.csv", WORD), ("a.csv", b"\x1f\x8b\x08abc"), ("a.html", b"no tag at all"), ("a.html", PAPER), ("a.html", b""),
-        ("a.pdf", b"text"), ("a.pdf", WORD), ("a.pdf", b""), ("a.pdf", b" " * 2_000 + PAPER), ("a.docx", PAPER),
+        ("a.pdf", b"text"), ("a.pdf", WORD), ("a.pdf", b""), ("a.docx", PAPER),
         ("a.docx", zipped({"x": "y"})), ("a.docx", zipped({"word/document.xml": ""})), ("a.docx", b"x" + WORD),
         ("a.txt", "text".encode("utf-16-le")), ("a.md", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
     ],

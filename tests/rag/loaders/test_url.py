@@ -93,7 +93,7 @@ def test_listed_host_on_loopback_is_fetched(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with web(answer(b"# Title", "Content-Type: Text/Markdown; charset=utf-8")) as server:
         got = fetch(f"{server.url}docs/a%20b.md?x=1#part", allowed_hosts=frozenset({server.server}))
-    assert got == Fetched(b"# Title", "text/markdown", "a b.md", f"{server.url}docs/a%20b.md?x=1")
+    assert got == Fetched(b"# Title", "text/markdown", "utf-8", ("a b.md",), f"{server.url}docs/a%20b.md?x=1")
     lines = server.requests[0].decode().splitlines()
     assert lines[:2] == ["GET /docs/a%20b.md?x=1 HTTP/1.1", f"Host: {server.server}"]
     assert {"Accept-Encoding: gzip", "Connection: close"} <= set(lines)
@@ -172,7 +172,7 @@ def test_with_a_list_a_redirect_leads_to_its_hosts_alone(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "303 See", "307 Temporary", "308 Permanent"])
 def test_redirects_are_followed(status: str) -> None:
     got = fetched(answer(b"", "Location: ../caf\xc3\xa9/b.txt", status=status), answer(b"there"), path="a/c")
-    assert (got.data, got.name, got.url.partition("/caf")[2]) == (b"there", "b.txt", "%C3%A9/b.txt")
+    assert (got.data, got.names[0], got.url.partition("/caf")[2]) == (b"there", "b.txt", "%C3%A9/b.txt")
 
 
 def test_five_redirects_are_followed_and_not_a_sixth() -> None:

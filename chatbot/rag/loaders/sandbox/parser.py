@@ -179,7 +179,8 @@ def _outcome(answer: dict[str, Any], body: bytes | bytearray) -> Parsed | Except
         if "error" not in answer:
             title = answer["title"]
             pages = tuple(map(int, answer["pages"]))
-            return Parsed(body.decode(), None if title is None else str(title), pages)
+            warnings = tuple(map(str, answer["warnings"]))
+            return Parsed(body.decode(), None if title is None else str(title), pages, warnings)
         error = ERRORS[answer["error"]](str(answer["detail"]))
     except (KeyError, TypeError, ValueError) as broken:
         raise frames.Garbled("an answer that makes no sense") from broken

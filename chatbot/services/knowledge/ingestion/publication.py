@@ -49,6 +49,7 @@ class Job:
     language: str | None
     text: str = ""
     chunks: Sequence[rag.Chunk] = ()
+    warnings: Sequence[str] = ()
 
     def indexed(self) -> Iterator[str]:
         """Yield the text to embed of each chunk."""
@@ -121,11 +122,17 @@ def _update_documents(connection: sa.Connection, jobs: Sequence[Job], held: "Map
     ready = {"status": "ready", "progress": 1.0, "attempts": 0, "error": None, "reason": None, **CLEARED_LEASE}
     ready |= {"wanted_title": None, "wanted_details": None}
     ready["details"] = sa.func.coalesce(Document.wanted_details, Document.details)
-    changing = ("version", "title", "chunks")
+    changing = ("version", "title", "chunks", "warnings")
     statement = sa.update(Document).where(Document.id == sa.bindparam("which"))
     statement = statement.values(**ready, updated_at=now(), **{name: sa.bindparam(f"its_{name}") for name in changing})
     values = [
-        {"which": job.id, "its_version": job.version, "its_title": job.title, "its_chunks": len(job.chunks)}
+        {
+            "which": job.id,
+            "its_version": job.version,
+            "its_title": job.title,
+            "its_chunks": len(job.chunks),
+            "its_warnings": list(job.warnings),
+        }
         for job in jobs
     ]
     connection.execute(statement, values)

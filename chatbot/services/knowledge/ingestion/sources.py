@@ -78,19 +78,22 @@ def _pieces(job: "Job", count: int) -> Iterator[bytes]:
 def _fetch(job: "Job") -> None:
     """Fetch an address and store the document's content; raises AddressRefused, QuotaExceeded."""
     from chatbot.rag.http import fetch as url
-    from chatbot.rag.loaders import sniffing
+    from chatbot.rag.loaders import encodings, sniffing
 
     allowed = current_app.config["INGEST_HOSTS"]
     fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
-    job.media_type = sniffing.of_fetched(fetched.media_type, fetched.name, fetched.data)
-    pieces = content.split_into_pieces(fetched.data)
+    data = fetched.data
+    if fetched.charset is not None and fetched.media_type in sniffing.TEXTS:
+        data = encodings.transcode(data, fetched.charset)
+    job.media_type = sniffing.of_fetched(fetched.media_type, fetched.names, data)
+    pieces = content.split_into_pieces(data)
     same = content.digest(pieces)
     conditions = (Document.id == job.id, Document.lease_token == job.token)
-    values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(fetched.data)}
+    values: dict[str, Any] = {"media_type": job.media_type, "content_hash": same, "size": len(data)}
     with write("store_fetched", is_long=True) as connection:
         of_version = (DocumentPiece.document_id == job.id, DocumentPiece.version == job.version)
         dropped = content.delete_pieces(connection, *of_version)
-        content.adjust_usage(connection, job.collection_id, len(fetched.data) - dropped)
+        content.adjust_usage(connection, job.collection_id, len(data) - dropped)
         if connection.execute(sa.update(Document).where(*conditions).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
         content.insert_pieces(connection, job.id, job.version, pieces)

@@ -161,6 +161,7 @@ def _split(job: Job, parsed: Parsed) -> None:
         job.title = parsed.title[:255]
     job.language = job.language or languages.detect(parsed.text)
     job.text = parsed.text
+    job.warnings = list(parsed.warnings)
     long = len(parsed.text) > LONG
     job.chunks = (
         run_in_slow_thread(chunking.split, parsed.text, parsed.pages)

@@ -1,0 +1,240 @@
+"""The reading order of a PDF page: words with their boxes to lines, columns and cells.
+
+A recursive X-Y cut (Nagy, Seth and Viswanathan, "A prototype document image analysis system for technical journals",
+1992) with one more question: whether text side by side is columns, read one after the other, or cells of a table, read
+row by row.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
+ROW_OVERLAP = 0.5  # share of a line's height by which two segments of one row overlap, at least
+PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
+MIN_COLUMN_ROWS = 2
+MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
+MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
+MAX_DEPTH = 40  # columns in columns
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
+
+
+@dataclass(slots=True)
+class Word:
+    """A word and its box, in points from the upper left corner of the text as it is read."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    is_value: bool = False  # of a form's field, which has no place in the page's own order
+
+
+@dataclass(slots=True)
+class Segment:
+    """Words of one line without a wide gap, in the order in which the page has them."""
+
+    words: list[Word]
+    position: int | None  # in the page's own order
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def text(self) -> str:
+        """The words with spaces between them."""
+        return " ".join(word.text for word in self.words)
+
+
+Row = list[Segment]
+
+
+def read(words: Iterable[Word]) -> str:
+    """Return a page's text: a line for each line, an empty one between paragraphs."""
+    rows = _rows(_segments(words))
+    lines: list[str] = []
+    for block in _blocks(rows, MAX_DEPTH):
+        lines.extend(_lines(block))
+        lines.append("")
+    return "\n".join(lines).strip("\n")
+
+
+def _segments(words: Iterable[Word]) -> list[Segment]:
+    segments: list[Segment] = []
+    for word in words:
+        if segments and _continues(segments[-1], word):
+            last = segments[-1]
+            last.words.append(word)
+            last.left = min(last.left, word.left)
+            last.top = min(last.top, word.top)
+            last.right = max(last.right, word.right)
+            last.bottom = max(last.bottom, word.bottom)
+        else:
+            position = None if word.is_value else len(segments)
+            segments.append(Segment([word], position, word.left, word.top, word.right, word.bottom))
+    return segments
+
+
+def _continues(segment: Segment, word: Word) -> bool:
+    last = segment.words[-1]
+    if word.is_value or not _is_beside(last, word):
+        return False
+    gap = max(word.left - last.right, last.left - word.right)
+    height = max(last.bottom - last.top, word.bottom - word.top)
+    return gap < SEGMENT_GAP * height
+
+
+def _is_beside(one: Word | Segment, other: Word | Segment) -> bool:
+    overlap = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return overlap >= ROW_OVERLAP * min(one.bottom - one.top, other.bottom - other.top)
+
+
+def _rows(segments: list[Segment]) -> list[Row]:
+    """Return the segments by rows, the uppermost first, each from left to right."""
+    rows: list[Row] = []
+    tallest: Segment | None = None  # of the last row; with any other, close lines would be one row
+    for segment in sorted(segments, key=lambda one: (one.top + one.bottom) / 2):
+        if tallest is not None and _is_beside(tallest, segment):
+            rows[-1].append(segment)
+            if segment.bottom - segment.top > tallest.bottom - tallest.top:
+                tallest = segment
+        else:
+            rows.append([segment])
+            tallest = segment
+    for row in rows:
+        row.sort(key=lambda one: one.left)
+    return rows
+
+
+def _blocks(rows: list[Row], depth: int) -> list[list[Row]]:
+    """Split rows into blocks in reading order: full-width text, and columns one after the other."""
+    blocks: list[list[Row]] = []
+    spanning: list[Row] = []
+    start = 0
+    while start < len(rows):
+        end, gutter = _zone(rows, start)
+        if gutter is None or depth == 0:
+            spanning.append(rows[start])
+            start += 1
+            continue
+        sides = _split(rows[start:end], gutter)
+        if not _are_columns(sides):
+            spanning.extend(rows[start:end])
+        else:
+            if spanning:
+                blocks.append(spanning)
+                spanning = []
+            for side in sides:
+                blocks.extend(_blocks(side, depth - 1))
+        start = end
+    if spanning:
+        blocks.append(spanning)
+    return blocks
+
+
+def _zone(rows: list[Row], start: int) -> tuple[int, tuple[float, float] | None]:
+    """Return where the rows end that share a gutter with the row at `start`, and the gutter, if it has one."""
+    best: tuple[int, tuple[float, float] | None] = (start + 1, None)
+    for gutter in _gaps(rows[start]):
+        left, right = gutter
+        end = start + 1
+        while end < len(rows):
+            narrowed = _narrow(rows[end], left, right)
+            if narrowed is None:
+                break
+            left, right = narrowed
+            end += 1
+        if end - start >= MIN_COLUMN_ROWS and (best[1] is None or end > best[0]):
+            best = (end, (left, right))
+    return best
+
+
+def _gaps(row: Row) -> list[tuple[float, float]]:
+    found = []
+    reach = row[0].right
+    for segment in row[1:]:
+        if segment.left > reach:
+            found.append((reach, segment.left))
+        reach = max(reach, segment.right)
+    return found
+
+
+def _narrow(row: Row, left: float, right: float) -> tuple[float, float] | None:
+    """Return the part of a gutter that a row leaves free, or None when the row crosses it."""
+    for segment in row:
+        if segment.right <= left or segment.left >= right:
+            continue
+        if segment.left <= left and segment.right < right:
+            left = segment.right
+        elif segment.right >= right and segment.left > left:
+            right = segment.left
+        else:
+            return None
+    return (left, right) if right - left > 0 else None
+
+
+def _split(rows: list[Row], gutter: tuple[float, float]) -> tuple[list[Row], list[Row]]:
+    middle = sum(gutter) / 2
+    left = [[segment for segment in row if segment.right <= middle] for row in rows]
+    right = [[segment for segment in row if segment.right > middle] for row in rows]
+    return [row for row in left if row], [row for row in right if row]
+
+
+def _are_columns(sides: tuple[list[Row], list[Row]]) -> bool:
+    """Return whether two sides are columns of text rather than cells of rows.
+
+    Columns are written one after the other, or are prose: lines of several words that fill their width.
+    """
+    left, right = sides
+    if min(len(left), len(right)) < MIN_COLUMN_ROWS:
+        return False
+    last_left = max(_positions(left), default=None)
+    first_right = min(_positions(right), default=None)
+    if last_left is not None and first_right is not None and last_left < first_right:
+        return True
+    return all(map(_is_prose, sides))
+
+
+def _positions(rows: list[Row]) -> Iterator[int]:
+    return (segment.position for row in rows for segment in row if segment.position is not None)
+
+
+def _is_prose(rows: list[Row]) -> bool:
+    words = sum(len(segment.words) for row in rows for segment in row) / len(rows)
+    edge = min(row[0].left for row in rows)
+    width = max(segment.right for row in rows for segment in row) - edge
+    fills = [sum(segment.right - segment.left for segment in row) for row in rows]
+    return words >= MIN_COLUMN_WORDS and median(fills) >= MIN_COLUMN_FILL * width
+
+
+def _lines(rows: list[Row]) -> list[str]:
+    """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
+    distances = [_middle(below) - _middle(above) for above, below in pairwise(rows)]
+    usual = median(distances) if distances else 0.0
+    lines = []
+    for number, row in enumerate(rows):
+        if number and distances[number - 1] > PARAGRAPH_GAP * usual:
+            lines.append("")
+        lines.append(_text(row))
+    return lines
+
+
+def _middle(row: Row) -> float:
+    return (row[0].top + row[0].bottom) / 2
+
+
+def _text(row: Row) -> str:
+    segments: Sequence[Segment] = row[::-1] if _reads_from_right(row) else row
+    return " ".join(segment.text for segment in segments)
+
+
+def _reads_from_right(row: Row) -> bool:
+    text = "".join(segment.text for segment in row)
+    if not RIGHT_TO_LEFT.search(text):
+        return False
+    letters = sum(map(str.isalpha, text))
+    return len(RIGHT_TO_LEFT.findall(text)) * 2 > letters

@@ -1,0 +1,138 @@
+"""The words of a PDF page and their boxes, through pdfium's C interface."""
+
+import ctypes
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from .pdf_layout import Word
+
+if TYPE_CHECKING:
+    import pypdfium2
+
+MAX_WORDS = 20_000  # of a page that are put in order; more are no page that a person reads
+MAX_CODE = 0x10FFFF
+HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
+SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
+QUARTER = math.pi / 2
+LINE = re.compile(r"[^\r\n]+")
+WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
+
+
+@dataclass(slots=True)
+class PageWords:
+    """The words of a page by the direction of writing (quarter turns, clockwise), the most first."""
+
+    by_direction: dict[int, list[Word]] = field(default_factory=dict)
+    words: int = 0
+    unmapped: int = 0
+
+
+def read_words(text_page: "pypdfium2.PdfTextPage") -> PageWords:
+    """Return a page's words."""
+    return _TextReader(text_page).read()
+
+
+class _TextReader:
+    """Reads the words of a page and their boxes through pdfium's C interface."""
+
+    def __init__(self, text_page: "pypdfium2.PdfTextPage") -> None:
+        from pypdfium2 import raw
+
+        self._raw: Any = raw
+        self._page = text_page.raw
+        self._box = raw.FS_RECTF()
+        self._box_reference = ctypes.byref(self._box)
+        self._text = _characters(raw, text_page)
+
+    def read(self) -> PageWords:
+        found = PageWords()
+        is_unmapped = self._raw.FPDFText_HasUnicodeMapError
+        for line in LINE.finditer(self._text):
+            direction: int | None = None
+            for word in WORD.finditer(self._text, line.start(), line.end()):
+                found.words += 1
+                found.unmapped += is_unmapped(self._page, word.start()) == 1
+                if found.words > MAX_WORDS:
+                    continue
+                if direction is None:
+                    direction = round(self._raw.FPDFText_GetCharAngle(self._page, word.start()) / QUARTER) % 4
+                found.by_direction.setdefault(direction, []).extend(self._placed(word, direction))
+        found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
+        return found
+
+    def _placed(self, found: re.Match[str], direction: int) -> Iterable[Word]:
+        """Return a word with its box, or its parts where pdfium has put cells together."""
+        text = found[0].replace(HYPHEN, SOFT_HYPHEN)
+        word = self._boxed(text, found.start(), direction)
+        if direction:
+            return self._parts(found.start(), text, direction)
+        last = found.end() - 1 - (text[-1] == SOFT_HYPHEN)
+        if last <= found.start():
+            return [word]
+        box = self._box
+        self._raw.FPDFText_GetLooseCharBox(self._page, last, self._box_reference)
+        if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
+            return self._parts(found.start(), text, direction)
+        word.right = max(word.right, box.right)
+        word.left = min(word.left, box.left)
+        return [word]
+
+    def _parts(self, first: int, text: str, direction: int) -> Iterator[Word]:
+        letters = [self._boxed(letter, first + number, direction) for number, letter in enumerate(text)]
+        word = letters[0]
+        for before, letter in pairwise(letters):
+            if letter.text == SOFT_HYPHEN or (_is_line(before, letter) and _is_near(before, letter)):
+                word.text += letter.text
+                word.right = max(word.right, letter.right)
+                word.bottom = max(word.bottom, letter.bottom)
+                word.top = min(word.top, letter.top)
+            else:
+                yield word
+                word = letter
+        yield word
+
+    def _boxed(self, text: str, number: int, direction: int) -> Word:
+        box = self._box
+        if not self._raw.FPDFText_GetLooseCharBox(self._page, number, self._box_reference):
+            return Word(text, 0.0, 0.0, 0.0, 0.0)
+        if direction == 0:
+            return Word(text, box.left, -box.top, box.right, -box.bottom)
+        return turned(text, (box.left, box.bottom, box.right, box.top), direction)
+
+
+def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
+    """Return a page's characters, by pdfium's numbers: a blank where there is none."""
+    count = text_page.count_chars()
+    buffer = (ctypes.c_ushort * (count + 1))()
+    written = raw.FPDFText_GetText(text_page.raw, 0, count, buffer) if count else 0
+    units = bytes(buffer)[: 2 * (written - 1)] if written else b""
+    text = units.decode("utf-16-le", "replace").replace("\ufffe", HYPHEN)
+    if len(text) == count and "\0" not in text:
+        return text
+    codes = (raw.FPDFText_GetUnicode(text_page.raw, number) for number in range(count))
+    return "".join(chr(code) if code and code <= MAX_CODE else " " for code in codes)
+
+
+def turned(text: str, box: tuple[float, float, float, float], direction: int) -> Word:
+    """Return a box of the page's coordinates as it lies when its text is upright; y grows downwards."""
+    left, bottom, right, top = box
+    if direction == 1:
+        return Word(text, -top, -right, -bottom, -left)
+    if direction == 2:
+        return Word(text, -right, bottom, -left, top)
+    if direction:
+        return Word(text, bottom, left, top, right)
+    return Word(text, left, -top, right, -bottom)
+
+
+def _is_line(one: Word, other: Word) -> bool:
+    overlap = min(one.bottom, other.bottom) - max(one.top, other.top)
+    return overlap * 2 >= min(one.bottom - one.top, other.bottom - other.top)
+
+
+def _is_near(one: Word, other: Word) -> bool:
+    return abs(other.left - one.right) <= (one.bottom - one.top) / 2

@@ -1,0 +1,116 @@
+"""Bytes to text: texts of many languages in the encodings that their files have."""
+
+import codecs
+
+import pytest
+
+from chatbot.rag.loaders import encodings
+
+# The first sentence of the Universal Declaration of Human Rights, or of its preamble, where it is public.
+SENTENCES = {
+    "ar": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق، وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا بروح الإخاء.",
+    "cs": "Všichni lidé rodí se svobodní a sobě rovní co do důstojnosti a práv. Jsou nadáni rozumem a svědomím.",
+    "de": "Alle Menschen sind frei und gleich an Würde und Rechten geboren. Sie sind mit Vernunft begabt, müßig für Große.",
+    "el": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα.",
+    "fr": "Tous les êtres humains naissent libres et égaux en dignité et en droits. Ils sont doués de raison.",
+    "he": "כל בני האדם נולדו בני חורין ושווים בערכם ובזכויותיהם. כולם חוננו בתבונה ובמצפון.",
+    "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek ésszel bírnak.",
+    "ja": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
+    "ko": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 이성을 부여받았다.",
+    "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem.",
+    "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью.",
+    "th": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ",
+    "tr": "Bütün insanlar hür, haysiyet ve haklar bakımından eşit doğarlar. Akıl ve vicdana sahiptirler, kardeşlik zihniyeti.",
+    "uk": "Всі люди народжуються вільними і рівними у своїй гідності та правах. Вони наділені розумом і совістю.",
+    "zh-cn": "人人生而自由,在尊严和权利上一律平等。他们赋有理性和良心,并应以兄弟关系的精神相对待。",
+    "zh-tw": "人人生而自由,在尊嚴和權利上一律平等。他們賦有理性和良心,並應以兄弟關係的精神相對待。",
+}
+ENCODINGS = {
+    "ar": ["cp1256", "iso-8859-6", "utf-16-le"],
+    "cs": ["cp1250", "iso-8859-2", "utf-16-be"],
+    "de": ["cp1252", "iso-8859-1", "cp850", "mac-roman"],
+    "el": ["cp1253", "iso-8859-7"],
+    "fr": ["cp1252", "iso-8859-15"],
+    "he": ["cp1255"],
+    "hu": ["cp1250", "iso-8859-2"],
+    "ja": ["cp932", "euc-jp", "iso-2022-jp"],
+    "ko": ["euc-kr", "cp949"],
+    "pl": ["cp1250", "iso-8859-2"],
+    "ru": ["cp1251", "koi8-r", "cp866", "iso-8859-5", "mac-cyrillic"],
+    "th": ["cp874", "tis-620"],
+    "tr": ["cp1254", "iso-8859-9"],
+    "uk": ["cp1251", "koi8-u"],
+    "zh-cn": ["gb18030", "gb2312", "gbk"],
+    "zh-tw": ["big5", "big5hkscs"],
+}
+PAIRS = [(language, encoding) for language, names in ENCODINGS.items() for encoding in names]
+
+
+@pytest.mark.parametrize(("language", "encoding"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+def test_undeclared_text_is_detected(language: str, encoding: str) -> None:
+    text = f"{SENTENCES[language]}\n" * 3
+    assert encodings.decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize("text", ["Größe", "“quoted” €", "Café au lait", "naïve façade", "25°C ± 3", "© 2020 Acme®", "à la", "5 £ – 6 €"])  # fmt: skip
+def test_few_marks_among_plain_letters_are_windows_1252(text: str) -> None:
+    assert encodings.decode(text.encode("cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [("Имя", "cp1251"), ("東京", "cp932"), ("中文", "gbk"), ("品名,価格", "cp932")]
+)
+def test_few_letters_of_other_scripts_are_not(text: str, encoding: str) -> None:
+    assert encodings.decode(text.encode(encoding)) == text
+
+
+def test_one_bad_byte_costs_one_character() -> None:
+    text = "Die Straße führt über die Brücke nach Süden. " * 40
+    data = bytearray(text.encode())
+    data[700:700] = b"\xff"
+    assert encodings.decode(bytes(data)).replace("\ufffd", "", 1) == text
+    declared = bytearray((SENTENCES["ja"] * 9).encode("cp932"))
+    declared[100:100] = b"\xff"
+    assert encodings.decode(bytes(declared), "shift_jis").count("\ufffd") <= 1
+
+
+@pytest.mark.parametrize(
+    ("label", "encoding", "text"),
+    [
+        ("gb2312", "gb18030", "镕㐀"),  # beyond GB 2312 itself
+        ("Shift_JIS", "cp932", "①Ⅷ㈱髙"),  # beyond JIS X 0208
+        ("x-sjis", "cp932", SENTENCES["ja"]),
+        ("iso-2022-jp", "iso-2022-jp", SENTENCES["ja"]),
+        ("ks_c_5601-1987", "cp949", "똠방각하"),
+        ("iso-8859-1", "cp1252", "“x” €"),
+        ("ascii", "cp1252", "“x” é"),
+        ("x-user-defined", "cp1252", "é"),
+        ("windows-31j", "cp932", SENTENCES["ja"]),
+    ],
+)
+def test_declared_labels_mean_what_browsers_take_them_for(label: str, encoding: str, text: str) -> None:
+    assert encodings.decode(text.encode(encoding), label) == text
+
+
+@pytest.mark.parametrize("label", ["iso-8859-1", "nonsense", "replacement", "utf-8", ""])
+def test_utf8_is_utf8_whatever_is_declared(label: str) -> None:
+    assert encodings.decode("Größe über alles".encode(), label) == "Größe über alles"
+
+
+def test_declaration_that_cannot_be_true_is_passed_over() -> None:
+    assert encodings.decode(SENTENCES["ru"].encode("cp1251"), "utf-8") == SENTENCES["ru"]
+    assert encodings.decode(SENTENCES["ja"].encode("euc-jp"), "shift_jis") == SENTENCES["ja"]
+
+
+def test_stray_nuls_are_dropped_and_utf16_is_not_taken_for_them() -> None:
+    assert encodings.decode(b"The hearing\0 was moved\0.") == "The hearing was moved."
+    assert encodings.decode("name,town\nOlu,Leeds\n".encode("utf-16-le")) == "name,town\nOlu,Leeds\n"
+
+
+def test_charset_told_with_a_file_outranks_its_own() -> None:
+    page = '<meta charset="iso-8859-1">' + SENTENCES["ja"]
+    told = encodings.transcode(page.encode("cp932"), "shift_jis")
+    assert told == codecs.BOM_UTF8 + page.encode()
+    assert encodings.transcode(b"x", "nonsense") == b"x"
+    marked = codecs.BOM_UTF16_LE + "x".encode("utf-16-le")
+    assert encodings.transcode(marked, "shift_jis") == marked

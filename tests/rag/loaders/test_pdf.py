@@ -1,0 +1,151 @@
+"""PDF pages in reading order, fields and notes on them, and unreadable pages."""
+
+import pytest
+
+from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.loaders.pdf import PdfLoader
+from chatbot.rag.loaders.pdf_layout import Word, read
+from chatbot.rag.types import Parsed
+from tests.rag.loaders.samples import pdf, shown
+
+ROWS = [
+    ("BERGER, ANNA", "CLERK", "4,210.50"),
+    ("HUBER, TOM", "DRIVER", "3,050.00"),
+    ("OLSEN, MIA", "NURSE", "3,870.25"),
+]
+TABLE = "\n".join(" ".join(row) for row in ROWS)
+LEFT = ["The first column speaks", "of the garden and its", "many old apple trees."]
+RIGHT = ["The second column tells", "of the kitchen and the", "copper pots in it."]
+
+
+def load(data: bytes) -> Parsed:
+    return PdfLoader().load(data)
+
+
+def at(x: float, y: float, text: str, matrix: str = "1 0 0 1") -> bytes:
+    """Show a text at a place."""
+    return f"BT {matrix} {x} {y} Tm /F1 10 Tf ({text}) Tj ET\n".encode("latin-1")
+
+
+def columns(order: str) -> bytes:
+    left = [at(60, 700 - 12 * number, line) for number, line in enumerate(LEFT)]
+    right = [at(320, 700 - 12 * number, line) for number, line in enumerate(RIGHT)]
+    lines = [*left, *right] if order == "columns" else [line for pair in zip(left, right, strict=True) for line in pair]
+    return b"".join([at(60, 730, "A headline across the whole width of both columns, as papers have it"), *lines])
+
+
+@pytest.mark.parametrize("order", ["columns", "lines"])
+def test_columns_are_read_one_after_the_other(order: str) -> None:
+    head, *rest = load(pdf(columns(order))).text.split("\n\n")
+    assert head.startswith("A headline")
+    assert rest == ["\n".join(LEFT), "\n".join(RIGHT)]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_cells_are_read_row_by_row_whatever_their_order_in_the_file(order: tuple[int, int, int]) -> None:
+    cells = [at(60 + 150 * at_, 700 - 14 * y, row[at_]) for y, row in enumerate(ROWS) for at_ in order]
+    assert load(pdf(b"".join(cells))).text == TABLE
+
+
+@pytest.mark.parametrize(
+    ("matrix", "place"),
+    [
+        ("0 1 -1 0", lambda x, y: (100 + 14 * y, 100 + 150 * x)),
+        ("0 -1 1 0", lambda x, y: (500 - 14 * y, 600 - 150 * x)),
+        ("-1 0 0 -1", lambda x, y: (500 - 150 * x, 100 + 14 * y)),
+    ],
+)
+def test_turned_table_is_read_as_a_turned_page(matrix: str, place) -> None:
+    cells = [at(*place(x, y), cell, matrix) for y, row in enumerate(ROWS) for x, cell in enumerate(row)]
+    assert load(pdf(b"".join(cells))).text == TABLE
+
+
+def test_overprinted_bold_is_text_once() -> None:
+    assert load(pdf(at(60, 700, "IMPORTANT DATES") + at(60.3, 700, "IMPORTANT DATES"))).text == "IMPORTANT DATES"
+
+
+def test_gaps_between_letters_are_spaces() -> None:
+    content = b"BT /F1 10 Tf 60 700 Td [(Payment) -330 (is) -330 (due)] TJ ET"
+    assert load(pdf(content)).text == "Payment is due"
+
+
+def test_hyphens_at_the_ends_of_lines_are_joined_but_not_those_of_compounds() -> None:
+    lines = [
+        "The lessee answers for main-",
+        "tenance. A self-contained flat is self-",
+        "contained, in Rhein-",
+        "Main too.",
+    ]
+    found = load(pdf(b"".join(at(60, 700 - 12 * number, line) for number, line in enumerate(lines)))).text
+    assert "for maintenance." in found
+    assert "is self-contained," in found
+    assert "in Rhein-Main\ntoo." in found
+
+
+def test_filled_fields_and_notes_are_text() -> None:
+    field = b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (insured) /V (Ola Nordmann) /Rect [200 715 400 735] >>"
+    box = b"<< /Type /Annot /Subtype /Widget /FT /Btn /T (flood) /V /Yes /AS /Yes /Rect [200 695 214 709] /AP << /N << /Yes 10 0 R /Off 10 0 R >> >> >>"
+    note = b"<< /Type /Annot /Subtype /Text /Contents (Ask the broker first.) /Rect [10 10 20 20] >>"
+    empty = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Length 0 >>\nstream\n\nendstream"
+    hidden = b"<< /Type /Annot /Subtype /Text /F 2 /Contents (Never shown.) /Rect [10 10 20 20] >>"
+    content = at(60, 720, "Name of the insured:") + at(60, 700, "Flood cover:")
+    data = pdf(content, more=(field, box, note, hidden, empty))
+    data = data.replace(b"/Catalog /Pages", b"/Catalog /AcroForm << /Fields [6 0 R 7 0 R] >> /Pages")
+    data = data.replace(b"/Type /Page /Parent", b"/Type /Page /Annots [6 0 R 7 0 R 8 0 R 9 0 R] /Parent")
+    assert load(data).text == "Name of the insured: Ola Nordmann\nFlood cover: [x]\n\nAsk the broker first."
+
+
+def test_broken_page_costs_itself_alone_and_the_document_says_so() -> None:
+    whole = pdf(shown("First"), shown("Second"), shown("Third"))
+    second = whole.index(b"<< /Type /Page ", whole.index(b"6 0 obj"))
+    found = load(whole[:second] + b"<< /Type /Nope" + whole[second + len(b"<< /Type /Nope") :])
+    assert found.text == "First\n\n\n\nThird"
+    assert found.pages == (0, 7, 9)
+    assert found.warnings == ("Page 2 is broken.",)
+
+
+def map_of(entries: int, told: int) -> bytes:
+    """Return a Unicode map that shifts letters by one, with any number told for its entries."""
+    lines = b"".join(b"<%02x> <%04x>\n" % (code, code + 1) for code in range(65, 65 + entries))
+    cmap = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n%d beginbfchar\n%sendbfchar\nendcmap" % (
+        told,
+        lines,
+    )
+    return b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap)
+
+
+@pytest.mark.parametrize("told", [26, 27, 99])
+def test_unicode_map_that_counts_wrongly_is_used_all_the_same(told: int) -> None:
+    data = pdf(shown("HAL"), more=(map_of(26, told),)).replace(
+        b"/BaseFont /Helvetica", b"/ToUnicode 6 0 R /BaseFont /Custom"
+    )
+    assert load(data).text == "IBM"
+
+
+def test_text_without_a_unicode_map_is_refused_and_never_nonsense() -> None:
+    names = b" ".join(b"/g%d" % number for number in range(1, 40))
+    font = b"/BaseFont /ABCDEF+Custom /Encoding << /Type /Encoding /Differences [1 %s] >>" % names
+    nameless = pdf(b"BT /F1 12 Tf 72 700 Td (\\001\\002\\003 \\004\\005\\006) Tj ET").replace(
+        b"/BaseFont /Helvetica", font
+    )
+    with pytest.raises(UnreadableDocument, match="no Unicode map"):
+        load(nameless)
+
+
+def test_bytes_before_the_file_are_passed_over() -> None:
+    assert load(b"From: a mail\n" * 200 + pdf(shown("x"))).text == "x"
+
+
+def test_lines_from_right_to_left_are_read_so() -> None:
+    words = [Word("עולם", 0, 0, 40, 10), Word("שלום", 100, 0, 140, 10)]
+    assert read(words) == "שלום עולם"
+
+
+def test_paragraphs_are_apart() -> None:
+    tops = (0, 12, 24, 60, 72)
+    lines = [Word(f"line{number}", 0, top, 50, top + 10) for number, top in enumerate(tops)]
+    assert read(lines) == "line0\nline1\nline2\n\nline3\nline4"
+
+
+def test_page_without_words_is_empty() -> None:
+    assert read([]) == ""
