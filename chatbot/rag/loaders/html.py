@@ -1,17 +1,20 @@
 """HTML pages: their visible text, in Markdown notation."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 
-from chatbot.rag.text.markdown import MAX_TITLE_OFFSET, first_heading
+from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
-from . import notation, plain
+from . import html_layout, notation, plain
 
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
-DECLARED_WITHIN = 1_024  # bytes (HTML, 4.2.5.4)
-LATIN = {"iso-8859-1", "latin1", "us-ascii", "ascii"}  # Windows-1252 in the web (WHATWG Encoding, 4.2)
+DECLARED_WITHIN = 100_000  # bytes; the standard asks for 1,024 (HTML, 4.2.5.4), and browsers read on
+XML_DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_:.-]{1,40})""")
 TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]{1,1000})", re.IGNORECASE)
+# The mark of a link to a heading itself, as manuals have it beside each.
+PERMALINK = re.compile(r"\[[¶#§]\]\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)")
 
 
 class HtmlLoader:
@@ -21,16 +24,24 @@ class HtmlLoader:
         """Return the page's text; raises UnreadableDocument when it has none or is nested too deep."""
         with plain.reading("HTML"):
             page = plain.decode(data, _declared(data[:DECLARED_WITHIN]))
-            text = notation.from_html(page)
-            return plain.parsed(text, _title(page[:MAX_TITLE_OFFSET]) or first_heading(text))
+            text = PERMALINK.sub("", notation.from_html(html_layout.prepare(page)))
+            return plain.parsed(text, _title(page) or first_heading(text))
 
 
 def _declared(head: bytes) -> str | None:
-    found = DECLARED.search(head)
-    name = found[1].decode("ascii").lower() if found else None
-    return "cp1252" if name in LATIN else name
+    """Return the charset of the first meta element outside of comments, or of the XML declaration."""
+    found = next((found for part in _without_comments(head) if (found := DECLARED.search(part))), None)
+    found = found or XML_DECLARED.match(head)
+    return found[1].decode("ascii").lower() if found else None
 
 
-def _title(head: str) -> str | None:
-    found = TITLE.search(head)
+def _without_comments(head: bytes) -> Iterator[bytes]:
+    first, *rest = head.split(b"<!--")
+    yield first
+    for part in rest:
+        yield part.partition(b"-->")[2]
+
+
+def _title(page: str) -> str | None:
+    found = TITLE.search(page)
     return unescape(found[1]).strip() if found else None

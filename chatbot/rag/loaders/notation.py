@@ -12,7 +12,7 @@ def from_html(html: str) -> str:
 
     Raises UnreadableDocument when elements are nested too deep to be read.
     """
-    from html_to_markdown import ConversionOptions, WarningKind, convert
+    from html_to_markdown import ConversionOptions, PreprocessingOptions, WarningKind, convert
 
     options = ConversionOptions(
         autolinks=False,
@@ -20,6 +20,7 @@ def from_html(html: str) -> str:
         compact_tables=True,
         extract_metadata=False,  # it would write the page's head before the text
         highlight_style="none",
+        preprocessing=PreprocessingOptions(remove_forms=False),
         max_depth=MAX_DEPTH,
         newline_style="backslash",
         skip_images=True,

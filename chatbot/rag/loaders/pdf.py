@@ -85,7 +85,7 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
     found.by_direction.setdefault(0, []).extend(one.word for one in fields if one.word is not None)
     texts = [pdf_layout.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
-    return _Page(_join_hyphens(plain.clean("\n\n".join(filter(None, texts)))).strip(), None, found.words)
+    return _Page(plain.clean(_join_hyphens("\n\n".join(filter(None, texts)))).strip(), None, found.words)
 
 
 def _parsed(pages: list[_Page], title: str) -> Parsed:

@@ -15,7 +15,14 @@ MAX_WARNINGS = 20
 
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 SURROGATES = re.compile("[\ud800-\udfff]")
-CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\ufeff]")
+TERMINAL_SEQUENCES = re.compile("\x1b\\[[0-9;?]{0,40}[A-Za-z]")
+# Controls, and what nobody sees: soft hyphens, blanks without width, bidi controls, tags. Joiners have a meaning.
+CONTROLS = re.compile(
+    "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
+    "\U000e0000-\U000e007f]"
+)
+DATA_IMAGE = re.compile(r"!\[([^\[\]\n]{0,500})\]\(data:[^)\s]{0,100};base64,[A-Za-z0-9+/=%]*\)")
+DATA_ADDRESS = re.compile(r"data:[\w.+/-]{1,100};base64,[A-Za-z0-9+/=%]{40,}")
 
 
 def decode(data: bytes, declared: str | None = None) -> str:
@@ -24,10 +31,13 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text with one kind of newline, without NUL, other control characters and lone surrogates."""
+    """Return a text with one kind of newline, without control and invisible characters, and pictures as data."""
     if SURROGATES.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
-    return CONTROLS.sub("", NEWLINES.sub("\n", text))
+    text = CONTROLS.sub("", NEWLINES.sub("\n", TERMINAL_SEQUENCES.sub("", text)))
+    if ";base64," not in text:
+        return text
+    return DATA_ADDRESS.sub("", DATA_IMAGE.sub(r"\1", text))
 
 
 def parsed(text: str, title: str | None = None, pages: tuple[int, ...] = (), warnings: tuple[str, ...] = ()) -> Parsed:

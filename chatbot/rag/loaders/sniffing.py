@@ -35,7 +35,7 @@ NOUNS = {"text/markdown": "Markdown", "text/html": "HTML", "text/csv": "CSV", PD
 FOREIGN = (  # how formats begin that can be free of NUL
     b"%PDF-", b"PK\x03\x04", b"{\\rtf", b"\xd0\xcf\x11\xe0", b"\x1f\x8b", b"\x89PNG", b"GIF8", b"\xff\xd8\xff",
 )  # fmt: skip
-CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
+CONTROLS = bytes(set(range(1, 32)) - set(b"\t\n\v\f\r\x1b"))
 SNIFFED_BYTES = 65_536  # bytes that are looked at for more than a mark
 TAG = re.compile(r"<[A-Za-z!]")
 SEPARATORS = re.compile(r"[/\\]")
@@ -125,4 +125,4 @@ def _is_text(data: bytes) -> bool:
     if encodings.is_wide(head):
         return True
     controls = len(head) - len(head.translate(None, CONTROLS))
-    return not data.startswith(FOREIGN) and controls * 50 <= len(head)
+    return not data.startswith(FOREIGN) and controls * 50 <= len(head) and head.count(0) * 10 <= len(head)

@@ -104,6 +104,42 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
     assert load("text/html", data).text == text
 
 
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<form><input type=hidden value=x><h1>Rules</h1><p>Return the keys.</p></form>", "# Rules\n\nReturn the keys.\n"),
+        ("<p>No.<input value='KX-4471'><input type=checkbox checked> insured <input type=radio> not</p>", "No. KX-4471 [x] insured [ ] not\n"),
+        ("<p><i>demur</i>rage, <b>H</b>yper<b>T</b>ext, un<em>believ</em>able, <b>bold</b> word, 2*3*4</p>", "demurrage, HyperText, unbelievable, **bold** word, 2*3*4\n"),
+        ("<p>Donau&shy;dampf mega&#8203;corporation</p>", "Donaudampf megacorporation\n"),
+        ("<h1>Manual<a href='#manual' title='Permalink'>¶</a></h1>", "# Manual\n"),
+        ("<table><tr><td>Menu</td><td><h1>Pump</h1><p>First.</p><p>Second.</p></td></tr></table>", "Menu\n\n# Pump\n\nFirst.\n\nSecond.\n"),
+        ("<table><tr><th>A</th></tr><tr><td>1</td></tr></table>", "| A |\n| --- |\n| 1 |\n"),
+        ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
+        ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
+    ],
+    ids=["form", "fields", "marked parts of words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
+)  # fmt: skip
+def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
+    assert load("text/html", page.encode()).text == text
+
+
+def test_title_and_charset_are_found_wherever_they_stand() -> None:
+    late = (
+        f"<!-- <meta charset=utf-8> --><script>{'x' * 5_000}</script><meta charset=shift_jis><title>案内</title><p>会議"
+    )
+    found = load("text/html", late.encode("cp932"))
+    assert (found.title, found.text) == ("案内", "会議\n")
+    declared = '<?xml version="1.0" encoding="iso-8859-2"?><html><p>Příliš žluťoučký kůň úpěl ďábelské ódy</p></html>'
+    assert load("text/html", declared.encode("iso-8859-2")).text == "Příliš žluťoučký kůň úpěl ďábelské ódy\n"
+
+
+def test_nothing_unseen_is_indexed() -> None:
+    data = "Pump ![photo](data:image/png;base64,AAAA+/==) and data:font/woff;base64," + "A" * 100
+    assert load("text/markdown", data.encode()).text == "Pump photo and "
+    assert load("text/plain", b"\x1b[31mred\x1b[0m \x1b[2J").text == "red "
+    assert load("text/plain", "a\u202eb\U000e0041c\u200dd".encode()).text == "abc\u200dd"
+
+
 def test_html_without_title_is_titled_by_its_heading() -> None:
     assert load("text/html", b"<h1>Head</h1><p>x").title == "Head"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.rag.errors import TypeMismatch, UnsupportedType
-from chatbot.rag.loaders.sniffing import DOCX, PDF, UNTITLED, media_type, title
+from chatbot.rag.loaders.sniffing import DOCX, PDF, UNTITLED, media_type, of_fetched, title
 from tests.rag.loaders.samples import docx, paragraph, pdf, shown, zipped
 
 PAPER = pdf(shown("x"))
@@ -38,6 +38,43 @@ NOISE = bytes(range(1, 256)) * 4
 )
 def test_type_is_what_name_and_content_say(name: str, data: bytes, expected: str) -> None:
     assert media_type(name, data) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "names", "data", "expected"),
+    [
+        ("application/octet-stream", ("terms.pdf", "download"), PAPER, PDF),
+        ("application/vnd.ms-excel", ("export.csv", "csv"), b"name,town\nOlu,Leeds\n", "text/csv"),
+        ("application/xhtml+xml", ("x",), b"<html><p>x</p></html>", "text/html"),
+        ("application/x-pdf", ("x",), PAPER, PDF),
+        ("", ("page",), b"<html><p>x</p></html>", "text/html"),
+        ("", ("paper",), PAPER, PDF),
+        ("text/x-markdown", ("x",), b"# x", "text/markdown"),
+        ("text/html", ("x",), b"a line without a tag", "text/html"),
+        ("text/html", ("terms.pdf",), PAPER, PDF),
+        ("text/plain", ("a.docx",), WORD, DOCX),
+    ],
+)
+def test_type_of_a_fetched_file_is_the_first_true_one(
+    told: str, names: tuple[str, ...], data: bytes, expected: str
+) -> None:
+    assert of_fetched(told, names, data) == expected
+
+
+@pytest.mark.parametrize(
+    ("told", "names", "data", "error"),
+    [
+        ("application/json", ("x.json",), b"{}", UnsupportedType),
+        ("", ("x",), b"plain words", UnsupportedType),
+        ("application/pdf", ("x.pdf",), b"plain words", TypeMismatch),
+        ("text/html", ("x",), PNG, TypeMismatch),
+    ],
+)
+def test_fetched_file_of_another_type_is_refused(
+    told: str, names: tuple[str, ...], data: bytes, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        of_fetched(told, names, data)
 
 
 @pytest.mark.parametrize(

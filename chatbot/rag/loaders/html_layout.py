@@ -1,0 +1,76 @@
+"""Pages as a browser shows them, where a converter loses something: fields, tables of layout, marked parts of words."""
+
+import re
+from html import unescape
+
+TAG = re.compile(r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input)\b([^<>]{0,2000})>", re.IGNORECASE)
+ATTRIBUTE = re.compile(
+    r"""\b(type|value|checked)\b(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""", re.IGNORECASE
+)
+# Emphasis of a part of a word, which would keep the word from being found.
+EMPHASIS_BEFORE = re.compile(r"<(b|i|em|strong)(?:\s[^<>]{0,200})?>(\w{1,40})</\1>(?=\w)", re.IGNORECASE)
+EMPHASIS_WITHIN = re.compile(r"(?<=\w)<(b|i|em|strong)(?:\s[^<>]{0,200})?>(\w{1,40})</\1>", re.IGNORECASE)
+QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
+MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
+CELLS = {"td", "th"}
+BLOCKS = {"h1", "h2", "h3", "h4", "h5", "h6", "table"}  # in a cell they make its table one of layout
+UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
+TICKS = {"checkbox", "radio"}
+
+
+def prepare(page: str) -> str:
+    """Return a page with the values of its fields as text, and tables of layout as blocks in their order."""
+    page = EMPHASIS_WITHIN.sub(r"\2", EMPHASIS_BEFORE.sub(r"\2", page))
+    if page.lower().count("<blockquote") > MAX_QUOTES:
+        page = QUOTE.sub("\n", page)
+    tags = list(TAG.finditer(page))
+    of_layout = _layout_tags(tags)
+    parts = []
+    end = 0
+    for number, tag in enumerate(tags):
+        parts.append(page[end : tag.start()])
+        if tag[2].lower() == "input":
+            parts.append(_value(tag[3]))
+        else:
+            parts.append(f"<{tag[1]}div>" if number in of_layout else tag[0])
+        end = tag.end()
+    parts.append(page[end:])
+    return "".join(parts)
+
+
+def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:
+    """Return the numbers of the tags of tables with headings or tables in their cells."""
+    found: set[int] = set()
+    open_tables: list[_Table] = []
+    for number, tag in enumerate(tags):
+        name = tag[2].lower()
+        if open_tables and not tag[1] and name in BLOCKS:
+            open_tables[-1].is_layout = True
+        if name == "table" and not tag[1]:
+            open_tables.append(_Table())
+        if open_tables and (name in CELLS or name.startswith("t")):
+            open_tables[-1].tags.append(number)
+        if name == "table" and tag[1] and open_tables:
+            table = open_tables.pop()
+            found.update(table.tags if table.is_layout else ())
+    return found
+
+
+class _Table:
+    """An open table and the tags that are its own."""
+
+    def __init__(self) -> None:
+        self.tags: list[int] = []
+        self.is_layout = False
+
+
+def _value(attributes: str) -> str:
+    """Return an input as a browser shows it: its value, or whether it is ticked."""
+    values = {name.lower(): double or single or bare for name, double, single, bare in ATTRIBUTE.findall(attributes)}
+    kind = values.get("type", "text").lower()
+    if kind in UNSHOWN:
+        return ""
+    if kind in TICKS:
+        return "[x]" if "checked" in values else "[ ]"
+    value = unescape(values.get("value", "")).replace("<", "&lt;")
+    return f" {value} " if value else ""
