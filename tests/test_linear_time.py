@@ -105,6 +105,7 @@ WORST = {
     "chatbot.rag.loaders.plain.DATA_IMAGE": worst(("", "![", ""), ("![", "a", ""), ("", "![](data:", ""), ("![](data:;base64,", "A", ""), ("", "![](data:a;base64,", "")), "chatbot.rag.loaders.plain.DATA_ADDRESS": worst(("", "data:", ""), ("data:", "a", ""), ("data:a;base64,", "A", " "), ("", "data:a;base64,", "")),
     "chatbot.rag.loaders.html.TITLE": worst(("", "<title ", ""), ("<title>", "a", ""), ("", "<title><", "")),
     "chatbot.rag.loaders.csv.VALUE": worst(("", "1", "x"), ("$ ", "1", "x"), ("1", " ", "x"), ("", "-1 ", "")), "chatbot.rag.loaders.csv.YEAR": ANY,
+    "chatbot.rag.loaders.docx_numbering.PLACEHOLDER": worst(("", "%", ""), ("", "%1", "")),
     "chatbot.rag.loaders.encodings.ESCAPES": worst(("", "\x1b$", ""), ("", "\x1b", "")), "chatbot.rag.loaders.encodings.WESTERN_WORD": worst(("", "a", "x!"), ("", "é", ""), ("", "éa", "1")),
     "chatbot.rag.loaders.encodings.MISPLACED_CAPITAL": worst(("", "aÉA", ""), ("", "aÉ", "")), "chatbot.rag.loaders.encodings.WORDS": worst(("", "a", ""), ("", "a_", "")),
     "chatbot.rag.loaders.pdf.JOINED": worst(("", "\xad", ""), ("\xad", "\n", ""), ("\xad", " ", ""), ("\xad", "\n ", ""), ("\xad\n", "a", ""), ("", "\xad\n", ""), ("\xad\n", "a.", "")),

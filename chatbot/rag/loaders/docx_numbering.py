@@ -1,0 +1,156 @@
+"""Numbers of headings and clauses as Word shows them ("Article 5", "2.1", "(c)"): Word stores only how to count.
+
+ECMA-376, part 1, section 17.9.
+"""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from xml.etree.ElementTree import Element
+
+W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+VALUE = f"{W}val"
+PLACEHOLDER = re.compile(r"%([1-9])")
+ROMAN = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
+         (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]  # fmt: skip
+MAX_ROMAN = 3_999
+MAX_BASED_ON = 20  # styles based on one another
+UNNUMBERED = {"bullet", "none"}
+
+
+@dataclass(slots=True)
+class Level:
+    """One level of a list: its count and the form of its labels."""
+
+    start: int
+    number_format: str
+    text: str
+    is_legal: bool  # all numbers in it are decimal
+
+
+@dataclass(slots=True)
+class Numbering:
+    """The lists of a document, and the counters of those that have begun."""
+
+    levels: dict[tuple[str, int], Level] = field(default_factory=dict)  # by list definition and level
+    definitions: dict[str, str] = field(default_factory=dict)  # by the list that a paragraph names
+    styles: dict[str, tuple[str, int]] = field(default_factory=dict)  # list and level by paragraph style
+    counters: defaultdict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
+
+    def label(self, paragraph: Element) -> str | None:
+        """Count a paragraph and return its label; None for one that is in no numbered list."""
+        found = self._place(paragraph)
+        if found is None:
+            return None
+        definition = self.definitions.get(found[0], "")
+        number = found[1]
+        level = self.levels.get((definition, number))
+        if level is None or level.number_format in UNNUMBERED:
+            return None
+        counters = self.counters[definition]
+        counters[number] = counters.get(number, level.start - 1) + 1
+        for deeper in [one for one in counters if one > number]:
+            del counters[deeper]
+        return PLACEHOLDER.sub(lambda place: self._shown(definition, int(place[1]) - 1, level), level.text).strip()
+
+    def _place(self, paragraph: Element) -> tuple[str, int] | None:
+        """Return the list of a paragraph and its level there, its own or its style's."""
+        properties = paragraph.find(f"{W}pPr")
+        if properties is None:
+            return None
+        style = properties.find(f"{W}pStyle")
+        of_style = self.styles.get(style.get(VALUE, "")) if style is not None else None
+        own = read_place(properties.find(f"{W}numPr"))
+        if own is None:
+            return of_style
+        return (own[0] or (of_style[0] if of_style else ""), own[1])
+
+    def _shown(self, definition: str, number: int, level: Level) -> str:
+        of_number = self.levels.get((definition, number))
+        if of_number is None:
+            return ""
+        value = self.counters[definition].setdefault(number, of_number.start)
+        return format_number(value, "decimal" if level.is_legal else of_number.number_format)
+
+
+def read_place(properties: Element | None) -> tuple[str, int] | None:
+    """Return the list and the level that numbering properties name."""
+    if properties is None:
+        return None
+    number = properties.find(f"{W}numId")
+    level = properties.find(f"{W}ilvl")
+    digits = level.get(VALUE, "0") if level is not None else "0"
+    return (number.get(VALUE, "") if number is not None else "", int(digits) if digits.isdigit() else 0)
+
+
+def read(numbering: Element | None, styles: Element | None) -> Numbering:
+    """Return the lists of a document from its numbering part and its styles."""
+    found = Numbering()
+    if numbering is None:
+        return found
+    for definition in numbering.iter(f"{W}abstractNum"):
+        name = definition.get(f"{W}abstractNumId", "")
+        for level in definition.iter(f"{W}lvl"):
+            found.levels[name, _integer(level.get(f"{W}ilvl"), 0)] = _level(level)
+    for number in numbering.iter(f"{W}num"):
+        definition_of = number.find(f"{W}abstractNumId")
+        if definition_of is not None:
+            found.definitions[number.get(f"{W}numId", "")] = definition_of.get(VALUE, "")
+    found.styles = _style_places(styles) if styles is not None else {}
+    return found
+
+
+def _level(level: Element) -> Level:
+    def value(name: str, default: str) -> str:
+        child = level.find(f"{W}{name}")
+        return default if child is None else child.get(VALUE, default)
+
+    is_legal = level.find(f"{W}isLgl") is not None
+    return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), value("lvlText", ""), is_legal)
+
+
+def _style_places(styles: Element) -> dict[str, tuple[str, int]]:
+    own: dict[str, tuple[str, int]] = {}
+    based_on: dict[str, str] = {}
+    for style in styles.iter(f"{W}style"):
+        name = style.get(f"{W}styleId", "")
+        place = read_place(style.find(f"{W}pPr/{W}numPr"))
+        if place is not None:
+            own[name] = place
+        base = style.find(f"{W}basedOn")
+        if base is not None:
+            based_on[name] = base.get(VALUE, "")
+    found = dict(own)
+    for name in based_on:
+        base_name = name
+        for _ in range(MAX_BASED_ON):
+            if base_name in own:
+                found[name] = own[base_name]
+                break
+            base_name = based_on.get(base_name, "")
+    return found
+
+
+def _integer(digits: str | None, default: int) -> int:
+    return int(digits) if digits and digits.isdecimal() else default
+
+
+def format_number(value: int, number_format: str) -> str:
+    """Return a number in a format of Word's; in one that is not known, in decimal digits."""
+    if number_format in {"upperRoman", "lowerRoman"} and 0 < value <= MAX_ROMAN:
+        shown = _roman(value)
+    elif number_format in {"upperLetter", "lowerLetter"} and value > 0:
+        shown = chr(ord("A") + (value - 1) % 26) * min((value - 1) // 26 + 1, 50)
+    elif number_format == "decimalZero":
+        shown = f"{value:02}"
+    else:
+        shown = str(value)
+    return shown.lower() if number_format.startswith("lower") else shown
+
+
+def _roman(value: int) -> str:
+    shown = []
+    for worth, letters in ROMAN:
+        shown.append(letters * (value // worth))
+        value %= worth
+    return "".join(shown)

@@ -1,0 +1,245 @@
+"""A Word document made ready for its converter, which passes over formulas, numbers, headers and embedded parts.
+
+The parts that are read are bounded; pictures and fonts, of any size, are left out.
+"""
+
+import io
+import posixpath
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+from xml.parsers import expat
+
+from chatbot.rag.errors import UnreadableDocument
+
+from . import docx_math, docx_numbering
+from .docx_numbering import W
+
+MAX_MEMBERS = 3_000
+MAX_PART_BYTES = 20_000_000  # unpacked: the XML of a few thousand pages
+MAX_UNPACKED_BYTES = 100_000_000
+MAX_EMBEDDED_PARTS = 200
+DIRECTORY_ENTRY = b"PK\x01\x02"
+READ = (".xml", ".rels")
+R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+TITLE = "{http://purl.org/dc/elements/1.1/}title"
+MATH = {f"{docx_math.M}oMath", f"{docx_math.M}oMathPara"}
+DOCUMENT = "word/document.xml"
+EMBEDDED_MARK = "\ue0f0{}\ue0f0"  # a paragraph of its own in the text, until the part's text takes its place
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A document for the converter, its title, and the embedded parts by the mark that stands for each."""
+
+    data: bytes
+    title: str | None
+    embedded: dict[str, tuple[str, bytes]] = field(default_factory=dict)  # name and content
+
+
+def prepare(data: bytes) -> Prepared:
+    """Return a document with all of its text in paragraphs.
+
+    Raises UnreadableDocument for one that is encrypted or built to break its reader.
+    """
+    if data.count(DIRECTORY_ENTRY) > MAX_MEMBERS:  # before each becomes an object
+        raise UnreadableDocument(f"The Word document has more than {MAX_MEMBERS:,} parts.")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = _read_parts(archive)
+        prepared = Prepared(b"", _title(parts.get("docProps/core.xml")))
+        if DOCUMENT in parts:
+            _Preparation(archive, parts, prepared).run()
+    prepared.data = _packed(parts)
+    return prepared
+
+
+def _read_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
+    parts: dict[str, bytes] = {}
+    unpacked = 0
+    for member in archive.infolist():
+        if member.flag_bits & 1:
+            raise UnreadableDocument("The Word document is encrypted.")
+        if member.filename.lower().endswith(READ):
+            unpacked += member.file_size
+            if unpacked > MAX_UNPACKED_BYTES:
+                raise UnreadableDocument("The Word document is too large when unpacked.")
+            parts[member.filename] = _read(archive, member)
+            _refuse_doctype(parts[member.filename])
+    return parts
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    if member.file_size > MAX_PART_BYTES:
+        raise UnreadableDocument("A part of the Word document is too large when unpacked.")
+    return archive.read(member)
+
+
+def _packed(parts: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def _refuse_doctype(xml: bytes) -> None:
+    """Refuse a document type: entities, which can grow without bound, need one, and Word writes none."""
+
+    def refuse(*_: object) -> None:
+        raise UnreadableDocument("The Word document declares XML entities.")
+
+    def leave(*_: object) -> None:
+        raise StopIteration
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.StartElementHandler = leave
+    try:
+        parser.Parse(xml, True)
+    except (StopIteration, expat.ExpatError):
+        return
+
+
+def _title(properties: bytes | None) -> str | None:
+    try:
+        return None if properties is None else _parse(properties).findtext(TITLE)
+    except ElementTree.ParseError:
+        return None
+
+
+def _parse(xml: bytes) -> Element:
+    return ElementTree.fromstring(xml)  # noqa: S314  # it has no entities
+
+
+class _Preparation:
+    """The changes to the main part."""
+
+    def __init__(self, archive: zipfile.ZipFile, parts: dict[str, bytes], prepared: Prepared) -> None:
+        self._archive = archive
+        self._parts = parts
+        self._prepared = prepared
+        self._targets = self._relations()
+        self._numbering = docx_numbering.read(self._optional("word/numbering.xml"), self._optional("word/styles.xml"))
+
+    def run(self) -> None:
+        root = _parse(self._parts[DOCUMENT])
+        body = root.find(f"{W}body")
+        if body is None:
+            return
+        self._change(body)
+        self._add_headers(root, body)
+        self._parts[DOCUMENT] = ElementTree.tostring(root)
+        numbering = self._optional("word/numbering.xml")
+        if numbering is not None:  # a list by style would be numbered twice
+            for level in numbering.iter(f"{W}lvl"):
+                for style in level.findall(f"{W}pStyle"):
+                    level.remove(style)
+            self._parts["word/numbering.xml"] = ElementTree.tostring(numbering)
+
+    def _optional(self, name: str) -> Element | None:
+        return _parse(self._parts[name]) if name in self._parts else None
+
+    def _relations(self) -> dict[str, str]:
+        """Return the parts that the main part refers to, by the relation's name."""
+        relations = self._optional("word/_rels/document.xml.rels")
+        if relations is None:
+            return {}
+        return {
+            one.get("Id", ""): posixpath.normpath(posixpath.join("/word", one.get("Target", ""))).lstrip("/")
+            for one in relations
+            if one.get("TargetMode") != "External"
+        }
+
+    def _change(self, parent: Element) -> None:
+        """Replace all elements that the converter passes over, in one walk."""
+        stack = [parent]
+        while stack:
+            element = stack.pop()
+            children = list(element)
+            for number, child in enumerate(children):
+                change = CHANGES.get(child.tag)
+                changed = change(self, child) if change else child
+                children[number] = changed
+                if changed is child:
+                    stack.append(child)
+            element[:] = children
+        for paragraph in parent.iter(f"{W}p"):  # in the order of the document, as Word counts
+            self._number(paragraph)
+
+    def _number(self, paragraph: Element) -> None:
+        label = self._numbering.label(paragraph)
+        if not label:
+            return
+        properties = paragraph.find(f"{W}pPr")
+        if properties is not None:
+            for own in properties.findall(f"{W}numPr"):
+                properties.remove(own)
+        run = _run(f"{label} ")
+        paragraph.insert(0 if properties is None else 1, run)
+
+    def _embedded(self, chunk: Element) -> Element:
+        """Return a paragraph with a mark that the text of an embedded part replaces later."""
+        name = self._targets.get(chunk.get(f"{R}id", ""), "")
+        embedded = self._prepared.embedded
+        if name in self._archive.namelist() and len(embedded) < MAX_EMBEDDED_PARTS:
+            mark = EMBEDDED_MARK.format(len(embedded))
+            embedded[mark] = (name, _read(self._archive, self._archive.getinfo(name)))
+            return _paragraph(mark)
+        return Element(f"{W}p")
+
+    def _add_headers(self, root: Element, body: Element) -> None:
+        """Put the texts of headers in front of the body and those of footers behind it, each once."""
+        seen: set[str] = set()
+        headers = list(self._margins(root, f"{W}headerReference", seen))
+        footers = list(self._margins(root, f"{W}footerReference", seen))
+        body[:] = [*headers, *body, *footers]
+
+    def _margins(self, root: Element, kind: str, seen: set[str]) -> Iterator[Element]:
+        for reference in list(root.iter(kind)):
+            part = self._optional(self._targets.get(reference.get(f"{R}id", ""), ""))
+            for paragraph in () if part is None else part.iter(f"{W}p"):
+                text = "".join(found.text or "" for found in paragraph.iter(f"{W}t")).strip()
+                if text and not text.isdigit() and text not in seen:  # a page's number is no text
+                    seen.add(text)
+                    yield _paragraph(text)
+
+
+def _run(text: str) -> Element:
+    run = Element(f"{W}r")
+    SubElement(run, f"{W}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}).text = text
+    return run
+
+
+def _paragraph(text: str) -> Element:
+    paragraph = Element(f"{W}p")
+    paragraph.append(_run(text))
+    return paragraph
+
+
+def _formula(_: _Preparation, formula: Element) -> Element:
+    return _run(docx_math.linear(formula))
+
+
+def _base_text(_: _Preparation, ruby: Element) -> Element:
+    text = Element(f"{W}t")
+    text.text = "".join(found.text or "" for found in ruby.findall(f"{W}rubyBase//{W}t"))
+    return text
+
+
+def _line_break(_: _Preparation, __: Element) -> Element:
+    return Element(f"{W}br")
+
+
+def _visible(_: _Preparation, run: Element) -> Element:
+    return Element(f"{W}r") if run.find(f"{W}rPr/{W}vanish") is not None else run
+
+
+CHANGES: dict[str, Callable[[_Preparation, Element], Element]] = {
+    **dict.fromkeys(MATH, _formula),
+    f"{W}ruby": _base_text,
+    f"{W}cr": _line_break,
+    f"{W}r": _visible,
+    f"{W}altChunk": _Preparation._embedded,
+}
