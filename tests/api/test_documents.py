@@ -15,6 +15,7 @@ from chatbot.services.knowledge import content
 from chatbot.services.knowledge.ingestion import queue as queues
 from chatbot.services.knowledge.ingestion import worker
 from tests.conftest import MakeApp, Person
+from tests.rag.loaders.samples import pdf, shown
 from tests.support.processes import events
 
 pytestmark = pytest.mark.both_databases
@@ -144,6 +145,22 @@ def test_metadata_of_a_form_that_is_no_json_is_named(ada: Person) -> None:
     response = ada.client.post("/api/documents/", data=form, headers={"Authorization": f"Bearer {ada.access_token}"})
     assert (response.status_code, response.get_json()["code"]) == (400, "validation_failed")
     assert list(response.get_json()["errors"]) == ["metadata"]
+
+
+def test_document_says_which_part_could_not_be_read(app: Flask, ada: Person) -> None:
+    whole = pdf(shown("The library opens at nine."), shown("Second"))
+    second = whole.index(b"<< /Type /Page ", whole.index(b"6 0 obj"))
+    broken = whole[:second] + b"<< /Type /Nope" + whole[second + len(b"<< /Type /Nope") :]
+    form = {"file": (io.BytesIO(broken), "hours.pdf")}
+    sent = ada.client.post("/api/documents/", data=form, headers={"Authorization": f"Bearer {ada.access_token}"})
+    assert (sent.status_code, sent.get_json()["warnings"]) == (202, [])
+    work(app)
+    document = ada.call("GET", sent.headers["Location"]).get_json()
+    assert (document["status"], document["warnings"]) == ("ready", ["Page 2 is broken."])
+    replaced = ada.call("PUT", sent.headers["Location"], {"title": "Hours", "text": HOURS})
+    assert replaced.status_code == 202
+    work(app)
+    assert ada.call("GET", sent.headers["Location"]).get_json()["warnings"] == []
 
 
 @pytest.mark.parametrize(

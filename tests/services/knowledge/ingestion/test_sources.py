@@ -2,6 +2,7 @@
 
 import http.server
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,10 +12,27 @@ from flask import Flask
 from chatbot.services.knowledge.ingestion import worker
 from tests.api.test_documents import find, work
 from tests.conftest import MakeApp, Person, join
+from tests.rag.loaders.samples import pdf, shown
 
 pytestmark = pytest.mark.both_databases
 
 PAGE = b"<html><title>Bees</title><h1>Bees</h1><p>The waggle dance tells where the flowers are.</p></html>"
+
+
+MEETING = "会議は水曜日の午後三時に始まります。"
+PAPER = pdf(shown("The warranty lasts three years."))
+FILES: dict[str, tuple[int, dict[str, str], bytes]] = {
+    "/told": (200, {"Content-Type": "text/html; charset=Shift_JIS"}, f"<p>{MEETING}</p>".encode("cp932")),
+    "/outranked": (200, {"Content-Type": "text/html; charset=shift_jis"}, f'<meta charset="utf-16"><p>{MEETING}</p>'.encode("cp932")),
+    "/plain.txt": (200, {"Content-Type": "text/plain; charset=euc-jp"}, MEETING.encode("euc-jp")),
+    "/wide": (200, {"Content-Type": "text/html; charset=utf-16le"}, f"<p>{MEETING}</p>".encode("utf-16-le")),
+    "/wrong": (200, {"Content-Type": "text/html; charset=iso-8859-1"}, f"<p>{MEETING}</p>".encode()),
+    "/deflated": (200, {"Content-Type": "text/html", "Content-Encoding": "deflate"}, zlib.compress(f"<p>{MEETING}</p>".encode())),
+    "/transformed": (203, {"Content-Type": "text/html"}, f"<p>{MEETING}</p>".encode()),
+    "/download?id=7": (200, {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="terms.pdf"'}, PAPER),
+    "/extended": (200, {"Content-Type": "application/force-download", "Content-Disposition": "attachment; filename*=UTF-8''bedingungen%20f%C3%BCr.pdf"}, PAPER),
+    "/untyped": (200, {}, PAPER),
+}  # fmt: skip
 
 
 class Site(http.server.BaseHTTPRequestHandler):
@@ -24,9 +42,13 @@ class Site(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.hits.append(self.path)
-        body, kind = (b"\0\1\2", "application/x-thing") if self.path == "/odd" else (PAGE, "text/html")
-        self.send_response(404 if self.path == "/missing" else 200)
-        self.send_header("Content-Type", kind)
+        status, headers, body = FILES.get(self.path, (200, {"Content-Type": "text/html"}, PAGE))
+        if self.path == "/odd":
+            headers = {"Content-Type": "application/x-thing"}
+            body = b"\0\1\2"
+        self.send_response(404 if self.path == "/missing" else status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -63,6 +85,22 @@ def test_allowed_address_is_fetched_stored_and_found(make_app: MakeApp, site: st
     assert Site.hits == ["/bees"]
     (home,) = ada.call("GET", "/api/collections/").get_json()["items"]
     assert home["bytes"] == len(PAGE)
+
+
+def text_of(who: Person, document: dict[str, Any]) -> str:
+    chunks = who.call("GET", f"/api/documents/{document['id']}/chunks/").get_json()["items"]
+    return " ".join(chunk["text"] for chunk in chunks)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_header_name_and_content_decide_together(make_app: MakeApp, site: str) -> None:
+    app = make_app(INGEST_HOSTS=site)
+    ada = join(app.test_client(), "ada")
+    for path, (_, _, body) in FILES.items():
+        document = fetch(app, ada, f"http://{site}{path}")
+        expected = ("application/pdf", "The warranty lasts three years.") if body is PAPER else (None, MEETING)
+        assert text_of(ada, document).strip() == expected[1], path
+        assert expected[0] in {None, document["media_type"]}
 
 
 def test_title_that_was_said_stays(make_app: MakeApp, site: str) -> None:
