@@ -14,6 +14,7 @@ PLACEHOLDER = re.compile(r"%([1-9])")
 ROMAN = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"), (10, "X"),
          (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]  # fmt: skip
 MAX_ROMAN = 3_999
+MAX_LABEL_LENGTH = 100  # characters: it is repeated in each paragraph
 MAX_BASED_ON = 20  # styles based on one another
 UNNUMBERED = {"bullet", "none"}
 
@@ -35,6 +36,7 @@ class Numbering:
     levels: dict[tuple[str, int], Level] = field(default_factory=dict)  # by list definition and level
     definitions: dict[str, str] = field(default_factory=dict)  # by the list that a paragraph names
     styles: dict[str, tuple[str, int]] = field(default_factory=dict)  # list and level by paragraph style
+    restarts: dict[str, dict[int, int]] = field(default_factory=dict)  # levels that begin anew, by list
     counters: defaultdict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def label(self, paragraph: Element) -> str | None:
@@ -48,6 +50,7 @@ class Numbering:
         if level is None or level.number_format in UNNUMBERED:
             return None
         counters = self.counters[definition]
+        counters.update(self.restarts.pop(found[0], {}))
         counters[number] = counters.get(number, level.start - 1) + 1
         for deeper in [one for one in counters if one > number]:
             del counters[deeper]
@@ -95,8 +98,20 @@ def read(numbering: Element | None, styles: Element | None) -> Numbering:
     for number in numbering.iter(f"{W}num"):
         definition_of = number.find(f"{W}abstractNumId")
         if definition_of is not None:
-            found.definitions[number.get(f"{W}numId", "")] = definition_of.get(VALUE, "")
+            name = number.get(f"{W}numId", "")
+            found.definitions[name] = definition_of.get(VALUE, "")
+            found.restarts[name] = _restarts(number)
     found.styles = _style_places(styles) if styles is not None else {}
+    return found
+
+
+def _restarts(number: Element) -> dict[int, int]:
+    """Return the levels that a list begins anew, each with the count in front of its first number."""
+    found = {}
+    for override in number.iter(f"{W}lvlOverride"):
+        start = override.find(f"{W}startOverride")
+        if start is not None:
+            found[_integer(override.get(f"{W}ilvl"), 0)] = _integer(start.get(VALUE), 1) - 1
     return found
 
 
@@ -106,7 +121,8 @@ def _level(level: Element) -> Level:
         return default if child is None else child.get(VALUE, default)
 
     is_legal = level.find(f"{W}isLgl") is not None
-    return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), value("lvlText", ""), is_legal)
+    text = value("lvlText", "")[:MAX_LABEL_LENGTH]
+    return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), text, is_legal)
 
 
 def _style_places(styles: Element) -> dict[str, tuple[str, int]]:

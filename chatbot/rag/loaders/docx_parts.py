@@ -21,6 +21,7 @@ MAX_MEMBERS = 3_000
 MAX_PART_BYTES = 20_000_000  # unpacked: the XML of a few thousand pages
 MAX_UNPACKED_BYTES = 100_000_000
 MAX_EMBEDDED_PARTS = 200
+TOO_LARGE = "The Word document is too large when unpacked."
 DIRECTORY_ENTRY = b"PK\x01\x02"
 READ = (".xml", ".rels")
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
@@ -64,7 +65,7 @@ def _read_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
         if member.filename.lower().endswith(READ):
             unpacked += member.file_size
             if unpacked > MAX_UNPACKED_BYTES:
-                raise UnreadableDocument("The Word document is too large when unpacked.")
+                raise UnreadableDocument(TOO_LARGE)
             parts[member.filename] = _read(archive, member)
             _refuse_doctype(parts[member.filename])
     return parts
@@ -121,6 +122,7 @@ class _Preparation:
         self._parts = parts
         self._prepared = prepared
         self._targets = self._relations()
+        self._unpacked = sum(map(len, parts.values()))
         self._numbering = docx_numbering.read(self._optional("word/numbering.xml"), self._optional("word/styles.xml"))
 
     def run(self) -> None:
@@ -185,7 +187,11 @@ class _Preparation:
         embedded = self._prepared.embedded
         if name in self._archive.namelist() and len(embedded) < MAX_EMBEDDED_PARTS:
             mark = EMBEDDED_MARK.format(len(embedded))
-            embedded[mark] = (name, _read(self._archive, self._archive.getinfo(name)))
+            member = self._archive.getinfo(name)
+            self._unpacked += member.file_size
+            if self._unpacked > MAX_UNPACKED_BYTES:
+                raise UnreadableDocument(TOO_LARGE)
+            embedded[mark] = (name, _read(self._archive, member))
             return _paragraph(mark)
         return Element(f"{W}p")
 

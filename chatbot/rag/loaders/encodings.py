@@ -37,7 +37,9 @@ MULTI_BYTE_GUESSES = [
 ]  # fmt: skip
 WIDE = ["utf-16-le", "utf-16-be", "utf-32-be", "utf-32-le"]
 LAST_RESORT = "cp1252"
-MAX_DETECTED_BYTES = 100_000
+MAX_DETECTED_BYTES = 20_000  # 30 ms of the detector; a small text is read between two requests
+CONTEXT_BYTES = 200  # in front of the first byte beyond ASCII
+BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 MIN_EVIDENCE = 12  # bytes beyond ASCII; with fewer, a detector takes "Größe" for Icelandic of a Macintosh
 MAX_DAMAGE = 0.02  # share of broken characters among those beyond ASCII at which an encoding is still believed
 ESCAPES = re.compile(rb"\x1b(?:\$[@B(]|\([BIJ]|\$\)C)")  # of ISO-2022, which has no byte beyond ASCII
@@ -132,12 +134,14 @@ def detect(data: bytes) -> str:
     """Return the likeliest codec of bytes that declare none and are not UTF-8."""
     import chardet
 
-    head = data[:MAX_DETECTED_BYTES]
-    beyond_ascii = len(head) - len(head.translate(None, bytes(range(128, 256))))
-    if 0 < beyond_ascii < MIN_EVIDENCE and _is_western(head):
+    first = BEYOND_ASCII.search(data)
+    start = max(0, first.start() - CONTEXT_BYTES) if first else 0
+    sample = data[start : start + MAX_DETECTED_BYTES]
+    beyond_ascii = len(sample) - len(sample.translate(None, bytes(range(128, 256))))
+    if 0 < beyond_ascii < MIN_EVIDENCE and _is_western(sample):
         return LAST_RESORT
     guesses = [*SINGLE_BYTE_GUESSES, *MULTI_BYTE_GUESSES]
-    found = chardet.detect(head, compat_names=False, include_encodings=guesses)
+    found = chardet.detect(sample, compat_names=False, include_encodings=guesses)
     return found["encoding"] or LAST_RESORT
 
 

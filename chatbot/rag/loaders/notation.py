@@ -1,10 +1,14 @@
 """Markdown notation: made from HTML, for the formats that are HTML or become it on the way."""
 
+import re
+
 from chatbot.rag.errors import UnreadableDocument
 
 from . import plain
 
 MAX_DEPTH = 250  # elements in one another
+# A number at the beginning of a paragraph is escaped by the converter, so that it makes no list.
+ESCAPED_NUMBER = re.compile(r"^(\d{1,9})\\([.)])", re.MULTILINE)
 
 
 def from_html(html: str) -> str:
@@ -28,4 +32,4 @@ def from_html(html: str) -> str:
     result = convert(html, options)
     if any(warning.kind == WarningKind.DEPTH_LIMIT_EXCEEDED for warning in result.warnings):
         raise UnreadableDocument("The document's elements are nested too deep to be read.")
-    return plain.clean(result.content or "")
+    return ESCAPED_NUMBER.sub(r"\1\2", plain.clean(result.content or ""))

@@ -79,6 +79,15 @@ def test_headings_are_numbered_by_their_level() -> None:
     assert found == "# I. Scope\n\n## I.1 Terms\n\n## I.2 More\n"
 
 
+def test_list_may_begin_anew() -> None:
+    lists = numbering(("decimal", "%1."))["word/numbering.xml"]
+    again = '<w:num w:numId="2"><w:abstractNumId w:val="0"/><w:lvlOverride w:ilvl="0"><w:startOverride w:val="1"/></w:lvlOverride></w:num>'
+    more = {"word/numbering.xml": lists.replace("</w:numbering>", f"{again}</w:numbering>")}
+    second = numbered("c").replace('w:numId w:val="1"', 'w:numId w:val="2"')
+    body = numbered("a") + numbered("b") + second + second.replace(">c<", ">d<")
+    assert load(docx(body, more)) == "1. a\n\n2. b\n\n1. c\n\n2. d\n"
+
+
 def test_bullets_stay_a_list() -> None:
     assert load(docx(numbered("one") + numbered("two"), numbering(("bullet", "•")))) == "- one\n- two\n"
 

@@ -64,6 +64,11 @@ def test_few_letters_of_other_scripts_are_not(text: str, encoding: str) -> None:
     assert encodings.decode(text.encode(encoding)) == text
 
 
+def test_first_foreign_letters_may_stand_far_behind() -> None:
+    text = "plain words\n" * 20_000 + f"{SENTENCES['ru']}\n" * 3
+    assert encodings.decode(text.encode("cp1251")) == text
+
+
 def test_one_bad_byte_costs_one_character() -> None:
     text = "Die Straße führt über die Brücke nach Süden. " * 40
     data = bytearray(text.encode())
