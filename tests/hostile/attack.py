@@ -130,8 +130,9 @@ def send_pdf(server: Server, token: str, data: bytes) -> tuple[int, dict[str, An
 
 
 def slow_pdf() -> bytes:
-    """Return a PDF of 300 pages that share one stream of many operators: it takes minutes to read."""
-    stream = b"BT /F1 9 Tf " + b"1 0 0 1 50 700 Tm (slow) Tj " * 3000 + b"ET"
+    """Return a PDF of 9,000 pages that share one stream of many words: it takes minutes to read."""
+    places = [(50 + 50 * (number % 10), 780 - 2 * (number // 10)) for number in range(3_000)]
+    stream = b"BT /F1 9 Tf %sET" % b"".join(b"1 0 0 1 %d %d Tm (slow) Tj " % place for place in places)
     out = io.BytesIO()
     offsets: list[int] = []
 
@@ -140,9 +141,9 @@ def slow_pdf() -> bytes:
         out.write(b"%d 0 obj\n%s\nendobj\n" % (number, body))
 
     out.write(b"%PDF-1.4\n")
-    pages = range(5, 305)
+    pages = range(5, 9_005)
     write(1, b"<</Type/Catalog/Pages 2 0 R>>")
-    write(2, b"<</Type/Pages/Count 300/Kids[%s]>>" % b" ".join(b"%d 0 R" % page for page in pages))
+    write(2, b"<</Type/Pages/Count 9000/Kids[%s]>>" % b" ".join(b"%d 0 R" % page for page in pages))
     write(3, b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream))
     write(4, b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>")
     for page in pages:
