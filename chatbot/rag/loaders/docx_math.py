@@ -59,7 +59,7 @@ FORMS: dict[str, Callable[[Callable[[str], str]], str]] = {
     "sSup": lambda part: part("e") + _script(part("sup"), "^"),
     "sSub": lambda part: part("e") + _script(part("sub"), "_"),
     "sSubSup": lambda part: part("e") + _script(part("sub"), "_") + _script(part("sup"), "^"),
-    "rad": lambda part: f"√{_grouped(part('e'))}" if not part("deg") else f"{part('deg')}√{_grouped(part('e'))}",
+    "rad": lambda part: f"{part('deg')}√{_grouped(part('e'))}",
     "func": lambda part: f"{part('fName')} {part('e')}",
     "limLow": lambda part: part("e") + _script(part("lim"), "_"),
     "limUpp": lambda part: part("e") + _script(part("lim"), "^"),

@@ -15,6 +15,7 @@ ROMAN = [(1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC
          (9, "IX"), (5, "V"), (4, "IV"), (1, "I")]  # fmt: skip
 MAX_ROMAN = 3_999
 MAX_LABEL_LENGTH = 100  # characters: it is repeated in each paragraph
+MAX_DIGITS = 9
 MAX_BASED_ON = 20  # styles based on one another
 UNNUMBERED = {"bullet", "none"}
 
@@ -83,7 +84,7 @@ def read_place(properties: Element | None) -> tuple[str, int] | None:
     number = properties.find(f"{W}numId")
     level = properties.find(f"{W}ilvl")
     digits = level.get(VALUE, "0") if level is not None else "0"
-    return (number.get(VALUE, "") if number is not None else "", int(digits) if digits.isdigit() else 0)
+    return (number.get(VALUE, "") if number is not None else "", _integer(digits, 0))
 
 
 def read(numbering: Element | None, styles: Element | None) -> Numbering:
@@ -120,9 +121,19 @@ def _level(level: Element) -> Level:
         child = level.find(f"{W}{name}")
         return default if child is None else child.get(VALUE, default)
 
-    is_legal = level.find(f"{W}isLgl") is not None
+    is_legal = is_on(level.find(f"{W}isLgl"))
     text = value("lvlText", "")[:MAX_LABEL_LENGTH]
     return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), text, is_legal)
+
+
+def is_on(switch: Element | None) -> bool:
+    """Return whether a switch is there and not turned off."""
+    return switch is not None and switch.get(VALUE, "1") not in {"0", "false", "off"}
+
+
+def numbered_levels(numbering: Element) -> list[Element]:
+    """Return the levels that count; bullets are left to the converter."""
+    return [level for level in numbering.iter(f"{W}lvl") if _level(level).number_format not in UNNUMBERED]
 
 
 def _style_places(styles: Element) -> dict[str, tuple[str, int]]:
@@ -148,7 +159,7 @@ def _style_places(styles: Element) -> dict[str, tuple[str, int]]:
 
 
 def _integer(digits: str | None, default: int) -> int:
-    return int(digits) if digits and digits.isdecimal() else default
+    return int(digits[:MAX_DIGITS]) if digits and digits.isdecimal() else default
 
 
 def format_number(value: int, number_format: str) -> str:

@@ -135,7 +135,7 @@ class _Preparation:
         self._parts[DOCUMENT] = ElementTree.tostring(root)
         numbering = self._optional("word/numbering.xml")
         if numbering is not None:  # a list by style would be numbered twice
-            for level in numbering.iter(f"{W}lvl"):
+            for level in docx_numbering.numbered_levels(numbering):
                 for style in level.findall(f"{W}pStyle"):
                     level.remove(style)
             self._parts["word/numbering.xml"] = ElementTree.tostring(numbering)
@@ -239,7 +239,7 @@ def _line_break(_: _Preparation, __: Element) -> Element:
 
 
 def _visible(_: _Preparation, run: Element) -> Element:
-    return Element(f"{W}r") if run.find(f"{W}rPr/{W}vanish") is not None else run
+    return Element(f"{W}r") if docx_numbering.is_on(run.find(f"{W}rPr/{W}vanish")) else run
 
 
 CHANGES: dict[str, Callable[[_Preparation, Element], Element]] = {

@@ -41,6 +41,8 @@ MAX_DETECTED_BYTES = 20_000  # 30 ms of the detector; a small text is read betwe
 CONTEXT_BYTES = 200  # in front of the first byte beyond ASCII
 BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 MIN_EVIDENCE = 12  # bytes beyond ASCII; with fewer, a detector takes "Größe" for Icelandic of a Macintosh
+MIN_NULS = 3
+MAX_BYTES_PER_NUL = 20  # UTF-16 and UTF-32 have a NUL among so many bytes, at least: a blank or a line's end
 MAX_DAMAGE = 0.02  # share of broken characters among those beyond ASCII at which an encoding is still believed
 ESCAPES = re.compile(rb"\x1b(?:\$[@B(]|\([BIJ]|\$\)C)")  # of ISO-2022, which has no byte beyond ASCII
 # A word of a western language: letters with marks stand beside plain ones, or are words of their own in some.
@@ -116,7 +118,7 @@ def _decode_undamaged(data: bytes, encoding: str | None) -> str | None:
         return None
     text = data.decode(encoding, "replace")
     broken = text.count("\ufffd")
-    beyond_ascii = sum(character > "\x7f" for character in text) if broken else 0
+    beyond_ascii = len(text) - len(text.encode("ascii", "ignore")) if broken else 0
     return text if broken <= MAX_DAMAGE * beyond_ascii else None
 
 
@@ -125,7 +127,10 @@ def _wide_encoding(data: bytes) -> str | None:
     import chardet
 
     head = data[:MAX_DETECTED_BYTES]
-    if b"\0" not in head:
+    even = head[::2].count(0)
+    odd = head[1::2].count(0)
+    are_in_turn = min(even, odd) * 10 <= max(even, odd) or min(even, odd) * 4 >= len(head) // 2  # of 2 bytes, or of 4
+    if even + odd < MIN_NULS or (even + odd) * MAX_BYTES_PER_NUL < len(head) or not are_in_turn:
         return None
     return chardet.detect(head, compat_names=False, include_encodings=WIDE, no_match_encoding=WIDE[0])["encoding"]
 

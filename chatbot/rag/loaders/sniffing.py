@@ -120,6 +120,11 @@ def _is(found: str, data: bytes) -> bool:
     return _is_text(data) and (found != "text/html" or bool(TAG.search(plain.decode(data[:SNIFFED_BYTES]))))
 
 
+def is_foreign(data: bytes) -> bool:
+    """Return whether a file begins as one of the formats that are no text."""
+    return data.startswith(FOREIGN)
+
+
 def _is_text(data: bytes) -> bool:
     head = data[:SNIFFED_BYTES]
     if encodings.is_wide(head):

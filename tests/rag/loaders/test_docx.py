@@ -111,6 +111,20 @@ def test_hidden_text_is_not_read() -> None:
     assert load(docx(f"<w:p><w:r><w:t>shown</w:t></w:r>{hidden}</w:p>")) == "shown\n"
 
 
+def test_hidden_text_that_is_switched_on_again_is_read() -> None:
+    shown = '<w:r><w:rPr><w:vanish w:val="0"/></w:rPr><w:t>shown</w:t></w:r>'
+    assert load(docx(f"<w:p>{shown}</w:p>")) == "shown\n"
+
+
+def test_bullets_by_style_stay_a_list() -> None:
+    level = '<w:lvl w:ilvl="0"><w:numFmt w:val="bullet"/><w:pStyle w:val="ListBullet"/><w:lvlText w:val="•"/></w:lvl>'
+    lists = f'<w:abstractNum w:abstractNumId="0">{level}</w:abstractNum><w:num w:numId="1"><w:abstractNumId w:val="0"/></w:num>'
+    body = paragraph("one", "ListBullet") + paragraph("two", "ListBullet")
+    assert (
+        load(docx(body, {"word/numbering.xml": f"<w:numbering {NAMESPACE}>{lists}</w:numbering>"})) == "- one\n- two\n"
+    )
+
+
 def test_headers_and_footers_are_read_once() -> None:
     header = f"<w:hdr {NAMESPACE}>{paragraph('Contract No. 4471')}{paragraph('7')}</w:hdr>"
     footer = f"<w:ftr {NAMESPACE}>{paragraph('Draft')}</w:ftr>"

@@ -112,6 +112,18 @@ def test_stray_nuls_are_dropped_and_utf16_is_not_taken_for_them() -> None:
     assert encodings.decode("name,town\nOlu,Leeds\n".encode("utf-16-le")) == "name,town\nOlu,Leeds\n"
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["log line without anything special 1234\n" * 200, "Hello, this is a short note.", "Größe über alles\n" * 50],
+)
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_one_nul_makes_no_utf16(text: str, place: int) -> None:
+    data = bytearray(text.encode())
+    data.insert(place % len(data), 0)
+    assert encodings.decode(bytes(data)) == text
+    assert encodings.decode(text.encode() + b"\0") == text
+
+
 def test_charset_told_with_a_file_outranks_its_own() -> None:
     page = '<meta charset="iso-8859-1">' + SENTENCES["ja"]
     told = encodings.transcode(page.encode("cp932"), "shift_jis")

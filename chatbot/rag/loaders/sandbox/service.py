@@ -88,8 +88,8 @@ def handle(head: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         loader = _loader(head)()
         with plain.reading("document"):
             made: Parsed = loader.load(body)
-            result = plain.parsed(made.text, made.title, made.pages, made.warnings)
-            return {"title": result.title, "pages": result.pages, "warnings": result.warnings}, result.text.encode()
+            result = plain.parsed(made.text, made.title, made.pages)
+            return {"title": result.title, "pages": result.pages, "warnings": made.warnings}, result.text.encode()
     except MemoryError:
         return {"error": "ParserCrashed", "detail": "The document takes too much memory to read."}, b""
     except (errors.DocumentError, errors.AdapterError) as error:

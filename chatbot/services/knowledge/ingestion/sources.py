@@ -83,7 +83,7 @@ def _fetch(job: "Job") -> None:
     allowed = current_app.config["INGEST_HOSTS"]
     fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
     data = fetched.data
-    if fetched.charset is not None and fetched.media_type in sniffing.TEXTS:
+    if fetched.charset is not None and not sniffing.is_foreign(data) and fetched.media_type in sniffing.TEXTS:
         data = encodings.transcode(data, fetched.charset)
     job.media_type = sniffing.of_fetched(fetched.media_type, fetched.names, data)
     pieces = content.split_into_pieces(data)

@@ -32,6 +32,7 @@ FILES: dict[str, tuple[int, dict[str, str], bytes]] = {
     "/download?id=7": (200, {"Content-Type": "application/octet-stream", "Content-Disposition": 'attachment; filename="terms.pdf"'}, PAPER),
     "/extended": (200, {"Content-Type": "application/force-download", "Content-Disposition": "attachment; filename*=UTF-8''bedingungen%20f%C3%BCr.pdf"}, PAPER),
     "/untyped": (200, {}, PAPER),
+    "/called_text/terms.pdf": (200, {"Content-Type": "text/plain; charset=utf-8"}, PAPER),
 }  # fmt: skip
 
 
