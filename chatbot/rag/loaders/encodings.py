@@ -99,6 +99,8 @@ def is_wide(data: bytes) -> bool:
 
 
 def _decode_unmarked(data: bytes, declared: str | None) -> str:
+    if declared and declared.startswith("utf-16"):  # without NULs in turn it cannot be (HTML, 13.2.3.2)
+        declared = None
     wide = _wide_encoding(data)
     if wide:
         return data.decode(wide, "replace")

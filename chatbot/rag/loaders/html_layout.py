@@ -5,7 +5,8 @@ from html import unescape
 
 TAG = re.compile(r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input)\b([^<>]{0,2000})>", re.IGNORECASE)
 ATTRIBUTE = re.compile(
-    r"""\b(type|value|checked)\b(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""", re.IGNORECASE
+    r"""(?<![\w:-])(type|value|checked)(?![\w:-])(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""",
+    re.IGNORECASE,
 )
 # Emphasis of a part of a word, which would keep the word from being found.
 EMPHASIS_BEFORE = re.compile(r"<(b|i|em|strong)(?:\s[^<>]{0,200})?>(\w{1,40})</\1>(?=\w)", re.IGNORECASE)
@@ -66,7 +67,8 @@ class _Table:
 
 def _value(attributes: str) -> str:
     """Return an input as a browser shows it: its value, or whether it is ticked."""
-    values = {name.lower(): double or single or bare for name, double, single, bare in ATTRIBUTE.findall(attributes)}
+    found = ATTRIBUTE.findall(attributes)  # the first of each name counts
+    values = {name.lower(): double or single or bare for name, double, single, bare in reversed(found)}
     kind = values.get("type", "text").lower()
     if kind in UNSHOWN:
         return ""

@@ -7,9 +7,9 @@ other viewer reads them.
 import re
 import zlib
 
-STREAM = re.compile(rb"stream\r?\n")
+STREAM = re.compile(rb"(?<!end)stream\r?\n")
 COUNT = re.compile(rb"(\d{1,5})([ \t\r\n]{1,8}beginbf(char|range))")
-CODE = re.compile(rb"<[0-9A-Fa-f \t\r\n]{0,64}>")
+CODE = re.compile(rb"<[0-9A-Fa-f \t\r\n]{0,1100}>")
 MAX_MAP_BYTES = 2_000_000
 HEAD_BYTES = 2_000  # in which a map tells that it is one
 CODES_PER_ENTRY = {b"char": 2, b"range": 3}
@@ -18,7 +18,8 @@ CODES_PER_ENTRY = {b"char": 2, b"range": 3}
 def repair_unicode_maps(data: bytes) -> bytes:
     """Return the file with right numbers in its Unicode maps, in as many bytes: all offsets stay true."""
     repaired = bytearray(data)
-    for begin in STREAM.finditer(data):
+    end = 0
+    while (begin := STREAM.search(data, end)) is not None:
         end = data.find(b"endstream", begin.end())
         if end < 0:
             break

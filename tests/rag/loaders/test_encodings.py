@@ -102,6 +102,10 @@ def test_utf8_is_utf8_whatever_is_declared(label: str) -> None:
     assert encodings.decode("Größe über alles".encode(), label) == "Größe über alles"
 
 
+def test_page_of_single_bytes_that_declares_utf16_is_not() -> None:
+    assert encodings.decode("Größe und Höhe".encode("cp1252"), "utf-16") == "Größe und Höhe"
+
+
 def test_declaration_that_cannot_be_true_is_passed_over() -> None:
     assert encodings.decode(SENTENCES["ru"].encode("cp1251"), "utf-8") == SENTENCES["ru"]
     assert encodings.decode(SENTENCES["ja"].encode("euc-jp"), "shift_jis") == SENTENCES["ja"]
