@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_PAGES = 10_000
 MAX_NOTES = 1_000  # of a page
+TOO_MANY_WORDS = f"has more than {pdf_words.MAX_WORDS:,} words; the others were left out"
 BETWEEN_PAGES = "\n\n"
 MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
 NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
@@ -85,7 +86,8 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
     found.by_direction.setdefault(0, []).extend(one.word for one in fields if one.word is not None)
     texts = [pdf_layout.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
-    return _Page(plain.clean(_join_hyphens("\n\n".join(filter(None, texts)))).strip(), None, found.words)
+    fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
+    return _Page(plain.clean(_join_hyphens("\n\n".join(filter(None, texts)))).strip(), fault, found.words)
 
 
 def _parsed(pages: list[_Page], title: str) -> Parsed:

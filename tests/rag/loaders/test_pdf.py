@@ -3,6 +3,7 @@
 import pytest
 
 from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.loaders import pdf_words
 from chatbot.rag.loaders.pdf import PdfLoader
 from chatbot.rag.loaders.pdf_layout import Word, read
 from chatbot.rag.types import Parsed
@@ -130,6 +131,13 @@ def test_text_without_a_unicode_map_is_refused_and_never_nonsense() -> None:
     )
     with pytest.raises(UnreadableDocument, match="no Unicode map"):
         load(nameless)
+
+
+def test_page_with_too_many_words_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf_words, "MAX_WORDS", 3)
+    found = load(pdf(at(60, 700, "one two three four five")))
+    assert found.text == "one two three"
+    assert found.warnings == ("Page 1 has more than 20,000 words; the others were left out.",)
 
 
 def test_bytes_before_the_file_are_passed_over() -> None:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot import adapters
+from chatbot.concurrency.threads import run_in_slow_thread
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import LeaseLost
@@ -84,7 +85,7 @@ def _fetch(job: "Job") -> None:
     fetched = url.fetch(str(job.url), allowed_hosts=frozenset(allowed) if allowed else None)
     data = fetched.data
     if fetched.charset is not None and not sniffing.is_foreign(data) and fetched.media_type in sniffing.TEXTS:
-        data = encodings.transcode(data, fetched.charset)
+        data = run_in_slow_thread(encodings.transcode, data, fetched.charset)
     job.media_type = sniffing.of_fetched(fetched.media_type, fetched.names, data)
     pieces = content.split_into_pieces(data)
     same = content.digest(pieces)
