@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import DATABASES
 from tests.support.databases import saved_text, stack_of_a_module
-from tests.support.processes import Server, Upstream, call, events, free_port, running
+from tests.support.processes import Server, Upstream, call, events, running
 from tests.system.test_server import wait_for
 
 pytestmark = pytest.mark.both_databases
@@ -174,35 +174,6 @@ def ready(server: Server) -> bool:
         return call(server.port, "GET", "/readyz", seconds=5)[0] == 200
     except (OSError, http.client.HTTPException):
         return False
-
-
-def test_upstream_that_is_down_costs_100_users_nothing_but_their_answer(tmp_path: Path) -> None:
-    settings = {"LLM_RETRIES": "0", "LLM_BREAKER_FAILURES": "5", "LLM_BREAKER_SECONDS": "1"}
-    port = free_port()
-    with running(tmp_path, OPENAI_BASE_URL=f"http://127.0.0.1:{port}/v1", **settings) as server:
-        token = server.sign_in()
-
-        def ask(_: int) -> tuple[str, float, bool]:
-            started = time.monotonic()
-            status, headers, problem = server.call("POST", "/api/chat/", {"message": "Hi"}, token)
-            assert status == 503
-            return problem["code"], time.monotonic() - started, "retry-after" in headers
-
-        for number in range(5):
-            assert ask(number)[0] == "upstream_unreachable"
-        alone = sorted(ask(number)[1] for number in range(15))
-        assert alone[7] < 0.05
-        with ThreadPoolExecutor(20) as pool:
-            found = list(pool.map(ask, range(100)))
-        assert {code for code, _, _ in found} <= {"upstream_down", "upstream_unreachable"}  # the latter: the probes
-        assert [code for code, _, _ in found].count("upstream_down") >= 90
-        assert all(told for _, _, told in found)
-        assert server.call("GET", "/api/chat-history/", token=token)[0] == 200
-        up = Upstream("--port", str(port))
-        try:
-            wait_for(lambda: server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200, 10)
-        finally:
-            up.stop()
 
 
 def test_client_that_stops_reading_holds_up_nobody_and_gets_its_answer_stored(server: Server) -> None:
