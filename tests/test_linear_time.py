@@ -91,6 +91,8 @@ WORST = {
     "chatbot.rag.special_tokens._TOKEN_START": worst(("", "<", ""), ("", "<|", ""), ("", "<a", "|"), ("", "[INS", ""), ("<", "a", "|>"), ("", "</", ""), ("", "\uff1c", "")),
     "chatbot.rag.output_filter.answer_filter._in_span": worst(("", "`", ""), ("", "``a", ""), ("", "`a", ""), self=SimpleNamespace(_span=3)),
     "chatbot.rag.text.languages.KANA": ANY, "chatbot.rag.text.languages.THAI": ANY, "chatbot.rag.text.languages.HAN": ANY,
+    "chatbot.rag.lexical.analysis.CUT_WORD": worst(("", "a", "-"), ("", "a-\n", ""), ("ab-", " ", "\n"), ("", "ab-\n ", "")),
+    "chatbot.rag.text.markdown.DELIMITERS": worst(("|", "-", "x"), ("|", " ", "x"), ("|", "-|", "x"), ("|", " - |", "")),
     "chatbot.rag.text.unspaced.RUN": worst(("", "中", "a"), ("", "中a", "")),
     "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
     "chatbot.rag.llms.openai_errors._UNSUPPORTED_TEXT": worst(("", "unno", ""), ("", "not support", "")),

@@ -165,6 +165,7 @@ class Chunk(Model):
     end: Mapped[int]
     page: Mapped[int | None]
     headings: Mapped[str] = mapped_column(sa.Text)
+    columns: Mapped[str] = mapped_column(sa.Text, server_default="")
     language: Mapped[str] = mapped_column(sa.String(8))
     text: Mapped[str] = mapped_column(sa.Text)
 

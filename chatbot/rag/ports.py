@@ -68,6 +68,7 @@ class LexicalIndex(Protocol):
     """
 
     fresh: bool  # whether the folder held no index
+    version: int  # of how texts become terms: chunks that were added under another one are added again
 
     def add(self, items: Iterable[Indexed]) -> None:
         """Add chunks; raise `errors.IndexLocked` while another process writes. As all below, from `commit` on."""

@@ -70,7 +70,8 @@ def _quote(passages: Sequence[Passage]) -> str:
 
 def _block(number: int, passage: Passage) -> str:
     title = " ".join(passage.title.replace('"', "'").split())
-    text = TAG.sub("&lt;", f"[{number}] {title}\n{passage.text}")
+    above = f"{passage.columns}\n" if passage.columns else ""
+    text = TAG.sub("&lt;", f"[{number}] {title}\n{above}{passage.text}")
     return f"<passage>\n{text}\n</passage>"
 
 

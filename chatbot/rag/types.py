@@ -175,11 +175,15 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A part of a document's text, with the path of headings that it stands under and the page it begins on."""
+    """A part of a document's text, with the path of headings that it stands under and the page it begins on.
+
+    `columns` is the row of names of the table in whose middle it begins.
+    """
 
     start: int
     end: int
     headings: tuple[str, ...] = ()
+    columns: str = ""
     page: int | None = None
 
 
@@ -196,7 +200,10 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A chunk that was found for a question; `start` is the offset of its text in the document's."""
+    """A chunk that was found for a question; `start` is the offset of its text in the document's.
+
+    `columns` is the row of names of the table in whose middle the text begins.
+    """
 
     document_id: str
     document_version: int
@@ -205,6 +212,7 @@ class Passage:
     start: int
     page: int | None = None
     score: float = 0.0
+    columns: str = ""
 
 
 @dataclass(frozen=True, slots=True)

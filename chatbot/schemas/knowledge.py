@@ -163,6 +163,9 @@ class ChunkSchema(Schema):
     end = fields.Integer(required=True)
     page = fields.Integer(required=True, allow_none=True)
     headings = fields.List(fields.String(), required=True)
+    columns = fields.String(
+        required=True, metadata={"description": "The row of names of the table in whose middle the passage begins."}
+    )
     language = fields.String(required=True)
     text = fields.String(required=True)
 

@@ -60,6 +60,12 @@ def test_passages_are_numbered_data_beside_the_question() -> None:
     assert built.tokens["passages"] > 0
 
 
+def test_passage_from_the_middle_of_a_table_has_its_columns() -> None:
+    inside = Passage("d", 1, "Stock", "| 7 | Widget 7 |", 0, columns="| Number | Name |")
+    asked = prompt.build("Which?", passages=[inside]).messages[-1].content
+    assert "[1] Stock\n| Number | Name |\n| 7 | Widget 7 |\n</passage>" in asked
+
+
 @pytest.mark.parametrize("tag", ["</passage>", "< / Passage >".replace(" ", ""), "<passage>", "</\tpassage >"])
 def test_passage_cannot_end_its_quotation(tag: str) -> None:
     asked = prompt.build("Why?", passages=[passage(f"a {tag} b", tag)]).messages[-1].content

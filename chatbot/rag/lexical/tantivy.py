@@ -23,6 +23,7 @@ from chatbot.rag.errors import IndexBroken, IndexLocked
 from chatbot.rag.text.languages import detect
 from chatbot.rag.types import Hit, Indexed
 
+from . import analysis
 from .analysis import ANALYZERS, analyzer_of, query_terms, terms
 from .checksums import damaged
 
@@ -45,6 +46,8 @@ class _Term:
 
 class TantivyIndex:
     """A lexical index in a folder. Any thread may search; one at a time may write."""
+
+    version = analysis.VERSION
 
     def __init__(self, folder: Path, *, anew: bool = False) -> None:
         """Open the index, or begin a new one where there is none, or where one is to be thrown away (`anew`).

@@ -1,12 +1,14 @@
 """Word documents: headings, lists, tables and text in Markdown notation."""
 
+import email
+import email.policy
 import io
 
 from chatbot.rag.errors import DocumentError, UnreadableDocument
 from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
-from . import docx_parts, html_layout, notation, plain
+from . import docx_parts, html, html_layout, notation, plain
 
 STYLES = "p[style-name='Title'] => h1:fresh"
 MAX_EMBEDDING = 3  # documents in documents
@@ -38,8 +40,16 @@ def _read(data: bytes, depth: int) -> tuple[str, str | None, list[str]]:
             warnings += more
         except DocumentError as error:
             warnings.append(f"The embedded part {name.rpartition('/')[2]} was left out: {error}")
-        text = text.replace(mark, embedded.strip(), 1)
+        text = _with_embedded(text, mark, embedded.strip())
     return text.strip("\n") + "\n", prepared.title, warnings
+
+
+def _with_embedded(text: str, mark: str, embedded: str) -> str:
+    """Return the text with a part in the place of its mark: in a row of a table, on one line."""
+    before, _, after = text.partition(mark)
+    if before.rpartition("\n")[2].startswith("|"):
+        embedded = " ".join(embedded.split())
+    return before + embedded + after
 
 
 def _read_embedded(name: str, content: bytes, depth: int) -> tuple[str, list[str]]:
@@ -51,8 +61,21 @@ def _read_embedded(name: str, content: bytes, depth: int) -> tuple[str, list[str
         with plain.reading("embedded document"):
             text, _, warnings = _read(content, depth - 1)
         return text, warnings
-    if suffix in {"html", "htm", "xhtml", "mht", "mhtml"}:
-        return notation.from_html(html_layout.prepare(plain.decode(content))), []
+    if suffix in {"html", "htm", "xhtml"}:
+        return html.read(content)[0], []
+    if suffix in {"mht", "mhtml"}:
+        return _read_archived_page(content), []
     if suffix in {"txt", "text"}:
         return plain.decode(content), []
     raise UnreadableDocument("its format is not read.")
+
+
+def _read_archived_page(content: bytes) -> str:
+    """Return the text of the page in a MIME message (RFC 2557)."""
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    page = message.get_body(("html", "plain"))
+    data = page.get_payload(decode=True) if page else None
+    if page is None or not isinstance(data, bytes):
+        raise UnreadableDocument("it has no page.")
+    charset = page.get_content_charset()
+    return html.read(data, charset)[0] if page.get_content_subtype() == "html" else plain.decode(data, charset)

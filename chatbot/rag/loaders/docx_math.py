@@ -21,9 +21,9 @@ def linear(element: Element, depth: int = 0) -> str:
         return _delimited(element, depth)
     if name == "nary":
         return f"{_character(element, 'chr', '∫')}{_script(part('sub'), '_')}{_script(part('sup'), '^')} {part('e')}"
-    if name == "m":
-        rows = (" ".join(linear(cell, depth + 1) for cell in row) for row in element.findall(f"{M}mr"))
-        return f"[{'; '.join(rows)}]"
+    if name in ROWS:
+        rows = "; ".join(_row(one, depth) for one in element.findall(f"{M}{ROWS[name]}"))
+        return f"[{rows}]" if name == "m" else rows
     return "".join(linear(child, depth + 1) for child in element if not child.tag.endswith("Pr"))
 
 
@@ -33,6 +33,12 @@ def _reader(element: Element, depth: int) -> Callable[[str], str]:
         return "" if child is None else linear(child, depth + 1)
 
     return part
+
+
+def _row(row: Element, depth: int) -> str:
+    if row.tag == f"{M}mr":
+        return " ".join(linear(cell, depth + 1) for cell in row)
+    return linear(row, depth + 1)
 
 
 def _grouped(text: str) -> str:
@@ -54,6 +60,7 @@ def _delimited(element: Element, depth: int) -> str:
     return f"{_character(element, 'begChr', '(')}{inside}{_character(element, 'endChr', ')')}"
 
 
+ROWS = {"m": "mr", "eqArr": "e", "oMathPara": "oMath"}  # of a matrix, or equations below one another
 FORMS: dict[str, Callable[[Callable[[str], str]], str]] = {
     "f": lambda part: f"{_grouped(part('num'))}/{_grouped(part('den'))}",
     "sSup": lambda part: part("e") + _script(part("sup"), "^"),

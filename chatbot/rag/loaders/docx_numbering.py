@@ -5,7 +5,7 @@ ECMA-376, part 1, section 17.9.
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree.ElementTree import Element
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -28,6 +28,7 @@ class Level:
     number_format: str
     text: str
     is_legal: bool  # all numbers in it are decimal
+    restarts_below: int | None  # the level whose numbers, and those above it, restart it; None is any above it
 
 
 @dataclass(slots=True)
@@ -37,7 +38,8 @@ class Numbering:
     levels: dict[tuple[str, int], Level] = field(default_factory=dict)  # by list definition and level
     definitions: dict[str, str] = field(default_factory=dict)  # by the list that a paragraph names
     styles: dict[str, tuple[str, int]] = field(default_factory=dict)  # list and level by paragraph style
-    restarts: dict[str, dict[int, int]] = field(default_factory=dict)  # levels that begin anew, by list
+    overrides: dict[tuple[str, int], Level] = field(default_factory=dict)  # by that list and level
+    restarts: dict[str, list[int]] = field(default_factory=dict)  # levels that begin anew, by list
     counters: defaultdict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
 
     def label(self, paragraph: Element) -> str | None:
@@ -47,15 +49,23 @@ class Numbering:
             return None
         definition = self.definitions.get(found[0], "")
         number = found[1]
-        level = self.levels.get((definition, number))
+        level = self._level(found[0], number)
         if level is None or level.number_format in UNNUMBERED:
             return None
         counters = self.counters[definition]
-        counters.update(self.restarts.pop(found[0], {}))
+        for anew in self.restarts.pop(found[0], ()):
+            counters.pop(anew, None)
         counters[number] = counters.get(number, level.start - 1) + 1
-        for deeper in [one for one in counters if one > number]:
+        for deeper in [one for one in counters if one > number and self._is_restarted(found[0], one, number)]:
             del counters[deeper]
-        return PLACEHOLDER.sub(lambda place: self._shown(definition, int(place[1]) - 1, level), level.text).strip()
+        return PLACEHOLDER.sub(lambda place: self._shown(found[0], int(place[1]) - 1, level), level.text).strip()
+
+    def _level(self, name: str, number: int) -> Level | None:
+        return self.overrides.get((name, number)) or self.levels.get((self.definitions.get(name, ""), number))
+
+    def _is_restarted(self, name: str, number: int, higher: int) -> bool:
+        level = self._level(name, number)
+        return level is None or level.restarts_below is None or higher < level.restarts_below
 
     def _place(self, paragraph: Element) -> tuple[str, int] | None:
         """Return the list of a paragraph and its level there, its own or its style's."""
@@ -69,11 +79,11 @@ class Numbering:
             return of_style
         return (own[0] or (of_style[0] if of_style else ""), own[1])
 
-    def _shown(self, definition: str, number: int, level: Level) -> str:
-        of_number = self.levels.get((definition, number))
+    def _shown(self, name: str, number: int, level: Level) -> str:
+        of_number = self._level(name, number)
         if of_number is None:
             return ""
-        value = self.counters[definition].setdefault(number, of_number.start)
+        value = self.counters[self.definitions.get(name, "")].setdefault(number, of_number.start)
         return format_number(value, "decimal" if level.is_legal else of_number.number_format)
 
 
@@ -101,19 +111,24 @@ def read(numbering: Element | None, styles: Element | None) -> Numbering:
         if definition_of is not None:
             name = number.get(f"{W}numId", "")
             found.definitions[name] = definition_of.get(VALUE, "")
-            found.restarts[name] = _restarts(number)
+            _read_overrides(found, name, number)
     found.styles = _style_places(styles) if styles is not None else {}
     return found
 
 
-def _restarts(number: Element) -> dict[int, int]:
-    """Return the levels that a list begins anew, each with the count in front of its first number."""
-    found = {}
+def _read_overrides(numbering: Numbering, name: str, number: Element) -> None:
+    """Add the levels that a list has otherwise than its definition, and those that it begins anew."""
     for override in number.iter(f"{W}lvlOverride"):
+        at = _integer(override.get(f"{W}ilvl"), 0)
+        own = override.find(f"{W}lvl")
+        level = _level(own) if own is not None else numbering.levels.get((numbering.definitions[name], at))
+        if level is None:
+            continue
         start = override.find(f"{W}startOverride")
         if start is not None:
-            found[_integer(override.get(f"{W}ilvl"), 0)] = _integer(start.get(VALUE), 1) - 1
-    return found
+            numbering.restarts.setdefault(name, []).append(at)
+            level = replace(level, start=_integer(start.get(VALUE), 1))
+        numbering.overrides[name, at] = level
 
 
 def _level(level: Element) -> Level:
@@ -123,7 +138,9 @@ def _level(level: Element) -> Level:
 
     is_legal = is_on(level.find(f"{W}isLgl"))
     text = value("lvlText", "")[:MAX_LABEL_LENGTH]
-    return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), text, is_legal)
+    restart = value("lvlRestart", "")
+    restarts_below = _integer(restart, 0) if restart else None
+    return Level(_integer(value("start", "1"), 1), value("numFmt", "decimal"), text, is_legal, restarts_below)
 
 
 def is_on(switch: Element | None) -> bool:

@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from chatbot.rag.errors import UnreadableDocument
 
-from . import docx_math, docx_numbering
+from . import docx_margins, docx_math, docx_numbering
 from .docx_numbering import W
 
 MAX_MEMBERS = 3_000
@@ -25,9 +25,12 @@ TOO_LARGE = "The Word document is too large when unpacked."
 DIRECTORY_ENTRY = b"PK\x01\x02"
 READ = (".xml", ".rels")
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
+MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 TITLE = "{http://purl.org/dc/elements/1.1/}title"
 MATH = {f"{docx_math.M}oMath", f"{docx_math.M}oMathPara"}
 DOCUMENT = "word/document.xml"
+RELATIONS = "_rels/.rels"
+NOTES = ("footnotes.xml", "endnotes.xml")
 EMBEDDED_MARK = "\ue0f0{}\ue0f0"  # a paragraph of its own in the text, until the part's text takes its place
 
 
@@ -50,10 +53,18 @@ def prepare(data: bytes) -> Prepared:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         parts = _read_parts(archive)
         prepared = Prepared(b"", _title(parts.get("docProps/core.xml")))
-        if DOCUMENT in parts:
-            _Preparation(archive, parts, prepared).run()
+        main = _main_part(parts)
+        if main in parts:
+            _Preparation(archive, parts, prepared, main).run()
     prepared.data = _packed(parts)
     return prepared
+
+
+def _main_part(parts: dict[str, bytes]) -> str:
+    """Return the name of the part with the text, as the package's relations tell it."""
+    relations = _parse(parts[RELATIONS]) if RELATIONS in parts else ()
+    targets = (one.get("Target", "") for one in relations if one.get("Type", "").endswith("/officeDocument"))
+    return next((target.lstrip("/") for target in targets), DOCUMENT)
 
 
 def _read_parts(archive: zipfile.ZipFile) -> dict[str, bytes]:
@@ -117,39 +128,59 @@ def _parse(xml: bytes) -> Element:
 class _Preparation:
     """The changes to the main part."""
 
-    def __init__(self, archive: zipfile.ZipFile, parts: dict[str, bytes], prepared: Prepared) -> None:
+    def __init__(self, archive: zipfile.ZipFile, parts: dict[str, bytes], prepared: Prepared, main: str) -> None:
         self._archive = archive
         self._parts = parts
         self._prepared = prepared
+        self._main = main
+        self._folder = posixpath.dirname(main)
         self._targets = self._relations()
         self._unpacked = sum(map(len, parts.values()))
-        self._numbering = docx_numbering.read(self._optional("word/numbering.xml"), self._optional("word/styles.xml"))
+        self._numbering = docx_numbering.read(self._beside("numbering.xml"), self._beside("styles.xml"))
 
     def run(self) -> None:
-        root = _parse(self._parts[DOCUMENT])
+        root = _parse(self._parts[self._main])
         body = root.find(f"{W}body")
         if body is None:
             return
         self._change(body)
+        for paragraph in body.iter(f"{W}p"):  # in the order of the document, as Word counts
+            self._number(paragraph)
         self._add_headers(root, body)
-        self._parts[DOCUMENT] = ElementTree.tostring(root)
-        numbering = self._optional("word/numbering.xml")
-        if numbering is not None:  # a list by style would be numbered twice
-            for level in docx_numbering.numbered_levels(numbering):
-                for style in level.findall(f"{W}pStyle"):
-                    level.remove(style)
-            self._parts["word/numbering.xml"] = ElementTree.tostring(numbering)
+        self._parts[self._main] = ElementTree.tostring(root)
+        for name in NOTES:
+            self._change_notes(name)
+        self._unnumber()
+
+    def _change_notes(self, name: str) -> None:
+        notes = self._beside(name)
+        if notes is not None:
+            self._change(notes)
+            self._parts[posixpath.join(self._folder, name)] = ElementTree.tostring(notes)
+
+    def _unnumber(self) -> None:
+        """Take the styles from lists that count: one by style would be numbered twice."""
+        numbering = self._beside("numbering.xml")
+        if numbering is None:
+            return
+        for level in docx_numbering.numbered_levels(numbering):
+            for style in level.findall(f"{W}pStyle"):
+                level.remove(style)
+        self._parts[posixpath.join(self._folder, "numbering.xml")] = ElementTree.tostring(numbering)
+
+    def _beside(self, name: str) -> Element | None:
+        return self._optional(posixpath.join(self._folder, name))
 
     def _optional(self, name: str) -> Element | None:
         return _parse(self._parts[name]) if name in self._parts else None
 
     def _relations(self) -> dict[str, str]:
         """Return the parts that the main part refers to, by the relation's name."""
-        relations = self._optional("word/_rels/document.xml.rels")
+        relations = self._optional(posixpath.join(self._folder, "_rels", f"{posixpath.basename(self._main)}.rels"))
         if relations is None:
             return {}
         return {
-            one.get("Id", ""): posixpath.normpath(posixpath.join("/word", one.get("Target", ""))).lstrip("/")
+            one.get("Id", ""): posixpath.normpath(posixpath.join("/", self._folder, one.get("Target", ""))).lstrip("/")
             for one in relations
             if one.get("TargetMode") != "External"
         }
@@ -167,14 +198,14 @@ class _Preparation:
                 if changed is child:
                     stack.append(child)
             element[:] = children
-        for paragraph in parent.iter(f"{W}p"):  # in the order of the document, as Word counts
-            self._number(paragraph)
 
     def _number(self, paragraph: Element) -> None:
+        properties = paragraph.find(f"{W}pPr")
+        if properties is not None and properties.find(f"{W}rPr/{W}del") is not None:  # its end is struck out
+            return
         label = self._numbering.label(paragraph)
         if not label:
             return
-        properties = paragraph.find(f"{W}pPr")
         if properties is not None:
             for own in properties.findall(f"{W}numPr"):
                 properties.remove(own)
@@ -198,18 +229,18 @@ class _Preparation:
     def _add_headers(self, root: Element, body: Element) -> None:
         """Put the texts of headers in front of the body and those of footers behind it, each once."""
         seen: set[str] = set()
-        headers = list(self._margins(root, f"{W}headerReference", seen))
-        footers = list(self._margins(root, f"{W}footerReference", seen))
+        headers, footers = (
+            [_paragraph(text) for text in docx_margins.texts(self._margins(root, kind), seen)]
+            for kind in ("headerReference", "footerReference")
+        )
         body[:] = [*headers, *body, *footers]
 
-    def _margins(self, root: Element, kind: str, seen: set[str]) -> Iterator[Element]:
-        for reference in list(root.iter(kind)):
+    def _margins(self, root: Element, kind: str) -> Iterator[Element]:
+        for reference in list(root.iter(f"{W}{kind}")):
             part = self._optional(self._targets.get(reference.get(f"{R}id", ""), ""))
-            for paragraph in () if part is None else part.iter(f"{W}p"):
-                text = "".join(found.text or "" for found in paragraph.iter(f"{W}t")).strip()
-                if text and not text.isdigit() and text not in seen:  # a page's number is no text
-                    seen.add(text)
-                    yield _paragraph(text)
+            if part is not None:
+                self._change(part)
+                yield part
 
 
 def _run(text: str) -> Element:
@@ -242,10 +273,21 @@ def _visible(_: _Preparation, run: Element) -> Element:
     return Element(f"{W}r") if docx_numbering.is_on(run.find(f"{W}rPr/{W}vanish")) else run
 
 
+def _one_alternative(_: _Preparation, alternatives: Element) -> Element:
+    """Leave the older one of a content's two forms, which the converter reads, or the newer one in its place."""
+    choices = alternatives.findall(f"{MC}Choice")
+    if alternatives.find(f"{MC}Fallback") is None and choices:
+        choices.pop(0).tag = f"{MC}Fallback"
+    for choice in choices:
+        alternatives.remove(choice)
+    return alternatives
+
+
 CHANGES: dict[str, Callable[[_Preparation, Element], Element]] = {
     **dict.fromkeys(MATH, _formula),
     f"{W}ruby": _base_text,
     f"{W}cr": _line_break,
     f"{W}r": _visible,
+    f"{MC}AlternateContent": _one_alternative,
     f"{W}altChunk": _Preparation._embedded,
 }

@@ -40,6 +40,8 @@ LAST_RESORT = "cp1252"
 MAX_DETECTED_BYTES = 20_000  # 30 ms of the detector; a small text is read between two requests
 CONTEXT_BYTES = 200  # in front of the first byte beyond ASCII
 BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
+# Bytes that Python's codec leaves undefined are controls in the standard.
+WINDOWS_1252 = "".join(bytes([byte]).decode(LAST_RESORT, "ignore") or chr(byte) for byte in range(256))
 MIN_EVIDENCE = 12  # bytes beyond ASCII; with fewer, a detector takes "Größe" for Icelandic of a Macintosh
 MIN_NULS = 3
 MAX_BYTES_PER_NUL = 20  # UTF-16 and UTF-32 have a NUL among so many bytes, at least: a blank or a line's end
@@ -168,17 +170,6 @@ def _is_western(data: bytes) -> bool:
 
 
 def _decode_with_controls(data: bytes, encoding: str) -> str:
-    """Decode; bytes that Windows-1252 leaves undefined are controls, as in the standard."""
     if encoding != LAST_RESORT:
         return data.decode(encoding, "replace")
-    return data.decode(encoding, UNDEFINED_AS_CONTROLS)
-
-
-def _pass_control(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeDecodeError):
-        raise error
-    return chr(error.object[error.start]), error.start + 1
-
-
-UNDEFINED_AS_CONTROLS = "chatbot.undefined_as_controls"
-codecs.register_error(UNDEFINED_AS_CONTROLS, _pass_control)
+    return codecs.charmap_decode(data, "strict", WINDOWS_1252)[0]

@@ -23,9 +23,15 @@ class HtmlLoader:
     def load(self, data: bytes) -> Parsed:
         """Return the page's text; raises UnreadableDocument when it has none or is nested too deep."""
         with plain.reading("HTML"):
-            page = plain.decode(data, _declared(data[:DECLARED_WITHIN]))
-            text = PERMALINK.sub("", notation.from_html(html_layout.prepare(page)))
-            return plain.parsed(text, _title(page) or first_heading(text))
+            text, title = read(data)
+            return plain.parsed(text, title)
+
+
+def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
+    """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
+    page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
+    text = PERMALINK.sub("", notation.from_html(html_layout.prepare(page)))
+    return text, _title(page) or first_heading(text)
 
 
 def _declared(head: bytes) -> str | None:

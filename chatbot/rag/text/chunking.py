@@ -46,13 +46,14 @@ def split(text: str, pages: Sequence[int] = ()) -> list[Chunk]:
     cutter = _Cutter(text, found)
     edges = [0, *(page for page in pages if 0 < page < len(text)), len(text)]
     spans = (span for first, last in itertools.pairwise(edges) for span in cutter.spans(first, last))
-    return [Chunk(start, end, found.path(start), _page(pages, start)) for start, end in spans]
+    return [Chunk(start, end, found.path(start), found.columns(start), _page(pages, start)) for start, end in spans]
 
 
-def indexed_text(title: str | None, headings: Sequence[str], text: str) -> str:
-    """Return the indexed text of a chunk: the document's title and the heading path, each once, and the text."""
+def indexed_text(title: str | None, headings: Sequence[str], columns: str, text: str) -> str:
+    """Return the indexed text of a chunk: title, heading path and a table's columns, each once, and the text."""
     begins = text.lstrip("# \t")
-    above = [words for words in dict.fromkeys((title or "", *headings)) if words and not begins.startswith(words)]
+    every = dict.fromkeys((title or "", *headings, columns))
+    above = [words for words in every if words and not begins.startswith(words)]
     return "\n".join((*above, text))
 
 

@@ -1,4 +1,4 @@
-"""The structure of Markdown that matters for chunking: headings, fenced code, rows of tables.
+"""The structure of Markdown that matters for chunking: headings, fenced code, tables and their rows.
 
 One pass with one expression that matches only such lines: a text of megabytes takes a fraction of a second.
 """
@@ -25,6 +25,8 @@ LINE = re.compile(
 )
 SLICE = 100_000  # characters that are searched at a time
 UNDERLINE = re.compile(r" {0,3}[=-]")
+DELIMITERS = re.compile(r" {0,3}\|(?:[ \t]{0,80}:?-{1,80}:?[ \t]{0,80}\|)+")  # the row below the names of columns
+MAX_COLUMNS_LENGTH = 600  # characters kept of the names: they are indexed with each chunk of the table
 CLOSING_HASHES = re.compile(r"(?:^|(?<=\s))#+\s*$")
 
 
@@ -37,33 +39,62 @@ class Heading:
     level: int
 
 
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a row of names: `start` and `end` are the offsets of its rows of values."""
+
+    start: int
+    end: int
+    columns: str
+
+
 @dataclass(slots=True)
 class Outline:
-    """The headings of a text, and the spans (start, end) that are fenced code or a table's row, all in order."""
+    """The headings and tables of a text, and the spans (start, end) that are fenced code or a table's row, in order."""
 
     headings: list[Heading] = field(default_factory=list)
     blocks: list[tuple[int, int]] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
 
     def path(self, offset: int) -> tuple[str, ...]:
         """Return the path of headings under which this offset is."""
         at = bisect_right(self.headings, offset, key=lambda heading: heading.start)
         return self.headings[at - 1].path if at else ()
 
+    def columns(self, offset: int) -> str:
+        """Return the row of names of the table around this offset, or an empty string."""
+        at = bisect_right(self.tables, offset, key=lambda table: table.start)
+        return self.tables[at - 1].columns if at and offset < self.tables[at - 1].end else ""
+
 
 def outline(text: str) -> Outline:
     """Return the outline of a text; fenced code that is never closed goes to the text's end."""
     found = Outline()
     levels: list[tuple[int, str]] = []
+    rows: list[tuple[int, int]] = []  # of one table
     for match in _outside_code(text, found.blocks):
         if match["row"]:
             found.blocks.append(match.span())
+            if rows and rows[-1][1] + 1 != match.start():
+                found.tables += _tables(text, rows)
+                rows = []
+            rows.append(match.span())
             continue
         level, words = _heading(match)
         while levels and levels[-1][0] >= level:
             levels.pop()
         levels.append((level, words))
         found.headings.append(Heading(match.start(), tuple(words for _, words in levels if words), level))
+    found.tables += _tables(text, rows)
     return found
+
+
+def _tables(text: str, rows: list[tuple[int, int]]) -> list[Table]:
+    """Return the table of adjacent rows, or none where they have no row of names."""
+    if len(rows) < 3 or not DELIMITERS.fullmatch(text[slice(*rows[1])].rstrip()):
+        return []
+    first, last = rows[0]
+    return [Table(rows[2][0], rows[-1][1], text[first : min(last, first + MAX_COLUMNS_LENGTH)].strip())]
 
 
 def first_heading(text: str) -> str | None:

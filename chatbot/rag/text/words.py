@@ -8,9 +8,9 @@ from itertools import pairwise
 from . import stems, unspaced
 from .stop_words import FUNCTION_WORDS
 
-_CJK = f"{unspaced.CHARACTERS}\uac00-\ud7af"  # Hangul too: its particles are parts of its words
-_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_CJK}]+|[^\W\d_{_CJK}]+(?:['\u2019][^\W\d_]+)?")
-_PAIRED = re.compile(rf"[{_CJK}]")
+_UNSPACED = unspaced.CHARACTERS
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_UNSPACED}]+|[^\W\d_{_UNSPACED}]+(?:['\u2019][^\W\d_]+)?")
+_PAIRED = re.compile(rf"[{_UNSPACED}]")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _COUNTED = (
     "two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen"

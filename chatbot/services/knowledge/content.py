@@ -16,6 +16,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.database.types import now
 from chatbot.errors import DocumentTooLarge, Forbidden, NotFound, QuotaExceeded
 from chatbot.models import Chunk, Collection, Document, DocumentFact, DocumentPiece, KnowledgeChange, User
+from chatbot.rag.text import chunking
 from chatbot.services.accounts.callers import Caller
 
 from . import metadata
@@ -44,6 +45,12 @@ _description = MAX_BYTES_PER_CHARACTER * sa.func.length(Collection.description)
 _taken = Collection.size + Collection.described_bytes + _description + ROW_BYTES
 USED = sa.select(sa.func.sum(_taken)).where(Collection.owner_id == sa.bindparam("its_owner"))
 INSERT_PIECE = Prepared(sa.insert(DocumentPiece))
+INDEXED = (Chunk.headings, Chunk.columns, Chunk.text, Document.title)  # what `indexed_text` reads
+
+
+def indexed_text(row: Any) -> str:
+    """Return the text of a chunk for the indexes, from a row with the columns INDEXED."""
+    return chunking.indexed_text(row.title, row.headings.split("\n"), row.columns, row.text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,13 +71,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A searchable passage: code points `start` to `end` of its document's text; `headings` are lines."""
+    """A searchable passage: code points `start` to `end` of its document's text; `headings` are lines.
+
+    `columns` is the row of names of the table in whose middle it begins.
+    """
 
     position: int
     start: int
     end: int
     page: int | None
     headings: str
+    columns: str
     language: str
     text: str
 

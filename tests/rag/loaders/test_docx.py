@@ -5,7 +5,7 @@ import pytest
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.loaders import docx_math, docx_numbering
 from chatbot.rag.loaders.docx import DocxLoader
-from tests.rag.loaders.samples import NAMESPACE, OFFICE, docx, paragraph, zipped
+from tests.rag.loaders.samples import CONTENT_TYPES, NAMESPACE, OFFICE, RELATIONS, docx, paragraph, table, zipped
 
 MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
 RELATION = '<Relationship Id="{}" Type="x" Target="{}"/>'
@@ -88,6 +88,91 @@ def test_list_may_begin_anew() -> None:
     assert load(docx(body, more)) == "1. a\n\n2. b\n\n1. c\n\n2. d\n"
 
 
+LIST = '<w:num w:numId="2"><w:abstractNumId w:val="0"/>{}</w:num>'
+
+
+def second_list(override: str, *levels: tuple[str, str]) -> dict[str, str]:
+    lists = numbering(*levels)["word/numbering.xml"]
+    return {"word/numbering.xml": lists.replace("</w:numbering>", f"{LIST.format(override)}</w:numbering>")}
+
+
+def test_list_may_have_levels_of_its_own() -> None:
+    own = '<w:lvlOverride w:ilvl="0"><w:lvl w:ilvl="0"><w:start w:val="3"/><w:numFmt w:val="upperRoman"/><w:lvlText w:val="%1)"/></w:lvl></w:lvlOverride>'
+    second = numbered("b").replace('w:numId w:val="1"', 'w:numId w:val="2"')
+    assert load(docx(numbered("a") + second, second_list(own, ("decimal", "%1.")))) == "1. a\n\nII) b\n"
+
+
+def test_deeper_level_begins_where_its_list_says() -> None:
+    own = '<w:lvlOverride w:ilvl="1"><w:startOverride w:val="4"/></w:lvlOverride>'
+    body = "".join(
+        numbered(text, level).replace('w:numId w:val="1"', 'w:numId w:val="2"') for text, level in (("a", 0), ("b", 1))
+    )
+    found = load(docx(body, second_list(own, ("decimal", "%1."), ("decimal", "%1.%2"))))
+    assert found == "1. a\n\n1.4 b\n"
+
+
+def test_level_may_go_on_counting_below_higher_ones() -> None:
+    lists = numbering(("decimal", "Part %1"), ("decimal", "Article %2"))["word/numbering.xml"]
+    going_on = lists.replace('<w:lvl w:ilvl="1">', '<w:lvl w:ilvl="1"><w:lvlRestart w:val="0"/>')
+    body = numbered("A") + numbered("a", 1) + numbered("B") + numbered("b", 1)
+    assert load(docx(body, {"word/numbering.xml": going_on})).split("\n\n")[-1] == "Article 2 b\n"
+
+
+def test_paragraph_that_is_struck_out_takes_no_number() -> None:
+    struck = numbered("").replace("</w:numPr>", '</w:numPr><w:rPr><w:del w:id="1"/></w:rPr>')
+    found = load(docx(numbered("a") + struck + numbered("b"), numbering(("decimal", "%1."))))
+    assert found.split("\n\n")[-1] == "2. b\n"
+
+
+COMPATIBLE = 'xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"'
+BOX = "<w:txbxContent>{}</w:txbxContent>"
+
+
+def test_text_box_is_numbered_and_read_once() -> None:
+    box = BOX.format(numbered("in a box"))
+    both = f"<mc:AlternateContent {COMPATIBLE}><mc:Choice>{box}</mc:Choice><mc:Fallback><w:pict>{box}</w:pict></mc:Fallback></mc:AlternateContent>"
+    body = numbered("a") + f"<w:p><w:r>{both}</w:r></w:p>" + numbered("b")
+    assert load(docx(body, numbering(("decimal", "%1.")))).split("\n\n") == ["1. a", "2. in a box", "3. b\n"]
+
+
+def test_header_is_one_line_with_its_text_box_once() -> None:
+    box = BOX.format(paragraph("Secret"))
+    both = f"<mc:AlternateContent {COMPATIBLE}><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback></mc:AlternateContent>"
+    line = f"<w:p><w:r><w:t>Left</w:t><w:tab/><w:t>Right</w:t></w:r><w:r>{both}</w:r></w:p>"
+    section = f'<w:sectPr {REFERENCES}><w:headerReference r:id="rIdH"/></w:sectPr>'
+    more = {**related(rIdH="header1.xml"), "word/header1.xml": f"<w:hdr {NAMESPACE}>{line}</w:hdr>"}
+    assert load(docx(paragraph("Body.") + section, more)) == "Left Right Secret\n\nBody.\n"
+
+
+def test_formulas_below_one_another_stay_apart() -> None:
+    one, two = (f"<m:oMath><m:r><m:t>{text}</m:t></m:r></m:oMath>" for text in ("a=1", "b=2"))
+    rows = "<m:eqArr><m:e><m:r><m:t>x</m:t></m:r></m:e><m:e><m:r><m:t>y</m:t></m:r></m:e></m:eqArr>"
+    assert load(docx(f"<w:p><m:oMathPara {MATH}>{one}{two}</m:oMathPara></w:p>")) == "a=1; b=2\n"
+    assert load(docx(f"<w:p><m:oMath {MATH}>{rows}</m:oMath></w:p>")) == "x; y\n"
+
+
+def test_formula_in_a_footnote_is_read() -> None:
+    note = f'<w:footnote w:id="2"><w:p><w:r><w:t>Or </w:t></w:r><m:oMath {MATH}><m:r><m:t>E=h</m:t></m:r></m:oMath></w:p></w:footnote>'
+    more = {
+        "word/_rels/document.xml.rels": f'<Relationships xmlns="{OFFICE}/package/2006/relationships"><Relationship Id="rId1" Type="{OFFICE}/officeDocument/2006/relationships/footnotes" Target="footnotes.xml"/></Relationships>',
+        "word/footnotes.xml": f"<w:footnotes {NAMESPACE}>{note}</w:footnotes>",
+    }
+    body = '<w:p><w:r><w:t>See.</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
+    assert "E=h" in load(docx(body, more))
+
+
+def test_main_part_may_have_another_name() -> None:
+    renamed = RELATIONS.replace("word/document.xml", "word/document2.xml")
+    body = numbered("a")
+    members = {
+        "[Content_Types].xml": CONTENT_TYPES.replace("document.xml", "document2.xml"),
+        "_rels/.rels": renamed,
+        "word/document2.xml": f"<w:document {NAMESPACE}><w:body>{body}</w:body></w:document>",
+        **numbering(("decimal", "%1.")),
+    }
+    assert load(zipped(members)) == "1. a\n"
+
+
 def test_bullets_stay_a_list() -> None:
     assert load(docx(numbered("one") + numbered("two"), numbering(("bullet", "•")))) == "- one\n- two\n"
 
@@ -143,11 +228,23 @@ CHUNK = f'<w:altChunk {REFERENCES} r:id="rId7"/>'
         ("part.html", b"<!DOCTYPE html><p>The contract.</p>"),
         ("part.docx", docx(paragraph("The contract."))),
         ("part.txt", b"The contract."),
+        (
+            "part.mht",
+            b"MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=x\r\n\r\n--x\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n<p>The=20contract.</p>\r\n--x--\r\n",
+        ),
+        ("german.html", '<meta charset="iso-8859-1"><p>The contract.</p>'.encode("latin-1")),
     ],
 )
 def test_embedded_part_is_read_in_its_place(name: str, content: bytes) -> None:
     data = docx(paragraph("Before.") + CHUNK + paragraph("After."), {**related(rId7=name), f"word/{name}": content})
     assert load(data) == "Before.\n\nThe contract.\n\nAfter.\n"
+
+
+def test_embedded_part_in_a_cell_stays_in_its_row() -> None:
+    cell = f"<w:tc>{CHUNK}{paragraph('x')}</w:tc>"
+    body = table(("Name", "Value")).replace("</w:tbl>", f"<w:tr>{cell}<w:tc>{paragraph('2')}</w:tc></w:tr></w:tbl>")
+    found = load(docx(body, {**related(rId7="part.txt"), "word/part.txt": b"One\n\ntwo."}))
+    assert "One two." in next(line for line in found.split("\n") if "| 2 |" in line)
 
 
 def test_embedded_part_that_cannot_be_read_is_named() -> None:

@@ -167,7 +167,27 @@ def test_megabyte_of_anything_takes_no_more_than_seconds(unit: str) -> None:
 def test_title_and_headings_are_indexed_once_with_the_text(
     title: str | None, headings: tuple[str, ...], text: str, expected: str
 ) -> None:
-    assert indexed_text(title, headings, text) == expected
+    assert indexed_text(title, headings, "", text) == expected
+
+
+def test_each_chunk_of_a_table_knows_its_columns() -> None:
+    rows = "".join(f"| {number} | Widget {number} |\n" for number in range(200))
+    text = f"# Stock\n\n| Part number | Name |\n| --- | :-: |\n{rows}\nThe end.\n\n" + "More. " * 200
+    chunks = split(text)
+    inside = [chunk for chunk in chunks if text[chunk.start] == "|" and chunk.start < text.index("The end.")]
+    assert len(inside) > 3
+    assert {chunk.columns for chunk in inside} == {"| Part number | Name |"}
+    assert {chunk.columns for chunk in chunks if chunk not in inside} == {""}
+    assert indexed_text("Stock", ("Stock",), "| Part number | Name |", "| 7 | Widget 7 |") == (
+        "Stock\n| Part number | Name |\n| 7 | Widget 7 |"
+    )
+
+
+@pytest.mark.parametrize(
+    "table", ["| a | b |\n| 1 | 2 |\n| 3 | 4 |\n", "| a | b |\n\n| --- | --- |\n| 1 | 2 |\n", "| a |\n| --- |\n"]
+)
+def test_rows_without_a_row_of_names_have_no_columns(table: str) -> None:
+    assert markdown.outline(table).tables == []
 
 
 @pytest.mark.parametrize("underline", ["===", "---", "  ---"])

@@ -54,7 +54,8 @@ class Job:
     def indexed(self) -> Iterator[str]:
         """Yield the text to embed of each chunk."""
         for chunk in self.chunks:
-            yield chunking.indexed_text(self.title, chunk.headings, self.text[chunk.start : chunk.end])
+            text = self.text[chunk.start : chunk.end]
+            yield chunking.indexed_text(self.title, chunk.headings, chunk.columns, text)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield the row of each chunk."""
@@ -68,6 +69,7 @@ class Job:
                 "end": chunk.end,
                 "page": chunk.page,
                 "headings": "\n".join(chunk.headings),
+                "columns": chunk.columns,
                 "language": self.language,
                 "text": self.text[chunk.start : chunk.end],
             }

@@ -15,7 +15,6 @@ from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from chatbot.rag.errors import EmbedderError
 from chatbot.rag.ports import Embedder
-from chatbot.rag.text import chunking
 from chatbot.services.knowledge import content
 from chatbot.services.knowledge.state import get_knowledge_state
 
@@ -171,7 +170,7 @@ def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set
     done = 0
     refused = set[int]()
     for rows in _find_chunks_without_vector(embedder.space):
-        texts = [chunking.indexed_text(row.title, row.headings.split("\n"), row.text) for row in rows]
+        texts = [content.indexed_text(row) for row in rows]
         pairs = list(zip([row.id for row in rows], embed_all(embedder, texts), strict=True))
         found = {one: vector.tobytes() for one, vector in pairs if vector is not None}
         _insert_vectors(embedder.space, found, rows)
@@ -183,7 +182,7 @@ def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set
 
 def _find_chunks_without_vector(space: str) -> Iterator[Sequence[Any]]:
     """Yield the chunks without a vector, some at a time; others run in between."""
-    columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.headings, Chunk.text, Document.title)
+    columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, *content.INDEXED)
     statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_has_no_vector(space))
     with read() as connection:
         first, last = connection.execute(sa.select(sa.func.min(Chunk.id), sa.func.max(Chunk.id))).one()

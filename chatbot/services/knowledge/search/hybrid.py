@@ -230,7 +230,8 @@ def _build_results(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: 
         (lexical_rank, bm25) = lexical.get(one, NONE)
         (dense_rank, cosine) = dense.get(one, NONE)
         score = ranking.relevance(bm25, least if cosine is None else cosine, sides.ceiling)
-        passage = Passage(str(row.document_id), row.version, row.title, row.text, row.start, row.page, score)
+        document = (str(row.document_id), row.version, row.title)
+        passage = Passage(*document, row.text, row.start, row.page, score, row.columns)
         found.append(Found(one, passage, row.headings, lexical_rank, dense_rank, bm25, cosine))
     return found
 

@@ -22,8 +22,8 @@ from chatbot.models import Chunk, Collection, Document, KnowledgeChange
 from chatbot.rag import registry
 from chatbot.rag.errors import IndexBroken, IndexLocked
 from chatbot.rag.ports import LexicalIndex
-from chatbot.rag.text import chunking
 from chatbot.rag.types import Hit, Indexed
+from chatbot.services.knowledge import content
 
 from .changes import FRESH, Searched, changed
 
@@ -77,7 +77,7 @@ class LexicalSearch:
                     self._write(behind)
                     return
                 except IndexLocked:
-                    self._read_state()
+                    self._read_state(self.index.version)
             if time.monotonic() >= deadline:
                 return
             time.sleep(POLL_SECONDS)
@@ -99,7 +99,7 @@ class LexicalSearch:
                 try:
                     self._write(behind, sorted(gone))
                 except IndexLocked:
-                    self._read_state()
+                    self._read_state(self.index.version)
         return {row.id for row in rows}
 
     def _search(
@@ -109,7 +109,7 @@ class LexicalSearch:
 
     def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
         run_in_thread(self.index.remove, "collection", gone)  # the first word of it raises IndexLocked
-        self._read_state()
+        self._read_state(self.index.version)
         if time.time() - self._written_at > FRESH:
             run_in_thread(self.index.remove, "collection", list(self.known))
             self.known = {}
@@ -124,7 +124,8 @@ class LexicalSearch:
         self._written_at = time.time()
         draft = self._state.with_suffix(".draft")
         self._times |= _times(reached.values())
-        draft.write_bytes(orjson.dumps({"at": self._written_at, "collections": self.known, "times": self._times}))
+        state = {"at": self._written_at, "collections": self.known, "times": self._times, "version": self.index.version}
+        draft.write_bytes(orjson.dumps(state))
         draft.replace(self._state)
 
     def _catch_up(self, searched: Searched) -> int:
@@ -154,9 +155,11 @@ class LexicalSearch:
             size += len(item.text)
         run_in_thread(self.index.add, piece)
 
-    def _read_state(self) -> None:
+    def _read_state(self, version: int) -> None:
         try:
             state = orjson.loads(self._state.read_bytes())
+            if state["version"] != version:
+                raise ValueError(state["version"])
             self.known = dict(state["collections"])
             self._written_at = float(state["at"])
             self._times = dict(state["times"])
@@ -185,7 +188,7 @@ class LexicalSearch:
             index: LexicalIndex = run_in_thread(self._make, self._folder)
         except IndexBroken as error:
             index = self._anew(error)
-        self._read_state()
+        self._read_state(index.version)
         if index.fresh or self._is_foreign():
             self._forget()
         return index
@@ -222,9 +225,9 @@ def _times(changes: Iterable[int]) -> dict[str, str]:
 
 
 def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:
-    statement = sa.select(
-        Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.language, Chunk.headings, Chunk.text, Document.title
-    ).join(Document, Document.id == Chunk.document_id)
+    statement = sa.select(Chunk.id, Chunk.collection_id, Chunk.document_id, Chunk.language, *content.INDEXED).join(
+        Document, Document.id == Chunk.document_id
+    )
     last = 0
     while True:
         with read() as connection:
@@ -238,7 +241,7 @@ def _items(condition: sa.ColumnElement[bool]) -> Iterator[list[Indexed]]:
                     str(row.collection_id),
                     str(row.document_id),
                     row.language,
-                    chunking.indexed_text(row.title, row.headings.split("\n"), row.text),
+                    content.indexed_text(row),
                 )
                 for row in rows
             ]

@@ -1,5 +1,6 @@
 """The lexical index is a cache: after any damage to its folder the next search finds all that the tables have."""
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -14,6 +15,8 @@ from chatbot.database.types import now
 from chatbot.jobs import knowledge as job
 from chatbot.models import KnowledgeChange
 from chatbot.rag.errors import IndexBroken
+from chatbot.rag.lexical import analysis
+from chatbot.rag.lexical.tantivy import TantivyIndex
 from chatbot.services import periodic
 from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -62,6 +65,19 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "state cut": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("{"),
     "state of another kind": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("[]"),
 }
+
+
+def test_index_with_terms_of_another_version_is_filled_anew(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(analysis, "CUT_WORD", re.compile("(?!x)x()()"))  # as before it was there
+        patch.setattr(TantivyIndex, "version", 1)
+        app = make_app()
+        ada = join(app.test_client(), "ada")
+        send(ada, "Lift", "The tenant answers for the main-\ntenance of the lift.")
+        work(app)
+        assert find(ada, "maintenance")[0]["lexical_rank"] is None
+        closed(app)
+    assert find(again(make_app(), ada), "maintenance")[0]["lexical_rank"] == 1
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)

@@ -1,0 +1,31 @@
+"""Terms: a word is found by the form in which a person types it."""
+
+import pytest
+
+from chatbot.rag.lexical.analysis import BEGINNING_MARK, analyzer_of, query_terms, terms
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "query"),
+    [
+        ("ko", "회의는 수요일 오후 세 시에 시작합니다.", "회의"),
+        ("ko", "참석자는 신분증을 가져와야 합니다.", "신분증"),
+        ("pl", "Klucze należy zwrócić portierowi.", "portier"),
+        ("pl", "Zebranie rozpocznie się w środę.", "środa"),
+        ("cs", "Schůzka začíná ve středu v zasedací místnosti.", "zasedacích"),
+        ("uk", "Нарада починається у великій залі.", "нараду"),
+        ("en", "The tenant answers for the main-\ntenance of the lift.", "maintenance"),
+        ("en", "A well-\n  known rule.", "known"),
+        ("tr", "İstanbul büyük bir şehirdir.", "istanbul"),
+        ("en", "İzmir and İstanbul are cities.", "istanbul"),
+        ("tr", "istanbul", "İSTANBUL"),
+    ],
+)
+def test_word_is_found_as_it_is_typed(language: str, text: str, query: str) -> None:
+    analyzer = analyzer_of(language)
+    assert set(query_terms(query, analyzer, analyzer)) & set(terms(text, analyzer))
+
+
+def test_beginnings_of_words_are_terms_where_there_is_no_stemmer() -> None:
+    assert terms("Portierowi 123456", "plain") == ["portierowi", f"port{BEGINNING_MARK}", "123456"]
+    assert terms("the porters", "en") == ["the", "porter"]
