@@ -9,7 +9,6 @@ tokenization for European language text retrieval", 2004): measured, it is worth
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -65,13 +64,14 @@ def _prepared(text: str) -> str:
 def _with_beginnings(found: list[str], name: str) -> list[str]:
     if name != PLAIN:
         return found
-    return [term for word in found for term in _forms(word)]
+    return [term for word in found for term in (word, beginning(word)) if term]
 
 
-def _forms(word: str) -> Iterator[str]:
-    yield word
-    if len(word) > BEGINNING and not any(map(str.isdigit, word)):
-        yield word[:BEGINNING] + BEGINNING_MARK
+def beginning(word: str) -> str:
+    """Return the term that stands for a word's beginning; empty for a short word or one with digits."""
+    if len(word) <= BEGINNING or any(map(str.isdigit, word)):
+        return ""
+    return word[:BEGINNING] + BEGINNING_MARK
 
 
 @cache

@@ -213,7 +213,22 @@ def _looked_up(searcher: Searcher, query: str, collections: Sequence[str]) -> di
         return _Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
 
     used = (name for name in ANALYZERS if any(searcher.doc_freq("group", _within(one, name)) for one in collections))
-    return {name: {term: looked_up(term) for term in query_terms(query, name, asked_in)[:MAX_TERMS]} for name in used}
+    return {
+        name: _with_inflected({term: looked_up(term) for term in query_terms(query, name, asked_in)[:MAX_TERMS]})
+        for name in used
+    }
+
+
+def _with_inflected(words: dict[str, _Term]) -> dict[str, _Term]:
+    """Let a word that is nowhere be as rare as its beginning, where that is somewhere: it is another form of it.
+
+    As the rarest, it would hide half of what a chunk has in common with the question.
+    """
+    for word, term in words.items():
+        beginning = words.get(analysis.beginning(word))
+        if not term.entries and beginning is not None and beginning.entries:
+            words[word] = _Term(beginning.rarity, ())
+    return words
 
 
 def _rarity(count: int, holding: int) -> float:
