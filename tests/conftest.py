@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from werkzeug.test import TestResponse
 
 from chatbot.rag.llms.memory import MemoryLLM
@@ -24,7 +24,7 @@ from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 
 # Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
-settings.register_profile("chatbot", deadline=None)
+settings.register_profile("chatbot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chatbot")
 pytest_plugins = ["tests.support.selection"]
 DATABASES = ("sqlite", "postgresql")

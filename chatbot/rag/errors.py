@@ -42,6 +42,10 @@ class UpstreamRefused(AdapterError):
     """The server refuses this request as such; the same again would be refused again."""
 
 
+class PromptTooLong(UpstreamRefused):
+    """The prompt has more tokens than the model takes."""
+
+
 class UpstreamFailed(AdapterError):
     """The server failed, before or in the middle of its answer."""
 

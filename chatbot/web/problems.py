@@ -63,6 +63,7 @@ def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, *
         _drain_body()
     if request.path.startswith(openai_errors.PREFIX):
         param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
+        facts = openai_errors.own(facts)
         payload = openai_errors.body(facts, " ".join(messages), param)
         retry = {openai_errors.RETRY: str(facts.retryable).lower()}
         return Response(

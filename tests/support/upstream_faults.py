@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
+from tests.support import upstream_dialects
 from tests.support.upstream_replies import Reply, good
 
 EVER = 3600.0  # seconds
@@ -277,5 +278,6 @@ FAULTS: dict[str, Callable[[Reply, str], Awaitable[None]]] = {
         no_first_byte, silent_headers, stall, stall_pings, empty_deltas, cut, clean_end, cut_after_finish,
         stall_after_finish, bad_json, bad_utf8, split_utf8, error_frame, status, retry_after, quota, no_model, html,
         no_choices, odd_choices, no_text, finish, long_line, endless, slow, refuses, refuses_value, refuses_beside, forbids, forbids_echoing, quotes_unsupported, chunk, flood, slow_headers, slow_error, too_long, odd_param,
+        *upstream_dialects.DIALECTS,
     )
 }  # fmt: skip

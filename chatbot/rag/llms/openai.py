@@ -19,22 +19,17 @@ from chatbot.rag.errors import Aborted, AdapterError, UpstreamGarbled, UpstreamI
 from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
-from chatbot.rag.types import CancelToken, CompletionRequest, Finish, FinishReason, LLMOptions
+from chatbot.rag.types import CancelToken, CompletionRequest, Finish, LLMOptions
 
-from .openai_errors import Refusal, find_refusal, status_error, translate
+from .openai_answer import Answer
+from .openai_errors import Refusal, find_refusal, refuses_system_role, status_error, translate
 
 MAX_TEXT = 1_000_000  # characters; a server that never stops is cut here and says `length`
 MAX_ANSWER_BYTES = 64 << 20  # of an answer with all its wrapping
 BREATH = 2_048  # bytes after which others may run
-MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
-# What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
-REASONS: dict[str, FinishReason] = {
-    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "tool_calls", "function_call"), "stop"),
-    **dict.fromkeys(("length", "max_tokens"), "length"),
-    "content_filter": "content_filter",
-}
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
 CACHE_PREFIX_CHARACTERS = 16  # 64 bits, and 16 of the embedded model's tokens
+SYSTEM_ROLE = "system"  # among refused parameters: messages of this role
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -85,7 +80,8 @@ class OpenAILLM:
                 with contextlib.closing(
                     self._request(self._prompt(request), wanted, is_of_settings=wanted == settings, guard=guard)
                 ) as response:
-                    yield from self._pieces(response, guard, total, request.pause)
+                    may_be_empty = bool(request.parameters.get("stop"))  # it may be the answer's first token
+                    yield from self._pieces(response, guard, total, request.pause, may_be_empty=may_be_empty)
             except (openai.OpenAIError, httpx2.HTTPError, AdapterError) as error:
                 raise self._in_our_words(error, guard, request.cancel_token) from error
             finally:
@@ -124,20 +120,30 @@ class OpenAILLM:
         or be why another one is. Nor where the name may be an echo of the prompt in the error's text.
         """
         refused = remembered = self._refused
+        messages = without_system(prompt) if SYSTEM_ROLE in refused else prompt
         while True:
             sent = without(refused, wanted)
             try:
-                response = self._send({"model": self.name, "messages": prompt, "stream": True, **sent}, guard)
+                response = self._send({"model": self.name, "messages": messages, "stream": True, **sent}, guard)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                refusal = find_refusal(error, sent)
-                if refusal is None:
-                    raise
+                refusal = self._refusal(error, sent, messages)
+                if refusal.parameter == SYSTEM_ROLE:
+                    messages = without_system(messages)
                 refused |= {refusal.parameter}
                 if is_of_settings and not _may_be_echo(refusal, prompt):
                     remembered |= {refusal.parameter}
             else:
                 self._refused = remembered  # when it was of use
                 return response
+
+    def _refusal(self, error: openai.APIStatusError, sent: dict[str, Any], messages: list[dict[str, str]]) -> Refusal:
+        """Return the refused part of a request; raises the error where it is refused as such."""
+        if messages and messages[0]["role"] == "system" and refuses_system_role(error):
+            return Refusal(SYSTEM_ROLE, is_certain=False)
+        refusal = find_refusal(error, sent)
+        if refusal is None:
+            raise error
+        return refusal
 
     def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:
         """Send one request and return its answer, unread; raises the package's errors."""
@@ -156,16 +162,14 @@ class OpenAILLM:
             raise status_error(response)
 
     def _pieces(
-        self, response: httpx2.Response, guard: Guard, total: float, pause: Callable[[], float]
+        self, response: httpx2.Response, guard: Guard, total: float, pause: Callable[[], float], *, may_be_empty: bool
     ) -> Iterator[str | Finish]:
-        stream = response.extensions.get("network_stream")  # of httpx2's own transports, which know no guard
-        if stream is not None:
-            guard.watch(stream.get_extra_info("socket"))
-        answer = _Answer(self.name)
-        for batch in answer.until_cut(payloads(paced(cast(httpx2.SyncByteStream, response.stream), guard, pause))):
+        answer = Answer(self.name, may_be_empty=may_be_empty)
+        for batch in answer.until_cut(payloads(paced(_arriving(response, guard), guard, pause))):
             text, failure = answer.take_all(batch)
-            if text:
+            if text or answer.is_reasoning:
                 guard.deadline = min(time.monotonic() + self._deadlines.idle, total)
+            if text:
                 yield text
             if failure is not None and answer.reason is None:
                 raise failure
@@ -177,9 +181,29 @@ class OpenAILLM:
         yield answer.finish()
 
 
+def _arriving(response: httpx2.Response, guard: Guard) -> Iterable[bytes]:
+    """Return the body's bytes as they come, watched by the guard, and unpacked where a server packs unasked."""
+    stream = response.extensions.get("network_stream")  # of httpx2's own transports, which know no guard
+    if stream is not None:
+        guard.watch(stream.get_extra_info("socket"))
+    if "content-encoding" in response.headers:
+        return response.iter_bytes()
+    return cast(httpx2.SyncByteStream, response.stream)
+
+
 def _may_be_echo(refusal: Refusal, prompt: list[dict[str, str]]) -> bool:
     """Return whether the refused parameter's name may have come from a caller's text."""
     return not refusal.is_certain and any(refusal.parameter in message["content"] for message in prompt)
+
+
+def without_system(prompt: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Move the system's text to the beginning of the user's first message, or into one of its own."""
+    first, *rest = prompt
+    if first["role"] != "system":
+        return prompt
+    if rest and rest[0]["role"] == "user":
+        return [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
+    return [{**first, "role": "user"}, *rest]
 
 
 def without(refused: frozenset[str], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -210,67 +234,3 @@ def paced(chunks: Iterable[bytes], guard: Guard, pause: Callable[[], float]) -> 
         if seconds or size - breath > BREATH:
             breath = size
             time.sleep(seconds)
-
-
-class _Answer:
-    """The sum of an answer's chunks."""
-
-    def __init__(self, model: str) -> None:
-        self.model = model
-        self.reason: str | None = None
-        self.usage: dict[str, Any] = {}
-        self.length = 0
-
-    def until_cut(self, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
-        """Pass chunks on; errors after the finish_reason are ignored."""
-        try:
-            yield from chunks
-        except (httpx2.HTTPError, AdapterError):
-            if self.reason is None:
-                raise
-
-    def take_all(self, chunks: list[dict[str, Any]]) -> tuple[str, UpstreamGarbled | None]:
-        """Add chunks; returns their text, and the error of the first garbled one."""
-        texts = []
-        try:
-            for chunk in chunks:
-                texts.append(self.take(chunk))
-        except UpstreamGarbled as error:
-            return "".join(texts), error
-        return "".join(texts), None
-
-    def take(self, chunk: dict[str, Any]) -> str:
-        """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
-        model = chunk.get("model")
-        usage = chunk.get("usage")
-        if isinstance(model, str) and model:
-            self.model = model.replace("\0", "")[:MAX_NAME_LENGTH]
-        if isinstance(usage, dict):
-            self.usage = usage
-        try:
-            if not chunk["choices"]:
-                return ""
-            choice = chunk["choices"][0]
-            reason = choice.get("finish_reason")
-            text = (choice.get("delta") or choice.get("message") or {}).get("content") or ""
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
-        if not isinstance(text, str):
-            raise UpstreamGarbled("The model's server sent a text that is none.")
-        self.reason = reason or self.reason
-        text = text.replace("\0", "")  # as of the name: PostgreSQL cannot store it
-        self.length += len(text)
-        return text
-
-    def finish(self) -> Finish:
-        """Say how it ended; raises UpstreamIncomplete for an end without a known reason or an answer without text."""
-        reason = REASONS.get(str(self.reason).lower())
-        if reason is None:
-            raise UpstreamIncomplete("The answer ended without a finish_reason that says it is whole.")
-        if not self.length and reason != "content_filter":
-            raise UpstreamIncomplete("The answer has no text.")
-        return Finish(reason, self.model, self._tokens("prompt_tokens"), self._tokens("completion_tokens"))
-
-    def _tokens(self, name: str) -> int | None:
-        count = self.usage.get(name)
-        return count if type(count) is int and 0 <= count < 2**31 else None

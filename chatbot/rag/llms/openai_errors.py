@@ -27,8 +27,19 @@ BY_STATUS: dict[int, type[errors.AdapterError]] = {
 }
 MAX_RETRY_AFTER = 3600.0
 UNSUPPORTED = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
-_UNSUPPORTED_TEXT = re.compile(r"(un|not )supported|unrecognized|unknown|not permitted", re.IGNORECASE)
+_UNSUPPORTED_TEXT = re.compile(
+    r"(un|not |n't )support|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|not (permitted|allowed|accepted|valid)"
+    r"|does not accept|deprecated|invalid (argument|parameter|field|value)",
+    re.IGNORECASE,
+)
+_TOO_LONG_CODES = {"context_length_exceeded", "string_above_max_length", "exceed_context_size_error"}
+_TOO_LONG_TEXT = re.compile(
+    r"context.{0,9}(length|window|size|limit)|(prompt|input|messages?).{0,30}too (long|large)|too many tokens",
+    re.IGNORECASE,
+)
+_NO_SYSTEM_ROLE = re.compile(r"system['\"]?.{0,9}(role|message)|role.{0,40}system", re.IGNORECASE)
 _KINDS: dict[int, type[openai.APIStatusError]] = {400: openai.BadRequestError, 422: openai.UnprocessableEntityError}
+EXTRA = {"extra_forbidden", "value_error.extra"}  # of pydantic 2 and 1
 MAX_ERROR_LENGTH = 65_536  # bytes of an error's body that are looked at
 
 
@@ -37,7 +48,10 @@ def status_error(response: httpx2.Response) -> openai.APIStatusError:
     body: Any = None
     with contextlib.suppress(httpx2.HTTPError, ValueError):
         body = orjson.loads(b"".join(itertools.islice(response.iter_bytes(4096), MAX_ERROR_LENGTH // 4096)))
+    if isinstance(body, list):  # Google's
+        body = next(iter(body), None)
     error = body.get("error", body) if isinstance(body, dict) else None
+    error = {"message": error} if isinstance(error, str) else error
     kind = _KINDS.get(response.status_code, openai.APIStatusError)
     return kind(f"status {response.status_code}", response=response, body=error)
 
@@ -55,6 +69,10 @@ def translate(error: openai.OpenAIError, model: str) -> errors.AdapterError:
 
 def _from_status(error: openai.APIStatusError, model: str) -> errors.AdapterError:
     code = _code(error)
+    if _is_too_long(error):
+        return errors.PromptTooLong("The prompt is too long for the model.")
+    if error.status_code in {404, 405} and not (code.startswith("model") or model in _text(error)):
+        return errors.ModelUnavailable("The server has no chat completions there: OPENAI_BASE_URL mostly ends in /v1.")
     if code in {"model_not_found", "model_decommissioned"} or error.status_code == 404:
         return errors.ModelUnavailable(f"The model {model!r} does not exist at its server: set OPENAI_MODEL.")
     if code == "insufficient_quota":
@@ -64,6 +82,25 @@ def _from_status(error: openai.APIStatusError, model: str) -> errors.AdapterErro
         kind = errors.UpstreamFailed if error.status_code >= 500 else errors.UpstreamRefused
     detail = f"The model's server answered with status {error.status_code}."
     return kind(detail, retry_after=retry_after(error.response.headers))
+
+
+def _is_too_long(error: openai.APIStatusError) -> bool:
+    if error.status_code not in {400, 413, 422}:
+        return False
+    return _code(error) in _TOO_LONG_CODES or bool(_TOO_LONG_TEXT.search(_text(error)))
+
+
+def refuses_system_role(error: openai.APIStatusError) -> bool:
+    """Return whether a server refuses messages of the role `system`."""
+    text = _text(error)
+    return bool(_NO_SYSTEM_ROLE.search(text) and _UNSUPPORTED_TEXT.search(text))
+
+
+def _text(error: openai.APIStatusError) -> str:
+    """Return the words of an error, wherever its body has them."""
+    body = _body(error)
+    words = body.get("message") or body.get("detail") or body.get("msg") or ""
+    return words if isinstance(words, str) else ""
 
 
 def _body(error: openai.APIStatusError) -> Mapping[str, Any]:
@@ -98,7 +135,7 @@ class Refusal:
 def find_refusal(error: openai.APIStatusError, sent: Mapping[str, Any]) -> Refusal | None:
     """Return which of the parameters sent an error refuses, or None."""
     named = _body(error).get("param")
-    text = str(_body(error).get("message", ""))
+    text = _text(error)
     for certain in _forbidden_fields(error):
         if certain in sent:
             return Refusal(certain, is_certain=True)
@@ -116,5 +153,5 @@ def _forbidden_fields(error: openai.APIStatusError) -> list[str]:
     details = message.get("detail") if isinstance(message, Mapping) else _body(error).get("detail")
     if not isinstance(details, list):
         return []
-    places = [one.get("loc") for one in details if isinstance(one, Mapping) and one.get("type") == "extra_forbidden"]
+    places = [one.get("loc") for one in details if isinstance(one, Mapping) and one.get("type") in EXTRA]
     return [place[-1] for place in places if isinstance(place, list) and place and isinstance(place[-1], str)]

@@ -37,7 +37,16 @@ def test_last_line_needs_no_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"<html>\n", b"data: {\n", b"data: [1]\n", b"data: \xff\n", b'data: "text"\n', b"data: NaN\n"]
+    "data",
+    [
+        b"<html>\n",
+        b"data: {\n",
+        b"data: [1]\n",
+        b"data: \xff\n",
+        b'data: "text"\n',
+        b"data: NaN\n",
+        b"data: ping pong\n",
+    ],
 )
 def test_garbage_is_told_as_such(data: bytes) -> None:
     with pytest.raises(UpstreamGarbled):

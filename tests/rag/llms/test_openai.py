@@ -6,6 +6,7 @@ from email.utils import formatdate
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 
 from chatbot.rag.errors import UpstreamGarbled, UpstreamTimeout, UpstreamUnreachable
@@ -20,6 +21,13 @@ from tests.support.processes import Upstream, free_port
 
 def model(url: str, **deadlines: float) -> OpenAILLM:
     return OpenAILLM(LLMOptions("scripted-1", "sk-canary", url, deadlines=Deadlines(**deadlines)))
+
+
+def error_of(status: int, body: object) -> openai.APIStatusError:
+    """Return the package's error for a server's answer."""
+    request = httpx2.Request("POST", "http://127.0.0.1/v1")
+    content = {"text": body} if isinstance(body, str) else {"json": body}
+    return status_error(httpx2.Response(status, request=request, **content))
 
 
 def ask(llm: OpenAILLM, text: str) -> list[str | Finish]:
@@ -206,6 +214,5 @@ def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
 
 def test_field_that_fastapi_forbids_is_found_without_a_message() -> None:
     detail = [{"type": "extra_forbidden", "loc": ["body", "cache_salt"], "msg": "Extra inputs are not permitted"}]
-    request = httpx2.Request("POST", "http://127.0.0.1/v1")
-    error = status_error(httpx2.Response(422, json={"detail": detail}, request=request))
+    error = error_of(422, {"detail": detail})
     assert find_refusal(error, {"temperature": 1, "cache_salt": "a"}) == Refusal("cache_salt", is_certain=True)

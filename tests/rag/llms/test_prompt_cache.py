@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from chatbot.rag import prompt
-from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms.openai import OpenAILLM
+from chatbot.rag.llms.openai_answer import Answer
 from chatbot.rag.types import CompletionRequest, Deadlines, LLMOptions, Message
 from tests.rag.llms.conftest import ModelServer
 
@@ -29,8 +29,8 @@ def llm(model_server: ModelServer) -> Iterator[OpenAILLM]:
 def ask(llm: OpenAILLM, monkeypatch: pytest.MonkeyPatch, question: str, salt: str, *said: Message) -> dict[str, Any]:
     """Ask and return the usage that the server counted."""
     answers: list[Any] = []
-    take = adapter._Answer.finish
-    monkeypatch.setattr(adapter._Answer, "finish", lambda self: answers.append(self.usage) or take(self))
+    take = Answer.finish
+    monkeypatch.setattr(Answer, "finish", lambda self: answers.append(self.usage) or take(self))
     list(llm.stream(CompletionRequest(prompt.build(question, said).messages, cache_salt=salt)))
     monkeypatch.undo()
     usage: dict[str, Any] = answers[0]

@@ -1,0 +1,159 @@
+"""The sum of a completion's chunks, in the dialects of the servers that speak the protocol.
+
+Reasoning (`reasoning_content`, `reasoning`, parts of the kind `thinking`, a leading `<think>` element) is no part of
+the answer; it only says that the server is at work.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx2
+
+from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
+from chatbot.rag.types import Finish, FinishReason
+
+MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
+# What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
+REASONS: dict[str, FinishReason] = {
+    **dict.fromkeys(("stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "complete"), "stop"),
+    **dict.fromkeys(("tool_calls", "function_call"), "stop"),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "max_output_tokens", "token_limit"), "length"),
+    **dict.fromkeys(("content_filter", "safety", "recitation", "blocklist", "prohibited_content"), "content_filter"),
+    **dict.fromkeys(("error_toxic", "refusal"), "content_filter"),
+}
+REASONING = ("reasoning_content", "reasoning", "thinking")
+THINK_START = "<think>"
+THINK_END = "</think>"
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class Answer:
+    """An answer that grows chunk by chunk. `is_reasoning` tells whether the last chunks held reasoning."""
+
+    def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
+        self.model = model
+        self.reason: str | None = None
+        self.usage: dict[str, Any] = {}
+        self.length = 0
+        self.is_reasoning = False
+        self._may_be_empty = may_be_empty
+        self._half = ""  # of a character whose other half comes with the next chunk
+        self._thoughts = _Thoughts()
+
+    def until_cut(self, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+        """Pass chunks on; errors after the finish_reason are ignored."""
+        try:
+            yield from chunks
+        except (httpx2.HTTPError, AdapterError):
+            if self.reason is None:
+                raise
+
+    def take_all(self, chunks: list[dict[str, Any]]) -> tuple[str, UpstreamGarbled | None]:
+        """Add chunks; returns their text, and the error of the first garbled one."""
+        texts = []
+        failure = None
+        self.is_reasoning = False
+        try:
+            for chunk in chunks:
+                texts.append(self._take(chunk))
+        except UpstreamGarbled as error:
+            failure = error
+        text = self._thoughts.take(self._whole("".join(texts)))
+        if self.reason is not None:
+            text += self._thoughts.end()
+        self.is_reasoning = self.is_reasoning or self._thoughts.is_open
+        self.length += len(text)
+        return text, failure
+
+    def finish(self) -> Finish:
+        """Say how it ended; raises UpstreamIncomplete for an end without a known reason or an answer without text."""
+        reason = REASONS.get(str(self.reason).lower())
+        if reason is None:
+            raise UpstreamIncomplete("The answer ended without a finish_reason that says it is whole.")
+        if not self.length and reason == "stop" and not self._may_be_empty:
+            raise UpstreamIncomplete("The answer has no text.")
+        return Finish(reason, self.model, self._tokens("prompt_tokens"), self._tokens("completion_tokens"))
+
+    def _take(self, chunk: dict[str, Any]) -> str:
+        """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
+        model = chunk.get("model")
+        usage = chunk.get("usage")
+        if isinstance(model, str) and model:
+            self.model = model.replace("\0", "")[:MAX_NAME_LENGTH]
+        if isinstance(usage, dict):
+            self.usage = usage
+        choices = chunk.get("choices")
+        if not choices:  # token counts, a filter's results, a heartbeat
+            return ""
+        try:
+            choice = choices[0]
+            reason = choice.get("finish_reason")
+            delta = choice.get("delta") or choice.get("message") or {}
+            text = self._text(delta.get("content")) + self._text(delta.get("refusal"))
+            self.is_reasoning = self.is_reasoning or any(map(delta.get, REASONING))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
+        self.reason = reason or self.reason
+        return text
+
+    def _text(self, content: Any) -> str:
+        """Return a delta's text, which some servers send as a list of parts."""
+        if isinstance(content, list):
+            return "".join(map(self._part, content))
+        if content is not None and not isinstance(content, str):
+            raise UpstreamGarbled("The model's server sent a text that is none.")
+        return (content or "").replace("\0", "")  # PostgreSQL cannot store it
+
+    def _part(self, part: Any) -> str:
+        if not isinstance(part, dict):
+            raise UpstreamGarbled("The model's server sent a text that is none.")
+        self.is_reasoning = self.is_reasoning or part.get("type") in REASONING
+        return self._text(part.get("text")) if part.get("type", "text") in {"text", "output_text"} else ""
+
+    def _whole(self, text: str) -> str:
+        """Join the halves of characters that came apart."""
+        if not self._half and not SURROGATE.search(text):
+            return text
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1:] <= "\udbff" else ""
+        return text.removesuffix(self._half).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+    def _tokens(self, name: str) -> int | None:
+        count = self.usage.get(name)
+        return count if type(count) is int and 0 <= count < 2**31 else None
+
+
+class _Thoughts:
+    """The `<think>` element at an answer's beginning, taken out of it while it comes."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._held: str | None = ""  # what may be the beginning of a tag; None where the answer itself has begun
+
+    def take(self, text: str) -> str:
+        """Return the part of a text that is the answer's."""
+        if self._held is None or not text:
+            return text
+        held = self._held + text
+        if self.is_open:
+            _, found, after = held.partition(THINK_END)
+            self._held = None if found else held[-len(THINK_END) :]
+            self.is_open = not found
+            return after.lstrip() if found else ""
+        begins = held.lstrip()
+        if begins.startswith(THINK_START):
+            self.is_open = True
+            self._held = ""
+            return self.take(begins.removeprefix(THINK_START))
+        if THINK_START.startswith(begins):
+            self._held = held
+            return ""
+        self._held = None
+        return held
+
+    def end(self) -> str:
+        """Return the text held back until the answer's end."""
+        held = "" if self.is_open else self._held or ""
+        self._held = None
+        return held
