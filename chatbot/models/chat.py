@@ -79,6 +79,7 @@ class ChatMessage(Model):
     retrieval_query: Mapped[str | None] = mapped_column(sa.Text)
     citations: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
     grounded: Mapped[float | None]
+    extras: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))  # of an answer on `/v1`
 
 
 class TurnLogPiece(Model):

@@ -1,11 +1,12 @@
 """Routes for chat completions, in OpenAI's shape: the same runner and log as `/api/chat/`."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from flask import Response
+from flask import Response, current_app
 
 from chatbot.rag.types import Message, Role
-from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
+from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, passed_on
 from chatbot.services.chat import execution, following, openai, turns
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
@@ -13,7 +14,15 @@ from chatbot.web.rate_limits import by_address, by_user
 
 from . import framing
 
-ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "function",
+}
+MAX_TOKENS_HEADER = "X-Max-Tokens"
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 
 blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="For OpenAI's clients")
@@ -27,7 +36,7 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 @blueprint.arguments(CompletionRequestSchema)
 @sse.document(CompletionSchema)
 @blueprint.response(200, CompletionSchema)
-def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
+def create_completion(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]] | Response:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
     caller = authentication.current()
     key = idempotency.read_key(body)
@@ -37,7 +46,7 @@ def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
     completion = openai.build_completion(
         caller,
         model=body["model"],
-        messages=[Message(ROLES[message["role"]], message["content"]) for message in body["messages"]],
+        messages=[Message(ROLES[one["role"]], one["content"], one["fields"]) for one in body["messages"]],
         parameters=_parameters(body),
     )
     result = execution.open_and_start(
@@ -51,17 +60,25 @@ def create_completion(body: dict[str, Any]) -> dict[str, Any] | Response:
     turn_id = result.turn_id
     turn = following.get_result_turn(caller, result)
     if not body["stream"]:
-        return framing.completion(following.wait(caller, turn_id))
+        return framing.completion(following.wait(caller, turn_id)), 200, _cap(completion.request.parameters)
     ended = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
     if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}
     chunks = framing.Chunks(turn, completion.request.model, include_usage=options.get("include_usage", False))
-    return sse.response(chunks.frames(sse.Reader(caller, turn_id)))
+    response = sse.response(chunks.frames(sse.Reader(caller, turn_id)))
+    response.headers.update(_cap(completion.request.parameters))
+    return response
+
+
+def _cap(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Return the header that tells of an answer's bound where more tokens were asked for."""
+    most = current_app.config["OPENAI_MAX_TOKENS"]
+    return {MAX_TOKENS_HEADER: str(most)} if parameters.get("max_tokens", 0) > most else {}
 
 
 def _parameters(body: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters for the model; `max_completion_tokens` is the newer name of `max_tokens`."""
-    parameters = {name: body[name] for name in PARAMETERS if body.get(name) is not None}
+    parameters = {name: body[name] for name in PARAMETERS if body.get(name) is not None} | passed_on(body)
     max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
     return parameters | {"max_tokens": max_tokens} if max_tokens else parameters

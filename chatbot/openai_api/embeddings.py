@@ -21,7 +21,9 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 def create_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""
     caller = authentication.current()
-    embeddings = openai.embed(caller, body["model"], body["input"], body["encoding_format"])
+    embeddings = openai.embed(
+        caller, body["model"], body["input"], body["encoding_format"], dimensions=body.get("dimensions")
+    )
     items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(embeddings.vectors)]
     usage = {"prompt_tokens": embeddings.tokens, "total_tokens": embeddings.tokens}
     return {"object": "list", "data": items, "model": body["model"], "usage": usage}

@@ -16,8 +16,12 @@ DONE = b"data: [DONE]\n\n"
 
 def completion(turn: Turn) -> dict[str, Any]:
     """Return a whole answer; raises TurnFailed, Cancelled."""
-    message = {"role": "assistant", "content": turn.bot_response, "refusal": None}
-    choice = {"index": 0, "message": message, "finish_reason": finish_reason(turn), "logprobs": None}
+    reason = finish_reason(turn)
+    extras = turn.extras or {}
+    message: dict[str, Any] = {"role": "assistant", "content": turn.bot_response, "refusal": None}
+    if "tool_calls" in extras:
+        message |= {"content": turn.bot_response or None, "tool_calls": extras["tool_calls"]}
+    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": extras.get("logprobs")}
     return {
         "id": identity(turn),
         "object": "chat.completion",
@@ -34,7 +38,7 @@ def finish_reason(turn: Turn) -> str:
         raise TurnFailed(turn.error or "LeaseLost", retry_after=turn.retry_after)
     if turn.status not in FINISH:
         raise Cancelled("The turn was cancelled.")
-    return FINISH[turn.status]
+    return "tool_calls" if "tool_calls" in (turn.extras or {}) else FINISH[turn.status]
 
 
 def usage(turn: Turn) -> dict[str, int] | None:
@@ -70,15 +74,20 @@ class Chunks:
             else:
                 yield from self._last(news)
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": None}
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
         return _data({**self._head, "choices": [choice], **self._silent})
 
     def _last(self, news: Turn | ChatbotError) -> Iterator[bytes]:
         try:
             if isinstance(news, ChatbotError):
                 raise news
-            yield self._chunk({}, finish_reason(news))
+            reason = finish_reason(news)
+            extras = news.extras or {}
+            calls = [{"index": at, **call} for at, call in enumerate(extras.get("tool_calls", ()))]
+            if extras:
+                yield self._chunk({"tool_calls": calls} if calls else {}, None, extras.get("logprobs"))
+            yield self._chunk({}, reason)
         except ChatbotError as failure:
             yield _data(openai_errors.body(problem.of(failure), failure.detail))
             return

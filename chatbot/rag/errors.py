@@ -42,6 +42,10 @@ class UpstreamRefused(AdapterError):
     """The server refuses this request as such; the same again would be refused again."""
 
 
+class ParameterRefused(UpstreamRefused):
+    """The model does not take a parameter without which the answer would be another one, such as `tools`."""
+
+
 class PromptTooLong(UpstreamRefused):
     """The prompt has more tokens than the model takes."""
 

@@ -16,6 +16,7 @@ STRICTLY_RELEVANT = 0.5
 RELEVANT = 0.05
 BESIDE = 0.03
 MAX_PASSAGES = 12
+MAX_QUERY_CHARACTERS = 32_000  # of a message that is as long as the model's context
 REFUSAL = "I found nothing in the documents that answers this question."
 
 
@@ -34,7 +35,9 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     if question.verbatim:
         built = prompt.Built(question.verbatim)
     else:
-        built = prompt.build(question.text, question.history, passages, budget=budget, count=count)
+        built = prompt.build(
+            question.text, question.history, passages, following=question.following, budget=budget, count=count
+        )
     messages = special_tokens.defuse_messages(built.messages)
     yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
     request = CompletionRequest(
@@ -90,8 +93,9 @@ def close_fence(text: str) -> str:
 def _retrieved(question: Question) -> tuple[str | None, list[Passage]]:
     if question.retrieve is None:
         return None, []
-    query = follow_ups.query(question.text, question.history)
-    return query, chosen(question.retrieve(query, question.text), strict=question.strict)[:MAX_PASSAGES]
+    text = question.text[:MAX_QUERY_CHARACTERS]
+    query = follow_ups.query(text, question.history)
+    return query, chosen(question.retrieve(query, text), strict=question.strict)[:MAX_PASSAGES]
 
 
 def chosen(found: Sequence[Passage], *, strict: bool) -> list[Passage]:

@@ -35,10 +35,11 @@ def build(
     history: Sequence[Message] = (),
     passages: Sequence[Passage] = (),
     *,
+    following: Sequence[Message] = (),
     budget: int | None = None,
     count: Counter = estimate,
 ) -> Built:
-    """Return the prompt for a question; empty histories and lists of passages are normal.
+    """Return the prompt for a question; `following` messages come after it, and all lists may be empty.
 
     Of the passages (best first) as many are kept as fit into their part of `budget` tokens, of the history (oldest
     first) as many of the newest messages as fit into the rest; it never begins with an answer whose question was left
@@ -46,16 +47,16 @@ def build(
     """
     kept = list(passages)
     if budget is not None:
-        others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{question}")], count)
+        others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{question}"), *following], count)
         kept = _take_passages(passages, min(int(budget * FOR_PASSAGES), budget - others), count)
     system = Message("system", SYSTEM if kept else PLAIN_SYSTEM)
     user_message = Message("user", f"{_quote(kept)}\n\n{question}" if kept else question)
     repeated = list(history)
     if budget is not None:
-        repeated = _take_newest(history, budget - tokens([system, user_message], count), count)
+        repeated = _take_newest(history, budget - tokens([system, user_message, *following], count), count)
     parts = {"system": tokens([system], count), "history": tokens(repeated, count)}
     parts |= {"passages": count(_quote(kept)) if kept else 0, "question": count(question) + PER_MESSAGE}
-    return Built([system, *repeated, user_message], kept, parts)
+    return Built([system, *repeated, user_message, *following], kept, parts)
 
 
 def tokens(messages: Sequence[Message], count: Counter) -> int:

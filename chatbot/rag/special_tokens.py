@@ -7,8 +7,9 @@ other meaning. Zero-width characters would do as well, but some servers strip th
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from .types import Message
 
@@ -37,10 +38,19 @@ def defuse(text: str) -> str:
     return _TOKEN_START.sub(r"\g<0> ", text)
 
 
+def _defuse_all(value: Any) -> Any:
+    """Return a JSON value with the special tokens in all of its texts broken."""
+    if isinstance(value, str):
+        return defuse(value)
+    if isinstance(value, Mapping):
+        return {name: _defuse_all(one) for name, one in value.items()}
+    return [_defuse_all(one) for one in value] if isinstance(value, list) else value
+
+
 def defuse_messages(messages: Sequence[Message]) -> list[Message]:
     """Return messages with the special tokens in their contents broken."""
     defused = []
     for message in messages:
-        defused.append(replace(message, content=defuse(message.content)))
+        defused.append(replace(message, content=defuse(message.content), fields=_defuse_all(message.fields)))
         time.sleep(0)  # others run in between
     return defused

@@ -14,27 +14,36 @@ if TYPE_CHECKING:
     Ids: TypeAlias = NDArray[np.int64]
 
 Hit = tuple[int, float]  # a chunk's id and its score, the higher the better
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool", "function"]
 FinishReason = Literal["stop", "length", "content_filter"]
 CacheKey = Literal["prefix", "cache_salt", "prompt_cache_key"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a prompt."""
+    """One message of a prompt.
+
+    `fields` are its further members in the chat-completions protocol, such as `tool_calls`; a `content` among them, a
+    list of parts, is sent in place of the text.
+    """
 
     role: Role
     content: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of an answer: its reason, its model and its tokens (None where not told)."""
+    """The end of an answer: its reason, its model and its tokens (None where not told).
+
+    `extras` are its parts beside the text, as the protocol has them: `tool_calls` and `logprobs`.
+    """
 
     reason: FinishReason
     model: str
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +119,7 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question to answer, and its history (oldest first).
+    """A question to answer, its history (oldest first), and the messages that follow it, such as a tool's results.
 
     `verbatim` is a whole prompt that a caller brings along; then nothing is added and nothing left out. `model` is
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
@@ -121,6 +130,7 @@ class Question:
 
     text: str
     history: Sequence[Message] = ()
+    following: Sequence[Message] = ()
     verbatim: Sequence[Message] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     cancel_token: CancelToken = field(default_factory=CancelToken)

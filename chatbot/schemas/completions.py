@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
@@ -10,24 +10,50 @@ from .fields import NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
-MAX_TEXTS = 256
-ROLES = ["system", "developer", "user", "assistant"]
+MAX_TEXTS = 2_048
+MAX_CONTENT_LENGTH = 1_000_000  # characters of a message: the longest context that a body can fill
+MAX_PARTS = 1_000
+ROLES = ["system", "developer", "user", "assistant", "tool", "function"]
+# Parameters that are passed to the model's server as they are. What is not among them is refused by name: servers have
+# parameters of which one caller's value holds up all others.
+PASSED_ON = (
+    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "logprobs"),
+    *("top_logprobs", "logit_bias", "reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget"),
+    *("verbosity", "service_tier", "prediction", "web_search_options", "modalities", "safety_identifier", "top_k"),
+    *("min_p", "top_a", "typical_p", "repetition_penalty", "repeat_penalty", "length_penalty", "random_seed"),
+    *("safe_prompt", "chat_template_kwargs"),
+)
+# Values that say what happens anyway.
+DEFAULTS: dict[str, Any] = {
+    "logprobs": False,
+    "modalities": ["text"],
+    "response_format": {"type": "text"},
+    "service_tier": "auto",
+    "top_logprobs": 0,
+}
+EMPTY: tuple[Any, ...] = (None, "", [], {})
+UNREAD = {"reasoning", "reasoning_content", "annotations"}  # of an answer that is sent back: models do not read them
+OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # mean nothing without tools
 FINISH = {"completed": "stop", "truncated": "length", "filtered": "content_filter"}
 
 
-class Content(fields.Field[str]):
-    """A text, or a list of parts that are all texts; loaded as one text."""
+class Content(fields.Field[Any]):
+    """A text, or a list of parts: texts, images and the like."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if isinstance(value, list) and value and all(_is_text(part) for part in value):
-            return "".join(part["text"] for part in value)
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
+            if len(value) > MAX_CONTENT_LENGTH:
+                raise ValidationError(f"Longer than maximum length {MAX_CONTENT_LENGTH}.")
             return value
-        raise ValidationError("Must be a text or a list of parts of type 'text'.")
+        if isinstance(value, list) and len(value) <= MAX_PARTS and all(map(_is_part, value)):
+            return value
+        raise ValidationError("Must be a text or a list of parts, each with its type.")
 
 
-def _is_text(part: Any) -> bool:
-    return isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+def _is_part(part: Any) -> bool:
+    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+        return False
+    return part["type"] != "text" or isinstance(part.get("text"), str)
 
 
 class Stop(fields.Field[list[str]]):
@@ -41,20 +67,45 @@ class Stop(fields.Field[list[str]]):
 
 
 class PromptMessageSchema(Schema):
-    """One message of the prompt."""
+    """One message of the prompt. Its further members, such as `tool_calls`, are passed to the model's server.
+
+    Loaded as role, text and further members; those that are empty are left out, since answers have them so.
+    """
+
+    class Meta:
+        """Let further members through."""
+
+        unknown = INCLUDE
 
     role = fields.String(required=True, validate=OneOf(ROLES))
     content = Content(
-        required=True,
-        validate=Length(max=MAX_MESSAGE_LENGTH),
+        load_default=None,
+        allow_none=True,
         metadata={
             "oneOf": [
                 {"type": "string", **NO_NUL},
-                {"type": "array", "items": {"type": "object"}, "minItems": 1},
+                {"type": "array", "items": {"type": "object"}},
+                {"type": "null"},
             ]
         },
     )
-    name = fields.String(validate=Length(1, 64), metadata=NO_NUL)
+    name = fields.String(validate=Length(1, 64), allow_none=True, metadata=NO_NUL)
+    tool_calls = fields.List(fields.Dict(), allow_none=True)
+    tool_call_id = fields.String(validate=Length(1, 200), allow_none=True, metadata=NO_NUL)
+
+    @post_load
+    def split(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Keep the text apart from the further members; several texts are joined as servers join them."""
+        content = data.pop("content")
+        role = data.pop("role")
+        parts = content if isinstance(content, list) else []
+        text = "\n".join(part["text"] for part in parts if part["type"] == "text") if parts else content or ""
+        further = {name: value for name, value in data.items() if value not in EMPTY and name not in UNREAD}
+        if any(part["type"] != "text" for part in parts):
+            further["content"] = parts
+        if content is None and "tool_calls" in further:
+            further["content"] = None
+        return {"role": role, "content": text, "fields": further}
 
 
 class StreamOptionsSchema(Schema):
@@ -64,7 +115,12 @@ class StreamOptionsSchema(Schema):
 
 
 class CompletionRequestSchema(Schema):
-    """A prompt and how it is to be answered. Tools, images and several answers are not offered."""
+    """A prompt and how it is to be answered. Several answers are not offered."""
+
+    class Meta:
+        """Parameters that are passed on as they are."""
+
+        include = {name: fields.Raw(allow_none=True) for name in PASSED_ON}
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
     messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
@@ -81,13 +137,31 @@ class CompletionRequestSchema(Schema):
     stream_options = BoundedNested(StreamOptionsSchema, allow_none=True)
     store = TrueOrFalse(load_default=False, allow_none=True, metadata={"description": "List it in the chat history."})
     metadata = fields.Dict(allow_none=True, metadata={"description": "Accepted and not used."})
-    user = fields.String(metadata={"description": "Accepted and not used."} | NO_NUL)
+    user = fields.String(allow_none=True, metadata={"description": "Accepted and not used."} | NO_NUL)
 
     @validates_schema
     def check_question(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse a prompt in which the user says nothing."""
-        if not any(message["role"] == "user" and message["content"].strip() for message in data["messages"]):
+        if not any(message["role"] == "user" and _says_something(message) for message in data["messages"]):
             raise ValidationError("A message of the user is needed.", "messages")
+
+
+def _says_something(message: dict[str, Any]) -> bool:
+    return bool(message["content"].strip() or message["fields"].get("content"))
+
+
+def passed_on(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters to pass on as they are, without those that change nothing."""
+    found = {
+        name: body[name] for name in PASSED_ON if body.get(name) not in EMPTY and not _is_default(name, body[name])
+    }
+    if "tools" not in found:
+        found = {name: value for name, value in found.items() if name not in OF_TOOLS}
+    return found
+
+
+def _is_default(name: str, value: Any) -> bool:
+    return name in DEFAULTS and value == DEFAULTS[name]
 
 
 class CompletionSchema(Schema):
@@ -162,8 +236,10 @@ class EmbeddingRequestSchema(Schema):
         },
     )
     encoding_format = fields.String(load_default="float", validate=OneOf(["float", "base64"]))
-    dimensions = fields.Integer(strict=True, metadata={"description": "Accepted and not used."})
-    user = fields.String(metadata={"description": "Accepted and not used."} | NO_NUL)
+    dimensions = fields.Integer(
+        strict=True, allow_none=True, metadata={"description": "Only those that the model has."}
+    )
+    user = fields.String(allow_none=True, metadata={"description": "Accepted and not used."} | NO_NUL)
 
 
 class EmbeddingsSchema(Schema):

@@ -62,6 +62,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     rag.UpstreamFailed: Problem("upstream_failed", 502, "The model's server failed.", True),
     rag.UpstreamIncomplete: Problem("upstream_incomplete", 502, "The model's answer broke off.", True),
     rag.UpstreamGarbled: Problem("upstream_garbled", 502, "The model's server sent no valid answer.", True),
+    rag.ParameterRefused: Problem("unsupported_parameter", 400, "The model does not take a parameter of this request."),
     rag.PromptTooLong: Problem("context_length_exceeded", 400, "The prompt is too long for the model."),
     rag.UpstreamRefused: Problem("upstream_refused", 502, "The model's server refused this request."),
     rag.UpstreamDenied: Problem("upstream_denied", 502, "The model's server does not accept this service."),

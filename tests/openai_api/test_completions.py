@@ -1,11 +1,13 @@
 """The routes for OpenAI's clients: accepted and refused requests, and the shape of answers."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.rag.types import Message
 from tests.conftest import Person
 from tests.support.turns import ended, gated
 
@@ -21,16 +23,21 @@ def ask(person: Person, headers: dict[str, str] | None = None, **fields: Any) ->
     ("fields", "param"),
     [
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "robot", "content": "x"}]}, "messages.0.role"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "messages"),
         ({"messages": [{"role": "user", "content": " "}]}, "messages"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
-        ({"messages": [{"role": "user", "content": "x" * 32_001}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"text": "x"}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": "y"}]}, "messages.0.tool_calls"),
         ({"n": 2}, "n"),
         ({"n": True}, "n"),
         ({"base_url": "http://127.0.0.1:1"}, "base_url"),
         ({"api_base": "http://127.0.0.1:1"}, "api_base"),
-        ({"tools": []}, "tools"),
+        ({"n_predict": -1}, "n_predict"),
+        ({"priority": -5}, "priority"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": 3}, "temperature"),
         ({"stop": ["a"] * 5}, "stop"),
@@ -43,6 +50,93 @@ def test_bad_input_is_400_in_openais_shape(ada: Person, llm: MemoryLLM, fields: 
     assert (status, set(body), body["error"]["param"]) == (400, {"error"}, param)
     assert body["error"]["type"] == "invalid_request_error"
     assert not llm.prompts
+
+
+def sent(person: Person, llm: MemoryLLM, **fields: Any) -> tuple[Mapping[str, Any], list[Message]]:
+    """Return the parameters and messages that reach the model."""
+    status, body = ask(person, **fields)
+    assert status == 200, body
+    return llm.requests[-1].parameters, llm.prompts[-1]
+
+
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
+
+
+def test_parameters_of_the_protocol_and_of_servers_reach_the_model(ada: Person, llm: MemoryLLM) -> None:
+    said = {"tools": TOOLS, "tool_choice": "auto", "parallel_tool_calls": False, "reasoning_effort": "low", "top_k": 5,
+            "response_format": {"type": "json_object"}, "chat_template_kwargs": {"enable_thinking": False}, "logprobs": True}  # fmt: skip
+    assert dict(sent(ada, llm, **said)[0]) == said
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_answer_that_is_capped_says_so(ada: Person, stream: bool) -> None:
+    for tokens, told in ((1_000, "150"), (150, None)):
+        response = ada.call("POST", "/v1/chat/completions", {**ASKED, "max_tokens": tokens, "stream": stream})
+        assert (response.status_code, response.headers.get("X-Max-Tokens")) == (200, told)
+
+
+def test_values_that_change_nothing_pass(ada: Person, llm: MemoryLLM) -> None:
+    said = {"tools": [], "tool_choice": "none", "parallel_tool_calls": True, "response_format": {"type": "text"}, "user": None,
+            "logprobs": False, "logit_bias": {}, "functions": None, "service_tier": "auto", "top_logprobs": 0, "seed": None}  # fmt: skip
+    assert dict(sent(ada, llm, **said)[0]) == {}
+
+
+def test_messages_reach_the_model_with_their_further_members(ada: Person, llm: MemoryLLM) -> None:
+    image = [
+        {"type": "text", "text": "And this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+    ]
+    call = [{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]
+    messages = [
+        {"role": "user", "content": "Hi", "name": "ada"},
+        {"role": "assistant", "content": "Hello", "refusal": None, "annotations": [], "tool_calls": None},
+        {"role": "user", "content": [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]},
+        {"role": "assistant", "content": None},
+        {"role": "user", "content": image},
+        {"role": "assistant", "content": None, "tool_calls": call},
+        {"role": "tool", "content": "sunny", "tool_call_id": "c1"},
+    ]
+    assert sent(ada, llm, messages=messages)[1] == [
+        Message("user", "Hi", {"name": "ada"}),
+        Message("assistant", "Hello"),
+        Message("user", "one\ntwo"),
+        Message("assistant", ""),
+        Message("user", "And this?", {"content": image}),
+        Message("assistant", "", {"tool_calls": call, "content": None}),
+        Message("tool", "sunny", {"tool_call_id": "c1"}),
+    ]
+
+
+def test_message_may_be_as_long_as_a_body(ada: Person, llm: MemoryLLM) -> None:
+    assert sent(ada, llm, messages=[{"role": "user", "content": "x " * 20_000}])[1] == [Message("user", "x " * 20_000)]
+
+
+def test_special_tokens_are_broken_in_calls_too(ada: Person, llm: MemoryLLM) -> None:
+    call = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": "<|im_end|>"}'}}]
+    messages = [
+        *ASKED["messages"],
+        {"role": "assistant", "tool_calls": call},
+        {"role": "tool", "content": "x", "tool_call_id": "c1"},
+    ]
+    assert "<|im_end|>" not in str(sent(ada, llm, messages=messages)[1])
+
+
+@pytest.mark.both_databases
+def test_calls_of_tools_are_passed_back_and_kept(ada: Person, llm: MemoryLLM) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Rome"}'}}
+    extras = {"tool_calls": [call], "logprobs": {"content": [{"token": "x", "logprob": -1.5}], "refusal": None}}
+    llm.says(extras=extras)
+    choice = ask(ada, tools=TOOLS)[1]["choices"][0]
+    assert (choice["finish_reason"], choice["logprobs"]) == ("tool_calls", extras["logprobs"])
+    assert choice["message"] == {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+    llm.says("Let me look.", extras=extras)
+    response = ada.call("POST", "/v1/chat/completions", {**ASKED, "tools": TOOLS, "stream": True})
+    frames = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+    choices = [frame["choices"][0] for frame in frames]
+    assert "".join(one["delta"].get("content", "") for one in choices) == "Let me look."
+    assert choices[-2]["delta"] == {"tool_calls": [{"index": 0, **call}]}
+    assert choices[-2]["logprobs"] == extras["logprobs"]
+    assert choices[-1]["finish_reason"] == "tool_calls"
 
 
 def test_unknown_model_is_404_and_writes_nothing(ada: Person) -> None:

@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
 class Reply:
     """One answer being written."""
 
@@ -14,7 +19,7 @@ class Reply:
         self.writer = writer
         self.request = request
         self.pace = pace
-        self.question: str = next((m["content"] for m in reversed(request["messages"]) if m["role"] == "user"), "")
+        self.question = next((_text(m) for m in reversed(request["messages"]) if m["role"] == "user"), "")
 
     async def write(self, data: bytes) -> None:
         self.writer.write(data)
@@ -41,13 +46,30 @@ class Reply:
         await self.event(choices=[{"index": 0, "delta": {"content": text} if text else {}, "finish_reason": finish}])
 
     async def usage(self) -> None:
-        prompt = sum(len(m["content"].split()) for m in self.request["messages"])
+        prompt = sum(len(_text(m).split()) for m in self.request["messages"])
         await self.event(choices=[], usage={"prompt_tokens": prompt, "completion_tokens": len(self.tokens())})
 
     def tokens(self) -> list[str]:
         asked = self.question.rsplit("</passage>\n\n", 1)[-1]
-        words = re.findall(r"\s*\S+", self.pace.answers().get(asked, "You said: " + self.question))
+        words = re.findall(r"\s*\S+", self.pace.answers().get(asked, self._answer()))
         return words + [f" w{n}" for n in range(len(words), self.pace.tokens)]
+
+    def _answer(self) -> str:
+        last = self.request["messages"][-1]
+        if last["role"] == "tool":
+            return f"The tool said: {last['content']}"
+        form = self.request.get("response_format", {}).get("json_schema")
+        if form:
+            return json.dumps(dict.fromkeys(form["schema"]["properties"], "Paris"))
+        return "You said: " + self.question
+
+    async def calls(self) -> None:
+        """Call the first tool, in pieces."""
+        name = self.request["tools"][0]["function"]["name"]
+        first = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
+        pieces = [first, *({"index": 0, "function": {"arguments": piece}} for piece in ('{"city"', ': "Paris"}'))]
+        for piece in pieces:
+            await self.event(choices=[{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}])
 
     async def error(self, status: int, code: str | None = None, param: str | None = None, extra: str = "") -> None:
         message = f"Upstream words that nobody may repeat, about {param or code or status}."
@@ -70,13 +92,21 @@ class Pace:
         return json.loads(path.read_text()) if self.script and path.exists() else {}
 
 
-async def good(reply: Reply, finish: str = "stop") -> None:
-    await asyncio.sleep(reply.pace.first)
-    await reply.open()
+async def words(reply: Reply) -> None:
     for number, token in enumerate(reply.tokens()):
         if number and reply.pace.interval:
             await asyncio.sleep(reply.pace.interval)
         await reply.token(token)
+
+
+async def good(reply: Reply, finish: str = "stop") -> None:
+    await asyncio.sleep(reply.pace.first)
+    await reply.open()
+    if reply.request.get("tools") and reply.request["messages"][-1]["role"] != "tool":
+        await reply.calls()
+        finish = "tool_calls"
+    else:
+        await words(reply)
     await reply.token("", finish)
     await reply.usage()
     await reply.raw(b"data: [DONE]\n\n")

@@ -1,12 +1,16 @@
 """OpenAI's own clients and two that build on them, unpatched, against a really running server."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import openai
+import pydantic
 import pytest
+from langchain_core.messages import ToolMessage
 from langchain_openai import ChatOpenAI
 
 from tests.support.processes import ROOT, UNMEASURED, Server
@@ -82,6 +86,53 @@ def test_what_the_caller_asks_for_reaches_the_model(client: openai.OpenAI, upstr
     assert upstream.log()[-1]["request"]["max_tokens"] == 150  # what the operator allows
 
 
+class City(pydantic.BaseModel):
+    """A form for answers."""
+
+    city: str
+
+
+WEATHER = {
+    "type": "function",
+    "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_openai_in_python_calls_tools_and_sends_all_back(client: openai.OpenAI, stream: bool) -> None:
+    messages: list[Any] = [*HELLO]
+    asked: dict[str, Any] = {"model": MODEL, "messages": messages, "tools": [WEATHER]}
+    if stream:
+        with client.chat.completions.stream(**asked) as events:
+            choice = events.get_final_completion().choices[0]
+    else:
+        choice = client.chat.completions.create(**asked).choices[0]
+    [call] = choice.message.tool_calls
+    assert (choice.finish_reason, call.id, call.function.name) == ("tool_calls", "call_1", "weather")
+    assert json.loads(call.function.arguments) == {"city": "Paris"}
+    messages += [choice.message, {"role": "tool", "tool_call_id": call.id, "content": "sunny"}]
+    answer = client.chat.completions.create(**asked).choices[0].message
+    assert answer.content == "The tool said: sunny"
+    messages += [answer, {"role": "user", "content": "and then?"}]
+    client.chat.completions.create(model=MODEL, messages=messages)
+
+
+def test_openai_in_python_parses_structured_answers(client: openai.OpenAI) -> None:
+    found = client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City)
+    assert found.choices[0].message.parsed == City(city="Paris")
+
+
+def test_langchain_calls_tools_and_parses_structured_answers(server: Server, token: str) -> None:
+    model = ChatOpenAI(model=MODEL, base_url=f"http://127.0.0.1:{server.port}/v1", api_key=token)
+    calling = model.bind_tools([WEATHER])
+    called = calling.invoke("hello")
+    assert [(call["name"], call["args"]) for call in called.tool_calls] == [("weather", {"city": "Paris"})]
+    assert sum((list(piece.tool_calls) for piece in calling.stream("hello")), [])
+    results = [("user", "hello"), called, ToolMessage("sunny", tool_call_id=called.tool_calls[0]["id"])]
+    assert calling.invoke(results).content == "The tool said: sunny"
+    assert model.with_structured_output(City, method="function_calling").invoke("hello") == City(city="Paris")
+
+
 def test_openai_in_node(server: Server, token: str) -> None:
     assert NODE_MODULES.exists(), "run `make test`, which installs it"
     script = """
@@ -94,6 +145,13 @@ def test_openai_in_node(server: Server, token: str) -> None:
           text += piece.choices[0]?.delta?.content ?? "";
         }
         console.log(text);
+        const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } }];
+        const called = (await client.chat.completions.create({ ...asked, tools })).choices[0].message;
+        const result = { role: "tool", tool_call_id: called.tool_calls[0].id, content: "sunny" };
+        const messages = [...asked.messages, called, result];
+        console.log((await client.chat.completions.create({ ...asked, tools, messages })).choices[0].message.content);
+        const runner = client.chat.completions.stream({ ...asked, tools });
+        console.log((await runner.finalMessage()).tool_calls[0].function.arguments);
         for await (const model of await client.models.list()) console.log(model.id);
         await client.chat.completions.create({ ...asked, model: "gpt-9" }).catch((error) => console.log(error.status, error.code));
     """
@@ -104,7 +162,9 @@ def test_openai_in_node(server: Server, token: str) -> None:
     home = NODE_MODULES.parent
     env = {**os.environ, **UNMEASURED}
     done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == [ANSWER, ANSWER, MODEL, EMBEDDER, "404 model_not_found"], done.stderr
+    assert done.stdout.splitlines() == [
+        *(ANSWER, ANSWER, "The tool said: sunny", '{"city": "Paris"}', MODEL, EMBEDDER, "404 model_not_found")
+    ], done.stderr
 
 
 def test_llm_command(server: Server, token: str, tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ import httpx2
 import openai
 import orjson
 
-from chatbot.rag.errors import Aborted, AdapterError, UpstreamGarbled, UpstreamIncomplete, UpstreamTimeout
+from chatbot.rag.errors import (
+    Aborted,
+    AdapterError,
+    ParameterRefused,
+    UpstreamGarbled,
+    UpstreamIncomplete,
+    UpstreamTimeout,
+)
 from chatbot.rag.http.deadlines import Guard, Watchdog
 from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
@@ -30,6 +37,11 @@ BREATH = 2_048  # bytes after which others may run
 AFTER_FINISH = 2.0  # seconds in which the token counts may still follow the finish_reason
 CACHE_PREFIX_CHARACTERS = 16  # 64 bits, and 16 of the embedded model's tokens
 SYSTEM_ROLE = "system"  # among refused parameters: messages of this role
+# An answer without these is still an answer to what was asked; without tools or a schema it is none.
+DISPENSABLE = {
+    *("max_tokens", "max_completion_tokens", "temperature", "top_p", "presence_penalty", "frequency_penalty", "seed"),
+    *("stop", "stream_options", "cache_salt", "prompt_cache_key", "parallel_tool_calls", "service_tier", "user"),
+}
 NO_KEY = "none"  # local servers want none, the package insists on one
 
 
@@ -104,15 +116,15 @@ class OpenAILLM:
             return {}
         return {str(self._cache_key): request.cache_salt}
 
-    def _prompt(self, request: CompletionRequest) -> list[dict[str, str]]:
+    def _prompt(self, request: CompletionRequest) -> list[dict[str, Any]]:
         """Return the messages; the prefix is the caller's own, so that a cache by prefixes has no other caller's."""
-        prompt = [{"role": message.role, "content": message.content} for message in request.messages]
+        prompt = [{"role": message.role, "content": message.content, **message.fields} for message in request.messages]
         if self._cache_key == "prefix" and request.cache_salt and prompt:
-            prompt[0]["content"] = f"{request.cache_salt[:CACHE_PREFIX_CHARACTERS]}\n{prompt[0]['content']}"
+            prompt[0]["content"] = prepended(f"{request.cache_salt[:CACHE_PREFIX_CHARACTERS]}\n", prompt[0]["content"])
         return prompt
 
     def _request(
-        self, prompt: list[dict[str, str]], wanted: dict[str, Any], *, is_of_settings: bool, guard: Guard
+        self, prompt: list[dict[str, Any]], wanted: dict[str, Any], *, is_of_settings: bool, guard: Guard
     ) -> httpx2.Response:
         """Open the answer's stream, without the parameters that this model turns out to refuse.
 
@@ -136,13 +148,15 @@ class OpenAILLM:
                 self._refused = remembered  # when it was of use
                 return response
 
-    def _refusal(self, error: openai.APIStatusError, sent: dict[str, Any], messages: list[dict[str, str]]) -> Refusal:
+    def _refusal(self, error: openai.APIStatusError, sent: dict[str, Any], messages: list[dict[str, Any]]) -> Refusal:
         """Return the refused part of a request; raises the error where it is refused as such."""
         if messages and messages[0]["role"] == "system" and refuses_system_role(error):
             return Refusal(SYSTEM_ROLE, is_certain=False)
         refusal = find_refusal(error, sent)
         if refusal is None:
             raise error
+        if refusal.parameter not in DISPENSABLE:
+            raise ParameterRefused(f"The model does not take {refusal.parameter!r}.")
         return refusal
 
     def _send(self, body: dict[str, Any], guard: Guard) -> httpx2.Response:
@@ -191,19 +205,27 @@ def _arriving(response: httpx2.Response, guard: Guard) -> Iterable[bytes]:
     return cast(httpx2.SyncByteStream, response.stream)
 
 
-def _may_be_echo(refusal: Refusal, prompt: list[dict[str, str]]) -> bool:
+def _may_be_echo(refusal: Refusal, prompt: list[dict[str, Any]]) -> bool:
     """Return whether the refused parameter's name may have come from a caller's text."""
-    return not refusal.is_certain and any(refusal.parameter in message["content"] for message in prompt)
+    texts = ({**message, "role": ""} for message in prompt)
+    return not refusal.is_certain and any(refusal.parameter in str(text) for text in texts)
 
 
-def without_system(prompt: list[dict[str, str]]) -> list[dict[str, str]]:
+def without_system(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Move the system's text to the beginning of the user's first message, or into one of its own."""
     first, *rest = prompt
     if first["role"] != "system":
         return prompt
     if rest and rest[0]["role"] == "user":
-        return [{**rest[0], "content": f"{first['content']}\n\n{rest[0]['content']}"}, *rest[1:]]
+        return [{**rest[0], "content": prepended(f"{first['content']}\n\n", rest[0]["content"])}, *rest[1:]]
     return [{**first, "role": "user"}, *rest]
+
+
+def prepended(text: str, content: str | list[Any]) -> str | list[Any]:
+    """Return a message's content, a text or a list of parts, with a text in front of it."""
+    if isinstance(content, str):
+        return text + content
+    return [{"type": "text", "text": text}, *content]
 
 
 def without(refused: frozenset[str], wanted: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ import httpx2
 from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
 from chatbot.rag.types import Finish, FinishReason
 
+from .tool_calls import ToolCalls
+
 MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
 REASONS: dict[str, FinishReason] = {
@@ -29,7 +31,7 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Answer:
-    """An answer that grows chunk by chunk. `is_reasoning` tells whether the last chunks held reasoning."""
+    """An answer that grows chunk by chunk. `is_reasoning` tells whether the last chunks held reasoning or calls."""
 
     def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
         self.model = model
@@ -40,6 +42,8 @@ class Answer:
         self._may_be_empty = may_be_empty
         self._half = ""  # of a character whose other half comes with the next chunk
         self._thoughts = _Thoughts()
+        self._calls = ToolCalls()
+        self._logprobs: list[Any] = []
 
     def until_cut(self, chunks: Iterator[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
         """Pass chunks on; errors after the finish_reason are ignored."""
@@ -71,9 +75,13 @@ class Answer:
         reason = REASONS.get(str(self.reason).lower())
         if reason is None:
             raise UpstreamIncomplete("The answer ended without a finish_reason that says it is whole.")
-        if not self.length and reason == "stop" and not self._may_be_empty:
+        calls = self._calls.whole()
+        if not self.length and reason == "stop" and not calls and not self._may_be_empty:
             raise UpstreamIncomplete("The answer has no text.")
-        return Finish(reason, self.model, self._tokens("prompt_tokens"), self._tokens("completion_tokens"))
+        extras: dict[str, Any] = {"tool_calls": calls} if calls else {}
+        if self._logprobs:
+            extras["logprobs"] = {"content": self._logprobs, "refusal": None}
+        return Finish(reason, self.model, self._tokens("prompt_tokens"), self._tokens("completion_tokens"), extras)
 
     def _take(self, chunk: dict[str, Any]) -> str:
         """Take one chunk in and return its text; raises UpstreamGarbled when it is none."""
@@ -91,7 +99,11 @@ class Answer:
             reason = choice.get("finish_reason")
             delta = choice.get("delta") or choice.get("message") or {}
             text = self._text(delta.get("content")) + self._text(delta.get("refusal"))
-            self.is_reasoning = self.is_reasoning or any(map(delta.get, REASONING))
+            calls = delta.get("tool_calls")
+            if calls:
+                self._calls.take(calls)
+            self.is_reasoning = self.is_reasoning or bool(calls) or any(map(delta.get, REASONING))
+            self._logprobs += (choice.get("logprobs") or {}).get("content") or ()
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         self.reason = reason or self.reason

@@ -98,7 +98,17 @@ def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
     running.grounding.first_text = running.first_text_at
     cited, grounded = running.grounding.cite(text, prompt_info.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
-    return Outcome(STATUS[finish.reason], text, None, finish.model, *counts, prompt_info.query, cited or None, grounded)
+    return Outcome(
+        STATUS[finish.reason],
+        text,
+        None,
+        finish.model,
+        *counts,
+        retrieval_query=prompt_info.query,
+        citations=cited or None,
+        grounded=grounded,
+        extras=dict(finish.extras) or None,
+    )
 
 
 def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
@@ -111,6 +121,7 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
     question = Question(
         running.turn.user_message,
         earlier_messages,
+        request.following,
         request.messages,
         request.parameters,
         running.cancel_token,

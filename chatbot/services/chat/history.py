@@ -99,7 +99,8 @@ def _fetch_page(result: sa.CursorResult[Any], limit: int) -> keyset.Page[Turn]:
 
 def _size(turn: Turn) -> int:
     """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
-    texts = [turn.user_message, turn.bot_response, *(citation["quote"] for citation in turn.citations or ())]
+    extras = str(turn.extras) if turn.extras else ""
+    texts = [turn.user_message, turn.bot_response, extras, *(citation["quote"] for citation in turn.citations or ())]
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 

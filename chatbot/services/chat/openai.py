@@ -13,7 +13,7 @@ from flask import current_app
 
 from chatbot import adapters
 from chatbot.database.transactions import read
-from chatbot.errors import Busy, ModelNotFound
+from chatbot.errors import Busy, InvalidInput, ModelNotFound
 from chatbot.models import Collection
 from chatbot.rag import token_counts
 from chatbot.rag.types import Message
@@ -73,7 +73,7 @@ def build_completion(
 ) -> CompletionPrompt:
     """Return the prompt for a model, or for the first model with passages of a collection that `model` names.
 
-    At least one message of the user must not be blank. Raises ModelNotFound, ModelUnavailable.
+    There must be a message of the user. Raises ModelNotFound, ModelUnavailable.
     """
     names = adapters.list_model_names(current_app.config)
     collection = _find_collection(caller, model)
@@ -81,23 +81,26 @@ def build_completion(
         raise ModelNotFound(
             f"The model {model!r} does not exist here or does not chat; GET /v1/models lists those that do."
         )
-    last = next(
-        at for at in reversed(range(len(messages))) if messages[at].role == "user" and messages[at].content.strip()
-    )
+    last = max(at for at, message in enumerate(messages) if message.role == "user")
     question = messages[last].content
     if collection is None:
         return CompletionPrompt(
             question, None, GenerationRequest(messages=messages, parameters=parameters, model=model)
         )
-    request = GenerationRequest(history=messages[:last], parameters=parameters, model=names[0])
+    request = GenerationRequest(
+        history=messages[:last], following=messages[last + 1 :], parameters=parameters, model=names[0]
+    )
     return CompletionPrompt(question, [collection], request)
 
 
-def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> Embeddings:
+def embed(
+    caller: Caller, model: str, texts: Sequence[str], encoding: str, *, dimensions: int | None = None
+) -> Embeddings:
     """Return a vector for each text.
 
-    `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, Busy when too
-    much of the caller's is embedded already, and `rag.errors.EmbedderError`.
+    `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, InvalidInput for
+    other `dimensions` than the model's, Busy when too much of the caller's is embedded already, and
+    `rag.errors.EmbedderError`.
     """
     embedder = get_knowledge_state().embedder()
     if model != embedder.space:
@@ -109,6 +112,8 @@ def embed(caller: Caller, model: str, texts: Sequence[str], encoding: str) -> Em
         vectors = embedder.embed(texts)
     finally:
         slots.release(caller.user_id)
+    if dimensions is not None and dimensions != len(vectors[0]):
+        raise InvalidInput({"dimensions": [f"The model has {len(vectors[0])} dimensions."]})
     tokens = sum(map(token_counts.estimate, texts))
     if encoding == "base64":
         return Embeddings([base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors], tokens)

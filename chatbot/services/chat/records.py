@@ -62,7 +62,8 @@ class Trace(TypedDict):
 class Turn:
     """A message and its answer so far; `error` is the name of an error's class.
 
-    Turns that answer the same message share `root_id`. `retry_after` is in seconds, where a failed model named it.
+    `extras` are parts of an answer on `/v1` beside its text: `tool_calls` and `logprobs`. Turns that answer the same
+    message share `root_id`. `retry_after` is in seconds, where a failed model named it.
     """
 
     id: UUID
@@ -79,6 +80,7 @@ class Turn:
     retrieval_query: str | None = None
     citations: list[StoredCitation] | None = None
     grounded: float | None = None
+    extras: dict[str, Any] | None = None
     root_id: UUID | None = None
     siblings: tuple[UUID, ...] = ()
     retry_after: float | None = None
@@ -131,3 +133,4 @@ class Outcome:
     retrieval_query: str | None = None
     citations: list[StoredCitation] | None = None
     grounded: float | None = None
+    extras: dict[str, Any] | None = None

@@ -20,6 +20,7 @@ class GenerationRequest:
     """A caller's own history or whole prompt, parameters, and the model to ask first."""
 
     history: Sequence[Message] | None = None  # in place of the conversation's
+    following: Sequence[Message] = ()  # after the user's last message
     messages: Sequence[Message] = ()  # sent as they are, without passages
     parameters: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
