@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, Regexp
 
-from .fields import MAX_EMAIL_LENGTH, NO_NUL, Email, Moment
+from .fields import MAX_EMAIL_LENGTH, NO_NUL, Email, Moment, Trimmed
 
 USERNAME = [
     Length(3, 32),
@@ -39,7 +39,7 @@ class SignupSchema(Schema):
 class LoginSchema(Schema):
     """An e-mail address and a password."""
 
-    email = fields.String(
+    email = Trimmed(
         required=True, validate=Length(1, MAX_EMAIL_LENGTH), metadata=NO_NUL | {"example": "ada@example.com"}
     )
     password = fields.String(

@@ -31,7 +31,14 @@ class TrueOrFalse(fields.Boolean):
         return value
 
 
-class Email(fields.Email):
+class Trimmed(fields.String):
+    """A text without the blanks around it: keyboards add one when they complete an e-mail address."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value.strip() if isinstance(value, str) else value, attr, data, **kwargs)
+
+
+class Email(Trimmed, fields.Email):
     """An e-mail address; the length is checked first.
 
     marshmallow runs all validators: its expressions take 0.24 s for a megabyte that Length refuses as well.

@@ -33,7 +33,7 @@ def log_in_within_limits(email: str, log_in: Callable[[], T]) -> T:
 
     Raises flask_limiter.RateLimitExceeded and what `log_in` raises.
     """
-    g.login_account = hashlib.sha256(accounts.fold_name(email.strip()).encode()).hexdigest()
+    g.login_account = hashlib.sha256(accounts.fold_name(email).encode()).hexdigest()
     _count_for_account()
     provider = rate_limits.by_provider()
     account = f"known/{_by_account_and_address()}"

@@ -110,6 +110,15 @@ def test_password_of_1024_characters_logs_in_and_its_beginning_does_not(client: 
     assert log_in(client, password=long[:72]).status_code == 401
 
 
+def test_blanks_around_an_email_address_are_nothing(client: FlaskClient) -> None:
+    account = {"email": " ada@example.org\n", "username": "ada", "password": "a sound passphrase"}
+    signed_up = client.post("/api/users/signup/", json={**account, "password_confirm": account["password"]})
+    assert (signed_up.status_code, signed_up.get_json()["email"]) == (201, "ada@example.org")
+    for email in ("ada@example.org ", "\u00a0ada@example.org"):
+        said = {"email": email, "password": account["password"]}
+        assert client.post("/api/users/login/", json=said).status_code == 200
+
+
 def test_login_gives_a_pair_of_tokens(client: FlaskClient) -> None:
     sign_up(client)
     response = log_in(client, "ADA@EXAMPLE.ORG")

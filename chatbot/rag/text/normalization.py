@@ -21,6 +21,11 @@ def nfkc(text: str) -> str:
     return unicodedata.normalize("NFKC", stream_safe(text))
 
 
+def nfc(text: str) -> str:
+    """Return a text in the Unicode normalization form NFC, with runs of combining characters bounded."""
+    return unicodedata.normalize("NFC", stream_safe(text))
+
+
 def casefold_nfkc(text: str) -> str:
     """Return the form in which two texts are a compatibility caseless match (Unicode 3.13, D146)."""
     # Case folding appends combining characters, such as a dot to U+0130: bounded again.

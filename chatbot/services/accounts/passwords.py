@@ -12,6 +12,7 @@ import hmac
 import os
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
@@ -20,6 +21,7 @@ from flask import current_app
 from gevent.threadpool import ThreadPoolExecutor
 
 from chatbot.errors import InvalidInput
+from chatbot.rag.text import normalization
 
 from . import keys
 from .hash_queue import origin
@@ -33,22 +35,33 @@ MAX_COST = 15  # a row with a higher cost would occupy the thread for seconds
 
 def hash_password(password: str) -> str:
     """Return the hash to store; raises Busy when too many wait."""
-    return run_in_hash_thread(bcrypt.hashpw, _keyed(password), bcrypt.gensalt(_rounds())).decode()
+    return run_in_hash_thread(bcrypt.hashpw, _keyed(opaque(password)), bcrypt.gensalt(_rounds())).decode()
 
 
 def verify_password(password: str, stored: str | None) -> bool:
-    """Compare a password with a stored hash, or with none, in the same time for each; raises Busy."""
-    keyed = [_keyed(password, key) for key in keys.current_and_previous()]
+    """Compare a password with a stored hash, or with none, in the same time for each; raises Busy.
+
+    A hash made of the password as it was typed is accepted too: those from before `opaque` are.
+    """
+    forms = dict.fromkeys((opaque(password), password))
+    keyed = [_keyed(form, key) for key in keys.current_and_previous() for form in forms]
     return run_in_hash_thread(_verify_any, keyed, stored, _rounds())
 
 
 def is_outdated(password: str, stored: str) -> bool:
-    """Return whether the hash of a password that matches was made at another cost or under another key than today's."""
+    """Return whether the hash of a password that matches has another cost, key or form than a new one."""
     if read_cost(stored) != _rounds():
         return True
-    if len(keys.current_and_previous()) == 1:
+    form = opaque(password)
+    if form == password and len(keys.current_and_previous()) == 1:
         return False
-    return not run_in_hash_thread(_verify, _keyed(password), stored, _rounds())
+    return not run_in_hash_thread(_verify, _keyed(form), stored, _rounds())
+
+
+def opaque(password: str) -> str:
+    """Return a password as each keyboard sends it: composed, with ASCII's space for all others (RFC 8265, 4.2.2)."""
+    spaced = "".join(" " if unicodedata.category(character) == "Zs" else character for character in password)
+    return normalization.nfc(spaced)
 
 
 def refuse_common(password: str, *names: str, field: str = "password") -> None:

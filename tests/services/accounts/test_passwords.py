@@ -34,11 +34,32 @@ def test_stored_hash_is_bcrypt_over_the_keyed_digest(context: Flask) -> None:
     assert len(inner) == 44
 
 
-@pytest.mark.parametrize(("one", "other"), [("ab", "ab\0ab"), ("x" * 72, "x" * 73), ("é", "e\u0301"), ("a", "A")])
+@pytest.mark.parametrize(("one", "other"), [("ab", "ab\0ab"), ("x" * 72, "x" * 73), ("ﬁ", "fi"), ("a", "A")])
 def test_different_passwords_do_not_match(context: Flask, one: str, other: str) -> None:
     stored = passwords.hash_password(one)
     assert passwords.verify_password(one, stored)
     assert not passwords.verify_password(other, stored)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("größe é", "gro\u0308ße e\u0301"), ("a b", "a\u00a0b"), ("a b", "a\u3000b")]
+)
+def test_password_is_the_same_on_each_keyboard(context: Flask, one: str, other: str) -> None:
+    for typed, again in ((one, other), (other, one)):
+        stored = passwords.hash_password(typed)
+        assert passwords.verify_password(again, stored)
+        assert not passwords.is_outdated(again, stored)
+
+
+def test_hash_of_a_password_as_it_was_typed_is_accepted_and_renewed(
+    context: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = "gro\u0308\u00dfe with decomposed letters"
+    with monkeypatch.context() as patch:
+        patch.setattr(passwords, "opaque", lambda password: password)  # as before there was such a form
+        accounts.sign_up("ada@example.org", "ada", typed)
+    assert sessions.log_in("ada@example.org", typed).user.username == "ada"
+    assert sessions.log_in("ada@example.org", passwords.opaque(typed)).user.username == "ada"
 
 
 @pytest.mark.parametrize("stored", [None, "", "x", "$2b$31$" + "a" * 53, "$2b$xx$" + "a" * 53, "$2b$16$" + "a" * 53])
