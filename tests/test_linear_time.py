@@ -95,7 +95,7 @@ WORST = {
     "chatbot.rag.text.markdown.DELIMITERS": worst(("|", "-", "x"), ("|", " ", "x"), ("|", "-|", "x"), ("|", " - |", "")),
     "chatbot.rag.text.unspaced.RUN": worst(("", "中", "a"), ("", "中a", "")),
     "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
-    "chatbot.rag.llms.openai_answer.SURROGATE": ANY,
+    "chatbot.rag.llms.openai_answer.SURROGATE": ANY, "chatbot.web.sse.LINE_ENDS": ANY,
     "chatbot.rag.llms.openai_errors._TOO_LONG_TEXT": worst(("", "context", ""), ("", "prompt ", ""), ("", "too ", "")),
     "chatbot.rag.llms.openai_errors._NO_SYSTEM_ROLE": worst(("", "system", ""), ("", "role ", ""), ("", "system'", "")),
     "chatbot.rag.llms.openai_errors._UNSUPPORTED_TEXT": worst(("", "unno", ""), ("", "not support", "")),

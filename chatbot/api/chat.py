@@ -6,10 +6,10 @@ from uuid import UUID
 
 from flask import Response, g, request, url_for
 
-from chatbot.errors import InvalidInput, TurnFailed
+from chatbot.errors import TurnFailed
 from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
 from chatbot.schemas.knowledge import TraceSchema
-from chatbot.services.chat import execution, feedback, following, grounding, turns
+from chatbot.services.chat import execution, feedback, following, grounding, history, turns
 from chatbot.services.chat.records import OpenResult, Trace, Turn
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
@@ -38,7 +38,8 @@ def create_turn(message: dict[str, Any]) -> Answer:
     caller = authentication.current()
     key = idempotency.read_key(message)
     stream = _enter_stream(message.pop("stream", False))
-    result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
+    again = _repeated(message) if stream and key is None else None
+    result = again or execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
     return _answer(result, stream=stream)
 
 
@@ -56,10 +57,13 @@ def get_turn(turn_id: UUID) -> Turn:
 @authentication.required
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
+@blueprint.alt_response(204, success=True)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
-    offset = _last_event_id()
+    offset, is_over = sse.last_event_id()
+    if is_over:
+        return sse.nothing_to_come()
     admission.enter_stream(authentication.current().user_id)
     turn = following.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
@@ -125,6 +129,9 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
         return _whole(following.wait(authentication.current(), turn_id))
+    offset, is_over = sse.last_event_id()
+    if result.opened is None and offset is not None:
+        return sse.nothing_to_come() if is_over else _resume(turn_id, offset)
     first = sse.format_opening(turn)
     reader = sse.Reader(authentication.current(), turn_id)
     first_text = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
@@ -133,6 +140,20 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
     # One packet with the first text, where that is there; before it, the client learns the turn's id without it.
     frames = reader.frames(0, first) if first_text.has_begun else chain([first], reader.frames(0))
     return sse.response(frames)
+
+
+def _repeated(message: dict[str, Any]) -> OpenResult | None:
+    """Return the turn that a repeated request without a key resumes: `Last-Event-ID` says that it is one."""
+    if sse.last_event_id()[0] is None:
+        return None
+    conversation_id = message.get("conversation_id")
+    turn_id = history.find_recent_turn(authentication.current(), message["message"], conversation_id)
+    return None if turn_id is None else OpenResult(turn_id)
+
+
+def _resume(turn_id: UUID, offset: int) -> Response:
+    """Go on with a turn that the same request has opened before, as clients expect that repeat a POST."""
+    return sse.response(sse.Reader(authentication.current(), turn_id).frames(offset))
 
 
 def _responds_async() -> bool:
@@ -145,6 +166,7 @@ def _enter_stream(stream: bool) -> bool:
     accepted = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
     stream = not _responds_async() and (stream or accepted == sse.MEDIA_TYPE)
     if stream:
+        sse.last_event_id()  # an invalid one opens no turn
         admission.enter_stream(authentication.current().user_id)
     return stream
 
@@ -154,13 +176,3 @@ def _whole(turn: Turn) -> Turn:
     if turn.status in sse.FAILED:
         raise TurnFailed(turn.error or "LeaseLost", retry_after=turn.retry_after)
     return turn
-
-
-def _last_event_id() -> int | None:
-    """Return the offset from which a client resumes; raises InvalidInput for an invalid one."""
-    given = request.headers.get("Last-Event-ID")
-    if given is None:
-        return None
-    if not (given.isascii() and given.isdigit() and len(given) < 10):
-        raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
-    return int(given)

@@ -131,11 +131,14 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
 @authentication.required
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(404, 503)
+@problems.document(400, 404, 503)
+@blueprint.alt_response(204, success=True)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def get_events(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     caller = authentication.current()
+    if sse.last_event_id()[1]:
+        return sse.nothing_to_come()
     admission.enter_stream(caller.user_id)
     app = get_knowledge_state().app
     document = documents.get(caller, document_id)
@@ -150,7 +153,7 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
         yield sse.format_event(b"progress", _documents.dump(document), position)
         position += 1
         if document.status in FINAL_STATUSES:
-            yield sse.format_event(b"done", _documents.dump(document), position)
+            yield sse.format_event(b"done", _documents.dump(document), position, is_last=True)
             return
         try:
             while not watch.wait(document.id, (document.status, document.progress), sse.CHECK_INTERVAL_SECONDS):
@@ -162,5 +165,5 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
         except ChatbotError as error:
             address = f"{blueprint.url_prefix}/{document.id}/"
             body = problems.body(problem.of(error), error.detail, address, request_id)
-            yield sse.format_event(b"error", body, position)
+            yield sse.format_problem(body, position)
             return

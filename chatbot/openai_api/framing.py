@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from chatbot.errors import Cancelled, ChatbotError, TurnFailed
 from chatbot.schemas import problem
 from chatbot.schemas.completions import FINISH
@@ -97,4 +95,4 @@ class Chunks:
 
 
 def _data(value: dict[str, Any]) -> bytes:
-    return b"data: %s\n\n" % orjson.dumps(value)
+    return b"data: %s\n\n" % sse.to_line(value)

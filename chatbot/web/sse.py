@@ -1,15 +1,16 @@
 """Server-sent events (WHATWG HTML, 9.2): the framing of a turn's text, its end, and heartbeats."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import orjson
-from flask import Response, g
+from flask import Response, g, request
 from marshmallow import Schema
 
-from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable
+from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, InvalidInput
 from chatbot.schemas import problem
 from chatbot.schemas.chat import CandidatesSchema, TurnSchema
 from chatbot.services.accounts import authentication
@@ -31,6 +32,8 @@ EVENT = {  # one event of a stream; `data` is JSON
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 CHECK_INTERVAL_SECONDS = 5.0  # seconds between two looks whether the session that reads is still open
 HEARTBEAT = b": all is well\n\n"
+LAST = "-end"  # of the id of a stream's last event
+LINE_ENDS = re.compile("\u2028|\u2029|\u0085".encode())  # U+2028, U+2029, U+0085
 FAILED = {"failed", "interrupted"}
 
 _turns = TurnSchema()
@@ -42,9 +45,47 @@ def response(frames: Iterator[bytes]) -> Response:
     return Response(frames, headers=HEADERS, mimetype=MEDIA_TYPE, direct_passthrough=True)
 
 
-def format_event(name: bytes, data: dict[str, Any], position: int) -> bytes:
-    """Return one event; its id is the offset in the answer's text after it, in code points."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (position, name, orjson.dumps(data))
+def format_event(name: bytes, data: dict[str, Any], position: int, *, is_last: bool = False) -> bytes:
+    """Return one event; its id is the offset in the answer's text after it, in code points.
+
+    The id of the last event says that there is nothing to come back for.
+    """
+    end = LAST if is_last else ""
+    return b"id: %d%s\nevent: %s\ndata: %s\n\n" % (position, end.encode(), name, to_line(data))
+
+
+def format_problem(document: dict[str, Any], position: int, *, is_last: bool = False) -> bytes:
+    """Return the events of a problem: `error` is also the name of an EventSource's own event, `problem` is not."""
+    return b"".join(format_event(name, document, position, is_last=is_last) for name in (b"problem", b"error"))
+
+
+def to_line(data: dict[str, Any]) -> bytes:
+    """Return JSON in which no reader finds the end of a line: many take the three of Unicode for one."""
+    line = orjson.dumps(data)
+    return line if line.isascii() else LINE_ENDS.sub(_escape, line)
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    return b"\\u%04x" % ord(found[0].decode())
+
+
+def last_event_id() -> tuple[int | None, bool]:
+    """Return the offset after which a client resumes, None for none, and whether it has seen the last event.
+
+    Raises InvalidInput for an id that is none of these.
+    """
+    given = request.headers.get("Last-Event-ID")
+    if given is None:
+        return None, False
+    offset = given.removesuffix(LAST)
+    if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
+        raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
+    return int(offset), given.endswith(LAST)
+
+
+def nothing_to_come() -> Response:
+    """Return the response at which an EventSource stops (WHATWG HTML, 9.2.3)."""
+    return Response(status=204)
 
 
 def document(schema: type[Schema]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -136,9 +177,9 @@ class Reader:
     def _format_end(self, news: Turn | ChatbotError, position: int) -> bytes:
         document = self.problem(news)
         if isinstance(news, ChatbotError):
-            return format_event(b"error", document or {}, position)
+            return format_problem(document or {}, position)
         length = len(news.bot_response)
         # A reader with more text than there is was ahead of a crash: the turn replaces what it shows.
         if document and position <= length:
-            return format_event(b"error", document, position)
-        return format_event(b"done", _turns.dump(news), length)
+            return format_problem(document, position, is_last=True)
+        return format_event(b"done", _turns.dump(news), length, is_last=True)

@@ -20,6 +20,7 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person
 from tests.support.processes import Event
+from tests.support.processes import events as events_of
 from tests.support.turns import ended, events, gated, later, resumed, running, text
 
 pytestmark = pytest.mark.both_databases
@@ -127,6 +128,54 @@ def test_ended_turn_is_resumed_from_every_offset(ada: Person, llm: MemoryLLM) ->
     assert [name for _, name, _ in resumed(ada, turn["id"], len(whole) + 100)] == ["done"]
 
 
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085"])
+def test_no_line_ends_in_the_middle_of_an_event(ada: Person, llm: MemoryLLM, separator: str) -> None:
+    llm.says(f"one{separator}two")
+    response = ada.says("Hi", stream=True)
+    assert separator not in response.get_data(as_text=True)
+    assert text(events(response)) == f"one{separator}two"
+    asked = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": f"a{separator}b"}], "stream": True}
+    assert separator not in ada.call("POST", "/v1/chat/completions", asked).get_data(as_text=True)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_reader_that_has_seen_the_end_is_sent_away(ada: Person, llm: MemoryLLM, fails: bool) -> None:
+    if fails:
+        llm.fails(UpstreamIncomplete(), "Half")
+    else:
+        llm.says("Half")
+    body = ada.says("Hi", stream=True).get_data(as_text=True)
+    turn_id = events_of(body)[0][2]["id"]
+    last = body.rstrip().rsplit("id: ", 1)[1].split("\n")[0]
+    assert last == "4-end"
+    response = ada.call("GET", f"/api/chat/{turn_id}/events/", headers={"Last-Event-ID": last})
+    assert (response.status_code, response.get_data()) == (204, b"")
+    assert resumed(ada, turn_id, 4)[-1][1] == ("error" if fails else "done")
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_repeated_post_goes_on_with_its_turn(ada: Person, llm: MemoryLLM, keyed: bool) -> None:
+    llm.says("Grü", "ße!")
+    headers = {**STREAM, **({"Idempotency-Key": "one"} if keyed else {})}
+    first = events(ada.call("POST", "/api/chat/", {"message": "Hi"}, headers=headers))
+    again = ada.call("POST", "/api/chat/", {"message": "Hi"}, headers={**headers, "Last-Event-ID": "3"})
+    found = events(again)
+    assert (text(found), [name for _, name, _ in found]) == ("ße!", ["delta", "done"])
+    assert found[-1][2] == first[-1][2]
+    over = ada.call("POST", "/api/chat/", {"message": "Hi"}, headers={**headers, "Last-Event-ID": "6-end"})
+    assert over.status_code == 204
+    assert len(ada.history()) == len(llm.prompts) == 1
+
+
+def test_post_that_resumes_another_message_is_a_new_turn(ada: Person, llm: MemoryLLM) -> None:
+    ada.says("Hi")
+    found = events(ada.call("POST", "/api/chat/", {"message": "Ho"}, headers={**STREAM, "Last-Event-ID": "1"}))
+    assert (found[0][1], found[-1][2]["user_message"]) == ("turn", "Ho")
+    bad = ada.call("POST", "/api/chat/", {"message": "Hu"}, headers={**STREAM, "Last-Event-ID": "x"})
+    assert bad.status_code == 400
+    assert len(ada.history()) == 2
+
+
 def test_running_turn_is_resumed_by_many_at_once(ada: Person, llm: MemoryLLM) -> None:
     gate = gated(llm, "abc", "def", "ghi")
     turn = running(ada)
@@ -145,7 +194,7 @@ def test_running_turn_is_resumed_by_many_at_once(ada: Person, llm: MemoryLLM) ->
     assert all(seen[-1][1] == "done" for seen in found.values())
 
 
-@pytest.mark.parametrize("value", ["-1", "x", "1.5", "", "١", "9" * 30, "1 "])
+@pytest.mark.parametrize("value", ["-1", "x", "1.5", "", "١", "9" * 30, "1 ", "-end", "1-end-end"])
 def test_id_that_is_no_offset_is_400(ada: Person, value: str) -> None:
     turn = ada.says("Hi").get_json()
     response = ada.call("GET", f"/api/chat/{turn['id']}/events/", headers={"Last-Event-ID": value})
@@ -157,7 +206,8 @@ def test_failed_turn_tells_its_error_again(ada: Person, llm: MemoryLLM) -> None:
     llm.fails(UpstreamIncomplete(), "Half")
     turn_id = ada.says("Hi").get_json()["instance"].split("/")[3]
     found = resumed(ada, turn_id, 2)
-    assert [(number, name) for number, name, _ in found] == [(4, "delta"), (4, "error")]
+    assert [(number, name) for number, name, _ in found] == [(4, "delta"), (4, "problem"), (4, "error")]
+    assert found[-2][2] == found[-1][2]
     assert found[-1][2]["code"] == "upstream_incomplete"
     assert [name for _, name, _ in resumed(ada, turn_id, 5)] == ["done"]  # it replaces what the client shows
 

@@ -92,7 +92,7 @@ def events(body: str) -> list[Event]:
     for block in body.split("\n\n"):
         if block and not block.startswith(":"):
             fields = dict(line.split(": ", 1) for line in block.split("\n"))
-            found.append((int(fields["id"]), fields["event"], json.loads(fields["data"])))
+            found.append((int(fields["id"].removesuffix("-end")), fields["event"], json.loads(fields["data"])))
     return found
 
 

@@ -163,7 +163,7 @@ def test_text_of_a_killed_worker_is_kept_and_resumed(tmp_path: Path, upstream: U
         wait_for(lambda: len(server.workers()) == 1 and ready(server))
         assert server.call("GET", f"/api/chat/{turn_id}/", token=token)[2]["bot_response"] == "Half an answer"
         found = Stream(server, token, "", 5, turn_id).rest()
-        assert [(number, name) for number, name, _ in found] == [(14, "delta"), (14, "error")]
+        assert [(number, name) for number, name, _ in found] == [(14, "delta"), (14, "problem"), (14, "error")]
         assert found[0][2]["text"] == "Half an answer"[5:]
         assert found[1][2]["code"] == "interrupted"
         assert [name for _, name, _ in Stream(server, token, "", 99, turn_id).rest()] == ["done"]

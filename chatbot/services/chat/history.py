@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import fields, replace
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from chatbot.database import keyset
 from chatbot.database.transactions import read
+from chatbot.database.types import now
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece
 from chatbot.models.chat import RUNNING
@@ -25,6 +27,7 @@ FIELDS = tuple(ChatMessage.__table__.c[field.name] for field in fields(Turn) if 
 SHOWN_STATUSES = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
 ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
+RECENT = timedelta(minutes=10)  # in which a client tries a broken request again
 MAX_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
@@ -68,6 +71,21 @@ def list_turns(
             values["conversation_id"] = conversation_id
         found = _fetch_page(connection.execute(statement, values), limit)
         return replace(found, items=_complete(connection, caller, found.items))
+
+
+def find_recent_turn(caller: Caller, message: str, conversation_id: UUID | None) -> UUID | None:
+    """Return the caller's newest turn of this message, of the last minutes, or None."""
+    conditions = [
+        ChatMessage.user_id == caller.user_id,
+        ChatMessage.created_at > now() - RECENT,
+        ChatMessage.user_message == message,
+        ChatMessage.listed,
+    ]
+    if conversation_id is not None:
+        conditions.append(ChatMessage.conversation_id == conversation_id)
+    newest = (ChatMessage.created_at.desc(), ChatMessage.id.desc())
+    with read() as connection:
+        return connection.scalar(sa.select(ChatMessage.id).where(*conditions).order_by(*newest).limit(1))
 
 
 @functools.cache
