@@ -49,7 +49,8 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "API_VERSION": "1",
         "OPENAPI_VERSION": "3.1.0",
         "API_SPEC_OPTIONS": {
-            "components": {"securitySchemes": {SCHEME: {"type": "http", "scheme": SCHEME, "bearerFormat": "JWT"}}}
+            "servers": [{"url": "/", "description": "This server"}],
+            "components": {"securitySchemes": {SCHEME: {"type": "http", "scheme": SCHEME, "bearerFormat": "JWT"}}},
         },
         "SQLALCHEMY_DATABASE_URI": ours["DATABASE_URL"],
         "SQLALCHEMY_ENGINE_OPTIONS": _engine(ours["DATABASE_URL"]),

@@ -17,18 +17,26 @@ from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("chat", __name__, url_prefix="/api/chat", description="Chat with the model")
 
+PREFER = {
+    "in": "header",
+    "name": "Prefer",
+    "schema": {"type": "string"},
+    "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
+}
+HEADERS = [idempotency.DOCUMENT, PREFER, sse.LAST_EVENT_ID]
+
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
 
 @blueprint.route("/", methods=["POST"])
 @authentication.required
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
 @blueprint.arguments(MessageSchema)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
-def create_turn(message: dict[str, Any]) -> Answer:
+def send_message(message: dict[str, Any]) -> Answer:
     """Send a message and wait for its answer, or read it as it is written.
 
     The message is stored before the model is called. When the model fails, the turn stays in the history
@@ -56,10 +64,10 @@ def get_turn(turn_id: UUID) -> Turn:
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
 @authentication.required
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(400, 404, 503)
+@problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
 @blueprint.alt_response(204, success=True)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
-def get_events(turn_id: UUID) -> Response:
+def follow_turn(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     offset, is_over = sse.last_event_id()
     if is_over:
@@ -95,7 +103,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 @blueprint.route("/<uuid:turn_id>/regenerate/", methods=["POST"])
 @authentication.required
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
 @blueprint.arguments(AgainSchema)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)

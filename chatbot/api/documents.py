@@ -131,10 +131,10 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
 @authentication.required
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(400, 404, 503)
+@problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
 @blueprint.alt_response(204, success=True)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
-def get_events(document_id: UUID) -> Response:
+def follow_document(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     caller = authentication.current()
     if sse.last_event_id()[1]:

@@ -34,8 +34,10 @@ body:has(tr:target) #ui { display: none; }
 </html>
 """
 ERROR = "<tr id={code}><td>{code}</td><td>{status}</td><td>{title}</td><td>{retry}</td></tr>"
-START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true});\n'
+START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true, persistAuthorization: true});\n'
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
+
+UNUSED = ("Error", "PaginationMetadata")  # schemas that flask-smorest brings along
 
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
 
@@ -43,6 +45,8 @@ blueprint = Blueprint("docs", __name__, url_prefix="/api")
 def init_app(app: Flask) -> None:
     """Register the routes of the API document."""
     app.register_blueprint(blueprint)
+    for name in UNUSED:
+        api.spec.components.schemas.pop(name, None)
 
 
 def document() -> bytes:

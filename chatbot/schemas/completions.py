@@ -10,6 +10,11 @@ from .fields import NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
+STOPS = [
+    {"type": "string"},
+    {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STOPS},
+    {"type": "null"},
+]
 MAX_TEXTS = 2_048
 MAX_CONTENT_LENGTH = 1_000_000  # characters of a message: the longest context that a body can fill
 MAX_PARTS = 1_000
@@ -131,7 +136,7 @@ class CompletionRequestSchema(Schema):
     presence_penalty = fields.Float(validate=Range(-2, 2), allow_none=True)
     frequency_penalty = fields.Float(validate=Range(-2, 2), allow_none=True)
     seed = fields.Integer(strict=True, validate=Range(-(2**63), 2**63 - 1), allow_none=True)
-    stop = Stop(allow_none=True, metadata={"oneOf": [{"type": "string"}, {"type": "array"}, {"type": "null"}]})
+    stop = Stop(allow_none=True, metadata={"oneOf": STOPS})
     n = fields.Integer(strict=True, validate=OneOf([1], error="Only one answer is offered."), allow_none=True)
     stream = TrueOrFalse(load_default=False, allow_none=True)
     stream_options = BoundedNested(StreamOptionsSchema, allow_none=True)

@@ -28,6 +28,12 @@ EVENT = {  # one event of a stream; `data` is JSON
     "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
     "required": ["data"],
 }
+LAST_EVENT_ID = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}(-end)?$"},
+    "description": "The id of the last event that was read: the stream goes on behind it.",
+}
 # Proxies must neither keep nor buffer nor compress what is to be seen at once.
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 CHECK_INTERVAL_SECONDS = 5.0  # seconds between two looks whether the session that reads is still open

@@ -1,5 +1,8 @@
 """The API document and Swagger UI."""
 
+import json
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -16,6 +19,29 @@ def test_document_is_valid_openapi_31(client: FlaskClient) -> None:
 def test_document_names_the_fixed_endpoints(client: FlaskClient) -> None:
     paths = client.get("/api/openapi.json").get_json()["paths"]
     assert {"/api/users/signup/", "/api/users/login/", "/api/chat/", "/api/chat-history/"} <= set(paths)
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        operation for path in document["paths"].values() for method, operation in path.items() if method != "parameters"
+    ]
+
+
+def test_each_operation_has_a_name_of_its_own(client: FlaskClient) -> None:
+    names = [operation["operationId"] for operation in operations(client.get("/api/openapi.json").get_json())]
+    assert len(set(names)) == len(names) >= 43
+    assert {"signUp", "logIn", "sendMessage", "listTurns", "followTurn", "createDocument", "search"} <= set(names)
+
+
+def test_generators_find_servers_headers_and_no_schema_without_use(client: FlaskClient) -> None:
+    text = client.get("/api/openapi.json").get_data(as_text=True)
+    document = json.loads(text)
+    assert document["servers"][0]["url"] == "/"
+    assert [name for name in document["components"]["schemas"] if f'"#/components/schemas/{name}"' not in text] == []
+    headers = {one["name"] for one in document["paths"]["/api/chat/"]["post"]["parameters"]}
+    assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID"}
+    stop = document["components"]["schemas"]["CompletionRequest"]["properties"]["stop"]
+    assert all("items" in one for one in stop["oneOf"] if one["type"] == "array")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ OPEN = {
 }  # fmt: skip
 MAY_REFUSE = {"users.log_in", "users.refresh", "metrics.get_metrics"}  # open, and not to everybody
 BODIES = {
-    "chat.create_turn": {"message": "Hi"},
+    "chat.send_message": {"message": "Hi"},
     "chat.regenerate_turn": {},
     "chat.give_feedback": {"rating": 1},
     "users.change_me": {"username": "another"},
