@@ -36,6 +36,8 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Any) -> Any:
         """Return the request's body as a JSON object; raises InvalidInput for more unknown fields than MAX_ERRORS."""
+        if _is_missing(req) and not any(field.required for field in schema.load_fields.values()):
+            return {}
         body = json_body(req)
         refuse_many_unknown(body, schema)
         return body
@@ -55,6 +57,7 @@ class StrictParser(FlaskParser):
 
 def json_body(req: Request = request) -> dict[str, Any]:
     """Return the request's body; raises UnsupportedMediaType, MalformedBody and, over the limit, status 413."""
+    refuse_packed(req)
     if req.mimetype != "application/json" or req.mimetype_params.get("charset", "utf-8").lower() != "utf-8":
         raise UnsupportedMediaType("Send application/json in UTF-8.")
     data = req.get_data()
@@ -85,6 +88,16 @@ def parse(data: bytes) -> dict[str, Any]:
         raise MalformedBody("The body must be a JSON object.")
     check_texts(value)
     return value
+
+
+def refuse_packed(req: Request = request) -> None:
+    """Raise UnsupportedMediaType for a compressed body, which would be taken for a broken one (RFC 9110, 15.5.16)."""
+    if req.headers.get("Content-Encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
+
+
+def _is_missing(req: Request) -> bool:
+    return not req.mimetype and not req.content_length and "Transfer-Encoding" not in req.headers
 
 
 def refuse_many_unknown(body: dict[str, Any], schema: Schema) -> None:

@@ -73,6 +73,7 @@ def read_upload() -> Upload:
     Raises InvalidInput, MalformedBody, UnsupportedMediaType, DocumentTooLarge, Forbidden for an address where none may
     be fetched, and `rag.errors.TypeMismatch`, `UnsupportedType` for a file.
     """
+    body.refuse_packed()
     upload = _from_form() if request.mimetype == "multipart/form-data" else _from_json()
     if upload.metadata is not None:
         metadata.check(upload.metadata)

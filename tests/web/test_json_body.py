@@ -1,5 +1,7 @@
 """The strict JSON entry."""
 
+import gzip
+import io
 import json
 import time
 from typing import Any
@@ -100,6 +102,24 @@ def test_whatever_json_says_is_parsed_as_json_does_or_refused(value: dict[str, o
     except MalformedBody:
         text = json.dumps(value)
         assert "\\u0000" in text or "\\ud" in text or text.count("[") + text.count("{") > json_body.MAX_DEPTH
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate", "gzip, identity", "zstd"])
+def test_packed_body_is_415(shared_ada: Person, coding: str) -> None:
+    headers = {"Authorization": f"Bearer {shared_ada.access_token}", "Content-Encoding": coding}
+    data = gzip.compress(b'{"query": "x"}')
+    response = shared_ada.client.post("/api/search/", data=data, content_type="application/json", headers=headers)
+    assert (response.status_code, response.get_json()["code"]) == (415, "unsupported_media_type")
+    form = {"file": (io.BytesIO(b"text"), "a.txt")}
+    assert shared_ada.client.post("/api/documents/", data=form, headers=headers).status_code == 415
+
+
+def test_body_is_not_needed_where_all_fields_are_optional(shared_ada: Person) -> None:
+    turn = shared_ada.says("Hi").get_json()
+    headers = {"Authorization": f"Bearer {shared_ada.access_token}"}
+    again = shared_ada.client.post(f"/api/chat/{turn['id']}/regenerate/", headers=headers)
+    assert (again.status_code, again.get_json()["user_message"]) == (200, "Hi")
+    assert shared_ada.client.post("/api/search/", headers=headers).status_code == 415
 
 
 def test_64_levels_are_fine() -> None:
