@@ -133,6 +133,7 @@ class Server:
         self.port = free_port()
         self.log_path = folder / "server.log"
         self.application = "wsgi:app"
+        self.options = ["-c", "chatbot/server.py"]
         self.environment = environment(folder, **{"PORT": str(self.port), **settings})
 
     def migrate(self) -> "Server":
@@ -167,7 +168,7 @@ class Server:
 
     def spawn(self) -> None:
         """Start without waiting."""
-        command = [sys.executable, "-m", "gunicorn", "-c", "chatbot/server.py", self.application]
+        command = [sys.executable, "-m", "gunicorn", *self.options, self.application]
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 command,

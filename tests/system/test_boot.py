@@ -29,6 +29,19 @@ def refused(server: Server, seconds: float = 90) -> list[str]:
     return [line["event"] for line in server.lines() if line["level"] == "critical"]
 
 
+@pytest.mark.parametrize("options", [[], ["-c", "gunicorn.conf.py"]])
+def test_gunicorn_without_options_serves_as_it_should(tmp_path: Path, options: list[str]) -> None:
+    server = Server(tmp_path, LLM="memory").prepare()
+    server.options = options
+    server.start()
+    try:
+        assert "Chatbot API listens on" in server.log()
+        token = server.sign_in()
+        assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]["bot_response"] == "Hi"
+    finally:
+        assert server.stop() == 0
+
+
 def test_database_that_cannot_be_reached(tmp_path: Path) -> None:
     (line,) = refused(Server(tmp_path, LLM="memory", DATABASE_URL=NOWHERE))
     assert line.startswith("DATABASE_URL: The database cannot be reached: ")

@@ -1,0 +1,13 @@
+"""gunicorn's settings where it looks for them by itself: `gunicorn wsgi:app` serves as `make run` does."""
+
+from importlib import util
+from pathlib import Path
+
+SETTINGS = Path(__file__).resolve().parent / "chatbot" / "server.py"
+
+_spec = util.spec_from_file_location("chatbot_server", SETTINGS)
+assert _spec is not None  # noqa: S101 - the file lies beside this one
+assert _spec.loader is not None  # noqa: S101 - likewise
+_server = util.module_from_spec(_spec)
+_spec.loader.exec_module(_server)
+globals().update({name: value for name, value in vars(_server).items() if not name.startswith("_")})
