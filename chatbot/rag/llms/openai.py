@@ -221,10 +221,10 @@ def without_system(prompt: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**first, "role": "user"}, *rest]
 
 
-def prepended(text: str, content: str | list[Any]) -> str | list[Any]:
-    """Return a message's content, a text or a list of parts, with a text in front of it."""
-    if isinstance(content, str):
-        return text + content
+def prepended(text: str, content: str | list[Any] | None) -> str | list[Any]:
+    """Return a message's content, a text, a list of parts or nothing, with a text in front of it."""
+    if content is None or isinstance(content, str):
+        return text + (content or "")
     return [{"type": "text", "text": text}, *content]
 
 

@@ -13,7 +13,7 @@ import httpx2
 from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
 from chatbot.rag.types import Finish, FinishReason
 
-from .tool_calls import ToolCalls
+from .tool_calls import ToolCalls, storable
 
 MAX_NAME_LENGTH = 200  # characters of a model's name that are kept
 # What servers say when an answer is whole, cut by its limit, or cut by a filter; anything else is none of these.
@@ -103,7 +103,7 @@ class Answer:
             if calls:
                 self._calls.take(calls)
             self.is_reasoning = self.is_reasoning or bool(calls) or any(map(delta.get, REASONING))
-            self._logprobs += (choice.get("logprobs") or {}).get("content") or ()
+            self._logprobs += map(storable, (choice.get("logprobs") or {}).get("content") or ())
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         self.reason = reason or self.reason

@@ -43,10 +43,18 @@ class ToolCalls:
         return [call for _, call in sorted(self._calls.items())]
 
 
+def storable(value: Any) -> Any:
+    """Return a JSON value with texts that databases store: without NUL and halves of characters."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {storable(name): storable(one) for name, one in value.items()}
+    return [storable(one) for one in value] if isinstance(value, list) else value
+
+
 def _text(value: Any) -> str:
-    """Return a text that databases store: without NUL and halves of characters."""
     if value is None:
         return ""
     if not isinstance(value, str):
         raise UpstreamGarbled("The model's server sent a call of a tool that is none.")
-    return value.replace("\0", "").encode("utf-8", "replace").decode()
+    return str(storable(value))

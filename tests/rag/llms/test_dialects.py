@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from chatbot.rag.errors import ModelUnavailable, PromptTooLong, UpstreamIncomplete, UpstreamRefused, UpstreamTimeout
+from chatbot.rag.llms.openai import prepended
 from chatbot.rag.llms.openai_errors import translate
 from chatbot.rag.types import CompletionRequest, Finish, Message
 from tests.rag.llms.test_openai import ask, error_of, model
@@ -70,6 +71,14 @@ def test_missing_role_is_remembered(upstream: Upstream) -> None:
     list(llm.stream(CompletionRequest([SYSTEM, Message("assistant", "Hi")])))
     assert [one["role"] for one in upstream.log()[-1]["request"]["messages"]] == ["user", "assistant"]
     llm.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [("b", "ab"), (None, "a"), ([{"type": "image_url"}], [{"type": "text", "text": "a"}, {"type": "image_url"}])],
+)
+def test_text_goes_in_front_of_any_content(content: Any, expected: Any) -> None:
+    assert prepended("a", content) == expected
 
 
 @pytest.mark.parametrize(

@@ -55,11 +55,11 @@ def test_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_log_probabilities_are_gathered() -> None:
     answer = Answer("m")
-    for token in "ab":
+    for token in ("a", "b\ud83d\0"):
         logprobs = {"content": [{"token": token, "logprob": -1}]}
         answer.take_all([{"choices": [{"delta": {"content": token}, "logprobs": logprobs, "finish_reason": None}]}])
     answer.take_all([{"choices": [{"delta": {}, "logprobs": None, "finish_reason": "stop"}]}])
-    assert [one["token"] for one in answer.finish().extras["logprobs"]["content"]] == ["a", "b"]
+    assert [one["token"] for one in answer.finish().extras["logprobs"]["content"]] == ["a", "b?"]
 
 
 @pytest.mark.parametrize("parameter", ["tools", "response_format"])
