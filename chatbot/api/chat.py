@@ -23,7 +23,7 @@ PREFER = {
     "schema": {"type": "string"},
     "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
 }
-HEADERS = [idempotency.DOCUMENT, PREFER, sse.LAST_EVENT_ID]
+HEADERS = [idempotency.DOCUMENT, PREFER]
 
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
@@ -31,7 +31,7 @@ Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 @blueprint.route("/", methods=["POST"])
 @authentication.required
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[*HEADERS, sse.LAST_EVENT_ID])
 @blueprint.arguments(MessageSchema)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)

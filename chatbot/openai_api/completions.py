@@ -6,7 +6,8 @@ from typing import Any
 from flask import Response, current_app
 
 from chatbot.rag.types import Message, Role
-from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, passed_on
+from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
+from chatbot.schemas.passed_on import passed_on
 from chatbot.services.chat import execution, following, openai, turns
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint

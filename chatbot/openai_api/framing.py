@@ -36,7 +36,8 @@ def finish_reason(turn: Turn) -> str:
         raise TurnFailed(turn.error or "LeaseLost", retry_after=turn.retry_after)
     if turn.status not in FINISH:
         raise Cancelled("The turn was cancelled.")
-    return "tool_calls" if "tool_calls" in (turn.extras or {}) else FINISH[turn.status]
+    is_call = turn.status == "completed" and "tool_calls" in (turn.extras or {})  # one that was cut must not be made
+    return "tool_calls" if is_call else FINISH[turn.status]
 
 
 def usage(turn: Turn) -> dict[str, int] | None:

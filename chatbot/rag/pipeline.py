@@ -1,6 +1,7 @@
 """From a question to an answer: query, passages, prompt, model, filter."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
 
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
 
@@ -17,6 +18,7 @@ RELEVANT = 0.05
 BESIDE = 0.03
 MAX_PASSAGES = 12
 MAX_QUERY_CHARACTERS = 32_000  # of a message that is as long as the model's context
+IN_TEMPLATES = {"tools", "response_format"}
 REFUSAL = "I found nothing in the documents that answers this question."
 
 
@@ -42,7 +44,7 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
     request = CompletionRequest(
         messages,
-        question.parameters,
+        _defused(question.parameters),
         cancel_token=question.cancel_token,
         model=question.model,
         pause=question.pause,
@@ -51,6 +53,13 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     )
     pieces = until_abort(llm.stream(request), question.cancel_token)
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
+
+
+def _defused(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters with the special tokens broken in those that templates write into the prompt."""
+    return {
+        name: special_tokens.defuse_all(value) if name in IN_TEMPLATES else value for name, value in parameters.items()
+    }
 
 
 def until_abort(pieces: Iterator[str | Finish], cancel_token: CancelToken) -> Generator[str | Finish]:

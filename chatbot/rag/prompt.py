@@ -61,7 +61,12 @@ def build(
 
 def tokens(messages: Sequence[Message], count: Counter) -> int:
     """Return how many tokens messages take."""
-    return sum(count(message.content) + PER_MESSAGE for message in messages)
+    return sum(_count(message, count) + PER_MESSAGE for message in messages)
+
+
+def _count(message: Message, count: Counter) -> int:
+    further = {name: value for name, value in message.fields.items() if name != "content"}
+    return count(message.content) + (count(str(further)) if further else 0)
 
 
 def _quote(passages: Sequence[Passage]) -> str:
@@ -93,6 +98,6 @@ def _take_newest(history: Sequence[Message], budget: int, count: Counter) -> lis
         if budget < 0:
             break
         kept.append(message)
-    while kept and kept[-1].role == "assistant":
+    while kept and kept[-1].role in {"assistant", "tool", "function"}:
         kept.pop()
     return kept[::-1]

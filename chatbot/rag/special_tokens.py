@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from .types import Message
 
 _LESS = "[<\uff1c\ufe64]"
@@ -38,19 +40,29 @@ def defuse(text: str) -> str:
     return _TOKEN_START.sub(r"\g<0> ", text)
 
 
-def _defuse_all(value: Any) -> Any:
+def defuse_all(value: Any) -> Any:
     """Return a JSON value with the special tokens in all of its texts broken."""
     if isinstance(value, str):
         return defuse(value)
     if isinstance(value, Mapping):
-        return {name: _defuse_all(one) for name, one in value.items()}
-    return [_defuse_all(one) for one in value] if isinstance(value, list) else value
+        return {defuse(name): _defuse_member(name, one) for name, one in value.items()}
+    return [defuse_all(one) for one in value] if isinstance(value, list) else value
+
+
+def _defuse_member(name: str, value: Any) -> Any:
+    """Return a member's value defused; a call's arguments are JSON in a text, where escapes hide tokens."""
+    if name != "arguments" or not isinstance(value, str):
+        return defuse_all(value)
+    try:
+        return orjson.dumps(defuse_all(orjson.loads(value))).decode()
+    except orjson.JSONDecodeError:
+        return defuse(value)
 
 
 def defuse_messages(messages: Sequence[Message]) -> list[Message]:
     """Return messages with the special tokens in their contents broken."""
     defused = []
     for message in messages:
-        defused.append(replace(message, content=defuse(message.content), fields=_defuse_all(message.fields)))
+        defused.append(replace(message, content=defuse(message.content), fields=defuse_all(message.fields)))
         time.sleep(0)  # others run in between
     return defused

@@ -6,7 +6,8 @@ from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, val
 from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
-from .fields import NO_NUL, BoundedList, BoundedNested, TrueOrFalse
+from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
+from .passed_on import EMPTY, KINDS, UNREAD, PassedOn, are_calls, is_part, is_writable
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
@@ -19,46 +20,21 @@ MAX_TEXTS = 2_048
 MAX_CONTENT_LENGTH = 1_000_000  # characters of a message: the longest context that a body can fill
 MAX_PARTS = 1_000
 ROLES = ["system", "developer", "user", "assistant", "tool", "function"]
-# Parameters that are passed to the model's server as they are. What is not among them is refused by name: servers have
-# parameters of which one caller's value holds up all others.
-PASSED_ON = (
-    *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format", "logprobs"),
-    *("top_logprobs", "logit_bias", "reasoning_effort", "reasoning", "thinking", "enable_thinking", "thinking_budget"),
-    *("verbosity", "service_tier", "prediction", "web_search_options", "modalities", "safety_identifier", "top_k"),
-    *("min_p", "top_a", "typical_p", "repetition_penalty", "repeat_penalty", "length_penalty", "random_seed"),
-    *("safe_prompt", "chat_template_kwargs"),
-)
-# Values that say what happens anyway.
-DEFAULTS: dict[str, Any] = {
-    "logprobs": False,
-    "modalities": ["text"],
-    "response_format": {"type": "text"},
-    "service_tier": "auto",
-    "top_logprobs": 0,
-}
-EMPTY: tuple[Any, ...] = (None, "", [], {})
-UNREAD = {"reasoning", "reasoning_content", "annotations"}  # of an answer that is sent back: models do not read them
-OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # mean nothing without tools
+MEMBERS = {"name", "tool_calls", "tool_call_id", "refusal"}  # of a message, beside its role and content
 FINISH = {"completed": "stop", "truncated": "length", "filtered": "content_filter"}
 
 
 class Content(fields.Field[Any]):
-    """A text, or a list of parts: texts, images and the like."""
+    """A text, or a list of parts: texts and images."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if isinstance(value, str):
             if len(value) > MAX_CONTENT_LENGTH:
                 raise ValidationError(f"Longer than maximum length {MAX_CONTENT_LENGTH}.")
             return value
-        if isinstance(value, list) and len(value) <= MAX_PARTS and all(map(_is_part, value)):
+        if isinstance(value, list) and len(value) <= MAX_PARTS and all(map(is_part, value)) and is_writable(value):
             return value
-        raise ValidationError("Must be a text or a list of parts, each with its type.")
-
-
-def _is_part(part: Any) -> bool:
-    if not isinstance(part, dict) or not isinstance(part.get("type"), str):
-        return False
-    return part["type"] != "text" or isinstance(part.get("text"), str)
+        raise ValidationError("Must be a text or a list of parts of type 'text' or 'image_url'.")
 
 
 class Stop(fields.Field[list[str]]):
@@ -74,11 +50,12 @@ class Stop(fields.Field[list[str]]):
 class PromptMessageSchema(Schema):
     """One message of the prompt. Its further members, such as `tool_calls`, are passed to the model's server.
 
-    Loaded as role, text and further members; those that are empty are left out, since answers have them so.
+    Loaded as role, text and further members; those that are empty are left out, since answers have them so. Members
+    that this does not know may be empty or those of an answer that was made elsewhere.
     """
 
     class Meta:
-        """Let further members through."""
+        """Let further members through, to be looked at."""
 
         unknown = INCLUDE
 
@@ -95,7 +72,8 @@ class PromptMessageSchema(Schema):
         },
     )
     name = fields.String(validate=Length(1, 64), allow_none=True, metadata=NO_NUL)
-    tool_calls = fields.List(fields.Dict(), allow_none=True)
+    tool_calls = PassedOn(are_calls)
+    refusal = fields.String(allow_none=True, metadata=NO_NUL)
     tool_call_id = fields.String(validate=Length(1, 200), allow_none=True, metadata=NO_NUL)
 
     @post_load
@@ -106,6 +84,8 @@ class PromptMessageSchema(Schema):
         parts = content if isinstance(content, list) else []
         text = "\n".join(part["text"] for part in parts if part["type"] == "text") if parts else content or ""
         further = {name: value for name, value in data.items() if value not in EMPTY and name not in UNREAD}
+        if unknown := further.keys() - MEMBERS:
+            raise ValidationError({name: ["Unknown field."] for name in sorted(unknown)[:MAX_ERRORS]})
         if any(part["type"] != "text" for part in parts):
             further["content"] = parts
         if content is None and "tool_calls" in further:
@@ -125,7 +105,7 @@ class CompletionRequestSchema(Schema):
     class Meta:
         """Parameters that are passed on as they are."""
 
-        include = {name: fields.Raw(allow_none=True) for name in PASSED_ON}
+        include = {name: PassedOn(kind) for name, kind in KINDS.items()}
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
     messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
@@ -153,20 +133,6 @@ class CompletionRequestSchema(Schema):
 
 def _says_something(message: dict[str, Any]) -> bool:
     return bool(message["content"].strip() or message["fields"].get("content"))
-
-
-def passed_on(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters to pass on as they are, without those that change nothing."""
-    found = {
-        name: body[name] for name in PASSED_ON if body.get(name) not in EMPTY and not _is_default(name, body[name])
-    }
-    if "tools" not in found:
-        found = {name: value for name, value in found.items() if name not in OF_TOOLS}
-    return found
-
-
-def _is_default(name: str, value: Any) -> bool:
-    return name in DEFAULTS and value == DEFAULTS[name]
 
 
 class CompletionSchema(Schema):

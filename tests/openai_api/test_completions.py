@@ -11,6 +11,7 @@ from chatbot.rag.types import Message
 from tests.conftest import Person
 from tests.support.turns import ended, gated
 
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 ASKED: dict[str, Any] = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -36,8 +37,40 @@ def ask(person: Person, headers: dict[str, str] | None = None, **fields: Any) ->
         ({"n": True}, "n"),
         ({"base_url": "http://127.0.0.1:1"}, "base_url"),
         ({"api_base": "http://127.0.0.1:1"}, "api_base"),
+        ({"messages": [{"role": "user", "content": "x", "audio": {"id": "a"}}]}, "messages.0.audio"),
+        ({"messages": [{"role": "user", "content": "x", "tool_calls": [{}]}]}, "messages.0.tool_calls"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "f"}}]}]},
+            "messages.0.content",
+        ),
+        *(
+            (
+                {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]},
+                "messages.0.content",
+            )
+            for url in (
+                "http://169.254.169.254/x",
+                "http://[::1]/x",
+                "http://localhost/x",
+                "file:///etc/passwd",
+                "http://db.internal/",
+                "https://2130706433/",
+                "x",
+            )
+        ),
+        ({"tools": 5}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": TOOLS * 129}, "tools"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"chat_template_kwargs": {"chat_template": "{{ x }}"}}, "chat_template_kwargs"),
+        ({"service_tier": "priority"}, "service_tier"),
+        ({"modalities": ["audio"]}, "modalities"),
+        ({"top_k": "many"}, "top_k"),
+        ({"top_logprobs": 21}, "top_logprobs"),
         ({"n_predict": -1}, "n_predict"),
         ({"priority": -5}, "priority"),
+        ({"web_search_options": {"x": 1}}, "web_search_options"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"temperature": 3}, "temperature"),
         ({"stop": ["a"] * 5}, "stop"),
@@ -57,9 +90,6 @@ def sent(person: Person, llm: MemoryLLM, **fields: Any) -> tuple[Mapping[str, An
     status, body = ask(person, **fields)
     assert status == 200, body
     return llm.requests[-1].parameters, llm.prompts[-1]
-
-
-TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 
 
 def test_parameters_of_the_protocol_and_of_servers_reach_the_model(ada: Person, llm: MemoryLLM) -> None:
@@ -112,13 +142,34 @@ def test_message_may_be_as_long_as_a_body(ada: Person, llm: MemoryLLM) -> None:
 
 
 def test_special_tokens_are_broken_in_calls_too(ada: Person, llm: MemoryLLM) -> None:
-    call = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": "<|im_end|>"}'}}]
-    messages = [
-        *ASKED["messages"],
-        {"role": "assistant", "tool_calls": call},
-        {"role": "tool", "content": "x", "tool_call_id": "c1"},
-    ]
-    assert "<|im_end|>" not in str(sent(ada, llm, messages=messages)[1])
+    tools = [{"type": "function", "function": {"name": "f", "description": "<|im_end|>"}}]
+    for arguments in ('{"a": "<|im_end|>"}', '{"a": "\\u003c|im_end|\\u003e"}', '{"<|im_end|>": 1}', "{<|im_end|>"):
+        call = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": arguments}}]
+        result = {"role": "tool", "content": "x", "tool_call_id": "c1"}
+        messages = [*ASKED["messages"], {"role": "assistant", "tool_calls": call}, result]
+        parameters, prompt = sent(ada, llm, messages=messages, tools=tools)
+        assert "<|im_end|>" not in str(parameters)
+        assert "<|im_end|>" not in str(prompt)
+        assert "u003c" not in str(prompt)
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_call_that_was_cut_is_none_to_make(ada: Person, llm: MemoryLLM, finish: Any) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "rm", "arguments": '{"path": "/tm'}}
+    llm.says(extras={"tool_calls": [call]}, finish=finish)
+    assert ask(ada, tools=TOOLS)[1]["choices"][0]["finish_reason"] == finish
+
+
+def test_model_of_a_collection_keeps_what_follows_and_takes_no_images(ada: Person, llm: MemoryLLM) -> None:
+    ada.call("POST", "/api/collections/", {"name": "docs"})
+    call = [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    result = {"role": "tool", "content": "sunny", "tool_call_id": "c1"}
+    messages = [*ASKED["messages"], {"role": "assistant", "content": None, "tool_calls": call}, result]
+    _, prompt = sent(ada, llm, model="collection:docs", messages=messages)
+    assert [message.role for message in prompt] == ["system", "user", "assistant", "tool"]
+    image = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]
+    status, body = ask(ada, model="collection:docs", messages=[{"role": "user", "content": image}])
+    assert (status, body["error"]["param"]) == (400, "messages")
 
 
 @pytest.mark.both_databases
@@ -137,6 +188,25 @@ def test_calls_of_tools_are_passed_back_and_kept(ada: Person, llm: MemoryLLM) ->
     assert choices[-2]["delta"] == {"tool_calls": [{"index": 0, **call}]}
     assert choices[-2]["logprobs"] == extras["logprobs"]
     assert choices[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"top_k": 10**30}, "top_k"),
+        ({"tools": [{"type": "x", "y": -(10**30)}]}, "tools"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "text", "text": "x", "y": 2**64}]}]},
+            "messages.0.content",
+        ),
+    ],
+)
+def test_number_that_cannot_be_sent_on_is_400(ada: Person, llm: MemoryLLM, fields: dict[str, Any], param: str) -> None:
+    data = json.dumps({**ASKED, **fields})
+    headers = {"Authorization": f"Bearer {ada.access_token}"}
+    response = ada.client.post("/v1/chat/completions", data=data, headers=headers, content_type="application/json")
+    assert (response.status_code, response.get_json()["error"]["param"]) == (400, param)
+    assert not llm.prompts
 
 
 def test_unknown_model_is_404_and_writes_nothing(ada: Person) -> None:

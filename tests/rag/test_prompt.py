@@ -60,6 +60,21 @@ def test_passages_are_numbered_data_beside_the_question() -> None:
     assert built.tokens["passages"] > 0
 
 
+def test_cut_history_begins_with_a_message_of_the_user() -> None:
+    history = [
+        Message("user", "one " * 50),
+        Message("assistant", "", {"tool_calls": [{"id": "c", "arguments": "x " * 400}]}),
+        Message("tool", "sunny"),
+        Message("user", "two"),
+        Message("assistant", "2"),
+    ]
+    for budget in range(60, 700, 20):
+        built = prompt.build("Why?", history, following=[Message("tool", "x")], budget=budget)
+        roles = [message.role for message in built.messages[1:]]
+        assert roles[0] == "user"
+        assert roles[-1] == "tool"
+
+
 def test_passage_from_the_middle_of_a_table_has_its_columns() -> None:
     inside = Passage("d", 1, "Stock", "| 7 | Widget 7 |", 0, columns="| Number | Name |")
     asked = prompt.build("Which?", passages=[inside]).messages[-1].content

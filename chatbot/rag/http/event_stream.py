@@ -44,14 +44,24 @@ def lines(chunks: Iterable[bytes]) -> Iterator[list[bytes]]:
 def _with_line_feeds(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the pieces without a byte order mark, and with LF at each line's end."""
     chunk_follows_cr = False
-    is_first = True
-    for chunk in chunks:
-        piece = chunk.removeprefix(codecs.BOM_UTF8) if is_first else chunk
-        is_first = False
+    for chunk in _without_mark(chunks):
+        piece = chunk
         if chunk_follows_cr:
             piece = piece.removeprefix(b"\n")
         chunk_follows_cr = chunk.endswith(b"\r")
         yield piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in piece else piece
+
+
+def _without_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the pieces without a byte order mark, which may come in two of them."""
+    arriving = iter(chunks)
+    head = b""
+    for chunk in arriving:
+        head += chunk
+        if len(head) >= len(codecs.BOM_UTF8) or not codecs.BOM_UTF8.startswith(head):
+            break
+    yield head.removeprefix(codecs.BOM_UTF8)
+    yield from arriving
 
 
 def payloads(chunks: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
@@ -99,7 +109,7 @@ class _Events:
         return self._parse_pending() if self._pending else None
 
     def _take_line(self, line: bytes) -> bool:
-        if self._is_object or (not self._has_begun and line.startswith(b"{")):
+        if self._is_object or (not self._has_begun and line.lstrip().startswith(b"{")):
             self._is_object = True
             self._hold(line)
         elif line.startswith(b"data:"):
@@ -111,7 +121,7 @@ class _Events:
             self.found.append(self._parse_pending())
         elif line and not line.startswith((b":", b"event", b"id", b"retry")):
             raise UpstreamGarbled("The model's server did not answer with an event stream.")
-        self._has_begun = self._has_begun or bool(line)
+        self._has_begun = self._has_begun or bool(line.strip())
         return False
 
     def _take_data(self, data: bytes) -> None:

@@ -85,7 +85,7 @@ class _Guarded:
     def __init__(self, model: LLM, breakers: SyncCircuitBreakerFactory, name: str) -> None:
         self._model = model
         self.name = model.name
-        self._breaker = breakers.get_breaker(name, exclude=[(AdapterError, is_no_sign_of_illness)])
+        self._breaker = breakers.get_breaker(name, exclude=[(Exception, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
         self._probe = threading.Lock()  # half open, the library lets all through
 

@@ -19,8 +19,10 @@ from chatbot.rag.errors import (
     Aborted,
     AdapterError,
     ParameterRefused,
+    UpstreamFailed,
     UpstreamGarbled,
     UpstreamIncomplete,
+    UpstreamRefused,
     UpstreamTimeout,
 )
 from chatbot.rag.http.deadlines import Guard, Watchdog
@@ -95,7 +97,11 @@ class OpenAILLM:
                     may_be_empty = bool(request.parameters.get("stop"))  # it may be the answer's first token
                     yield from self._pieces(response, guard, total, request.pause, may_be_empty=may_be_empty)
             except (openai.OpenAIError, httpx2.HTTPError, AdapterError) as error:
-                raise self._in_our_words(error, guard, request.cancel_token) from error
+                known = self._in_our_words(error, guard, request.cancel_token)
+                if isinstance(known, UpstreamFailed) and _is_unusual(request):
+                    # llama.cpp answers 500 to tools and parts that it does not take: that is no illness of the server.
+                    raise UpstreamRefused(known.detail) from error
+                raise known from error
             finally:
                 request.cancel_token.on_request(None)
 
@@ -193,6 +199,11 @@ class OpenAILLM:
                 answer.reason = "length"
                 break
         yield answer.finish()
+
+
+def _is_unusual(request: CompletionRequest) -> bool:
+    """Return whether a request has parts of a caller's own making beside texts and numbers."""
+    return any(message.fields for message in request.messages) or not request.parameters.keys() <= DISPENSABLE
 
 
 def _arriving(response: httpx2.Response, guard: Guard) -> Iterable[bytes]:

@@ -25,6 +25,11 @@ REASONS: dict[str, FinishReason] = {
     **dict.fromkeys(("error_toxic", "refusal"), "content_filter"),
 }
 REASONING = ("reasoning_content", "reasoning", "thinking")
+MAX_LOGPROBS = 10_000  # tokens
+MAX_ALTERNATIVES = 20  # of a token; OpenAI's bound
+MAX_TOKEN_LENGTH = 200
+MAX_LOGPROB = 9_999.0  # as which the protocol tells what is least likely
+MAX_BLANKS = 1_000  # in front of an answer, after which it has begun
 THINK_START = "<think>"
 THINK_END = "</think>"
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -97,17 +102,26 @@ class Answer:
         try:
             choice = choices[0]
             reason = choice.get("finish_reason")
-            delta = choice.get("delta") or choice.get("message") or {}
+            delta = choice.get("delta")
+            if delta is None:
+                delta = choice.get("message") or {}
             text = self._text(delta.get("content")) + self._text(delta.get("refusal"))
             calls = delta.get("tool_calls")
             if calls:
                 self._calls.take(calls)
             self.is_reasoning = self.is_reasoning or bool(calls) or any(map(delta.get, REASONING))
-            self._logprobs += map(storable, (choice.get("logprobs") or {}).get("content") or ())
+            self._take_logprobs(choice.get("logprobs"))
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         self.reason = reason or self.reason
         return text
+
+    def _take_logprobs(self, logprobs: Any) -> None:
+        """Keep the log probabilities of a chunk's tokens, with the members that the protocol has."""
+        for one in (logprobs or {}).get("content") or ():
+            if len(self._logprobs) < MAX_LOGPROBS:
+                alternatives = [_logprob(other) for other in (one.get("top_logprobs") or ())[:MAX_ALTERNATIVES]]
+                self._logprobs.append({**_logprob(one), "top_logprobs": alternatives})
 
     def _text(self, content: Any) -> str:
         """Return a delta's text, which some servers send as a list of parts."""
@@ -136,6 +150,18 @@ class Answer:
         return count if type(count) is int and 0 <= count < 2**31 else None
 
 
+def _logprob(one: dict[str, Any]) -> dict[str, Any]:
+    value = one.get("logprob")
+    is_number = isinstance(value, int | float) and abs(value) < MAX_LOGPROB  # not of NaN and Infinity
+    data = one.get("bytes")
+    is_bytes = isinstance(data, list) and len(data) <= MAX_TOKEN_LENGTH and all(isinstance(one, int) for one in data)
+    return {
+        "token": storable(str(one.get("token", ""))[:MAX_TOKEN_LENGTH]),
+        "logprob": value if is_number else -MAX_LOGPROB,
+        "bytes": [byte & 0xFF for byte in data] if isinstance(data, list) and is_bytes else None,
+    }
+
+
 class _Thoughts:
     """The `<think>` element at an answer's beginning, taken out of it while it comes."""
 
@@ -158,7 +184,7 @@ class _Thoughts:
             self.is_open = True
             self._held = ""
             return self.take(begins.removeprefix(THINK_START))
-        if THINK_START.startswith(begins):
+        if THINK_START.startswith(begins) and len(held) <= MAX_BLANKS:
             self._held = held
             return ""
         self._held = None

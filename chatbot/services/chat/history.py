@@ -24,6 +24,7 @@ from . import grounding
 from .records import OpenedTurn, Turn
 
 FIELDS = tuple(ChatMessage.__table__.c[field.name] for field in fields(Turn) if field.name in ChatMessage.__table__.c)
+LISTED_FIELDS = tuple(column for column in FIELDS if column.name != "extras")
 SHOWN_STATUSES = ("completed", "truncated", "cancelled", "interrupted")  # answers that the user saw, or a part of
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
 ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
@@ -93,7 +94,7 @@ def _page(direction: str, has_key: bool, has_conversation: bool) -> sa.Select[*t
     """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` if given."""
     order = (ChatMessage.created_at, ChatMessage.id)
     conditions = (ChatMessage.user_id == sa.bindparam("caller_id"), ChatMessage.active, ChatMessage.listed)
-    statement = sa.select(*FIELDS).where(*conditions).limit(sa.bindparam("most"))
+    statement = sa.select(*LISTED_FIELDS).where(*conditions).limit(sa.bindparam("most"))
     if has_key:
         statement = statement.where(keyset.is_after(order, descending=direction == "desc"))
     if has_conversation:
@@ -117,8 +118,7 @@ def _fetch_page(result: sa.CursorResult[Any], limit: int) -> keyset.Page[Turn]:
 
 def _size(turn: Turn) -> int:
     """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
-    extras = str(turn.extras) if turn.extras else ""
-    texts = [turn.user_message, turn.bot_response, extras, *(citation["quote"] for citation in turn.citations or ())]
+    texts = [turn.user_message, turn.bot_response, *(citation["quote"] for citation in turn.citations or ())]
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
 
 

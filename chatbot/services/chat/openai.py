@@ -73,7 +73,8 @@ def build_completion(
 ) -> CompletionPrompt:
     """Return the prompt for a model, or for the first model with passages of a collection that `model` names.
 
-    There must be a message of the user. Raises ModelNotFound, ModelUnavailable.
+    There must be a message of the user. Raises InvalidInput for images to a collection's model, ModelNotFound,
+    ModelUnavailable.
     """
     names = adapters.list_model_names(current_app.config)
     collection = _find_collection(caller, model)
@@ -87,6 +88,8 @@ def build_completion(
         return CompletionPrompt(
             question, None, GenerationRequest(messages=messages, parameters=parameters, model=model)
         )
+    if "content" in messages[last].fields:
+        raise InvalidInput({"messages": ["A model of a collection takes texts alone."]})
     request = GenerationRequest(
         history=messages[:last], following=messages[last + 1 :], parameters=parameters, model=names[0]
     )

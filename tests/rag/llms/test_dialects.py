@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
-from chatbot.rag.errors import ModelUnavailable, PromptTooLong, UpstreamIncomplete, UpstreamRefused, UpstreamTimeout
+from chatbot.rag.errors import (
+    ModelUnavailable,
+    PromptTooLong,
+    UpstreamFailed,
+    UpstreamIncomplete,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.llms.openai import prepended
+from chatbot.rag.llms.openai_answer import Answer
 from chatbot.rag.llms.openai_errors import translate
 from chatbot.rag.types import CompletionRequest, Finish, Message
 from tests.rag.llms.test_openai import ask, error_of, model
@@ -25,6 +34,37 @@ def test_answer_is_read_in_each_dialect(upstream: Upstream, name: str) -> None:
 def test_packed_answer_is_read(upstream: Upstream) -> None:
     *texts, _ = ask(model(upstream.url), "[[packed]]")
     assert "".join(map(str, texts)) == "Hello there"
+
+
+def test_mark_and_blanks_in_front_of_an_answer_are_passed_over() -> None:
+    mark = b"\xef\xbb\xbf"
+    for chunks in (
+        [mark[:1], mark[1:] + b'data: {"a": 1}\n\n'],
+        [mark, b'data: {"a": 1}'],
+        [b'\n  {"a": 1}'],
+        [b'  {"a":', b"\n 1}"],
+    ):
+        assert [one for batch in payloads(chunks) for one in batch] == [{"a": 1}]
+
+
+def test_message_beside_an_empty_delta_is_no_second_text() -> None:
+    chunk = {"choices": [{"delta": {}, "message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    assert Answer("m").take_all([chunk])[0] == ""
+
+
+def test_failure_over_a_callers_parts_says_nothing_of_the_servers_health(upstream: Upstream) -> None:
+    llm = model(upstream.url)
+    for asked in (
+        CompletionRequest(
+            [Message("user", "[[status 500]]", {"content": [{"type": "text", "text": "[[status 500]]"}]})]
+        ),
+        CompletionRequest([Message("user", "[[status 500]]")], {"tools": [{"type": "x"}]}),
+    ):
+        with pytest.raises(UpstreamRefused):
+            list(llm.stream(asked))
+    with pytest.raises(UpstreamFailed):
+        list(llm.stream(CompletionRequest([Message("user", "[[status 500]]")])))
+    llm.close()
 
 
 def test_answer_may_be_empty_where_a_stop_text_was_asked_for(upstream: Upstream) -> None:

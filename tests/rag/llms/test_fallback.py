@@ -157,6 +157,15 @@ def test_failed_probe_opens_the_breaker_again() -> None:
         answer(llm)
 
 
+def test_fault_of_our_own_opens_no_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    llm, (model,) = several("one", failures=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "stream", lambda request: iter(request.nothing))
+        with pytest.raises(AttributeError):
+            answer(llm)
+    assert answer(llm) == ("Hi", "one")
+
+
 def test_errors_that_say_nothing_of_the_servers_health_open_no_breaker() -> None:
     llm, (model,) = several("one", failures=1)
     for error in (UpstreamDenied(), UpstreamBusy(), UpstreamDenied()):
