@@ -104,7 +104,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 @authentication.required
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
-@blueprint.arguments(AgainSchema)
+@blueprint.arguments(AgainSchema, required=False)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)

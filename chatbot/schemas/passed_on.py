@@ -118,7 +118,7 @@ def is_part(part: Any) -> bool:
     if not isinstance(part, dict):
         return False
     kind = part.get("type")
-    if kind in {"text", "refusal"}:
+    if kind in ("text", "refusal"):
         return isinstance(part.get(kind), str)
     image = part.get("image_url")
     return kind == "image_url" and isinstance(image, dict) and _is_image_address(image.get("url"))
@@ -160,7 +160,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "chat_template_kwargs": lambda value: is_options(value) and value.keys() <= TEMPLATE_OPTIONS,
     "thinking": lambda value: is_flag(value) or is_options(value),
     "reasoning": is_options,
-    "service_tier": lambda value: value in {"auto", "default", "flex"},
+    "service_tier": lambda value: value in ("auto", "default", "flex"),
     # Accepted where they say what happens anyway.
     "modalities": lambda value: value == DEFAULTS["modalities"],
     "functions": lambda value: False,

@@ -36,7 +36,7 @@ class StrictParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Any) -> Any:
         """Return the request's body as a JSON object; raises InvalidInput for more unknown fields than MAX_ERRORS."""
-        if _is_missing(req) and not any(field.required for field in schema.load_fields.values()):
+        if req.method == "POST" and _is_missing(req) and not any(one.required for one in schema.load_fields.values()):
             return {}
         body = json_body(req)
         refuse_many_unknown(body, schema)

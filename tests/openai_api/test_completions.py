@@ -2,12 +2,16 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from marshmallow import ValidationError
 
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.rag.types import Message
+from chatbot.schemas.completions import CompletionRequestSchema
+from chatbot.schemas.passed_on import passed_on
 from tests.conftest import Person
 from tests.support.turns import ended, gated
 
@@ -65,6 +69,8 @@ def ask(person: Person, headers: dict[str, str] | None = None, **fields: Any) ->
         ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"chat_template_kwargs": {"chat_template": "{{ x }}"}}, "chat_template_kwargs"),
         ({"service_tier": "priority"}, "service_tier"),
+        ({"service_tier": [None]}, "service_tier"),
+        ({"messages": [{"role": "user", "content": [{"type": ["text"]}]}]}, "messages.0.content"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"top_k": "many"}, "top_k"),
         ({"top_logprobs": 21}, "top_logprobs"),
@@ -207,6 +213,23 @@ def test_number_that_cannot_be_sent_on_is_400(ada: Person, llm: MemoryLLM, field
     response = ada.client.post("/v1/chat/completions", data=data, headers=headers, content_type="application/json")
     assert (response.status_code, response.get_json()["error"]["param"]) == (400, param)
     assert not llm.prompts
+
+
+ODD: list[Any] = [
+    None, True, 0, -1, 1.5, 10**30, "", "x", [], [None], [[]], {}, {"a": None}, {"type": None}, {"type": []},
+    {"type": "function", "function": []}, {"type": "image_url", "image_url": {"url": "http://[x"}}, {"type": "text"},
+    {"type": "json_schema", "json_schema": []}, {"id": "a", "function": {"name": [], "arguments": ""}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [*ODD, *([one] for one in ODD)], ids=str)
+def test_no_value_of_any_member_is_an_error_of_ours(value: object) -> None:
+    schema = CompletionRequestSchema()
+    members = ("role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio")
+    messages = [{"messages": [{**ASKED["messages"][0], name: value}]} for name in members]
+    for fields in [*({name: value} for name in schema.load_fields), *messages]:
+        with suppress(ValidationError):
+            passed_on(schema.load({**ASKED, **fields}))
 
 
 def test_unknown_model_is_404_and_writes_nothing(ada: Person) -> None:

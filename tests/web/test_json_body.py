@@ -120,6 +120,8 @@ def test_body_is_not_needed_where_all_fields_are_optional(shared_ada: Person) ->
     again = shared_ada.client.post(f"/api/chat/{turn['id']}/regenerate/", headers=headers)
     assert (again.status_code, again.get_json()["user_message"]) == (200, "Hi")
     assert shared_ada.client.post("/api/search/", headers=headers).status_code == 415
+    home = shared_ada.call("POST", "/api/collections/", {"name": "Home"}).get_json()["id"]
+    assert shared_ada.client.patch(f"/api/collections/{home}/", headers=headers).status_code == 415
 
 
 def test_64_levels_are_fine() -> None:
