@@ -23,7 +23,7 @@ from tests.support import applications, databases
 from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 
-# Hypothesis gives each example 200 ms of its own accord; what a test may take is said in the test.
+# Hypothesis bounds an example to 200 ms, and the making of data: clocks. What a test may take is said in the test.
 settings.register_profile("chatbot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chatbot")
 pytest_plugins = ["tests.support.selection"]
