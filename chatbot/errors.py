@@ -86,6 +86,14 @@ class Forbidden(ChatbotError):
     """Known, but not allowed to this caller."""
 
 
+class ScopeMissing(Forbidden):
+    """The API key has no scope for this."""
+
+
+class TooManyApiKeys(ChatbotError):
+    """More API keys than one user may have."""
+
+
 class DefaultCollection(ChatbotError):
     """A user's default collection cannot be deleted."""
 

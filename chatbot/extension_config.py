@@ -61,6 +61,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
             "RateLimit-Remaining",
             "RateLimit-Reset",
             "Retry-After",
+            "X-Max-Tokens",
             "X-Request-ID",
         ],
         "CORS_MAX_AGE": 600,

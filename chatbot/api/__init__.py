@@ -1,9 +1,10 @@
 """REST routes: each parses, calls one service and dumps."""
 
-from . import auth, chat, collections, documents, health, history, invitations, metrics, search
+from . import api_keys, auth, chat, collections, documents, health, history, invitations, metrics, search
 
 BLUEPRINTS = (
     auth.blueprint,
+    api_keys.blueprint,
     chat.blueprint,
     history.blueprint,
     collections.blueprint,

@@ -61,7 +61,7 @@ def refresh(presented: dict[str, str]) -> sessions.Login:
 
 
 @blueprint.route("/logout/", methods=["POST"])
-@authentication.required
+@authentication.required(None)
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(503)
 @blueprint.response(204)
@@ -71,7 +71,7 @@ def log_out() -> None:
 
 
 @blueprint.route("/me/", methods=["GET"])
-@authentication.required
+@authentication.required(authentication.ANY_SCOPE)
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, UserSchema)
@@ -81,7 +81,7 @@ def get_me() -> accounts.Account:
 
 
 @blueprint.route("/me/", methods=["PATCH"])
-@authentication.required
+@authentication.required(None)
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 409, 413, 415, 503)
 @blueprint.arguments(ProfileSchema)
@@ -92,7 +92,7 @@ def change_me(profile: dict[str, str]) -> accounts.Account:
 
 
 @blueprint.route("/me/password/", methods=["POST"])
-@authentication.required
+@authentication.required(None)
 @rate_limits.limit(RATE_LOGIN_ADDRESS=by_address, RATE_LOGIN_ACCOUNT=by_user)
 @problems.document(400, 413, 415, 503)
 @blueprint.arguments(PasswordChangeSchema)

@@ -29,7 +29,7 @@ Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
 
 @blueprint.route("/", methods=["POST"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[*HEADERS, sse.LAST_EVENT_ID])
 @blueprint.arguments(MessageSchema)
@@ -52,7 +52,7 @@ def send_message(message: dict[str, Any]) -> Answer:
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TurnSchema)
@@ -62,7 +62,7 @@ def get_turn(turn_id: UUID) -> Turn:
 
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
 @blueprint.alt_response(204, success=True)
@@ -80,7 +80,7 @@ def follow_turn(turn_id: UUID) -> Response:
 
 
 @blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, TraceSchema)
@@ -90,7 +90,7 @@ def get_trace(turn_id: UUID) -> Trace:
 
 
 @blueprint.route("/<uuid:turn_id>/cancel/", methods=["POST"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(202)
@@ -101,7 +101,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 
 
 @blueprint.route("/<uuid:turn_id>/regenerate/", methods=["POST"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
 @blueprint.arguments(AgainSchema, required=False)
@@ -118,7 +118,7 @@ def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
 
 
 @blueprint.route("/<uuid:turn_id>/feedback/", methods=["PUT"])
-@authentication.required
+@authentication.required("chat")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(FeedbackSchema)

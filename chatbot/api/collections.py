@@ -22,7 +22,7 @@ blueprint = Blueprint("collections", __name__, url_prefix="/api/collections", de
 
 
 @blueprint.route("/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(PageSchema, location="query")
@@ -33,7 +33,7 @@ def list_collections(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/", methods=["POST"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewCollectionSchema)
@@ -44,7 +44,7 @@ def create_collection(values: records.CollectionValues) -> records.Collection:
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, CollectionSchema)
@@ -54,7 +54,7 @@ def get_collection(collection_id: UUID) -> records.Collection:
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["PATCH"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503)
 @blueprint.arguments(CollectionChangeSchema)
@@ -65,7 +65,7 @@ def change_collection(values: records.CollectionValues, collection_id: UUID) -> 
 
 
 @blueprint.route("/<uuid:collection_id>/", methods=["DELETE"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(204)
@@ -75,7 +75,7 @@ def delete_collection(collection_id: UUID) -> None:
 
 
 @blueprint.route("/<uuid:collection_id>/members/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberListSchema)
@@ -85,7 +85,7 @@ def list_members(collection_id: UUID) -> dict[str, Any]:
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(200, MemberSchema)
@@ -95,7 +95,7 @@ def get_member(collection_id: UUID, user_id: UUID) -> records.Member:
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["PUT"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 503)
 @blueprint.arguments(RoleSchema)
@@ -109,7 +109,7 @@ def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> No
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["DELETE"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)

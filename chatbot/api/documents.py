@@ -31,7 +31,7 @@ _documents = DocumentSchema()
 
 
 @blueprint.route("/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(DocumentsQuerySchema, location="query")
@@ -42,7 +42,7 @@ def list_documents(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/", methods=["POST"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT], **uploads.DOCUMENT)
 @blueprint.response(202, DocumentSchema)
@@ -65,7 +65,7 @@ def create_document() -> Answer:
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, DocumentSchema)
@@ -75,7 +75,7 @@ def get_document(document_id: UUID) -> records.Document:
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["PUT"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(400, 403, 404, 413, 415, 503, **uploads.DOCUMENT)
 @blueprint.response(202, DocumentSchema)
@@ -93,7 +93,7 @@ def replace_document(document_id: UUID) -> records.Document:
 
 
 @blueprint.route("/<uuid:document_id>/", methods=["DELETE"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(403, 404, 503)
 @blueprint.response(204)
@@ -103,7 +103,7 @@ def delete_document(document_id: UUID) -> None:
 
 
 @blueprint.route("/<uuid:document_id>/retry/", methods=["POST"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(403, 404, 409, 503)
 @blueprint.response(202, DocumentSchema)
@@ -113,7 +113,7 @@ def retry_document(document_id: UUID) -> records.Document:
 
 
 @blueprint.route("/<uuid:document_id>/chunks/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.arguments(PageSchema, location="query")
@@ -129,7 +129,7 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 
 
 @blueprint.route("/<uuid:document_id>/events/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
 @blueprint.alt_response(204, success=True)

@@ -12,7 +12,7 @@ blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", descr
 
 
 @blueprint.route("/", methods=["GET"])
-@authentication.required
+@authentication.required("history")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503)
 @blueprint.arguments(HistoryQuerySchema, location="query")

@@ -13,7 +13,7 @@ blueprint = Blueprint("invitations", __name__, url_prefix="/api/invitations", de
 
 
 @blueprint.route("/", methods=["GET"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
 @blueprint.arguments(PageSchema, location="query")
@@ -24,7 +24,7 @@ def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/<uuid:invitation_id>/accept/", methods=["POST"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
 @blueprint.response(200, CollectionSchema)
@@ -34,7 +34,7 @@ def accept_invitation(invitation_id: UUID) -> records.Collection:
 
 
 @blueprint.route("/<uuid:invitation_id>/", methods=["DELETE"])
-@authentication.required
+@authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(204)

@@ -13,7 +13,7 @@ blueprint = Blueprint("search", __name__, url_prefix="/api/search", description=
 
 
 @blueprint.route("/", methods=["POST"])
-@authentication.required
+@authentication.required("knowledge:read")
 @rate_limits.limit(RATE_SEARCH_USER=by_user)
 @problems.document(400, 404, 413, 415, 503)
 @blueprint.arguments(SearchSchema)

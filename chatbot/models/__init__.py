@@ -2,7 +2,7 @@
 
 from chatbot.database.lease import Lease
 
-from .auth import Session, User
+from .auth import ApiKey, Session, User
 from .chat import ChatMessage, Conversation, Feedback, IdempotencyKey, TurnLogPiece
 from .knowledge import (
     Chunk,
@@ -20,6 +20,7 @@ from .knowledge import (
 )
 
 __all__ = [
+    "ApiKey",
     "ChatMessage",
     "Chunk",
     "ChunkVector",

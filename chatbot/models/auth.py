@@ -1,4 +1,4 @@
-"""Users and their sessions."""
+"""Users, their sessions and their API keys."""
 
 from uuid import UUID
 
@@ -43,3 +43,22 @@ class Session(Model):
     rotated_at: Mapped[Time] = mapped_column(default=now)
     expires_at: Mapped[Time] = mapped_column(index=True)
     ended_at: Mapped[Time | None]
+
+
+class ApiKey(Model):
+    """A credential without login. Its secret is stored as a hash; the first and last characters tell it from others."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[Id]
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(sa.String(100))
+    secret_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    prefix: Mapped[str] = mapped_column(sa.String(8))
+    last4: Mapped[str] = mapped_column(sa.String(4))
+    scopes: Mapped[list[str]] = mapped_column(sa.JSON)
+    created_at: Mapped[Time] = mapped_column(default=now)
+    expires_at: Mapped[Time] = mapped_column(index=True)
+    last_used_at: Mapped[Time | None]
+
+    __table_args__ = (sa.Index(None, "user_id", "created_at", "id"),)

@@ -1,4 +1,4 @@
-"""Security events in the log: one line each, with the action, its outcome, the user, the session and the address.
+"""Security events in the log: one line each, with the action, its outcome, the user, the credential and the address.
 
 Never a secret, a password or a token; an account that a login names is a hash, which the same name gives again.
 """
@@ -15,10 +15,16 @@ address: ContextVar[str | None] = ContextVar("address", default=None)  # of the 
 
 
 def record(
-    action: str, outcome: str, *, user_id: UUID | None = None, session_id: UUID | None = None, **facts: Any
+    action: str,
+    outcome: str,
+    *,
+    user_id: UUID | None = None,
+    session_id: UUID | None = None,
+    api_key_id: UUID | None = None,
+    **facts: Any,
 ) -> None:
     """Write one security event; facts that are None are left out."""
-    known = {"user": user_id, "session": session_id, "address": address.get(), **facts}
+    known = {"user": user_id, "session": session_id, "api_key": api_key_id, "address": address.get(), **facts}
     fields = {name: str(value) for name, value in known.items() if value is not None}
     log.info("security", action=action, outcome=outcome, **fields)
 

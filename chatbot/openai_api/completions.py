@@ -31,7 +31,7 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 
 @blueprint.route("/chat/completions", methods=["POST"])
 @openai_errors.document
-@authentication.required
+@authentication.required("v1")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(CompletionRequestSchema)

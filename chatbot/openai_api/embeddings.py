@@ -13,7 +13,7 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 
 @blueprint.route("", methods=["POST"])
 @openai_errors.document
-@authentication.required
+@authentication.required("v1")
 @rate_limits.limit(RATE_SEARCH_USER=by_user)
 @problems.document(400, 404, 413, 415, 502, 503)
 @blueprint.arguments(EmbeddingRequestSchema)

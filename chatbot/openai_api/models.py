@@ -13,7 +13,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="
 
 @blueprint.route("", methods=["GET"])
 @openai_errors.document
-@authentication.required
+@authentication.required("v1")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(503)
 @blueprint.response(200, ModelsSchema)
@@ -24,7 +24,7 @@ def list_models() -> dict[str, Any]:
 
 @blueprint.route("/<path:name>", methods=["GET"])
 @openai_errors.document
-@authentication.required
+@authentication.required("v1")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, ModelSchema)

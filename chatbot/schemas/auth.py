@@ -1,17 +1,19 @@
 """Accounts and sessions, in and out."""
 
+from datetime import UTC
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
-from marshmallow.validate import Length, Regexp
+from marshmallow.validate import Length, OneOf, Regexp
 
-from .fields import MAX_EMAIL_LENGTH, NO_NUL, Email, Moment, Trimmed
+from .fields import MAX_EMAIL_LENGTH, NO_NUL, BoundedList, Email, Moment, Trimmed
 
 USERNAME = [
     Length(3, 32),
     Regexp(r"^[\w][\w.-]*\Z", error="Letters, digits, '_', '-' and '.' only, beginning with a letter or digit."),
 ]
 PASSWORD = Length(8, 1024)
+SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1", "admin"]
 
 
 class SignupSchema(Schema):
@@ -98,3 +100,48 @@ class TokensSchema(Schema):
     token_type = fields.String(required=True, metadata={"enum": ["Bearer"]})
     expires_in = fields.Integer(required=True, metadata={"description": "Seconds until the access token expires."})
     user = fields.Nested(UserSchema, required=True)
+
+
+class NewApiKeySchema(Schema):
+    """A new API key."""
+
+    name = fields.String(required=True, validate=Length(1, 100), metadata=NO_NUL | {"example": "My script"})
+    scopes = BoundedList(
+        fields.String(validate=OneOf(SCOPES)),
+        Length(1, len(SCOPES)),
+        required=True,
+        metadata={"example": ["chat", "history", "v1"]},
+    )
+    expires_at = fields.AwareDateTime(
+        format="iso",
+        default_timezone=UTC,
+        metadata={"description": "At most 365 days away; without it 90 days.", "example": None},
+    )
+
+
+class ApiKeySchema(Schema):
+    """An API key as its owner sees it."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    scopes = fields.List(fields.String(metadata={"enum": SCOPES}), required=True)
+    prefix = fields.String(required=True)
+    last4 = fields.String(required=True)
+    created_at = Moment(required=True)
+    expires_at = Moment(required=True)
+    last_used_at = Moment(required=True, allow_none=True, metadata={"description": "To the minute."})
+
+
+class MadeApiKeySchema(ApiKeySchema):
+    """A new API key with its secret."""
+
+    secret = fields.String(
+        required=True, allow_none=True, metadata={"description": "null where an Idempotency-Key comes again."}
+    )
+
+
+class ApiKeyListSchema(Schema):
+    """A page of API keys."""
+
+    items = fields.List(fields.Nested(ApiKeySchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)

@@ -33,6 +33,8 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.NotTheLastTurn: Problem("not_the_last_turn", 409, "Only the last turn can be answered again."),
     errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.Forbidden: Problem("forbidden", 403, "This is not allowed."),
+    errors.ScopeMissing: Problem("scope_missing", 403, "The API key has no scope for this."),
+    errors.TooManyApiKeys: Problem("too_many_api_keys", 409, "Too many API keys."),
     errors.DefaultCollection: Problem("default_collection", 409, "This collection cannot be deleted."),
     errors.MemberLeft: Problem("member_left", 409, "They left this collection for good."),
     errors.ExternalIdTaken: Problem("external_id_taken", 409, "Another document has this external id."),

@@ -9,16 +9,19 @@ from flask import g, request
 from chatbot.errors import Unauthenticated
 from chatbot.extension_config import SCHEME
 from chatbot.services.accounts import authentication
+from chatbot.services.accounts.authentication import ANY_SCOPE
 from chatbot.services.accounts.callers import Caller
 
 from . import admission, problems
+
+__all__ = ["ANY_SCOPE", "credential", "current", "required"]
 
 
 def credential() -> str:
     """Return the token of the Authorization header (RFC 6750, 2.1); raises Unauthenticated."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != SCHEME or not token.strip():
-        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
+        raise Unauthenticated("Send `Authorization: Bearer <access token or API key>`.")
     return token.strip()
 
 
@@ -28,13 +31,20 @@ def current() -> Caller:
     return caller
 
 
-def required(view: Callable[..., Any]) -> Callable[..., Any]:
-    """Let only known callers in, and say so in the API document."""
+def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a view that needs a session, or an API key with this scope, and say so in the API document.
 
-    @wraps(view)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        g.caller = authentication.authenticate(credential())
-        admission.enter_request(g.caller.user_id)
-        return view(*args, **kwargs)
+    `ANY_SCOPE`: each API key will do; None: none will.
+    """
 
-    return problems.document(401, 429, security=[{SCHEME: []}])(wrapper)
+    def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            g.caller = authentication.authenticate(credential())
+            admission.enter_request(g.caller.user_id)
+            authentication.require_scope(g.caller, scope)
+            return view(*args, **kwargs)
+
+        return problems.document(401, 403, 429, security=[{SCHEME: []}])(wrapper)
+
+    return decorator

@@ -150,7 +150,7 @@ def test_wrong_login_is_one_answer(client: FlaskClient, email: str, password: st
 def test_disabled_user_is_out_and_cannot_log_in(app: Flask, ada: Person) -> None:
     with app.app_context():
         accounts.disable("ADA@example.org")
-        get_accounts_state().session_cache.clear()  # as after 5 seconds
+        get_accounts_state().credential_cache.clear()  # as after 5 seconds
     assert ada.call("GET", "/api/users/me/").status_code == 401
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert log_in(ada.client).get_json()["code"] == "invalid_credentials"

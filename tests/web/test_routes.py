@@ -80,6 +80,7 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
         "document_id": send(ada, "Canary", "canary", collection_id=home)["id"],
         "collection_id": home,
         "user_id": ada.id,
+        "key_id": ada.call("POST", "/api/users/api-keys/", {"name": "Canary", "scopes": ["chat"]}).get_json()["id"],
     }
 
 

@@ -100,7 +100,7 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
         found = connection.execute(statement.where(*conditions)).one_or_none()
     if found is None:
         raise Unauthenticated("The session has ended.")
-    facts = {"user_id": caller.user_id, "session_id": caller.session_id}
+    facts = {"user_id": caller.user_id, "session_id": caller.credential_id}
     if not passwords.verify_password(current_password, found.password_hash):
         security_log.record("password", "failed", **facts)
         raise InvalidCredentials("The current password is wrong.")
@@ -113,7 +113,7 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
         change_password(caller, current_password, new_password)
         return
     for session_id in ended:
-        authentication.invalidate_session(session_id)
+        authentication.invalidate(session_id)
     security_log.record("password", "changed", sessions_ended=len(ended), **facts)
 
 
@@ -181,7 +181,7 @@ def is_unchanged(connection: sa.Connection, user_id: UUID, password_hash: str) -
 def _replace_password(connection: sa.Connection, caller: Caller, password_hash: str) -> Sequence[UUID]:
     """Store a password's hash and end the user's other sessions; return their ids."""
     connection.execute(sa.update(User).where(User.id == caller.user_id).values(password_hash=password_hash))
-    others = (Session.user_id == caller.user_id, Session.id != caller.session_id, Session.ended_at.is_(None))
+    others = (Session.user_id == caller.user_id, Session.id != caller.credential_id, Session.ended_at.is_(None))
     return connection.scalars(sa.update(Session).where(*others).values(ended_at=now()).returning(Session.id)).all()
 
 

@@ -1,56 +1,123 @@
 """Authenticate credentials, the same for every entry point."""
 
-from datetime import UTC, datetime
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chatbot.database.transactions import read
-from chatbot.errors import Unauthenticated
-from chatbot.models import Session, User
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.errors import ChatbotError, ScopeMissing, Unauthenticated
+from chatbot.models import ApiKey, Session, User
 
-from . import tokens
+from . import api_keys, tokens
 from .callers import Caller
 from .state import get_accounts_state
 
+ANY_SCOPE = "any"  # of a route that each API key opens
+LAST_USED_PRECISION = timedelta(minutes=1)
+
 
 def authenticate(credential: str) -> Caller:
-    """Return the caller of an access token; raises Unauthenticated unless it is valid and its session open."""
+    """Return the caller of an access token or an API key.
+
+    Raises Unauthenticated unless it is valid, its session open and its user enabled.
+    """
+    if credential.startswith(api_keys.PREFIX):
+        return _authenticate_api_key(credential)
     claims = tokens.read_access(credential)
-    caller = get_accounts_state().session_cache.get(claims.session_id) or _look_up(claims.session_id)
-    if caller.user_id != claims.user_id:
+    caller = get_accounts_state().credential_cache.get(claims.session_id) or _look_up_session(claims.session_id)
+    if caller.user_id != claims.user_id or caller.scopes is not None:
         raise Unauthenticated("The access token is not valid.")
     return caller
 
 
+def require_scope(caller: Caller, scope: str | None) -> None:
+    """Raise ScopeMissing unless the caller is in a session or their API key has the scope; None: no key has it."""
+    if caller.scopes is not None and scope not in caller.scopes | {ANY_SCOPE}:
+        raise ScopeMissing(f"This needs the scope {scope}." if scope else "This needs a login; no API key can do it.")
+
+
 def require_open(caller: Caller) -> None:
-    """Raise Unauthenticated when the caller's session has ended, within `session_cache.SESSION_CACHE_SECONDS`."""
-    if get_accounts_state().session_cache.get(caller.session_id) is None:
-        _look_up(caller.session_id)
+    """Raise Unauthenticated when the caller's session or API key has ended.
+
+    Another process notices it within `credential_cache.CREDENTIAL_CACHE_SECONDS`.
+    """
+    if get_accounts_state().credential_cache.get(caller.credential_id) is None:
+        if caller.scopes is None:
+            _look_up_session(caller.credential_id)
+        else:
+            _look_up_api_key(ApiKey.id == caller.credential_id)
 
 
-def invalidate_session(session_id: UUID) -> None:
-    """Let the database be asked about a session at its next request."""
-    get_accounts_state().session_cache.invalidate(session_id)
+def invalidate(credential_id: UUID) -> None:
+    """Let the database be asked about a credential at its next request."""
+    get_accounts_state().credential_cache.invalidate(credential_id)
 
 
-def _look_up(session_id: UUID) -> Caller:
+def _authenticate_api_key(secret: str) -> Caller:
+    if not api_keys.is_well_formed(secret):
+        raise Unauthenticated("This is not an API key.")
+    secret_hash = api_keys.hash_secret(secret)
+    cache = get_accounts_state().credential_cache
+    key_id = cache.api_key_ids.get(secret_hash)
+    if key_id is None:
+        caller = _look_up_api_key(ApiKey.secret_hash == secret_hash)
+        cache.api_key_ids[secret_hash] = caller.credential_id
+        return caller
+    return cache.get(key_id) or _look_up_api_key(ApiKey.id == key_id)
+
+
+def _look_up_session(session_id: UUID) -> Caller:
     statement = (
         sa.select(Session.user_id, User.role)
         .join(User, User.id == Session.user_id)
         .where(
             Session.id == session_id,
             Session.ended_at.is_(None),
-            Session.expires_at > datetime.now(UTC),
+            Session.expires_at > now(),
             User.disabled_at.is_(None),
         )
     )
-    cache = get_accounts_state().session_cache
+    return _look_up(statement, lambda row: Caller(row.user_id, session_id, row.role), "The session has ended.")
+
+
+def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
+    statement = (
+        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.last_used_at, User.role)
+        .join(User, User.id == ApiKey.user_id)
+        .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
+    )
+    return _look_up(statement, _use_api_key, "The API key has expired or was deleted.")
+
+
+def _look_up(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller], ended: str) -> Caller:
+    """Read a caller and cache it; raises Unauthenticated where there is none."""
+    cache = get_accounts_state().credential_cache
     generation = cache.generation
     with read() as connection:
         row = connection.execute(statement).one_or_none()
     if row is None:
-        raise Unauthenticated("The session has ended.")
-    caller = Caller(row.user_id, session_id, row.role)
+        raise Unauthenticated(ended)
+    caller = build(row)
     cache.add(caller, generation)
     return caller
+
+
+def _use_api_key(row: sa.Row[*tuple[Any, ...]]) -> Caller:
+    """Record the use of an API key and return its caller; an administrator's rights need their scope."""
+    _record_use(row.id, row.last_used_at)
+    scopes = frozenset(row.scopes)
+    return Caller(row.user_id, row.id, row.role if "admin" in scopes else "user", scopes)
+
+
+def _record_use(key_id: UUID, last_used_at: datetime | None) -> None:
+    """Store when an API key was used, at most once in LAST_USED_PRECISION; without a database that writes, never."""
+    moment = now()
+    if last_used_at is not None and last_used_at > moment - LAST_USED_PRECISION:
+        return
+    with contextlib.suppress(ChatbotError), write("use_api_key", durable=False) as connection:
+        connection.execute(sa.update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=moment))

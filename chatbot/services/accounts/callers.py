@@ -1,4 +1,4 @@
-"""The caller of a use case: a user in a session, or the operator."""
+"""The caller of a use case: a user in a session or with an API key, or the operator."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,11 +6,20 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A user and the session of their request."""
+    """A user and the credential of their request.
+
+    `scopes` are those of an API key; None: a session, which may do all that its user may.
+    """
 
     user_id: UUID
-    session_id: UUID
+    credential_id: UUID  # of the session or the API key
     role: str
+    scopes: frozenset[str] | None = None
+
+    def log_facts(self) -> dict[str, UUID]:
+        """Return the user and the credential for the security log."""
+        credential = "session_id" if self.scopes is None else "api_key_id"
+        return {"user_id": self.user_id, credential: self.credential_id}
 
 
 OPERATOR = Caller(UUID(int=0), UUID(int=0), "admin")  # of `flask` commands; has no account

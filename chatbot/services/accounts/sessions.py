@@ -74,7 +74,7 @@ def refresh(token: str) -> Login:
         user = load_account(connection, row.user_id) if row and rotated else None
     if user is None or rotated is None:
         security_log.record("refresh", "refused", user_id=row.user_id if row else None, session_id=presented.session_id)
-        authentication.invalidate_session(presented.session_id)
+        authentication.invalidate(presented.session_id)
         raise Unauthenticated("The refresh token is spent or its session has ended.")
     successor, rotated_at = rotated
     security_log.record("refresh", "ok", user_id=user.id, session_id=successor.session_id)
@@ -82,11 +82,11 @@ def refresh(token: str) -> Login:
 
 
 def log_out(caller: Caller) -> None:
-    """End the caller's session: at once in this process, within `session_cache.SESSION_CACHE_SECONDS` in others."""
+    """End the caller's session: here at once, elsewhere within `credential_cache.CREDENTIAL_CACHE_SECONDS`."""
     with write("log_out") as connection:
-        connection.execute(sa.update(Session).where(Session.id == caller.session_id).values(ended_at=now()))
-    authentication.invalidate_session(caller.session_id)
-    security_log.record("logout", "ok", user_id=caller.user_id, session_id=caller.session_id)
+        connection.execute(sa.update(Session).where(Session.id == caller.credential_id).values(ended_at=now()))
+    authentication.invalidate(caller.credential_id)
+    security_log.record("logout", "ok", user_id=caller.user_id, session_id=caller.credential_id)
 
 
 def _rotate(

@@ -2,17 +2,17 @@
 
 from flask import Flask, current_app
 
+from .credential_cache import CredentialCache
 from .hash_queue import HashQueue
-from .session_cache import SessionCache
 
 EXTENSION = "chatbot.accounts"
 
 
 class AccountsState:
-    """The cached sessions and the waiting hashes of one process."""
+    """The cached credentials and the waiting hashes of one process."""
 
     def __init__(self) -> None:
-        self.session_cache = SessionCache()
+        self.credential_cache = CredentialCache()
         self.hash_queue = HashQueue()
 
 

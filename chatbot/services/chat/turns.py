@@ -66,7 +66,7 @@ def open_turn(
     is_single = key is None and conversation_id is None
     try:
         with autocommit("open_turn") if is_single else write("open_turn") as connection:
-            known = idempotency.find(connection, caller, key) if key else None
+            known = idempotency.find(connection, caller.user_id, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
             moment = now()
@@ -82,7 +82,7 @@ def open_turn(
             insert = _insert if conversation_id else _insert_both
             turn = replace(turn, has_searchable_collections=insert(connection, caller, turn, listed=listed))
             if key:
-                idempotency.keep(connection, caller, key, turn.id)
+                idempotency.keep(connection, caller.user_id, key, turn.id)
             return OpenResult(turn.id, turn)
     except IntegrityError as error:
         return _resolve_key_conflict(caller, key, error)
@@ -96,12 +96,12 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
     """
     try:
         with write("regenerate") as connection:
-            known = idempotency.find(connection, caller, key) if key else None
+            known = idempotency.find(connection, caller.user_id, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
             turn = _open_sibling(connection, caller, _lock_turn(connection, caller, turn_id))
             if key:
-                idempotency.keep(connection, caller, key, turn.id)
+                idempotency.keep(connection, caller.user_id, key, turn.id)
             return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
         # Perhaps by a request with the same key, which came in the same moment.
@@ -118,7 +118,7 @@ def find_turn_by_key(caller: Caller, key: idempotency.Key | None) -> UUID | None
     if key is None:
         return None
     with read() as connection:
-        return idempotency.find(connection, caller, key, writes=False)
+        return idempotency.find(connection, caller.user_id, key, writes=False)
 
 
 def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None) -> Turn:
@@ -260,7 +260,7 @@ def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, k
     if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
         return OpenResult(turn_id)
     turn = _open_sibling(connection, caller, old)
-    idempotency.move(connection, caller, key, turn.id)
+    idempotency.move(connection, caller.user_id, key, turn.id)
     return OpenResult(turn.id, turn)
 
 

@@ -50,7 +50,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
     """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
     try:
         with write("create_collection") as connection:
-            known = idempotency.find(connection, caller, key) if key else None
+            known = idempotency.find(connection, caller.user_id, key) if key else None
             if known:
                 return _find(connection, may_read(caller), known)
             _require_room(connection, caller)
@@ -58,7 +58,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
             connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
             content.require_quota(connection, caller.user_id)
             if key:
-                idempotency.keep(connection, caller, key, thing_id=made)
+                idempotency.keep(connection, caller.user_id, key, thing_id=made)
             return _find(connection, Collection.owner_id == caller.user_id, made)
     except IntegrityError:
         # A request with the same key came in the same moment.

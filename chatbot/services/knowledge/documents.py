@@ -78,13 +78,13 @@ def create(
     try:
         with write("create_document", is_long=len(content.pieces) > 1, contention_key=caller.user_id) as connection:
             lock(connection, caller, collection_id)
-            known = idempotency.find(connection, caller, key) if key else None
+            known = idempotency.find(connection, caller.user_id, key) if key else None
             if known:
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             known = _find_duplicate(connection, collection_id, content, same, external_id)
             if known:
                 if key:
-                    idempotency.keep(connection, caller, key, thing_id=known)
+                    idempotency.keep(connection, caller.user_id, key, thing_id=known)
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             described = described_bytes(content.title, details)
             values = {
@@ -101,7 +101,7 @@ def create(
             if details:
                 write_facts(connection, made, details)
             if key:
-                idempotency.keep(connection, caller, key, thing_id=made)
+                idempotency.keep(connection, caller.user_id, key, thing_id=made)
     except IntegrityError as error:
         return QueuedDocument(_resolve_key_conflict(caller, key, error), is_new=False)
     get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
@@ -262,7 +262,7 @@ def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: In
     """Return the document of a concurrent request with the same key; else the external id is taken."""
     if key:
         with read() as connection:
-            known = idempotency.find(connection, caller, key, writes=False)
+            known = idempotency.find(connection, caller.user_id, key, writes=False)
             if known:
                 return _find(connection, Document.id == known)
     raise ExternalIdTaken("Another document of this collection has this external_id.") from error

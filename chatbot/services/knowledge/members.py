@@ -117,8 +117,7 @@ def decline(caller: Caller, collection_id: UUID) -> None:
 
 
 def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
-    known = {"user_id": caller.user_id, "session_id": caller.session_id, "collection": collection_id, "member": member}
-    security_log.record("membership", what, **known, **facts)
+    security_log.record("membership", what, **caller.log_facts(), collection=collection_id, member=member, **facts)
 
 
 def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:

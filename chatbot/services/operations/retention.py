@@ -12,7 +12,7 @@ from chatbot.database import leases
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import Busy, SuspiciousClock
-from chatbot.models import ChatMessage, Conversation, IdempotencyKey, KnowledgeChange, Lease, Session
+from chatbot.models import ApiKey, ChatMessage, Conversation, IdempotencyKey, KnowledgeChange, Lease, Session
 from chatbot.observability import metrics
 from chatbot.services import idempotency
 
@@ -68,7 +68,7 @@ def count(older_than: timedelta) -> int:
 
 
 def purge(older_than: timedelta, *, force: bool = False, on_batch: Callable[[int], None] = lambda _: None) -> Purged:
-    """Delete turns older than this, conversations that this empties, and sessions that expired as long ago.
+    """Delete turns older than this, conversations that this empties, sessions and API keys that expired as long ago.
 
     Raises SuspiciousClock unless forced, Busy while another purge runs, LeaseLost when another took over.
     """
@@ -106,7 +106,7 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
     purged = Purged()
     completed = False
     try:
-        for delete in (_delete_turns, _delete_sessions, _delete_keys, _delete_changes):
+        for delete in (_delete_turns, _delete_sessions, _delete_api_keys, _delete_keys, _delete_changes):
             while True:
                 started = time.monotonic()
                 with write("purge", durable=False) as connection:
@@ -149,6 +149,11 @@ def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged
     connection.execute(sa.delete(Session).where(Session.id.in_(ids)))
     purged.sessions += len(ids)
     return len(ids)
+
+
+def _delete_api_keys(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
+    old = sa.select(ApiKey.id).where(ApiKey.expires_at < cutoff).limit(_most(connection))
+    return connection.execute(sa.delete(ApiKey).where(ApiKey.id.in_(old))).rowcount
 
 
 def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:

@@ -1,0 +1,185 @@
+"""API keys: credentials of programs, without login, with scopes and an end.
+
+A secret is `ck_`, 40 random base62 characters and a checksum of 6: the CRC-32 of what is before it, in base62, by which
+scanners of repositories know a key that was leaked (GitHub, "Behind GitHub's new authentication token formats").
+The random part has 238 bits, so a fast hash of it is enough.
+"""
+
+import hashlib
+import secrets
+import string
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from chatbot.database import keyset
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now, uuid7
+from chatbot.errors import Forbidden, InvalidInput, NotFound, TooManyApiKeys
+from chatbot.models import ApiKey, User
+from chatbot.observability import security_log
+from chatbot.services import idempotency
+
+from .callers import Caller
+from .state import get_accounts_state
+
+PREFIX = "ck_"
+SCOPES = ("chat", "history", "knowledge:read", "knowledge:write", "v1", "admin")
+DEFAULT_LIFETIME = timedelta(days=90)
+MAX_LIFETIME = timedelta(days=365)
+MAX_API_KEYS_PER_USER = 100
+RANDOM_LENGTH = 40
+CHECKSUM_LENGTH = 6
+SECRET_LENGTH = len(PREFIX) + RANDOM_LENGTH + CHECKSUM_LENGTH
+BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key as its owner sees it; `secret` is there in the answer that makes it, and never again."""
+
+    id: UUID
+    name: str
+    scopes: list[str]
+    prefix: str
+    last4: str
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    secret: str | None = None
+
+
+FIELDS = (
+    ApiKey.id,
+    ApiKey.name,
+    ApiKey.scopes,
+    ApiKey.prefix,
+    ApiKey.last4,
+    ApiKey.created_at,
+    ApiKey.expires_at,
+    ApiKey.last_used_at,
+)
+
+
+def list_keys(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Key]:
+    """Return up to `limit` of the caller's keys by time, expired ones too until the purge takes them."""
+    statement = sa.select(*FIELDS).where(ApiKey.user_id == caller.user_id)
+    order = (ApiKey.created_at, ApiKey.id)
+    with read() as connection:
+        return keyset.fetch_page(connection, statement, Key, order=order, limit=limit, after=after)
+
+
+def create(
+    caller: Caller,
+    *,
+    name: str,
+    scopes: Sequence[str],
+    expires_at: datetime | None = None,
+    key: idempotency.Key | None = None,
+) -> Key:
+    """Make a key and return it with its secret; the same idempotency key again returns it without.
+
+    Raises InvalidInput (an end that is past or too far away), Forbidden (the scope `admin` for another user than an
+    administrator), TooManyApiKeys, IdempotencyKeyReused.
+    """
+    if "admin" in scopes and caller.role != "admin":
+        raise Forbidden("Only an administrator's key can have the scope admin.")
+    secret = new_secret()
+    moment = now()
+    key_id = uuid7()
+    values = {
+        "id": key_id,
+        "user_id": caller.user_id,
+        "name": name,
+        "secret_hash": hash_secret(secret),
+        "prefix": secret[:8],
+        "last4": secret[-4:],
+        "scopes": sorted(set(scopes), key=SCOPES.index),
+        "created_at": moment,
+        "expires_at": _require_end(moment, expires_at),
+    }
+    try:
+        with write("create_api_key", contention_key=caller.user_id) as connection:
+            known = idempotency.find(connection, caller.user_id, key) if key else None
+            if known:
+                return _load(connection, caller, known)
+            _require_room(connection, caller)
+            connection.execute(sa.insert(ApiKey).values(values))
+            if key:
+                idempotency.keep(connection, caller.user_id, key, thing_id=key_id)
+            made = replace(_load(connection, caller, key_id), secret=secret)
+    except IntegrityError:
+        # A request with the same idempotency key came in the same moment.
+        if key is None:
+            raise
+        return create(caller, name=name, scopes=scopes, expires_at=expires_at, key=key)
+    security_log.record("api_key", "created", **caller.log_facts(), key=made.id, scopes=" ".join(made.scopes))
+    return made
+
+
+def delete(caller: Caller, key_id: UUID) -> None:
+    """Delete a key of the caller's; raises NotFound.
+
+    It opens nothing any more: at once in this process, within `credential_cache.CREDENTIAL_CACHE_SECONDS` in others.
+    """
+    with write("delete_api_key") as connection:
+        owned = (ApiKey.id == key_id, ApiKey.user_id == caller.user_id)
+        if connection.execute(sa.delete(ApiKey).where(*owned)).rowcount != 1:
+            raise NotFound("There is no such API key.")
+    get_accounts_state().credential_cache.invalidate(key_id)
+    security_log.record("api_key", "deleted", **caller.log_facts(), key=key_id)
+
+
+def new_secret() -> str:
+    """Make a secret."""
+    body = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_LENGTH))
+    return body + _checksum(body)
+
+
+def is_well_formed(secret: str) -> bool:
+    """Return whether a text has the form and the checksum of a secret; no other text is looked up."""
+    body = secret[:-CHECKSUM_LENGTH]
+    return len(secret) == SECRET_LENGTH and secret.isascii() and secret == body + _checksum(body)
+
+
+def hash_secret(secret: str) -> bytes:
+    """Return the hash of a secret that the database keeps."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _checksum(body: str) -> str:
+    left = zlib.crc32(body.encode())
+    digits = []
+    for _ in range(CHECKSUM_LENGTH):
+        left, digit = divmod(left, len(BASE62))
+        digits.append(BASE62[digit])
+    return "".join(reversed(digits))
+
+
+def _require_end(moment: datetime, expires_at: datetime | None) -> datetime:
+    if expires_at is None:
+        return moment + DEFAULT_LIFETIME
+    if not moment < expires_at <= moment + MAX_LIFETIME:
+        raise InvalidInput({"expires_at": [f"Must be in the future, at most {MAX_LIFETIME.days} days away."]})
+    return expires_at
+
+
+def _require_room(connection: sa.Connection, caller: Caller) -> None:
+    """Raise TooManyApiKeys where the user has as many as one may; their row is locked until the transaction ends."""
+    connection.execute(sa.select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True)).all()
+    counted = sa.select(sa.func.count()).where(ApiKey.user_id == caller.user_id)
+    if (connection.scalar(counted) or 0) >= MAX_API_KEYS_PER_USER:
+        raise TooManyApiKeys("Delete one before you make another.")
+
+
+def _load(connection: sa.Connection, caller: Caller, key_id: UUID) -> Key:
+    statement = sa.select(*FIELDS).where(ApiKey.id == key_id, ApiKey.user_id == caller.user_id)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("This API key was deleted.")
+    return Key(**row._mapping)

@@ -1,0 +1,271 @@
+"""API keys: their life, their secrets, and which routes each scope opens."""
+
+import itertools
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from chatbot.database.base import db
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.errors import Unauthenticated
+from chatbot.models import ApiKey, User
+from chatbot.schemas import auth as schema
+from chatbot.services.accounts import accounts, api_keys, authentication
+from chatbot.services.accounts.state import get_accounts_state
+from chatbot.services.operations import retention
+from tests.conftest import Person
+
+KEYS = "/api/users/api-keys/"
+ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1"]
+SOME_ID = UUID(int=7)
+
+# The scope of each operation; None: a session alone opens it.
+SCOPES: dict[tuple[str, str], str | None] = {
+    ("GET", "/api/users/me/"): "any",
+    ("PATCH", "/api/users/me/"): None,
+    ("POST", "/api/users/me/password/"): None,
+    ("POST", "/api/users/logout/"): None,
+    ("GET", "/api/users/api-keys/"): None,
+    ("POST", "/api/users/api-keys/"): None,
+    ("DELETE", "/api/users/api-keys/{key_id}/"): None,
+    ("POST", "/api/chat/"): "chat",
+    ("GET", "/api/chat/{turn_id}/"): "chat",
+    ("GET", "/api/chat/{turn_id}/events/"): "chat",
+    ("GET", "/api/chat/{turn_id}/trace/"): "chat",
+    ("POST", "/api/chat/{turn_id}/cancel/"): "chat",
+    ("POST", "/api/chat/{turn_id}/regenerate/"): "chat",
+    ("PUT", "/api/chat/{turn_id}/feedback/"): "chat",
+    ("GET", "/api/chat-history/"): "history",
+    ("GET", "/api/collections/"): "knowledge:read",
+    ("POST", "/api/collections/"): "knowledge:write",
+    ("GET", "/api/collections/{collection_id}/"): "knowledge:read",
+    ("PATCH", "/api/collections/{collection_id}/"): "knowledge:write",
+    ("DELETE", "/api/collections/{collection_id}/"): "knowledge:write",
+    ("GET", "/api/collections/{collection_id}/members/"): "knowledge:read",
+    ("GET", "/api/collections/{collection_id}/members/{user_id}/"): "knowledge:read",
+    ("PUT", "/api/collections/{collection_id}/members/{user_id}/"): "knowledge:write",
+    ("DELETE", "/api/collections/{collection_id}/members/{user_id}/"): "knowledge:write",
+    ("GET", "/api/invitations/"): "knowledge:read",
+    ("POST", "/api/invitations/{invitation_id}/accept/"): "knowledge:write",
+    ("DELETE", "/api/invitations/{invitation_id}/"): "knowledge:write",
+    ("GET", "/api/documents/"): "knowledge:read",
+    ("POST", "/api/documents/"): "knowledge:write",
+    ("GET", "/api/documents/{document_id}/"): "knowledge:read",
+    ("PUT", "/api/documents/{document_id}/"): "knowledge:write",
+    ("DELETE", "/api/documents/{document_id}/"): "knowledge:write",
+    ("GET", "/api/documents/{document_id}/events/"): "knowledge:read",
+    ("GET", "/api/documents/{document_id}/chunks/"): "knowledge:read",
+    ("POST", "/api/documents/{document_id}/retry/"): "knowledge:write",
+    ("POST", "/api/search/"): "knowledge:read",
+    ("GET", "/v1/models"): "v1",
+    ("GET", "/v1/models/{name}"): "v1",
+    ("POST", "/v1/chat/completions"): "v1",
+    ("POST", "/v1/embeddings"): "v1",
+}
+
+
+def make(person: Person, *scopes: str, **fields: Any) -> dict[str, Any]:
+    response = person.call("POST", KEYS, {"name": "script", "scopes": list(scopes or ALL_SCOPES), **fields})
+    made: dict[str, Any] = response.get_json()
+    assert response.status_code == 201, made
+    return made
+
+
+def use(
+    person: Person, secret: str, method: str = "GET", path: str = "/api/users/me/", body: Any = None
+) -> TestResponse:
+    headers = {"Authorization": f"Bearer {secret}"}
+    return person.client.open(path, method=method, json=body, headers=headers)
+
+
+@pytest.mark.both_databases
+def test_key_is_made_listed_used_and_deleted(ada: Person) -> None:
+    made = make(ada, "v1", "chat", "chat")
+    secret = made.pop("secret")
+    assert (secret[:3], len(secret), made["prefix"], made["last4"]) == ("ck_", 49, secret[:8], secret[-4:])
+    assert made["scopes"] == ["chat", "v1"]
+    assert ada.call("GET", KEYS).get_json() == {"items": [{**made, "last_used_at": None}], "next_cursor": None}
+    turn = use(ada, secret, "POST", "/api/chat/", {"message": "hello"})
+    assert (turn.status_code, turn.headers["Cache-Control"]) == (200, "no-store")
+    assert [one["id"] for one in ada.history()] == [turn.get_json()["id"]]
+    assert use(ada, secret).get_json()["id"] == ada.id
+    assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is not None
+    assert ada.call("DELETE", f"{KEYS}{made['id']}/").status_code == 204
+    assert use(ada, secret).status_code == 401
+    assert ada.call("DELETE", f"{KEYS}{made['id']}/").status_code == 404
+
+
+def test_secret_is_stored_nowhere(ada: Person, app: Flask) -> None:
+    secret = make(ada)["secret"]
+    with app.app_context(), read() as connection:
+        row = connection.execute(sa.select(ApiKey.__table__)).one()
+    assert secret[8:-4] not in repr(row)
+
+
+def test_keys_are_their_users_own(ada: Person, eve: Person) -> None:
+    key_id = make(ada)["id"]
+    assert eve.call("GET", KEYS).get_json()["items"] == []
+    assert eve.call("DELETE", f"{KEYS}{key_id}/").status_code == 404
+    assert len(ada.call("GET", KEYS).get_json()["items"]) == 1
+
+
+@pytest.mark.both_databases
+def test_replay_never_shows_the_secret_again(ada: Person) -> None:
+    body = {"name": "script", "scopes": ["chat"]}
+    first, second = (ada.call("POST", KEYS, body, headers={"Idempotency-Key": "k"}) for _ in range(2))
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.get_json() == {**first.get_json(), "secret": None}
+    other = ada.call("POST", KEYS, {**body, "name": "other"}, headers={"Idempotency-Key": "k"})
+    assert other.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"name": ""}, "name"), ({"name": "x" * 101}, "name"), ({"name": None}, "name"), ({"scopes": []}, "scopes"),
+        ({"scopes": ["rooms"]}, "scopes.0"), ({"scopes": "chat"}, "scopes"), ({"scopes": ["chat"] * 50}, "scopes"),
+        ({"expires_at": "soon"}, "expires_at"), ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59Z"}, "expires_at"), ({"expires_at": 5}, "expires_at"), ({"user_id": "x"}, "user_id"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_invalid_key_is_400(shared_ada: Person, fields: dict[str, Any], field: str) -> None:
+    response = shared_ada.call("POST", KEYS, {"name": "script", "scopes": ["chat"], **fields})
+    assert (response.status_code, list(response.get_json()["errors"])) == (400, [field])
+
+
+def test_user_has_a_bounded_number_of_keys(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_keys, "MAX_API_KEYS_PER_USER", 2)
+    first = make(ada)
+    make(ada)
+    refused = ada.call("POST", KEYS, {"name": "one more", "scopes": ["chat"]})
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "too_many_api_keys")
+    ada.call("DELETE", f"{KEYS}{first['id']}/")
+    make(ada)
+
+
+def test_end_of_a_key(ada: Person, app: Flask) -> None:
+    end = (now() + timedelta(days=3)).isoformat()
+    made = make(ada, expires_at=end)
+    assert made["expires_at"][:10] == end[:10]
+    assert use(ada, made["secret"]).status_code == 200
+    with app.app_context():
+        with write("test") as connection:
+            connection.execute(sa.update(ApiKey).values(expires_at=now() - timedelta(seconds=1)))
+        get_accounts_state().credential_cache.clear()  # as after 5 seconds
+    assert use(ada, made["secret"]).get_json()["code"] == "unauthenticated"
+    assert len(ada.call("GET", KEYS).get_json()["items"]) == 1
+
+
+@pytest.mark.both_databases
+def test_expired_keys_are_purged_as_sessions_are(ada: Person, app: Flask) -> None:
+    make(ada)
+    make(ada)
+    with app.app_context():
+        with write("test") as connection:
+            some = sa.select(ApiKey.id).limit(1).scalar_subquery()
+            connection.execute(sa.update(ApiKey).where(ApiKey.id == some).values(expires_at=now() - timedelta(days=31)))
+        retention.purge(timedelta(days=30))
+    assert len(ada.call("GET", KEYS).get_json()["items"]) == 1
+
+
+def test_disabled_users_keys_open_nothing(ada: Person, app: Flask) -> None:
+    secret = make(ada)["secret"]
+    assert use(ada, secret).status_code == 200
+    with app.app_context():
+        accounts.disable("ada@example.org")
+        get_accounts_state().credential_cache.clear()  # as after 5 seconds
+    assert use(ada, secret).status_code == 401
+
+
+def test_guesses_are_401_and_never_reach_the_database(ada: Person, app: Flask) -> None:
+    secret = make(ada)["secret"]
+    guesses = [
+        "ck_",
+        "ck_x",
+        secret[:-1],
+        secret + "0",
+        secret[:-1] + chr(ord(secret[-1]) ^ 1),
+        "CK_" + secret[3:],
+        f"ck_{'é' * 46}",
+    ]
+    statements: list[str] = []
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", lambda *event: statements.append(event[2]))
+    for guess in guesses:
+        header = f"Bearer {guess}".encode().decode("latin-1")
+        answer = ada.client.get("/api/users/me/", headers={"Authorization": header})
+        assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert statements == []
+    assert use(ada, api_keys.new_secret()).status_code == 401
+    assert len(statements) == 1
+
+
+def test_deleted_key_ends_what_is_followed_with_it(ada: Person, app: Flask) -> None:
+    made = make(ada)
+    with app.app_context():
+        caller = authentication.authenticate(made["secret"])
+        authentication.require_open(caller)
+        with write("test") as connection:  # in another process
+            connection.execute(sa.delete(ApiKey))
+        authentication.require_open(caller)
+        get_accounts_state().credential_cache.clear()  # as after 5 seconds
+        with pytest.raises(Unauthenticated):
+            authentication.require_open(caller)
+
+
+def test_administrators_rights_need_their_scope(ada: Person, app: Flask) -> None:
+    assert ada.call("POST", KEYS, {"name": "x", "scopes": ["admin"]}).get_json()["code"] == "forbidden"
+    with app.app_context():
+        with write("test") as connection:
+            connection.execute(sa.update(User).values(role="admin"))
+        get_accounts_state().credential_cache.clear()
+        plain = make(ada)["secret"]
+        full = make(ada, "admin")["secret"]
+        assert authentication.authenticate(plain).role == "user"
+        assert authentication.authenticate(full).role == "admin"
+
+
+def test_schema_and_service_have_the_same_scopes() -> None:
+    assert list(api_keys.SCOPES) == schema.SCOPES
+
+
+def operations(app: Flask) -> set[tuple[str, str]]:
+    document = app.test_client().get("/api/openapi.json").get_json()
+    return {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters" and operation.get("security")
+    }
+
+
+def test_every_operation_with_a_login_is_in_the_table(shared_app: Flask) -> None:
+    assert operations(shared_app) == set(SCOPES)
+
+
+@pytest.fixture(scope="module")
+def secrets(shared_ada: Person) -> dict[str, str]:
+    return {scope: make(shared_ada, scope)["secret"] for scope in ALL_SCOPES}
+
+
+@pytest.mark.parametrize(("operation", "scope"), list(itertools.product(SCOPES, ALL_SCOPES)), ids=str)
+def test_scope_opens_its_operations_alone(
+    shared_ada: Person, secrets: dict[str, str], operation: tuple[str, str], scope: str
+) -> None:
+    method, path = operation
+    for name in ("turn_id", "collection_id", "user_id", "invitation_id", "document_id", "key_id", "name"):
+        path = path.replace(f"{{{name}}}", str(SOME_ID))
+    response = use(shared_ada, secrets[scope], method, path, {"unknown": 1} if method != "GET" else None)
+    needed = SCOPES[operation]
+    if needed in {scope, "any"}:
+        assert response.status_code in {200, 400, 404, 415}
+    else:
+        assert response.status_code == 403
+        assert "scope_missing" in response.get_data(as_text=True)
