@@ -52,10 +52,7 @@ class Config(Bounds):
         unknown = EXCLUDE
 
     APP_ENV = setting(
-        Word,
-        "development",
-        "development, testing or production",
-        OneOf(["development", "testing", "production"]),
+        Word, "development", "development, testing or production", OneOf(["development", "testing", "production"])
     )
     FLASK_DEBUG = setting(fields.Boolean, False, "Flask's debugger, for development")
     BASE_URL = setting(fields.String, LOCAL, "The public address; an http one also says where to listen", HTTP_URL)
@@ -86,6 +83,9 @@ class Config(Bounds):
     OPENAI_MODEL = setting(fields.String, "gpt-3.5-turbo", "The model's name at that server", Length(1, 200))
     OPENAI_MAX_TOKENS = setting(
         fields.Integer, 150, "Longest answer; 150 cuts many (status truncated)", Range(1, 1_000_000)
+    )
+    OPENAI_MAX_TOKENS_EXCEEDED = setting(
+        Word, "cap", "cap or refuse: a request on /v1 for a longer answer", OneOf(["cap", "refuse"])
     )
     OPENAI_TEMPERATURE = setting(fields.Float, 0.7, "0 is terse and repeatable, 2 is wild", Range(0, 2))
     OPENAI_FALLBACK_MODELS = setting(

@@ -1,12 +1,13 @@
-"""Routes for chat completions, in OpenAI's shape: the same runner and log as `/api/chat/`."""
+"""Routes for completions, in OpenAI's shape: the same runner and log as `/api/chat/`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, current_app
 
+from chatbot.errors import InvalidInput
 from chatbot.rag.types import Message, Role
-from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema
+from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, TextRequestSchema
 from chatbot.schemas.passed_on import passed_on
 from chatbot.services.chat import execution, following, openai, turns
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
@@ -29,6 +30,9 @@ PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "
 blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="For OpenAI's clients")
 
 
+Answer = tuple[dict[str, Any], int, dict[str, str]] | Response
+
+
 @blueprint.route("/chat/completions", methods=["POST"])
 @openai_errors.document
 @authentication.required("v1")
@@ -37,19 +41,33 @@ blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="Fo
 @blueprint.arguments(CompletionRequestSchema)
 @sse.document(CompletionSchema)
 @blueprint.response(200, CompletionSchema)
-def create_completion(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[str, str]] | Response:
+def create_completion(body: dict[str, Any]) -> Answer:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
+    messages = [Message(ROLES[one["role"]], one["content"], one["fields"]) for one in body["messages"]]
+    return _answer(body, messages, framing.ChatFormat())
+
+
+@blueprint.route("/completions", methods=["POST"])
+@openai_errors.document
+@authentication.required("v1")
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(TextRequestSchema)
+@sse.document(CompletionSchema)
+@blueprint.response(200, CompletionSchema)
+def create_text_completion(body: dict[str, Any]) -> Answer:
+    """Answer a text, for clients of OpenAI's older API; the model gets it as a message of its user."""
+    text = body["prompt"]
+    return _answer(body, [Message("user", text)], framing.TextFormat(text if body["echo"] else ""))
+
+
+def _answer(body: dict[str, Any], messages: Sequence[Message], shapes: framing.ChatFormat) -> Answer:
     caller = authentication.current()
     key = idempotency.read_key(body)
     listed = bool(body["store"])
     if body["stream"]:
         admission.enter_stream(caller.user_id)
-    completion = openai.build_completion(
-        caller,
-        model=body["model"],
-        messages=[Message(ROLES[one["role"]], one["content"], one["fields"]) for one in body["messages"]],
-        parameters=_parameters(body),
-    )
+    completion = openai.build_completion(caller, model=body["model"], messages=messages, parameters=_parameters(body))
     result = execution.open_and_start(
         caller,
         lambda: turns.open_turn(
@@ -60,15 +78,17 @@ def create_completion(body: dict[str, Any]) -> tuple[dict[str, Any], int, dict[s
     )
     turn_id = result.turn_id
     turn = following.get_result_turn(caller, result)
+    headers = _cap(completion.request.parameters)
     if not body["stream"]:
-        return framing.completion(following.wait(caller, turn_id)), 200, _cap(completion.request.parameters)
+        return framing.build_answer(following.wait(caller, turn_id), shapes), 200, headers
     ended = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
     if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}
-    chunks = framing.Chunks(turn, completion.request.model, include_usage=options.get("include_usage", False))
+    include_usage = options.get("include_usage", False)
+    chunks = framing.Chunks(turn, completion.request.model, shapes, include_usage=include_usage)
     response = sse.response(chunks.frames(sse.Reader(caller, turn_id)))
-    response.headers.update(_cap(completion.request.parameters))
+    response.headers.update(headers)
     return response
 
 
@@ -79,7 +99,14 @@ def _cap(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _parameters(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters for the model; `max_completion_tokens` is the newer name of `max_tokens`."""
+    """Return the parameters for the model; raises InvalidInput for more tokens than may be asked for.
+
+    `max_completion_tokens` is the newer name of `max_tokens`.
+    """
     parameters = {name: body[name] for name in PARAMETERS if body.get(name) is not None} | passed_on(body)
-    max_tokens = body.get("max_completion_tokens") or body.get("max_tokens")
+    name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
+    max_tokens = body.get(name)
+    most = current_app.config["OPENAI_MAX_TOKENS"]
+    if max_tokens and max_tokens > most and current_app.config["OPENAI_MAX_TOKENS_EXCEEDED"] == "refuse":
+        raise InvalidInput({name: [f"At most {most} tokens may be asked for."]})
     return parameters | {"max_tokens": max_tokens} if max_tokens else parameters

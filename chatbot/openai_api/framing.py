@@ -1,4 +1,4 @@
-"""OpenAI's framing of a turn: completions and chunks (OpenAI API reference, "Chat")."""
+"""OpenAI's framing of a turn: whole answers and chunks (OpenAI API reference, "Chat" and "Completions")."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,17 +12,68 @@ from chatbot.web import openai_errors, sse
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(turn: Turn) -> dict[str, Any]:
+class ChatFormat:
+    """The shapes of chat completions."""
+
+    prefix = "chatcmpl-"
+    whole = "chat.completion"
+    chunk = "chat.completion.chunk"
+    opening: dict[str, Any] | None = {"delta": {"role": "assistant", "content": ""}}
+    closing: dict[str, Any] = {"delta": {}}
+
+    def build_choice(self, turn: Turn) -> dict[str, Any]:
+        """Return the members of a whole answer's choice."""
+        extras = turn.extras or {}
+        message: dict[str, Any] = {"role": "assistant", "content": turn.bot_response, "refusal": None}
+        if "tool_calls" in extras:
+            message |= {"content": turn.bot_response or None, "tool_calls": extras["tool_calls"]}
+        return {"message": message}
+
+    def build_piece(self, text: str) -> dict[str, Any]:
+        """Return the members of a chunk's choice for a piece of text."""
+        return {"delta": {"content": text}}
+
+    def build_extras(self, extras: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of the choice that carries the calls of tools, or the log probabilities alone."""
+        calls = [{"index": at, **call} for at, call in enumerate(extras.get("tool_calls", ()))]
+        return {"delta": {"tool_calls": calls} if calls else {}}
+
+
+class TextFormat(ChatFormat):
+    """The shapes of completions of a text; the prompt comes first where it is to be echoed."""
+
+    prefix = "cmpl-"
+    whole = "text_completion"
+    chunk = "text_completion"
+    opening = None
+    closing = {"text": ""}
+
+    def __init__(self, echo: str) -> None:
+        self._echo = echo
+        if echo:
+            self.opening = {"text": echo}
+
+    def build_choice(self, turn: Turn) -> dict[str, Any]:
+        """Return the members of a whole answer's choice."""
+        return {"text": self._echo + turn.bot_response}
+
+    def build_piece(self, text: str) -> dict[str, Any]:
+        """Return the members of a chunk's choice for a piece of text."""
+        return {"text": text}
+
+    def build_extras(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Return an empty piece: nothing else was asked for."""
+        return self.closing
+
+
+def build_answer(turn: Turn, shapes: ChatFormat) -> dict[str, Any]:
     """Return a whole answer; raises TurnFailed, Cancelled."""
     reason = finish_reason(turn)
-    extras = turn.extras or {}
-    message: dict[str, Any] = {"role": "assistant", "content": turn.bot_response, "refusal": None}
-    if "tool_calls" in extras:
-        message |= {"content": turn.bot_response or None, "tool_calls": extras["tool_calls"]}
-    choice = {"index": 0, "message": message, "finish_reason": reason, "logprobs": extras.get("logprobs")}
+    logprobs = (turn.extras or {}).get("logprobs")
+    choice = {"index": 0, **shapes.build_choice(turn), "finish_reason": reason, "logprobs": logprobs}
     return {
-        "id": identity(turn),
-        "object": "chat.completion",
+        "id": f"{shapes.prefix}{turn.id}",  # behind the hyphen is the turn's own id
+        "object": shapes.whole,
         "created": int(turn.created_at.timestamp()),
         "model": turn.model,
         "choices": [choice],
@@ -49,32 +100,32 @@ def usage(turn: Turn) -> dict[str, int] | None:
     return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
-def identity(turn: Turn) -> str:
-    """Return the completion's id; the turn's id is the part behind the hyphen."""
-    return f"chatcmpl-{turn.id}"
-
-
 class Chunks:
     """A turn's text as chunks of a stream, then its end; heartbeats are comments."""
 
-    def __init__(self, opened: Turn, model: str, *, include_usage: bool) -> None:
+    def __init__(self, opened: Turn, model: str, shapes: ChatFormat, *, include_usage: bool) -> None:
         created = int(opened.created_at.timestamp())
-        self._head = {"id": identity(opened), "object": "chat.completion.chunk", "model": model, "created": created}
+        identity = f"{shapes.prefix}{opened.id}"
+        self._head = {"id": identity, "object": shapes.chunk, "model": model, "created": created}
+        self._shapes = shapes
         self._silent: dict[str, Any] = {"usage": None} if include_usage else {}
 
     def frames(self, reader: sse.Reader) -> Iterator[bytes]:
         """Yield the frames of a reader from the beginning on."""
-        yield self._chunk({"role": "assistant", "content": ""})
+        if self._shapes.opening is not None:
+            yield self._chunk(self._shapes.opening)
         for news in reader.news(0):
             if isinstance(news, str):
-                yield self._chunk({"content": news})
+                yield self._chunk(self._shapes.build_piece(news))
             elif news is None:
                 yield sse.HEARTBEAT
             else:
                 yield from self._last(news)
 
-    def _chunk(self, delta: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason, "logprobs": logprobs}
+    def _chunk(
+        self, members: dict[str, Any], reason: str | None = None, logprobs: dict[str, Any] | None = None
+    ) -> bytes:
+        choice = {"index": 0, **members, "finish_reason": reason, "logprobs": logprobs}
         return _data({**self._head, "choices": [choice], **self._silent})
 
     def _last(self, news: Turn | ChatbotError) -> Iterator[bytes]:
@@ -82,11 +133,9 @@ class Chunks:
             if isinstance(news, ChatbotError):
                 raise news
             reason = finish_reason(news)
-            extras = news.extras or {}
-            calls = [{"index": at, **call} for at, call in enumerate(extras.get("tool_calls", ()))]
-            if extras:
-                yield self._chunk({"tool_calls": calls} if calls else {}, None, extras.get("logprobs"))
-            yield self._chunk({}, reason)
+            if news.extras:
+                yield self._chunk(self._shapes.build_extras(news.extras), None, news.extras.get("logprobs"))
+            yield self._chunk(self._shapes.closing, reason)
         except ChatbotError as failure:
             yield _data(openai_errors.body(problem.of(failure), failure.detail))
             return

@@ -1,9 +1,12 @@
-"""How many tokens a text takes: as OpenAI's tokenizer counts for its models, a safe estimate for all others."""
+"""How many tokens a text takes: as OpenAI's tokenizer counts for its models, a safe estimate for all others.
+
+And the text of tokens, which some clients send to be embedded.
+"""
 
 import functools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from tiktoken import Encoding
 
 Counter = Callable[[str], int]
+EMBEDDING_MODEL = "text-embedding-3-small"  # clients take the encoding of OpenAI's embedders where they know no other
+LOADING_SECONDS = 10.0  # for tables that must be fetched
 
 LETTERS_PER_TOKEN = 3  # of plain Latin text; tokenizers reach 4 and more
 PLAIN = re.compile(r"[A-Za-z ]+")
@@ -36,6 +41,20 @@ def counter(model: str) -> Counter:
     loading = load_encoding(model)
     encoding = loading.result() if loading.done() else None
     return functools.partial(_count, encoding) if encoding else estimate
+
+
+def decode(tokens: Sequence[int]) -> str | None:
+    """Return the text of tokens of OpenAI's embedders; None where their tables are not to be had in LOADING_SECONDS.
+
+    Raises ValueError for a number that is no token.
+    """
+    try:
+        encoding = load_encoding(EMBEDDING_MODEL).result(LOADING_SECONDS)
+        return encoding.decode(list(tokens)) if encoding else None
+    except (KeyError, OverflowError) as error:
+        raise ValueError("Not a token.") from error
+    except TimeoutError:
+        return None
 
 
 def _count(encoding: "Encoding", text: str) -> int:

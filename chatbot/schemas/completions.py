@@ -7,7 +7,7 @@ from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
 from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
-from .passed_on import EMPTY, KINDS, UNREAD, PassedOn, are_calls, is_part, is_writable
+from .passed_on import EMPTY, KINDS, OF_SAMPLING, UNREAD, PassedOn, are_calls, is_integer, is_part, is_writable
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
@@ -17,6 +17,13 @@ STOPS = [
     {"type": "null"},
 ]
 MAX_TEXTS = 2_048
+TOKENS = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 0, "maximum": 100_276},
+    "minItems": 1,
+    "maxItems": MAX_MESSAGE_LENGTH,
+    "description": "Tokens of OpenAI's embedders (cl100k_base).",
+}
 MAX_CONTENT_LENGTH = 1_000_000  # characters of a message: the longest context that a body can fill
 MAX_PARTS = 1_000
 ROLES = ["system", "developer", "user", "assistant", "tool", "function"]
@@ -99,18 +106,11 @@ class StreamOptionsSchema(Schema):
     include_usage = TrueOrFalse(load_default=False)
 
 
-class CompletionRequestSchema(Schema):
-    """A prompt and how it is to be answered. Several answers are not offered."""
-
-    class Meta:
-        """Parameters that are passed on as they are."""
-
-        include = {name: PassedOn(kind) for name, kind in KINDS.items()}
+class SamplingSchema(Schema):
+    """The parameters of each completion. Several answers are not offered."""
 
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
-    messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
     max_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
-    max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
     temperature = fields.Float(validate=Range(0, 2), allow_none=True)
     top_p = fields.Float(validate=Range(0, 1), allow_none=True)
     presence_penalty = fields.Float(validate=Range(-2, 2), allow_none=True)
@@ -124,6 +124,18 @@ class CompletionRequestSchema(Schema):
     metadata = fields.Dict(allow_none=True, metadata={"description": "Accepted and not used."})
     user = fields.String(allow_none=True, metadata={"description": "Accepted and not used."} | NO_NUL)
 
+
+class CompletionRequestSchema(SamplingSchema):
+    """A prompt and how it is to be answered."""
+
+    class Meta:
+        """Parameters that are passed on as they are."""
+
+        include = {name: PassedOn(kind) for name, kind in KINDS.items()}
+
+    messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
+    max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
+
     @validates_schema
     def check_question(self, data: dict[str, Any], **_: Any) -> None:
         """Refuse a prompt in which the user says nothing."""
@@ -133,6 +145,37 @@ class CompletionRequestSchema(Schema):
 
 def _says_something(message: dict[str, Any]) -> bool:
     return bool(message["content"].strip() or message["fields"].get("content"))
+
+
+class Prompt(fields.Field[str]):
+    """A text, or a list with one: some clients send no other."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if isinstance(text, str) and text.strip() and len(text) <= MAX_CONTENT_LENGTH:
+            return text
+        raise ValidationError(f"Must be one text of 1 to {MAX_CONTENT_LENGTH} characters.")
+
+
+class TextRequestSchema(SamplingSchema):
+    """A text to be answered, as in OpenAI's older API. Several answers, suffixes and probabilities are not offered."""
+
+    class Meta:
+        """Parameters that are passed on as they are."""
+
+        include = {name: PassedOn(KINDS[name]) for name in OF_SAMPLING}
+
+    prompt = Prompt(
+        required=True,
+        metadata={
+            "oneOf": [{"type": "string", **NO_NUL}, {"type": "array", "items": {"type": "string"}, "maxItems": 1}],
+            "example": "Tell me about the sea.",
+        },
+    )
+    echo = TrueOrFalse(load_default=False, allow_none=True, metadata={"description": "The prompt in front of it."})
+    best_of = fields.Integer(strict=True, validate=OneOf([1], error="Only one answer is offered."), allow_none=True)
+    suffix = fields.String(validate=Length(max=0, error="Not offered."), allow_none=True)
+    logprobs = fields.Integer(strict=True, validate=OneOf([0], error="Not offered."), allow_none=True)
 
 
 class CompletionSchema(Schema):
@@ -179,18 +222,22 @@ class OpenAIErrorSchema(Schema):
     )
 
 
-class Texts(fields.Field[list[str]]):
-    """One text or some."""
+class Texts(fields.Field[list[str | list[int]]]):
+    """One text or some, each as a text or as tokens of OpenAI's embedders."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str]:
-        texts = [value] if isinstance(value, str) else value
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str | list[int]]:
+        is_one = isinstance(value, str) or (isinstance(value, list) and bool(value) and is_integer(value[0]))
+        texts = [value] if is_one else value
         if isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS and all(map(_is_short, texts)):
             return texts
-        raise ValidationError(f"Must be a text, or 1 to {MAX_TEXTS} texts, of 1 to {MAX_MESSAGE_LENGTH} characters.")
+        raise ValidationError(
+            f"Must be a text, or 1 to {MAX_TEXTS} texts, of 1 to {MAX_MESSAGE_LENGTH} characters or tokens."
+        )
 
 
 def _is_short(text: Any) -> bool:
-    return isinstance(text, str) and 0 < len(text) <= MAX_MESSAGE_LENGTH
+    is_text = isinstance(text, str) or (isinstance(text, list) and all(map(is_integer, text)))
+    return is_text and 0 < len(text) <= MAX_MESSAGE_LENGTH
 
 
 class EmbeddingRequestSchema(Schema):
@@ -203,6 +250,8 @@ class EmbeddingRequestSchema(Schema):
             "oneOf": [
                 {"type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_LENGTH, **NO_NUL},
                 {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MAX_TEXTS},
+                TOKENS,
+                {"type": "array", "items": TOKENS, "minItems": 1, "maxItems": MAX_TEXTS},
             ]
         },
     )

@@ -26,6 +26,10 @@ DEFAULTS: dict[str, Any] = {
     "top_logprobs": 0,
 }
 OF_TOOLS = ("tool_choice", "parallel_tool_calls")  # mean nothing without tools
+OF_SAMPLING = (
+    *("logit_bias", "top_k", "random_seed", "min_p", "top_a", "typical_p"),
+    *("repetition_penalty", "repeat_penalty", "length_penalty"),
+)
 TEMPLATE_OPTIONS = {"enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "preserve_thinking"}
 UNREAD = {"reasoning", "reasoning_content", "annotations"}  # of an answer that is sent back: models do not read them
 IMAGE_SCHEMES = ("data:image/", "https://", "http://")

@@ -66,6 +66,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/v1/models"): "v1",
     ("GET", "/v1/models/{name}"): "v1",
     ("POST", "/v1/chat/completions"): "v1",
+    ("POST", "/v1/completions"): "v1",
     ("POST", "/v1/embeddings"): "v1",
 }
 

@@ -1,7 +1,5 @@
 """The prompt: the part of a conversation that is repeated, within a budget of tokens."""
 
-import base64
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -10,8 +8,7 @@ from hypothesis import strategies as st
 
 from chatbot.rag import pipeline, prompt, token_counts
 from chatbot.rag.types import Message, Passage
-
-CL100K = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+from tests.support import token_tables
 
 
 def said(turns: int, length: int = 20) -> list[Message]:
@@ -108,29 +105,16 @@ def test_unknown_model_is_estimated() -> None:
     assert token_counts.counter("llama3.2")("Hello there") == token_counts.estimate("Hello there")
 
 
-def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of OpenAI's real file nothing comes here without the network: one of the same form, with bytes alone."""
-    ranks = b"".join(b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
-    ranks += b"%s 256\n" % base64.b64encode(b"He")
-    (tmp_path / hashlib.sha1(CL100K.encode()).hexdigest()).write_bytes(ranks)
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("tiktoken.load.check_hash", lambda data, expected: True)
-    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    token_counts.load_encoding.cache_clear()
-    assert token_counts.load_encoding("gpt-3.5-turbo").result() is not None
-    assert token_counts.counter("gpt-3.5-turbo")("Hello") == 4
-    token_counts.load_encoding.cache_clear()
+def test_tokenizer_of_openai_counts_once_it_is_there(tmp_path: Path) -> None:
+    with token_tables.tables(tmp_path):
+        assert token_counts.load_encoding("gpt-3.5-turbo").result() is not None
+        assert token_counts.counter("gpt-3.5-turbo")("Hello") == 4
 
 
-def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr("tiktoken.registry.ENCODINGS", {})
-    token_counts.load_encoding.cache_clear()
-    assert token_counts.load_encoding("gpt-3.5-turbo").result() is None
-    assert token_counts.counter("gpt-3.5-turbo")("Hello") == token_counts.estimate("Hello")
-    token_counts.load_encoding.cache_clear()
+def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(tmp_path: Path) -> None:
+    with token_tables.tables(tmp_path, present=False):
+        assert token_counts.load_encoding("gpt-3.5-turbo").result() is None
+        assert token_counts.counter("gpt-3.5-turbo")("Hello") == token_counts.estimate("Hello")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,8 @@ from .running_turns import GenerationRequest
 from .state import get_chat_state
 
 COLLECTION = "collection:"
+MAX_TEXT_LENGTH = 32_000  # characters of one text that tokens may say
+MAX_DECODED_LENGTH = 1_000_000  # of all texts: a token of six bytes can say 128 blanks
 MAX_WAIT_SECONDS = 20.0  # for the end of the caller's other requests for vectors
 RETRY_AFTER_SECONDS = 5.0
 ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -97,17 +99,23 @@ def build_completion(
 
 
 def embed(
-    caller: Caller, model: str, texts: Sequence[str], encoding: str, *, dimensions: int | None = None
+    caller: Caller,
+    model: str,
+    inputs: Sequence[str | Sequence[int]],
+    encoding: str,
+    *,
+    dimensions: int | None = None,
 ) -> Embeddings:
-    """Return a vector for each text.
+    """Return a vector for each text, or for the text of each list of tokens.
 
     `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, InvalidInput for
-    other `dimensions` than the model's, Busy when too much of the caller's is embedded already, and
-    `rag.errors.EmbedderError`.
+    other `dimensions` than the model's and for tokens that cannot be read, Busy when too much of the caller's is
+    embedded already, and `rag.errors.EmbedderError`.
     """
     embedder = get_knowledge_state().embedder()
     if model != embedder.space:
         raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
+    texts = _read_texts(inputs)
     slots = get_chat_state().embedding_slots
     if not slots.acquire(caller.user_id, MAX_WAIT_SECONDS):
         raise Busy("Too many texts are being embedded; retry later.", retry_after=RETRY_AFTER_SECONDS)
@@ -121,6 +129,29 @@ def embed(
     if encoding == "base64":
         return Embeddings([base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors], tokens)
     return Embeddings([vector.tolist() for vector in vectors], tokens)
+
+
+def _read_texts(inputs: Sequence[str | Sequence[int]]) -> list[str]:
+    """Return the texts of inputs; raises InvalidInput for tokens that are none, say too much or cannot be read here."""
+    texts: list[str] = []
+    left = MAX_DECODED_LENGTH
+    for given in inputs:
+        text = given if isinstance(given, str) else _decode(given)
+        left -= len(text)
+        if len(text) > MAX_TEXT_LENGTH or left < 0:
+            raise InvalidInput({"input": ["Too long."]})
+        texts.append(text)
+    return texts
+
+
+def _decode(tokens: Sequence[int]) -> str:
+    try:
+        text = token_counts.decode(tokens)
+    except ValueError as error:
+        raise InvalidInput({"input": ["Not tokens of OpenAI's embedders (cl100k_base)."]}) from error
+    if text is None:
+        raise InvalidInput({"input": ["Tokens cannot be read here; send texts (check_embedding_ctx_length=False)."]})
+    return text
 
 
 def _find_collection(caller: Caller, model: str) -> UUID | None:
