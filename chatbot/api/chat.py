@@ -23,7 +23,7 @@ PREFER = {
     "schema": {"type": "string"},
     "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
 }
-HEADERS = [idempotency.DOCUMENT, PREFER]
+PARAMETERS = [idempotency.DOCUMENT, PREFER, sse.REASONING]
 
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
@@ -31,7 +31,7 @@ Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 @blueprint.route("/", methods=["POST"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[*HEADERS, sse.LAST_EVENT_ID])
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[*PARAMETERS, sse.LAST_EVENT_ID])
 @blueprint.arguments(MessageSchema)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)
@@ -64,7 +64,7 @@ def get_turn(turn_id: UUID) -> Turn:
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
+@problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID, sse.REASONING])
 @blueprint.alt_response(204, success=True)
 @blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
 def follow_turn(turn_id: UUID) -> Response:
@@ -75,7 +75,7 @@ def follow_turn(turn_id: UUID) -> Response:
     admission.enter_stream(authentication.current().user_id)
     turn = following.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
-    reader = sse.Reader(authentication.current(), turn_id)
+    reader = _reader(turn_id)
     return sse.response(chain([sse.format_opening(turn)] if offset is None else [], reader.frames(offset or 0)))
 
 
@@ -103,7 +103,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 @blueprint.route("/<uuid:turn_id>/regenerate/", methods=["POST"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=HEADERS)
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=PARAMETERS)
 @blueprint.arguments(AgainSchema, required=False)
 @sse.document(TurnSchema)
 @blueprint.response(200, TurnSchema)
@@ -141,7 +141,7 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
     if result.opened is None and offset is not None:
         return sse.nothing_to_come() if is_over else _resume(turn_id, offset)
     first = sse.format_opening(turn)
-    reader = sse.Reader(authentication.current(), turn_id)
+    reader = _reader(turn_id)
     first_text = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
     if first_text.ended or not turn.bot_response:
         _whole(first_text.ended or turn)
@@ -161,7 +161,11 @@ def _repeated(message: dict[str, Any]) -> OpenResult | None:
 
 def _resume(turn_id: UUID, offset: int) -> Response:
     """Go on with a turn that the same request has opened before, as clients expect that repeat a POST."""
-    return sse.response(sse.Reader(authentication.current(), turn_id).frames(offset))
+    return sse.response(_reader(turn_id).frames(offset))
+
+
+def _reader(turn_id: UUID) -> sse.Reader:
+    return sse.Reader(authentication.current(), turn_id, with_reasoning=sse.wants_reasoning())
 
 
 def _responds_async() -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from chatbot.errors import Cancelled, ChatbotError, TurnFailed
 from chatbot.schemas import problem
 from chatbot.schemas.completions import FINISH
+from chatbot.services.chat.following import Reasoning
 from chatbot.services.chat.records import Turn
 from chatbot.web import openai_errors, sse
 
@@ -117,7 +118,7 @@ class Chunks:
         for news in reader.news(0):
             if isinstance(news, str):
                 yield self._chunk(self._shapes.build_piece(news))
-            elif news is None:
+            elif news is None or isinstance(news, Reasoning):
                 yield sse.HEARTBEAT
             else:
                 yield from self._last(news)

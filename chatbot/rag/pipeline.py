@@ -1,6 +1,6 @@
 """From a question to an answer: query, passages, prompt, model, filter."""
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
@@ -42,6 +42,7 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         )
     messages = special_tokens.defuse_messages(built.messages)
     yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
+    reasoning = ReasoningFilter(question.on_reasoning)
     request = CompletionRequest(
         messages,
         _defused(question.parameters),
@@ -50,8 +51,9 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         pause=question.pause,
         attempts=question.attempts,
         cache_salt=question.cache_salt,
+        on_reasoning=reasoning.feed,
     )
-    pieces = until_abort(llm.stream(request), question.cancel_token)
+    pieces = reasoning.until_end(until_abort(llm.stream(request), question.cancel_token))
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
 
 
@@ -68,6 +70,31 @@ def until_abort(pieces: Iterator[str | Finish], cancel_token: CancelToken) -> Ge
         yield piece
         if cancel_token.requested:
             raise Aborted("The answer was ended.")
+
+
+class ReasoningFilter:
+    """Filters the reasoning that comes before an answer, and passes it on."""
+
+    def __init__(self, pass_on: Callable[[str], None]) -> None:
+        self._pass_on = pass_on
+        self._filter = AnswerFilter(0)
+        self._is_open = False
+
+    def feed(self, text: str) -> None:
+        """Add reasoning."""
+        self._is_open = True
+        if safe := self._filter.feed(text):
+            self._pass_on(safe)
+
+    def until_end(self, pieces: Iterator[str | Finish]) -> Generator[str | Finish]:
+        """Pass an answer on; before its next piece the held reasoning comes out."""
+        for piece in pieces:
+            if self._is_open and (rest := self._filter.end()):
+                self._pass_on(rest)
+            if self._is_open:
+                self._is_open = False
+                self._filter = AnswerFilter(0)
+            yield piece
 
 
 def filtered(pieces: Iterator[str | Finish], passages: int) -> Generator[str | Finish]:

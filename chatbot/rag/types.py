@@ -88,6 +88,10 @@ class LLMOptions:
     cache_key: CacheKey | None = None
 
 
+def ignore(_: str) -> None:
+    """Do nothing with a text."""
+
+
 class CancelToken:
     """Ends an answer from outside, also while its stream waits."""
 
@@ -125,7 +129,8 @@ class Question:
     the one to ask first, where several may be asked; `pause` tells how long a reader of the answer may wait before it
     reads on (seconds), so that many streams cost less. `retrieve` finds passages for a query and a second wording of
     it, best first; `strict` wants no answer without them. `attempts` takes in how each model that was asked began.
-    `cache_salt` is the caller's secret share of a server's prompt cache.
+    `cache_salt` is the caller's secret share of a server's prompt cache. `on_reasoning` takes in what the model thinks
+    before it answers, filtered as the answer is.
     """
 
     text: str
@@ -140,6 +145,7 @@ class Question:
     strict: bool = False
     attempts: list["Attempt"] = field(default_factory=list)
     cache_salt: str = ""
+    on_reasoning: Callable[[str], None] = ignore
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,7 @@ class CompletionRequest:
     """A request to a model: the messages, the caller's parameters, and a token to cancel it.
 
     `parameters` are names and values of the chat-completions protocol; `max_tokens` is in tokens. Of several models
-    the one of the name `model` is asked first; `pause`, `attempts` and `cache_salt` are as in Question.
+    the one of the name `model` is asked first; `pause`, `attempts`, `cache_salt` and `on_reasoning` are as in Question.
     """
 
     messages: Sequence[Message]
@@ -166,6 +172,7 @@ class CompletionRequest:
     pause: Callable[[], float] = float
     attempts: list[Attempt] = field(default_factory=list)
     cache_salt: str = ""
+    on_reasoning: Callable[[str], None] = ignore
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,12 @@ LAST_EVENT_ID = {
     "schema": {"type": "string", "pattern": "^[0-9]{1,9}(-end)?$"},
     "description": "The id of the last event that was read: the stream goes on behind it.",
 }
+REASONING = {
+    "in": "query",
+    "name": "reasoning",
+    "schema": {"type": "boolean", "default": False},
+    "description": "Show the model's reasoning as events `reasoning`, while the turn runs; it is not kept.",
+}
 # Proxies must neither keep nor buffer nor compress what is to be seen at once.
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 CHECK_INTERVAL_SECONDS = 5.0  # seconds between two looks whether the session that reads is still open
@@ -89,6 +95,11 @@ def last_event_id() -> tuple[int | None, bool]:
     return int(offset), given.endswith(LAST)
 
 
+def wants_reasoning() -> bool:
+    """Return whether the request asks for the model's reasoning."""
+    return request.args.get("reasoning", "").lower() in {"true", "1"}
+
+
 def nothing_to_come() -> Response:
     """Return the response at which an EventSource stops (WHATWG HTML, 9.2.3)."""
     return Response(status=204)
@@ -114,10 +125,11 @@ def require_open(caller: Caller) -> None:
 class Reader:
     """A reader of a turn: made within the request, used after it."""
 
-    def __init__(self, caller: Caller, turn_id: Any) -> None:
+    def __init__(self, caller: Caller, turn_id: Any, *, with_reasoning: bool = False) -> None:
         self._app = get_chat_state().app
         self._caller = caller
         self._turn_id = turn_id
+        self._with_reasoning = with_reasoning
         self._is_announced = False
         self._text = following.find_text(turn_id)
         self._address = g.get("instance", "")
@@ -135,6 +147,8 @@ class Reader:
                     + self._candidates(start)
                     + format_event(b"delta", {"offset": start, "text": news}, position)
                 )
+            elif isinstance(news, following.Reasoning):
+                yield opening + format_event(b"reasoning", {"offset": news.offset, "text": news.text}, position)
             elif news is None:
                 yield opening + HEARTBEAT
             else:
@@ -154,12 +168,12 @@ class Reader:
             return b""
         return b"" if found is None else format_event(b"citations", _candidates.dump({"items": found}), 0)
 
-    def news(self, offset: int) -> Iterator[str | Turn | ChatbotError | None]:
+    def news(self, offset: int) -> Iterator[str | following.Reasoning | Turn | ChatbotError | None]:
         """Follow the turn while the caller's session is open; an error is the last news."""
         checked = time.monotonic()
         try:
             with self._app.app_context():
-                all_news = following.follow(self._caller, self._turn_id, offset)
+                all_news = following.follow(self._caller, self._turn_id, offset, with_reasoning=self._with_reasoning)
             for news in all_news:
                 if time.monotonic() - checked > CHECK_INTERVAL_SECONDS:
                     self._check_session()

@@ -95,7 +95,7 @@ class OpenAILLM:
                     self._request(self._prompt(request), wanted, is_of_settings=wanted == settings, guard=guard)
                 ) as response:
                     may_be_empty = bool(request.parameters.get("stop"))  # it may be the answer's first token
-                    yield from self._pieces(response, guard, total, request.pause, may_be_empty=may_be_empty)
+                    yield from self._pieces(response, guard, total, request, may_be_empty=may_be_empty)
             except (openai.OpenAIError, httpx2.HTTPError, AdapterError) as error:
                 known = self._in_our_words(error, guard, request.cancel_token)
                 if isinstance(known, UpstreamFailed) and _is_unusual(request):
@@ -182,10 +182,10 @@ class OpenAILLM:
             raise status_error(response)
 
     def _pieces(
-        self, response: httpx2.Response, guard: Guard, total: float, pause: Callable[[], float], *, may_be_empty: bool
+        self, response: httpx2.Response, guard: Guard, total: float, request: CompletionRequest, *, may_be_empty: bool
     ) -> Iterator[str | Finish]:
-        answer = Answer(self.name, may_be_empty=may_be_empty)
-        for batch in answer.until_cut(payloads(paced(_arriving(response, guard), guard, pause))):
+        answer = Answer(self.name, request.on_reasoning, may_be_empty=may_be_empty)
+        for batch in answer.until_cut(payloads(paced(_arriving(response, guard), guard, request.pause))):
             text, failure = answer.take_all(batch)
             if text or answer.is_reasoning:
                 guard.deadline = min(time.monotonic() + self._deadlines.idle, total)

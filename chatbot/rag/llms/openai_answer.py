@@ -1,17 +1,17 @@
 """The sum of a completion's chunks, in the dialects of the servers that speak the protocol.
 
 Reasoning (`reasoning_content`, `reasoning`, parts of the kind `thinking`, a leading `<think>` element) is no part of
-the answer; it only says that the server is at work.
+the answer; it says that the server is at work, and can be shown beside it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
 
 from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
-from chatbot.rag.types import Finish, FinishReason
+from chatbot.rag.types import Finish, FinishReason, ignore
 
 from .tool_calls import ToolCalls, storable
 
@@ -38,12 +38,14 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 class Answer:
     """An answer that grows chunk by chunk. `is_reasoning` tells whether the last chunks held reasoning or calls."""
 
-    def __init__(self, model: str, *, may_be_empty: bool = False) -> None:
+    def __init__(self, model: str, on_reasoning: Callable[[str], None] = ignore, *, may_be_empty: bool = False) -> None:
         self.model = model
         self.reason: str | None = None
         self.usage: dict[str, Any] = {}
         self.length = 0
         self.is_reasoning = False
+        self._on_reasoning = on_reasoning
+        self._reasoning = ""  # of the last chunks
         self._may_be_empty = may_be_empty
         self._half = ""  # of a character whose other half comes with the next chunk
         self._thoughts = _Thoughts()
@@ -63,6 +65,7 @@ class Answer:
         texts = []
         failure = None
         self.is_reasoning = False
+        self._reasoning = ""
         try:
             for chunk in chunks:
                 texts.append(self._take(chunk))
@@ -72,6 +75,8 @@ class Answer:
         if self.reason is not None:
             text += self._thoughts.end()
         self.is_reasoning = self.is_reasoning or self._thoughts.is_open
+        if reasoning := self._reasoning + self._thoughts.taken:
+            self._on_reasoning(storable(reasoning))
         self.length += len(text)
         return text, failure
 
@@ -109,7 +114,9 @@ class Answer:
             calls = delta.get("tool_calls")
             if calls:
                 self._calls.take(calls)
-            self.is_reasoning = self.is_reasoning or bool(calls) or any(map(delta.get, REASONING))
+            reasoning = next(filter(None, map(delta.get, REASONING)), None)  # some servers send it by two names
+            self.is_reasoning = self.is_reasoning or bool(calls or reasoning)
+            self._reasoning += _reasoning(reasoning)
             self._take_logprobs(choice.get("logprobs"))
         except (KeyError, TypeError, AttributeError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
@@ -134,7 +141,9 @@ class Answer:
     def _part(self, part: Any) -> str:
         if not isinstance(part, dict):
             raise UpstreamGarbled("The model's server sent a text that is none.")
-        self.is_reasoning = self.is_reasoning or part.get("type") in REASONING
+        if part.get("type") in REASONING:
+            self.is_reasoning = True
+            self._reasoning += _reasoning(part.get("thinking"))
         return self._text(part.get("text")) if part.get("type", "text") in {"text", "output_text"} else ""
 
     def _whole(self, text: str) -> str:
@@ -150,6 +159,13 @@ class Answer:
         return count if type(count) is int and 0 <= count < 2**31 else None
 
 
+def _reasoning(value: Any) -> str:
+    """Return the text of reasoning, which some servers send as a list of parts; of anything else nothing."""
+    if isinstance(value, list):
+        return "".join(_reasoning(part.get("text")) for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""
+
+
 def _logprob(one: dict[str, Any]) -> dict[str, Any]:
     value = one.get("logprob")
     is_number = isinstance(value, int | float) and abs(value) < MAX_LOGPROB  # not of NaN and Infinity
@@ -163,20 +179,26 @@ def _logprob(one: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Thoughts:
-    """The `<think>` element at an answer's beginning, taken out of it while it comes."""
+    """The `<think>` element at an answer's beginning, taken out of it while it comes.
+
+    `taken` is the part of it in the last text.
+    """
 
     def __init__(self) -> None:
         self.is_open = False
+        self.taken = ""
         self._held: str | None = ""  # what may be the beginning of a tag; None where the answer itself has begun
 
     def take(self, text: str) -> str:
         """Return the part of a text that is the answer's."""
+        self.taken = ""
         if self._held is None or not text:
             return text
         held = self._held + text
         if self.is_open:
-            _, found, after = held.partition(THINK_END)
+            before, found, after = held.partition(THINK_END)
             self._held = None if found else held[-len(THINK_END) :]
+            self.taken = before if found else held[: -len(THINK_END)]
             self.is_open = not found
             return after.lstrip() if found else ""
         begins = held.lstrip()

@@ -29,6 +29,14 @@ class FirstText:
     ended: Turn | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """A piece of the reasoning before an answer, and its offset in code points."""
+
+    offset: int
+    text: str
+
+
 def get_result_turn(caller: Caller, result: OpenResult) -> Turn:
     """Return the turn of a request, in any state; raises NotFound for one that was deleted meanwhile."""
     return get_turn(caller, result.turn_id) if result.opened is None else result.opened.to_turn()
@@ -68,14 +76,19 @@ def wait(caller: Caller, turn_id: UUID) -> Turn:
     return turn
 
 
-def follow(caller: Caller, turn_id: UUID, offset: int) -> Iterator[str | Turn | None]:
+def follow(
+    caller: Caller, turn_id: UUID, offset: int, *, with_reasoning: bool = False
+) -> Iterator[str | Reasoning | Turn | None]:
     """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
 
-    None is a heartbeat. Raises NotFound, at once or when the turn is deleted meanwhile.
+    None is a heartbeat. The reasoning of a turn that runs in this process comes before the text. Raises NotFound, at
+    once or when the turn is deleted meanwhile.
     """
     app = get_chat_state().app
     text = get_chat_state().turn_log.find(turn_id)
-    return _follow_row(app, caller, turn_id, offset) if text is None else _follow_text(app, caller, text, offset)
+    if text is None:
+        return _follow_row(app, caller, turn_id, offset)
+    return _follow_text(app, caller, text, offset, with_reasoning=with_reasoning)
 
 
 def list_candidates(caller: Caller, text: TurnText) -> list[StoredCitation] | None:
@@ -93,9 +106,15 @@ def _refresh(caller: Caller, citations: list[StoredCitation]) -> list[StoredCita
         return grounding.refresh_citations(connection, caller, [citations])[0]
 
 
-def _follow_text(app: Flask, caller: Caller, text: TurnText, offset: int) -> Iterator[str | Turn | None]:
+def _follow_text(
+    app: Flask, caller: Caller, text: TurnText, offset: int, *, with_reasoning: bool
+) -> Iterator[str | Reasoning | Turn | None]:
+    reasoning_offset = 0 if with_reasoning else sys.maxsize
     while True:
-        if text.wait(offset, HEARTBEAT_SECONDS):
+        if text.wait(offset, HEARTBEAT_SECONDS, reasoning_offset=reasoning_offset):
+            if reasoning := text.reasoning_since(reasoning_offset):
+                yield Reasoning(reasoning_offset, reasoning)
+                reasoning_offset += len(reasoning)
             piece = text.since(offset)
             if piece:
                 offset += len(piece)

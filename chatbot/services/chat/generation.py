@@ -131,6 +131,7 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
         retrieves and grounding.mode == "strict",
         running.attempts,
         cache_salt(running.user_id),
+        running.text.add_reasoning,
     )
     llm = get_chat_state().llm_for(running.user_id)
     with contextlib.closing(pipeline.answer(question, llm, *adapters.get_prompt_budget(current_app.config))) as pieces:

@@ -31,6 +31,36 @@ def test_answer_is_read_in_each_dialect(upstream: Upstream, name: str) -> None:
     assert ("".join(map(str, texts)), finish.reason) == ANSWERS[name]
 
 
+REASONING = {
+    "parts": "Okay",
+    "think": "Is <it> so?",
+    "reasoning_alone": "hmm",
+}
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS.keys() - {"stop_at_once"}))
+def test_reasoning_is_told_apart_from_the_answer(upstream: Upstream, name: str) -> None:
+    told: list[str] = []
+    ask(model(upstream.url), f"[[dialect {name}]]", told.append)
+    assert "".join(told) == REASONING.get(name, "")
+
+
+@pytest.mark.parametrize(
+    ("delta", "expected"),
+    [
+        ({"reasoning_content": "a", "reasoning": "a"}, "a"),
+        ({"reasoning": {"effort": 1}}, ""),
+        ({"thinking": [{"type": "text", "text": "a"}, 5]}, "a"),
+        ({"reasoning_content": "\ud800\0a"}, "?a"),
+    ],
+    ids=str,
+)
+def test_reasoning_in_any_shape_is_text(delta: dict[str, Any], expected: str) -> None:
+    told: list[str] = []
+    Answer("m", told.append).take_all([{"choices": [{"delta": delta}]}])
+    assert "".join(told) == expected
+
+
 def test_packed_answer_is_read(upstream: Upstream) -> None:
     *texts, _ = ask(model(upstream.url), "[[packed]]")
     assert "".join(map(str, texts)) == "Hello there"

@@ -1,5 +1,6 @@
 """The turn log of one process, in its memory."""
 
+import sys
 import threading
 import time
 from bisect import bisect_right
@@ -11,19 +12,21 @@ from chatbot.services.chat.records import StoredCitation, Turn
 
 from .port import News, TurnText
 
+MAX_REASONING_LENGTH = 200_000  # characters of a turn that are kept while it runs
 POLL_SECONDS = 0.5  # seconds between two looks at the row of a turn that another process runs
 
 
 class MemoryText:
     """A text in pieces, and its waiting readers. Appending takes constant time."""
 
-    __slots__ = ("_pieces", "_starts", "_waiting", "candidates", "ended", "length")
+    __slots__ = ("_pieces", "_reasoning", "_starts", "_waiting", "candidates", "ended", "length")
 
     def __init__(self) -> None:
         self.length = 0
         self.ended: Turn | None = None
         self.candidates: list[StoredCitation] | None = None
         self._pieces: list[str] = []
+        self._reasoning = ""
         self._starts: list[int] = []
         self._waiting: list[threading.Event] = []
 
@@ -32,6 +35,11 @@ class MemoryText:
         self._starts.append(self.length)
         self._pieces.append(piece)
         self.length += len(piece)
+        self._wake()
+
+    def add_reasoning(self, piece: str) -> None:
+        """Append to the reasoning, up to MAX_REASONING_LENGTH, and wake waiting readers."""
+        self._reasoning += piece[: MAX_REASONING_LENGTH - len(self._reasoning)]
         self._wake()
 
     def end(self, turn: Turn) -> None:
@@ -48,19 +56,29 @@ class MemoryText:
             return ""
         return "".join((self._pieces[first][offset - self._starts[first] :], *self._pieces[first + 1 :]))
 
-    def wait(self, offset: int, seconds: float) -> bool:
-        """Wait until there is text beyond the offset or the turn ended; False when the time went by before."""
-        if self.length > offset or self.ended is not None:
+    def reasoning_since(self, offset: int) -> str:
+        """Return the reasoning from an offset on."""
+        return self._reasoning[offset:]
+
+    def wait(self, offset: int, seconds: float, *, reasoning_offset: int = sys.maxsize) -> bool:
+        """Wait until there is text or reasoning beyond its offset or the turn ended.
+
+        False when the time went by before.
+        """
+        if self._has_news(offset, reasoning_offset):
             return True
         event = threading.Event()
         self._waiting.append(event)
-        if self.length > offset or self.ended is not None:  # between the look and the queueing
+        if self._has_news(offset, reasoning_offset):  # between the look and the queueing
             return True
         if event.wait(seconds):
             return True
         with suppress(ValueError):  # woken just now
             self._waiting.remove(event)
         return False
+
+    def _has_news(self, offset: int, reasoning_offset: int) -> bool:
+        return self.length > offset or len(self._reasoning) > reasoning_offset or self.ended is not None
 
     def _wake(self) -> None:
         waiting = self._waiting

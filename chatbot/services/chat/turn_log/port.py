@@ -1,5 +1,6 @@
 """The port of the turn log."""
 
+import sys
 from contextlib import AbstractContextManager
 from typing import Protocol
 from uuid import UUID
@@ -17,14 +18,23 @@ class TurnText(Protocol):
     def append(self, piece: str) -> None:
         """Append to the text and wake waiting readers."""
 
+    def add_reasoning(self, piece: str) -> None:
+        """Append to the reasoning, which is kept for the readers in this process alone, and wake them."""
+
     def end(self, turn: Turn) -> None:
         """Say that nothing follows and how the turn ended."""
 
     def since(self, offset: int) -> str:
         """Return the text from an offset on."""
 
-    def wait(self, offset: int, seconds: float) -> bool:
-        """Wait until there is text beyond the offset or the turn ended; False when the time went by before."""
+    def reasoning_since(self, offset: int) -> str:
+        """Return the reasoning from an offset on."""
+
+    def wait(self, offset: int, seconds: float, *, reasoning_offset: int = sys.maxsize) -> bool:
+        """Wait until there is text or reasoning beyond its offset or the turn ended.
+
+        False when the time went by before.
+        """
 
 
 class News(Protocol):

@@ -1,0 +1,38 @@
+"""Events of a model's reasoning: shown to those that ask, filtered, and no part of the answer."""
+
+from typing import Any
+
+import pytest
+
+from tests.conftest import MakeApp, Person, join
+from tests.support.processes import Upstream
+from tests.support.turns import events, text
+
+
+@pytest.fixture
+def thinker(make_app: MakeApp, upstream: Upstream) -> Person:
+    return join(make_app(LLM="openai", OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="k").test_client(), "ada")
+
+
+def reasoning(found: list[tuple[int, str, Any]]) -> str:
+    assert [data["offset"] for _, name, data in found if name == "reasoning"][:1] in ([], [0])
+    return "".join(data["text"] for _, name, data in found if name == "reasoning")
+
+
+@pytest.mark.parametrize("dialect", ["think", "parts"])
+def test_reasoning_comes_before_the_answer_where_it_is_asked_for(thinker: Person, dialect: str) -> None:
+    body = {"message": f"[[dialect {dialect}]]", "stream": True}
+    found = events(thinker.call("POST", "/api/chat/?reasoning=true", body))
+    assert reasoning(found) == {"think": "Is <it> so?", "parts": "Okay"}[dialect]
+    assert text(found) == found[-1][2]["bot_response"] == "Hello there"
+    names = [name for _, name, _ in found]
+    assert names.index("reasoning") < names.index("delta")
+    assert {number for number, name, _ in found if name == "reasoning"} == {0}
+
+
+def test_reasoning_is_shown_to_nobody_else(thinker: Person) -> None:
+    found = events(thinker.call("POST", "/api/chat/", {"message": "[[dialect think]]", "stream": True}))
+    assert (reasoning(found), text(found)) == ("", "Hello there")
+    turn_id = found[-1][2]["id"]
+    later = events(thinker.call("GET", f"/api/chat/{turn_id}/events/?reasoning=true"))
+    assert (reasoning(later), text(later)) == ("", "Hello there")
