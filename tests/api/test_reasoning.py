@@ -1,17 +1,23 @@
 """Events of a model's reasoning: shown to those that ask, filtered, and no part of the answer."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from chatbot.services.chat.state import get_chat_state
 from tests.conftest import MakeApp, Person, join
 from tests.support.processes import Upstream
 from tests.support.turns import events, text
 
 
 @pytest.fixture
-def thinker(make_app: MakeApp, upstream: Upstream) -> Person:
-    return join(make_app(LLM="openai", OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="k").test_client(), "ada")
+def thinker(make_app: MakeApp, upstream: Upstream) -> Iterator[Person]:
+    app = make_app(LLM="openai", OPENAI_BASE_URL=upstream.url, OPENAI_API_KEY="k")
+    yield join(app.test_client(), "ada")
+    with app.app_context():
+        for model in get_chat_state().llm().models:
+            model.close()
 
 
 def reasoning(found: list[tuple[int, str, Any]]) -> str:
