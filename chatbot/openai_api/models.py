@@ -19,7 +19,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="
 @blueprint.response(200, ModelsSchema)
 def list_models() -> dict[str, Any]:
     """List the models that may be asked."""
-    return {"data": [{"id": name} for name in openai.models(authentication.current())]}
+    return {"data": openai.models(authentication.current())}
 
 
 @blueprint.route("/<path:name>", methods=["GET"])
@@ -28,6 +28,6 @@ def list_models() -> dict[str, Any]:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(404, 503)
 @blueprint.response(200, ModelSchema)
-def get_model(name: str) -> dict[str, Any]:
+def get_model(name: str) -> openai.Model:
     """Show one model."""
-    return {"id": openai.require_model(authentication.current(), name)}
+    return openai.require_model(authentication.current(), name)

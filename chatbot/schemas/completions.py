@@ -196,6 +196,13 @@ class ModelSchema(Schema):
     object = fields.String(required=True, dump_default="model")
     created = fields.Integer(required=True, dump_default=0)
     owned_by = fields.String(required=True, dump_default="chatbot-api")
+    kind = fields.String(
+        required=True,
+        metadata={
+            "enum": ["chat", "embedding", "collection"],
+            "description": "Whether it chats, embeds texts, or chats with passages of a collection.",
+        },
+    )
 
 
 class ModelsSchema(Schema):

@@ -155,9 +155,10 @@ def test_key_makes_one_collection(ada: Person) -> None:
 def test_models_list_collections_and_answer_from_them(app: Flask, ada: Person, eve: Person, home: str) -> None:
     send(ada, "Hours", HOURS, collection_id=home)
     work(app)
-    names = [model["id"] for model in ada.call("GET", "/v1/models").get_json()["data"]]
-    assert "collection:Handbook" in names
-    assert ada.call("GET", "/v1/models/collection:Handbook").status_code == 200
+    kinds = {model["id"]: model["kind"] for model in ada.call("GET", "/v1/models").get_json()["data"]}
+    assert kinds["collection:Handbook"] == "collection"
+    for name, kind in kinds.items():
+        assert ada.call("GET", f"/v1/models/{name}").get_json()["kind"] == kind
     body = {"model": "collection:Handbook", "messages": [{"role": "user", "content": "When is the library open?"}]}
     answer = ada.call("POST", "/v1/chat/completions", body).get_json()
     assert HOURS in answer["choices"][0]["message"]["content"]  # the memory model repeats what it is asked
@@ -175,6 +176,8 @@ def test_vectors_are_served_for_openais_clients(ada: Person, encoding: str) -> N
         == "model_not_found"
     )
     assert ada.call("POST", "/v1/embeddings", {"model": "memory-64", "input": []}).status_code == 400
+    chat = {"model": "memory-64", "messages": [{"role": "user", "content": "Hi"}]}
+    assert "embeds texts" in ada.call("POST", "/v1/chat/completions", chat).get_json()["error"]["message"]
 
 
 def test_nobody_takes_a_models_name_by_sharing_a_collection(app: Flask, ada: Person, eve: Person) -> None:

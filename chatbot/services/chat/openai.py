@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -32,24 +32,36 @@ RETRY_AFTER_SECONDS = 5.0
 ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def models(caller: Caller) -> list[str]:
-    """Return the names that may be asked; raises ModelUnavailable.
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A name that may be asked: to chat, to embed texts, or to chat with passages of a collection."""
 
-    They are the models, the first one first, the embedder, and `collection:` with each collection that may be read.
+    id: str
+    kind: Literal["chat", "embedding", "collection"]
+    collection_id: UUID | None = None
+
+
+def models(caller: Caller) -> list[Model]:
+    """Return what may be asked: the models, the first one first, the embedder, and each readable collection.
+
+    Raises ModelUnavailable.
     """
     return [
-        *adapters.list_model_names(current_app.config),
-        get_knowledge_state().embedder().space,
-        *_collections(caller),
+        *(Model(name, "chat") for name in adapters.list_model_names(current_app.config)),
+        Model(get_knowledge_state().embedder().space, "embedding"),
+        *(Model(name, "collection", collection_id) for name, collection_id in _collections(caller).items()),
     ]
 
 
-def require_model(caller: Caller, name: str) -> str:
-    """Return a name that may be asked; raises ModelNotFound, ModelUnavailable."""
-    if name in adapters.list_model_names(current_app.config) or name == get_knowledge_state().embedder().space:
-        return name
-    if _find_collection(caller, name) is not None:
-        return name
+def require_model(caller: Caller, name: str) -> Model:
+    """Return a model that may be asked; raises ModelNotFound, ModelUnavailable."""
+    if name in adapters.list_model_names(current_app.config):
+        return Model(name, "chat")
+    if name == get_knowledge_state().embedder().space:
+        return Model(name, "embedding")
+    collection_id = _find_collection(caller, name)
+    if collection_id is not None:
+        return Model(name, "collection", collection_id)
     raise ModelNotFound(f"The model {name!r} does not exist here; GET /v1/models lists those that do.")
 
 
@@ -78,24 +90,22 @@ def build_completion(
     There must be a message of the user. Raises InvalidInput for images to a collection's model, ModelNotFound,
     ModelUnavailable.
     """
-    names = adapters.list_model_names(current_app.config)
-    collection = _find_collection(caller, model)
-    if model not in names and collection is None:
-        raise ModelNotFound(
-            f"The model {model!r} does not exist here or does not chat; GET /v1/models lists those that do."
-        )
+    known = require_model(caller, model)
+    if known.kind == "embedding":
+        raise ModelNotFound(f"The model {model!r} embeds texts and does not chat; ask it at /v1/embeddings.")
     last = max(at for at, message in enumerate(messages) if message.role == "user")
     question = messages[last].content
-    if collection is None:
+    if known.collection_id is None:
         return CompletionPrompt(
             question, None, GenerationRequest(messages=messages, parameters=parameters, model=model)
         )
     if "content" in messages[last].fields:
         raise InvalidInput({"messages": ["A model of a collection takes texts alone."]})
+    first = adapters.list_model_names(current_app.config)[0]
     request = GenerationRequest(
-        history=messages[:last], following=messages[last + 1 :], parameters=parameters, model=names[0]
+        history=messages[:last], following=messages[last + 1 :], parameters=parameters, model=first
     )
-    return CompletionPrompt(question, [collection], request)
+    return CompletionPrompt(question, [known.collection_id], request)
 
 
 def embed(
