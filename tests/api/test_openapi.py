@@ -39,7 +39,7 @@ def test_generators_find_servers_headers_and_no_schema_without_use(client: Flask
     assert document["servers"][0]["url"] == "/"
     assert [name for name in document["components"]["schemas"] if f'"#/components/schemas/{name}"' not in text] == []
     headers = {one["name"] for one in document["paths"]["/api/chat/"]["post"]["parameters"]}
-    assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID"}
+    assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID", "reasoning"}
     stop = document["components"]["schemas"]["CompletionRequest"]["properties"]["stop"]
     assert all("items" in one for one in stop["oneOf"] if one["type"] == "array")
 
