@@ -1,16 +1,19 @@
 """The API document and Swagger UI, from files that came with pip."""
 
-import functools
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 import orjson
-from flask import Blueprint, Flask, Response, current_app, send_from_directory
+from flask import Blueprint, Flask, Response, current_app
 
+from chatbot.errors import NotFound
 from chatbot.extensions import api
 from chatbot.schemas import problem
 from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
+
+from .assets import Asset, Assets
 
 DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`; [what each means](/api/docs/#errors)."
 PAGE = """<!doctype html>
@@ -37,6 +40,15 @@ ERROR = "<tr id={code}><td>{code}</td><td>{status}</td><td>{title}</td><td>{retr
 START = 'SwaggerUIBundle({url: "/api/openapi.json", dom_id: "#ui", deepLinking: true, persistAuthorization: true});\n'
 POLICY = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 
+FILES = {
+    "start.js": "text/javascript",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon-32x32.png": "image/png",
+}
+MAX_AGE_SECONDS = 86_400  # of those files
+EXTENSION = "chatbot.docs"
+
 UNUSED = ("Error", "PaginationMetadata")  # schemas that flask-smorest brings along
 
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
@@ -45,51 +57,63 @@ blueprint = Blueprint("docs", __name__, url_prefix="/api")
 def init_app(app: Flask) -> None:
     """Register the routes of the API document."""
     app.register_blueprint(blueprint)
+    app.extensions[EXTENSION] = Assets()
     for name in UNUSED:
         api.spec.components.schemas.pop(name, None)
 
 
-def document() -> bytes:
-    """Return the OpenAPI 3.1 document as JSON, made once for an application."""
-    extensions = current_app.extensions
-    if "chatbot.openapi" not in extensions:
-        extensions["chatbot.openapi"] = orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2)
-    document: bytes = extensions["chatbot.openapi"]
-    return document
+def document() -> Asset:
+    """Return the OpenAPI 3.1 document as JSON."""
+    return _assets().get("openapi.json", _make_document)
 
 
 @blueprint.get("/openapi.json")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_document() -> Response:
     """Serve the OpenAPI document."""
-    return Response(document(), mimetype="application/json")
+    return document().respond()
 
 
 @blueprint.get("/docs/")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_page() -> Response:
     """Serve Swagger UI, and below it the codes, to which each problem's `type` leads."""
+    response = _assets().get("page", _make_page).respond()
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+@blueprint.get("/docs/<name>")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_file(name: str) -> Response:
+    """Serve one of Swagger UI's files."""
+    if name not in FILES:
+        raise NotFound
+    return _assets().get(name, partial(_make_file, name)).respond(max_age=MAX_AGE_SECONDS)
+
+
+def _assets() -> Assets:
+    assets: Assets = current_app.extensions[EXTENSION]
+    return assets
+
+
+def _make_document() -> Asset:
+    return Asset(orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2), "application/json")
+
+
+def _make_page() -> Asset:
     known = sorted(problem.BY_CODE.values(), key=lambda one: one.code)
     rows = [
         ERROR.format(code=one.code, status=one.status, title=one.title, retry="yes" if one.retryable else "")
         for one in known
     ]
-    page = PAGE.replace("{errors}", "\n".join(rows))
-    return Response(page, headers={"Content-Security-Policy": POLICY})
+    return Asset(PAGE.replace("{errors}", "\n".join(rows)).encode(), "text/html")
 
 
-@blueprint.get("/docs/<path:name>")
-@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
-def get_file(name: str) -> Response:
-    """Serve one of Swagger UI's files."""
+def _make_file(name: str) -> Asset:
     if name == "start.js":
-        return Response(START, mimetype="text/javascript")
-    return send_from_directory(_files(), name, max_age=86_400)
-
-
-@functools.cache
-def _files() -> Path:
+        return Asset(START.encode(), FILES[name])
     spec = find_spec("flask_swagger_ui")
     if spec is None or spec.origin is None:
         raise FileNotFoundError("flask-swagger-ui")
-    return Path(spec.origin).parent / "dist"
+    return Asset((Path(spec.origin).parent / "dist" / name).read_bytes(), FILES[name])

@@ -1,5 +1,6 @@
 """The API document and Swagger UI."""
 
+import gzip
 import json
 from typing import Any
 
@@ -81,3 +82,21 @@ def test_type_of_each_problem_leads_to_its_line_of_the_page(client: FlaskClient)
     for code in codes:
         (line,) = (line for line in lines if line.startswith(f"<tr id={code}>"))
         assert problem.BY_CODE[code].title in line
+
+
+@pytest.mark.parametrize(
+    "path", ["openapi.json", "docs/", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css", "docs/start.js"]
+)
+def test_documents_are_packed_and_sent_once(shared_client: FlaskClient, path: str) -> None:
+    plain = shared_client.get(f"/api/{path}")
+    packed = shared_client.get(f"/api/{path}", headers={"Accept-Encoding": "br, gzip;q=0.8"})
+    assert (plain.content_encoding, packed.content_encoding) == (None, "gzip")
+    assert gzip.decompress(packed.data) == plain.data
+    assert "Accept-Encoding" in packed.headers["Vary"]
+    assert plain.headers["ETag"] != packed.headers["ETag"]
+    for first, encoding in ((plain, "identity"), (packed, "gzip")):
+        headers = {"If-None-Match": first.headers["ETag"], "Accept-Encoding": encoding}
+        again = shared_client.get(f"/api/{path}", headers=headers)
+        assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert shared_client.get(f"/api/{path}", headers={"Accept-Encoding": "gzip;q=0"}).content_encoding is None
+    assert "no-store" not in plain.headers["Cache-Control"]

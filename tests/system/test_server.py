@@ -61,6 +61,7 @@ def test_doubled_slash_is_no_redirect(server: Server) -> None:
         (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431, "request_header_fields_too_large"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA B: <script>\r\n\r\n", 400, "bad_request"),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "bad_request"),
     ],
 )
 def test_what_is_no_request_is_refused_with_a_problem_document(
