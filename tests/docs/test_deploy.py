@@ -111,7 +111,7 @@ def test_compose_file_is_valid_and_names_only_settings_and_files_that_there_are(
         assert re.search(rf"\${{{name}:\?", (DEPLOY / "compose.yaml").read_text())
 
 
-@pytest.mark.parametrize("name", ["nginx.conf", "nginx-tls.conf"])
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx-tls.conf", "nginx-debian.conf"])
 def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name: str) -> None:
     for file in DEPLOY.glob("nginx*.conf"):
         (tmp_path / file.name).write_text(
@@ -128,6 +128,7 @@ def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name:
         assert f"\n{bound}" in text
     assert "limit_conn_zone $household zone=addresses" in (DEPLOY / name).read_text()
     assert "proxy_buffering off;" in text
+    assert ("server app:8000 resolve;" in (DEPLOY / name).read_text()) == (name != "nginx-debian.conf")
     assert (
         int(re.search(r"proxy_read_timeout (\d+)s", text)[1])
         > config.Config._declared_fields["LLM_TOTAL_SECONDS"].load_default
