@@ -20,6 +20,8 @@ Config = Mapping[str, Any]  # the settings of config.py
 # Tokens as estimated, some 600 as the embedded model counts: it reads 150 to 200 a second on two cores.
 EMBEDDED_PROMPT_TOKENS = 1000
 EMBEDDED_CONTEXT_TOKENS = 2048  # of prompt and answer (rag/llms/embedded.py)
+EMBEDDED_EMBEDDER = "wordllama"
+DEFAULT_EMBEDDING_MODEL = "text-embedding-3-small"
 EMBEDDED_SLOTS = 4  # answers that it writes at a time (rag/llms/embedded.py)
 # It reads four prompts at a time, and its supervisor finds out when it hangs.
 EMBEDDED_FIRST_BYTE_SECONDS = 60.0
@@ -83,8 +85,13 @@ def is_embedded(config: Config) -> bool:
 
 def get_embedder_settings(config: Config) -> tuple[str, str]:
     """Return the adapter and the model of the configured embedder."""
-    adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else "wordllama")
-    return adapter, config["EMBEDDING_MODEL"]
+    adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else EMBEDDED_EMBEDDER)
+    return adapter, config["EMBEDDING_MODEL"] or DEFAULT_EMBEDDING_MODEL
+
+
+def is_embedder_chosen(config: Config) -> bool:
+    """Return whether a setting names the embedder or its model; else the embedded one may stand in for it."""
+    return bool(config["EMBEDDER"] or config["EMBEDDING_MODEL"])
 
 
 def create_embedder(config: Config, adapter: str, model: str) -> Embedder:

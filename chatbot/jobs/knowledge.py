@@ -29,10 +29,12 @@ def start(app: Flask) -> None:
     for queue in QUEUES:
         for _ in range(FETCHERS if queue == "fetched" else 1):
             threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
+    threading.Thread(target=periodic.run, args=(app, embeddings.probe_embedder), name="probe", daemon=True).start()
     periodic.every(app, LOOK_INTERVAL_SECONDS, look)
     periodic.every(app, worker.LEASE_INTERVAL_SECONDS, worker.renew_leases)
     periodic.every(app, LOOK_INTERVAL_SECONDS, follow)
     periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.backfill_vectors)
+    periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.probe_embedder)
 
 
 def look() -> None:

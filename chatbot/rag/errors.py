@@ -78,6 +78,10 @@ class EmbedderError(AdapterError):
     """The embedder did not give vectors."""
 
 
+class EmbeddingsMissing(EmbedderError):
+    """The server has no embeddings, or none of this model: asking it again is of no use."""
+
+
 class RerankerError(AdapterError):
     """The reranker did not judge."""
 

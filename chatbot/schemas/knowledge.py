@@ -138,7 +138,9 @@ class DocumentSchema(Schema):
     chunks = fields.Integer(required=True)
     error = fields.Nested(TurnErrorSchema)
     warnings = fields.List(
-        fields.String(), required=True, metadata={"description": "Which parts could not be read, a sentence each."}
+        fields.String(),
+        required=True,
+        metadata={"description": "What was not read or has no vectors, a sentence each."},
     )
     metadata = fields.Dict(required=True)
     created_at = Moment(required=True)

@@ -22,8 +22,9 @@ FAULT = re.compile(r"\[\[(\w+)(?: (\S+))?\]\]")
 class Upstream:
     """The server: its log, its counters and its pace."""
 
-    def __init__(self, pace: Pace) -> None:
+    def __init__(self, pace: Pace, *, embeds: bool = True) -> None:
         self.pace = pace
+        self.embeds = embeds
         self.log: deque[dict[str, Any]] = deque(maxlen=1000)
         self.counters: Counter[str] = Counter()
 
@@ -48,6 +49,9 @@ class Upstream:
         request = json.loads(await reader.readexactly(int(length[1]) if length else 0))
         self.counters["calls"] += 1
         self.log.append({"path": path, "head": head, "request": request})
+        if path.endswith("/embeddings") and not self.embeds:
+            await self.tell({"detail": "Not Found"}, writer, 404)
+            return True
         if path.endswith(("/embeddings", "/rerank")):
             status, body = upstream_vectors.answer(path, request)
             await self.tell(body, writer, status)
@@ -75,8 +79,10 @@ async def main() -> None:
     parser.add_argument("--interval", type=float, default=0.0, help="seconds between tokens")
     parser.add_argument("--tokens", type=int, default=0, help="tokens at least")
     parser.add_argument("--script", default="", help="a JSON file with the answers to some questions, read each time")
+    parser.add_argument("--chat-only", action="store_true", help="have no /embeddings")
     options = parser.parse_args()
-    upstream = Upstream(Pace(options.first, options.interval, options.tokens, options.script))
+    pace = Pace(options.first, options.interval, options.tokens, options.script)
+    upstream = Upstream(pace, embeds=not options.chat_only)
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", options.port, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:

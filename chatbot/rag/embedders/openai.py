@@ -6,7 +6,7 @@ from urllib.request import getproxies
 
 import openai
 
-from chatbot.rag.errors import EmbedderError
+from chatbot.rag.errors import EmbedderError, EmbeddingsMissing
 from chatbot.rag.http.pool import Pool
 from chatbot.rag.types import EmbedderOptions
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
 
 BATCH = 128  # texts in one request
+MISSING = {404, 405, 501}  # what servers without embeddings, or without this model, answer
 MAX_TEXT_LENGTH = 24_000  # characters of a text; models take 8,191 tokens
 NO_KEY = "none"  # local servers want none, the package insists on one
 
@@ -62,5 +63,11 @@ class OpenAIEmbedder:
             if len(rows) != len(texts):
                 raise EmbedderError("The embedding server sent another number of vectors.")
             return [row.embedding for row in rows]
+        except openai.APIStatusError as error:
+            if error.status_code in MISSING:
+                raise EmbeddingsMissing(f"The embedding server has no embeddings of {self.space!r}.") from error
+            raise EmbedderError(f"The embedding server answered with status {error.status_code}.") from error
+        except openai.APIConnectionError as error:
+            raise EmbedderError("The embedding server cannot be reached.") from error
         except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
             raise EmbedderError("The embedding server did not answer as it should.") from error

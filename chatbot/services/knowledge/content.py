@@ -197,3 +197,12 @@ def write_facts(connection: sa.Connection, document_id: UUID, details: dict[str,
     facts = metadata.facts(document_id, details)
     if facts:
         connection.execute(sa.insert(DocumentFact), facts)
+
+
+def withdraw_warning(connection: sa.Connection, document_ids: Iterable[UUID], warning: str) -> None:
+    """Take a warning that is not true any more out of documents of locked collections."""
+    statement = sa.select(Document.id, Document.warnings).where(Document.id.in_(list(document_ids)))
+    for row in connection.execute(statement).all():
+        if warning in row.warnings:
+            left = [one for one in row.warnings if one != warning]
+            connection.execute(sa.update(Document).where(Document.id == row.id).values(warnings=left))

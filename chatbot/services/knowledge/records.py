@@ -48,7 +48,7 @@ class Document:
     """A document and how far its ingestion is.
 
     `version` is the one that is searched, 0 for none yet; `progress` goes from 0 to 1; `error` is the name of an
-    error's class, and `reason` says more about this document. `warnings` name the parts that could not be read.
+    error's class, and `reason` says more about this document. `warnings` name what was not read, or has no vectors.
     """
 
     id: UUID

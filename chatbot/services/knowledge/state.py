@@ -28,6 +28,9 @@ class KnowledgeState:
 
     def __init__(self, app: Flask) -> None:
         self.app = app  # for work in threads, which have no application context
+        self.embedder_settings = adapters.get_embedder_settings(app.config)  # adapter and model
+        self.is_embedder_probed = False
+        self.embedder_fault: str | None = None  # since a call of the active embedder failed, until one does not
         self._embedders: dict[tuple[str, str], Embedder] = {}
         self.parsers: dict[Queue, Parser] = {}
         self.claimed_documents: dict[UUID, UUID] = {}  # and the tokens of their leases
@@ -66,7 +69,7 @@ class KnowledgeState:
 
     def embedder(self, adapter: str = "", model: str = "") -> Embedder:
         """Return an embedder, by default the configured one; raises UnknownAdapter, MissingLibrary."""
-        key = (adapter, model) if adapter else adapters.get_embedder_settings(self.app.config)
+        key = (adapter, model) if adapter else self.embedder_settings
         if key not in self._embedders:
             self._embedders[key] = adapters.create_embedder(self.app.config, *key)
         return self._embedders[key]
@@ -80,7 +83,10 @@ class KnowledgeState:
         return self.parsers[queue]
 
     def close(self) -> None:
-        """Close the vector store's connections and end the parsers."""
+        """Close the connections to embedders and the vector store, and end the parsers."""
+        for embedder in self._embedders.values():
+            if (close := getattr(embedder, "close", None)) is not None:  # of those that have connections
+                close()
         if "vector_index" in vars(self):
             self.vector_index.close()
         for parser in self.parsers.values():

@@ -11,6 +11,7 @@ from chatbot.rag.errors import AdapterError
 from chatbot.services.chat import execution
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.state import get_knowledge_state
 
 
 def checks() -> dict[str, str]:
@@ -43,7 +44,9 @@ def _model() -> str:
 
 
 def _knowledge() -> str:
-    """Say when the vectors that are searched are not those of the configured embedder."""
+    """Return the embedder's fault, or that the vectors which are searched are not those of the configured one."""
+    if (fault := get_knowledge_state().embedder_fault) is not None:
+        return f"Searched by words alone: {fault}"
     try:
         space = embeddings.find_outdated_space()
     except (ChatbotError, AdapterError) as error:

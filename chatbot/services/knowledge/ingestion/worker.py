@@ -183,6 +183,8 @@ def embed_jobs(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     except AdapterError as error:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         get_knowledge_state().embeddings_missing.set()
+        for job in jobs:
+            job.warnings = [*job.warnings, embeddings.NO_VECTORS]
         return None, {}
     if embeddings.get_active_embedder().space != embedder.space:  # `reindex` went over to another one in this moment
         get_knowledge_state().embeddings_missing.set()

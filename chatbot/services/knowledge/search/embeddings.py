@@ -13,17 +13,18 @@ from sqlalchemy.exc import IntegrityError
 from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
-from chatbot.rag.errors import EmbedderError
+from chatbot.rag.errors import AdapterError, EmbedderError, EmbeddingsMissing
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content
 from chatbot.services.knowledge.state import get_knowledge_state
 
 if TYPE_CHECKING:
-    from chatbot.rag.types import Vector
+    from chatbot.rag.types import Vector, Vectors
 
 BATCH = 200  # chunks that are embedded and stored at a time
 BATCH_TEXTS = 64  # texts in one call of the embedder: 20 ms of the embedded one
 PROBE_TEXT = "hello"
+NO_VECTORS = "The embedder failed: until it does not, this document is found by its words alone."
 BACKFILL_CHUNKS = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
@@ -41,6 +42,8 @@ def _find_active_embedder() -> tuple[Embedder, int | None]:
     """Return the active embedder and the dimension of its space, None while nothing is embedded."""
     with read() as connection:
         row = connection.execute(ACTIVE).one_or_none()
+    if row is None:
+        _ensure_probed()
     return (
         (get_knowledge_state().embedder(), None)
         if row is None
@@ -48,10 +51,54 @@ def _find_active_embedder() -> tuple[Embedder, int | None]:
     )
 
 
+def probe_embedder() -> None:
+    """Ask a remote embedder for a vector at the start and while it fails, so that `/readyz` tells of its fault."""
+    state = get_knowledge_state()
+    if state.is_embedder_probed and state.embedder_fault is None:
+        return
+    try:
+        _ensure_probed()
+        with read() as connection:
+            row = connection.execute(ACTIVE).one_or_none()
+        adapter = state.embedder_settings[0] if row is None else row.adapter
+        if adapter != adapters.EMBEDDED_EMBEDDER:
+            embed_query(PROBE_TEXT)
+    except AdapterError as error:
+        if error.detail != state.embedder_fault:
+            log.warning("the embedder fails", detail=error.detail)
+        state.embedder_fault = error.detail
+
+
+def _ensure_probed() -> None:
+    """Let the embedded embedder stand in for the default one, once, where the model's server has no embeddings."""
+    state = get_knowledge_state()
+    if state.is_embedder_probed:
+        return
+    if not adapters.is_embedder_chosen(current_app.config) and state.embedder_settings[0] == "openai":
+        try:
+            state.embedder().embed([PROBE_TEXT])
+        except EmbeddingsMissing as error:
+            log.warning("the embedded embedder stands in", detail=error.detail)
+            state.embedder_settings = (adapters.EMBEDDED_EMBEDDER, state.embedder_settings[1])
+    state.is_embedder_probed = True
+
+
+def _embed(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
+    """Return the vectors of some texts, and keep the embedder's fault for `/readyz`; raises EmbedderError."""
+    state = get_knowledge_state()
+    try:
+        vectors = embedder.embed(texts)
+    except EmbedderError as error:
+        state.embedder_fault = error.detail
+        raise
+    state.embedder_fault = None
+    return vectors
+
+
 def embed_query(query: str) -> "tuple[Embedder, Vector]":
     """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
     embedder, dimension = _find_active_embedder()
-    vector: Vector = embedder.embed([query])[0]
+    vector: Vector = _embed(embedder, [query])[0]
     _require_dimension(embedder.space, dimension, len(vector))
     return embedder, vector
 
@@ -65,7 +112,7 @@ def ensure_space(embedder: Embedder, dimension: int) -> str:
         try:
             with write("make_space") as connection:
                 first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
-                adapter, model = adapters.get_embedder_settings(current_app.config)
+                adapter, model = get_knowledge_state().embedder_settings
                 values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
                 connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
         except IntegrityError:  # another process made it
@@ -96,9 +143,9 @@ def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]"
     coming = iter(texts)
     while part := list(islice(coming, BATCH_TEXTS)):
         try:
-            vectors = list(embedder.embed(part))
+            vectors = list(_embed(embedder, part))
         except EmbedderError:
-            (harmless,) = embedder.embed([PROBE_TEXT])  # raises when it is the embedder's fault and not a text's
+            (harmless,) = _embed(embedder, [PROBE_TEXT])  # raises when it is the embedder's fault and not a text's
             vectors = [harmless]
             found.extend(_embed_one(embedder, text) for text in part)
         else:
@@ -139,6 +186,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
     the next call goes on from there.
     """
+    _ensure_probed()
     embedder = get_knowledge_state().embedder()
     done = 0
     while True:
@@ -204,6 +252,7 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
         if values:
             connection.execute(sa.insert(ChunkVector), values)
+            content.withdraw_warning(connection, {row.document_id for row in rows if row.id in wanting}, NO_VECTORS)
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}

@@ -1,6 +1,6 @@
 """Embedders that refuse a text, change their dimension or their place, and searches meanwhile."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -15,10 +15,14 @@ from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import publication, worker
 from chatbot.services.knowledge.search import embeddings
 from chatbot.services.knowledge.state import get_knowledge_state
+from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
+from tests.support.processes import Upstream
 
 pytestmark = pytest.mark.both_databases
+
+FAULT = "The embedder was told to fail."
 
 
 @pytest.fixture
@@ -37,6 +41,10 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 def vectors() -> list[bytes]:
     with read() as connection:
         return list(connection.scalars(sa.select(ChunkVector.vector)))
+
+
+def warnings(who: Person) -> dict[str, list[str]]:
+    return {one["title"]: one["warnings"] for one in who.call("GET", "/api/documents/").get_json()["items"]}
 
 
 def with_vectors(app: Flask) -> set[str]:
@@ -146,6 +154,8 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
         monkeypatch.setattr(get_knowledge_state().embedder(), "fails", True)
     send(ada, "Bees", BEES)
     work(app)
+    assert ada.client.get("/readyz").get_json()["checks"]["knowledge"] == f"Searched by words alone: {FAULT}"
+    assert warnings(ada) == {"Bees": [embeddings.NO_VECTORS], "Hours": []}
     answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
     assert (answer["items"][0]["title"], answer["items"][0]["dense_rank"]) == ("Bees", None)
     assert answer["notes"] == ["The embedder failed: searched by words alone."]
@@ -158,7 +168,45 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
         embeddings.backfill_vectors()
         assert list(verification.verify(lambda _: None)) == []
         assert not get_knowledge_state().embeddings_missing.is_set()
+    assert ada.client.get("/readyz").get_json()["checks"]["knowledge"] == "ok"
+    assert warnings(ada) == {"Bees": [], "Hours": []}
     assert find(ada, "waggle dance")[0]["dense_rank"] == 1
+
+
+@pytest.fixture(scope="module")
+def chat_only() -> Iterator[Upstream]:
+    """Run an upstream without embeddings."""
+    server = Upstream("--chat-only")
+    yield server
+    server.stop()
+
+
+def test_embedded_embedder_stands_in_where_the_models_server_has_no_embeddings(
+    make_app: MakeApp, chat_only: Upstream
+) -> None:
+    served = {"LLM": "openai", "OPENAI_BASE_URL": chat_only.url, "OPENAI_API_KEY": "sk-canary", "EMBEDDER": ""}
+    app = make_app(**served)
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    assert find(ada, "when is the library open")[0]["dense_rank"] == 1
+    assert warnings(ada) == {"Hours": []}
+    later = make_app(**served)
+    with later.app_context():
+        embeddings.probe_embedder()
+        assert embeddings.find_outdated_space() is None
+        assert readiness.checks()["knowledge"] == "ok"
+
+
+@pytest.mark.parametrize("chosen", [{"EMBEDDER": "openai"}, {"EMBEDDER": "", "EMBEDDING_MODEL": "other"}])
+def test_chosen_embedder_without_embeddings_shows_in_readiness_from_the_start(
+    make_app: MakeApp, chat_only: Upstream, chosen: dict[str, str]
+) -> None:
+    app = make_app(OPENAI_BASE_URL=chat_only.url, OPENAI_API_KEY="sk-canary", **chosen)
+    with app.app_context():
+        embeddings.probe_embedder()
+        fault = readiness.checks()["knowledge"]
+    assert fault.startswith("Searched by words alone: The embedding server has no embeddings of ")
 
 
 def test_what_a_process_that_is_gone_left_without_vectors_gets_them(
