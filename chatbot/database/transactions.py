@@ -31,6 +31,7 @@ def read(*, snapshot: bool = False) -> Iterator[Connection]:
 
     Raises DatabaseBusy, DatabaseUnavailable.
     """
+    get_database_state().file_check.require_same_file()
     try:
         with db.engine.connect() as connection:
             if snapshot and connection.dialect.name == "postgresql":  # SQLite's queries always see one
@@ -81,6 +82,7 @@ def autocommit(step: str) -> Iterator[Connection]:
 @contextmanager
 def _run_step(step: str, transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
     """Yield the transaction's connection; reach the failpoints of the step, and translate the database's errors."""
+    get_database_state().file_check.require_same_file()
     try:
         with transaction as connection:
             yield connection

@@ -20,17 +20,26 @@ def every(app: Flask, seconds: float, task: Callable[[], object]) -> None:
 
 
 def _loop(app: Flask, seconds: float, task: Callable[[], object]) -> None:
+    failure = ""
     while True:
         time.sleep(seconds)
-        run(app, task)
+        failure = run(app, task, failure)
 
 
-def run(app: Flask, task: Callable[[], object]) -> None:
-    """Do one piece of work; a database that does not take it now may take it next time."""
+def run(app: Flask, task: Callable[[], object], last_failure: str = "") -> str:
+    """Do one piece of work; a database that does not take it now may take it next time.
+
+    Returns its failure, or an empty text. That of the last time is not logged again.
+    """
     with app.app_context():
         try:
             task()
         except (ChatbotError, AdapterError, SQLAlchemyError) as error:
-            log.warning("upkeep failed", work=task.__name__, error=type(error).__name__, detail=str(error))
+            if (failure := repr(error)) != last_failure:
+                log.warning("upkeep failed", work=task.__name__, error=type(error).__name__, detail=str(error))
+            return failure
         except Exception as error:  # a fault of ours must not be the last time
-            log.error("upkeep broke off", work=task.__name__, exc_info=error)
+            if (failure := repr(error)) != last_failure:
+                log.error("upkeep broke off", work=task.__name__, exc_info=error)
+            return failure
+    return ""

@@ -39,6 +39,23 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Flask]:
     return found
 
 
+def test_upkeep_that_fails_in_the_same_way_again_is_logged_once(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    troubles = [DatabaseBusy("busy"), DatabaseBusy("busy"), DatabaseUnavailable("away"), ValueError(1), ValueError(1)]
+
+    def work() -> None:
+        if troubles:
+            raise troubles.pop(0)
+
+    failure = ""
+    while failure or troubles:
+        failure = periodic.run(app, work, failure)
+    assert [(record.levelname, "upkeep" in record.getMessage()) for record in caplog.records] == [
+        ("WARNING", True),
+        ("WARNING", True),
+        ("ERROR", True),
+    ]
+
+
 def abandon(status: str = "pending") -> None:
     with write("test") as connection:
         past = now() - timedelta(seconds=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from chatbot.database.integrity import CHECKING, DAMAGED
+from chatbot.database.integrity import CHECKING, DAMAGED, REPLACED
 from chatbot.database.sqlite.dialect import sqlite
 from tests.support.chaos import history
 from tests.support.processes import UNMEASURED, Server, running
@@ -86,6 +86,35 @@ def test_end_that_was_not_clean_is_looked_into_beside_the_traffic(tmp_path: Path
     server.start()
     assert checked(server) == DAMAGED  # that it ended in order has mended nothing
     server.stop()
+
+
+def test_deleted_file_is_noticed_before_anything_more_is_written(tmp_path: Path) -> None:
+    home = tmp_path / "instance"
+    home.mkdir()
+    server = Server(home, **SETTINGS).prepare()
+    server.log_path = tmp_path / "server.log"
+    server.start()
+    try:
+        token = server.sign_in()
+        home.rename(tmp_path / "away")
+        home.mkdir()
+        for method, path, body in (
+            ("POST", "/api/users/login/", {"email": "ada@example.org", "password": "a sound passphrase"}),
+            ("POST", "/api/chat/", {"message": "Hi"}),
+            ("GET", "/api/chat-history/", None),
+        ):
+            status, headers, problem = server.call(method, path, body, token)
+            assert (status, problem["code"], headers["retry-after"]) == (503, "database_unavailable", "60")
+        status, _, ready = server.call("GET", "/readyz")
+        assert (status, ready["status"], ready["checks"]["database"]) == (503, "unavailable", REPLACED)
+        assert [line["detail"] for line in server.lines() if line["event"] == "database file replaced"] == [REPLACED]
+        assert list(home.glob("chatbot.db*")) == []
+        home.rmdir()
+        (tmp_path / "away").rename(home)
+        assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200
+        assert server.call("GET", "/readyz")[2]["status"] == "ok"
+    finally:
+        server.stop()
 
 
 @pytest.mark.skipif(not hasattr(psutil, "RLIMIT_FSIZE"), reason="only Linux limits another process")
