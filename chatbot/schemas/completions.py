@@ -7,7 +7,18 @@ from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
 from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
-from .passed_on import EMPTY, KINDS, OF_SAMPLING, UNREAD, PassedOn, are_calls, is_integer, is_part, is_writable
+from .passed_on import (
+    EMPTY,
+    KINDS,
+    OF_SAMPLING,
+    UNREAD,
+    PassedOn,
+    are_calls,
+    is_integer,
+    is_part,
+    is_writable,
+    without_parsed,
+)
 
 MAX_MESSAGES = 2_000
 MAX_STOPS = 4
@@ -93,6 +104,8 @@ class PromptMessageSchema(Schema):
         further = {name: value for name, value in data.items() if value not in EMPTY and name not in UNREAD}
         if unknown := further.keys() - MEMBERS:
             raise ValidationError({name: ["Unknown field."] for name in sorted(unknown)[:MAX_ERRORS]})
+        if "tool_calls" in further:
+            further["tool_calls"] = without_parsed(further["tool_calls"])
         if any(part["type"] != "text" for part in parts):
             further["content"] = parts
         if content is None and "tool_calls" in further:

@@ -31,7 +31,11 @@ OF_SAMPLING = (
     *("repetition_penalty", "repeat_penalty", "length_penalty"),
 )
 TEMPLATE_OPTIONS = {"enable_thinking", "thinking", "thinking_budget", "reasoning_effort", "preserve_thinking"}
-UNREAD = {"reasoning", "reasoning_content", "annotations"}  # of an answer that is sent back: models do not read them
+# Members of an answer that clients keep or add and send back with it; models do not read them.
+UNREAD = {"annotations", "parsed", "reasoning", "reasoning_content", "reasoning_details"} | {
+    "provider_specific_fields",  # this and the next are of litellm
+    "thinking_blocks",
+}
 IMAGE_SCHEMES = ("data:image/", "https://", "http://")
 
 
@@ -91,6 +95,15 @@ def _is_call(value: Any) -> bool:
         return False
     function = value.get("function")
     return isinstance(function, dict) and is_name(function.get("name")) and isinstance(function.get("arguments"), str)
+
+
+def without_parsed(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return calls without their place in a stream and their parsed arguments, which OpenAI's clients add."""
+    return [
+        {name: value for name, value in call.items() if name != "index"}
+        | {"function": {name: value for name, value in call["function"].items() if name != "parsed_arguments"}}
+        for call in calls
+    ]
 
 
 def is_format(value: Any) -> bool:

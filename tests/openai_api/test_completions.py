@@ -143,6 +143,24 @@ def test_messages_reach_the_model_with_their_further_members(ada: Person, llm: M
     ]
 
 
+def test_what_clients_add_to_an_answer_does_not_reach_the_model(ada: Person, llm: MemoryLLM) -> None:
+    parsed = {"city": "Rome"}
+    function = {"name": "weather", "arguments": '{"city":"Rome"}'}
+    call = {"id": "c1", "type": "function", "function": function, "extra_content": {"google": {}}}
+    called = {**call, "index": 0, "function": {**function, "parsed_arguments": parsed}}
+    blocks = [{"type": "thinking", "thinking": "Hm.", "signature": "x"}]
+    added = {"parsed": parsed, "provider_specific_fields": {"refusal": None}, "thinking_blocks": blocks, "reasoning_details": blocks}  # fmt: skip
+    messages = [
+        {"role": "assistant", "content": "Rome", **added},
+        {"role": "assistant", "content": None, "tool_calls": [called], "parsed": None},
+        *ASKED["messages"],
+    ]
+    assert sent(ada, llm, messages=messages)[1][:2] == [
+        Message("assistant", "Rome"),
+        Message("assistant", "", {"tool_calls": [call], "content": None}),
+    ]
+
+
 def test_message_may_be_as_long_as_a_body(ada: Person, llm: MemoryLLM) -> None:
     assert sent(ada, llm, messages=[{"role": "user", "content": "x " * 20_000}])[1] == [Message("user", "x " * 20_000)]
 
