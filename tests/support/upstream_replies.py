@@ -55,17 +55,30 @@ class Reply:
         return words + [f" w{n}" for n in range(len(words), self.pace.tokens)]
 
     def _answer(self) -> str:
+        form = self.request.get("response_format", {"type": "text"})
+        if form["type"] != "text":
+            properties = form["json_schema"]["schema"]["properties"] if "json_schema" in form else ["city"]
+            return json.dumps(dict.fromkeys(properties, "Paris"))
         last = self.request["messages"][-1]
         if last["role"] == "tool":
             return f"The tool said: {last['content']}"
-        form = self.request.get("response_format", {}).get("json_schema")
-        if form:
-            return json.dumps(dict.fromkeys(form["schema"]["properties"], "Paris"))
         return "You said: " + self.question
 
-    async def calls(self) -> None:
-        """Call the first tool, in pieces."""
-        name = self.request["tools"][0]["function"]["name"]
+    def find_tool(self) -> str | None:
+        """Return the tool to call: the one that must be, else the first one that was not called since the question."""
+        choice = self.request.get("tool_choice", "auto")
+        if isinstance(choice, dict):
+            return choice["function"]["name"]
+        messages = self.request["messages"]
+        if choice == "none" or (choice == "auto" and messages[-1]["role"] == "tool"):
+            return None
+        asked = max(at for at, message in enumerate(messages) if message["role"] == "user")
+        called = {call["function"]["name"] for m in messages[asked:] for call in m.get("tool_calls") or ()}
+        names = [tool["function"]["name"] for tool in self.request.get("tools", ())]
+        return next((name for name in names if name not in called), None)
+
+    async def calls(self, name: str) -> None:
+        """Call a tool, in pieces."""
         first = {"index": 0, "id": "call_1", "type": "function", "function": {"name": name, "arguments": ""}}
         pieces = [first, *({"index": 0, "function": {"arguments": piece}} for piece in ('{"city"', ': "Paris"}'))]
         for piece in pieces:
@@ -102,8 +115,8 @@ async def words(reply: Reply) -> None:
 async def good(reply: Reply, finish: str = "stop") -> None:
     await asyncio.sleep(reply.pace.first)
     await reply.open()
-    if reply.request.get("tools") and reply.request["messages"][-1]["role"] != "tool":
-        await reply.calls()
+    if tool := reply.find_tool():
+        await reply.calls(tool)
         finish = "tool_calls"
     else:
         await words(reply)
