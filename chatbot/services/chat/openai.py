@@ -42,7 +42,7 @@ class Model:
 
 
 def models(caller: Caller) -> list[Model]:
-    """Return what may be asked: the models, the first one first, the embedder, and each readable collection.
+    """Return the models, the first one first, the embedder, and a model for each readable collection.
 
     Raises ModelUnavailable.
     """
