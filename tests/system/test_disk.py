@@ -88,6 +88,22 @@ def test_end_that_was_not_clean_is_looked_into_beside_the_traffic(tmp_path: Path
     server.stop()
 
 
+def test_clean_end_of_one_server_hides_no_other_end_on_the_same_file(tmp_path: Path) -> None:
+    filled(tmp_path)
+    one = Server(tmp_path, **SETTINGS).start()
+    other = Server(tmp_path, **SETTINGS).start()
+    assert (checked(one), checked(other)) == ("ok", "ok")
+    one.stop()
+    other.kill()
+    size = (tmp_path / "chatbot.db").stat().st_size
+    for page in range(size // 4096 // 2, size // 4096, 4):
+        flip(tmp_path / "chatbot.db", page * 4096, 64)
+    other.start()
+    assert checked(other) == DAMAGED
+    other.stop()
+    assert len(list(tmp_path.glob("chatbot.db-in-use*"))) == 1  # of the one that was killed
+
+
 def test_deleted_file_is_noticed_before_anything_more_is_written(tmp_path: Path) -> None:
     home = tmp_path / "instance"
     home.mkdir()
