@@ -24,16 +24,14 @@ def run_in_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -
     if not monkey.is_module_patched("threading"):
         with _one_at_a_time:
             return function(*args, **kwargs)
-    result: R = _executor("quick").submit(function, *args, **kwargs).result()
-    return result
+    return _call_in(_executor("quick"), function, *args, **kwargs)
 
 
 def run_in_slow_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a pure function in a second thread and wait: for seconds of work, behind which no search shall stand."""
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)
-    result: R = _executor("slow").submit(function, *args, **kwargs).result()
-    return result
+    return _call_in(_executor("slow"), function, *args, **kwargs)
 
 
 def run_in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,8 +39,7 @@ def run_in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwarg
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)
     with ThreadPoolExecutor(1) as executor:
-        result: R = executor.submit(function, *args, **kwargs).result()
-    return result
+        return _call_in(executor, function, *args, **kwargs)
 
 
 def give_back() -> None:
@@ -50,6 +47,24 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def _call_in(executor: ThreadPoolExecutor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in an executor's thread and wait; its exception is raised in this thread alone."""
+    returned: list[R] = []
+
+    def call() -> Exception | None:
+        """Return the exception in place of raising it: gevent would print each, also those that are expected."""
+        try:
+            returned.append(function(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - raised again in the thread that waits
+            return error
+        return None
+
+    error = executor.submit(call).result()
+    if error is not None:
+        raise error
+    return returned[0]
 
 
 @functools.cache
