@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
-from . import pdf_layout, pdf_repair, pdf_words, plain
+from . import pdf_codes, pdf_layout, pdf_repair, pdf_words, plain
 from .pdf_layout import Word
 from .pdf_words import SOFT_HYPHEN
 
@@ -38,7 +38,8 @@ class PdfLoader:
         """
         with plain.reading("PDF"), closing(_opened(pdf_repair.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
-            if any(page.unmapped for page in pages) and not any(page.text for page in pages):
+            _leave_out_unmapped(pages)
+            if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
             return _parsed(pages, document.get_metadata_value("Title"))
 
@@ -49,8 +50,7 @@ class _Page:
 
     text: str = ""
     fault: str | None = None
-    words: int = 0
-    unmapped: int = 0
+    is_unmapped: bool = False
 
 
 def _opened(data: bytes) -> "pypdfium2.PdfDocument":
@@ -81,13 +81,21 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
             fields = list(_annotations(page))
     except pypdfium2.PdfiumError:
         return _Page(fault="is broken")
-    if found.unmapped > MAX_UNMAPPED * found.words:
-        return _Page(fault="has text without a Unicode map", words=found.words, unmapped=found.unmapped)
     found.by_direction.setdefault(0, []).extend(one.word for one in fields if one.word is not None)
     texts = [pdf_layout.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
-    return _Page(plain.clean(_join_hyphens("\n\n".join(filter(None, texts)))).strip(), fault, found.words)
+    text = plain.clean(_join_hyphens(pdf_codes.spell_out("\n\n".join(filter(None, texts))))).strip()
+    return _Page(text, fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
+
+
+def _leave_out_unmapped(pages: list[_Page]) -> None:
+    """Empty the pages without a Unicode map, unless the codes of their characters are those of their letters."""
+    unmapped = [page for page in pages if page.is_unmapped]
+    if unmapped and not pdf_codes.is_language("\n".join(page.text for page in unmapped)):
+        for page in unmapped:
+            page.text = ""
+            page.fault = "has text without a Unicode map"
 
 
 def _parsed(pages: list[_Page], title: str) -> Parsed:

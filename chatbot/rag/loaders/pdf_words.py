@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from . import pdf_codes
 from .pdf_layout import Word
 
 if TYPE_CHECKING:
@@ -46,16 +47,15 @@ class _TextReader:
         self._page = text_page.raw
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
-        self._text = _characters(raw, text_page)
+        self._text = pdf_codes.decode(_characters(raw, text_page), self._is_unmapped, self._is_over_next)
 
     def read(self) -> PageWords:
         found = PageWords()
-        is_unmapped = self._raw.FPDFText_HasUnicodeMapError
         for line in LINE.finditer(self._text):
             direction: int | None = None
             for word in WORD.finditer(self._text, line.start(), line.end()):
                 found.words += 1
-                found.unmapped += is_unmapped(self._page, word.start()) == 1
+                found.unmapped += self._is_unmapped(word.start())
                 if found.words > MAX_WORDS:
                     continue
                 if direction is None:
@@ -63,6 +63,14 @@ class _TextReader:
                 found.by_direction.setdefault(direction, []).extend(self._placed(word, direction))
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
+
+    def _is_unmapped(self, number: int) -> bool:
+        return bool(self._raw.FPDFText_HasUnicodeMapError(self._page, number) == 1)
+
+    def _is_over_next(self, number: int) -> bool:
+        mark = self._boxed("", number, direction=0)
+        letter = self._boxed("", number + 1, direction=0)
+        return letter.left <= (mark.left + mark.right) / 2 <= letter.right and _is_line(mark, letter)
 
     def _placed(self, found: re.Match[str], direction: int) -> Iterable[Word]:
         """Return a word with its box, or its parts where pdfium has put cells together."""

@@ -3,7 +3,7 @@
 import pytest
 
 from chatbot.rag.errors import UnreadableDocument
-from chatbot.rag.loaders import pdf_words
+from chatbot.rag.loaders import pdf_codes, pdf_words
 from chatbot.rag.loaders.pdf import PdfLoader
 from chatbot.rag.loaders.pdf_layout import Word, read
 from chatbot.rag.types import Parsed
@@ -157,3 +157,29 @@ def test_paragraphs_are_apart() -> None:
 
 def test_page_without_words_is_empty() -> None:
     assert read([]) == ""
+
+
+def decoded(text: str, over: str = "") -> str:
+    """Decode a text in which all characters are unmapped, and those of `over` stand over the next one."""
+    found = pdf_codes.decode(text, lambda _: True, lambda position: text[position] in over)
+    assert len(found) == len(text)
+    return pdf_codes.spell_out(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "expected"),
+    [
+        ("o\x1ece, \x1drst, \x10ad hoc\x11 \x15 \x1bn", "", "office, flrst, “ad hoc” – ffn"),  # T1
+        ("o\x0ece \rowers\r\nMa\x19e \x1clfarve", "", "office flowers\r\nMaße ølfarve"),  # OT1
+        ("e\x0ba na\x7f\x10ve se~nor gar\x18con ~x", "\x7f~\x18", "effa naïve señor garçon x̃"),
+        ("Caf´e na¨ıve it´s `a ~user", "´¨", "Café naïve itś `a ~user"),
+        ("the angle \x0b and \x1b", "", "the angle \x0b and \x1b"),  # Greek letters of formulas
+    ],
+)
+def test_codes_of_tex_are_letters(text: str, over: str, expected: str) -> None:
+    assert decoded(text, over) == expected
+
+
+def test_codes_of_mapped_fonts_stay() -> None:
+    text = "o\x1ece"
+    assert pdf_codes.decode(text, lambda _: False, lambda _: False) == text

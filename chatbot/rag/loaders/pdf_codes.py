@@ -1,0 +1,87 @@
+"""Characters of TeX's fonts: ligatures and accents that pdfium returns as their codes.
+
+Bitmap fonts, as dvips, dvipdfmx and pdfTeX embed them, have no Unicode map, and pdfium returns the codes themselves.
+Letters and figures have those of ASCII; ligatures stand among the controls: in OT1, TeX's own encoding, and in T1, that
+of Cork ("LaTeX font encodings", encguide.pdf). An accent of OT1 is a character in front of the letter that it is over.
+"""
+
+import re
+from collections.abc import Callable
+
+from chatbot.rag.text.normalization import nfc
+from chatbot.rag.text.stop_words import FUNCTION_WORDS
+
+MIN_FUNCTION_WORDS = 0.05  # share of a text's words, at least; letters in any other order have none
+# A lone CR is a ligature of OT1; with LF it is pdfium's end of a line.
+CODES = re.compile("[\x0b\x0c\x0e-\x1f]|\r(?!\n)")
+ACCENTED = re.compile(
+    "([\x12-\x18\x7f~^`\u00b4\u00a8\u02dc\u02c6\u02c7\u02d8\u00af\u02da\u00b8])([^\\W\\d_]|[\x10\x11])"
+)
+WORDS = re.compile(r"[^\W\d_]{2,}")
+LIGATURES = "\ufb00\ufb01\ufb02\ufb03\ufb04"  # one character each, as the code is one; `spell_out` parts them
+OT1_LIGATURES = dict(zip("\x0b\x0c\r\x0e\x0f", LIGATURES, strict=True))
+OT1 = {"\x19": "ß", "\x1a": "æ", "\x1b": "œ", "\x1c": "ø", "\x1d": "Æ", "\x1e": "Œ", "\x1f": "Ø"}
+T1_LIGATURES = dict(zip("\x1b\x1c\x1d\x1e\x1f", LIGATURES, strict=True))
+T1 = {"\x10": "“", "\x11": "”", "\x12": "„", "\x13": "«", "\x14": "»", "\x15": "\u2013", "\x16": "\u2014"}
+ACCENTS = {
+    **dict.fromkeys("\x12`", "\u0300"),
+    **dict.fromkeys("\x13\u00b4", "\u0301"),
+    **dict.fromkeys("^\u02c6", "\u0302"),
+    **dict.fromkeys("~\u02dc", "\u0303"),
+    **dict.fromkeys("\x16\u00af", "\u0304"),
+    **dict.fromkeys("\x15\u02d8", "\u0306"),
+    **dict.fromkeys("\x7f\u00a8", "\u0308"),
+    **dict.fromkeys("\x17\u02da", "\u030a"),
+    **dict.fromkeys("\x14\u02c7", "\u030c"),
+    **dict.fromkeys("\x18\u00b8", "\u0327"),
+}
+DOTLESS = {"\x10": "i", "\u0131": "i", "\x11": "j", "\u0237": "j"}
+SPELLED = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
+
+
+def decode(text: str, is_unmapped: Callable[[int], bool], is_over_next: Callable[[int], bool]) -> str:
+    """Return a page's characters, as many as there were, with TeX's ligatures and accents in place of their codes.
+
+    Of the character at a position, `is_unmapped` returns whether its font has no Unicode map, and `is_over_next`
+    whether it stands over the character behind it.
+    """
+
+    def compose(found: re.Match[str]) -> str:
+        accent, letter = found.groups()
+        return DOTLESS.get(letter, letter) + ACCENTS[accent] if is_over_next(found.start()) else found[0]
+
+    positions = [found.start() for found in CODES.finditer(text) if is_unmapped(found.start())]
+    codes = [text[position] for position in positions]
+    text = ACCENTED.sub(compose, text)
+    if sum(map(OT1_LIGATURES.__contains__, codes)) > sum(map(T1_LIGATURES.__contains__, codes)):
+        return _replace(text, positions, OT1, OT1_LIGATURES)
+    return _replace(text, positions, T1, T1_LIGATURES)
+
+
+def _replace(text: str, positions: list[int], characters: dict[str, str], ligatures: dict[str, str]) -> str:
+    """Return the text with characters for codes; codes of ligatures that stand alone are Greek letters of formulas."""
+    if not positions:
+        return text
+    replaced = list(text)
+    for position in positions:
+        code = text[position]
+        if code in characters:
+            replaced[position] = characters[code]
+        elif code in ligatures and _is_in_word(text, position):
+            replaced[position] = ligatures[code]
+    return "".join(replaced)
+
+
+def _is_in_word(text: str, position: int) -> bool:
+    return text[position - 1 : position].isalpha() or text[position + 1 : position + 2].isalpha()
+
+
+def spell_out(text: str) -> str:
+    """Return a text with letters in place of ligatures, and accents on their letters."""
+    return nfc(text.translate(SPELLED))
+
+
+def is_language(text: str) -> bool:
+    """Return whether a text has the function words of a language (English, German, French or Spanish)."""
+    words = WORDS.findall(text.lower())
+    return sum(word in FUNCTION_WORDS for word in words) > MIN_FUNCTION_WORDS * len(words)
