@@ -1,0 +1,52 @@
+"""One text as PDFs of different producers, read in the order of its words; `pdfs/README.md` has how each was made."""
+
+import re
+from pathlib import Path
+
+import pypdfium2
+import pytest
+
+from chatbot.rag.loaders.pdf import PdfLoader
+from tests.support.word_order import count_common, split_words
+
+FOLDER = Path(__file__).parent / "pdfs"
+PRODUCERS = sorted(path.stem for path in FOLDER.glob("*.pdf"))
+TEX_CODES = {"dvipdfmx", "ghostscript"}  # ligatures and accents that pdfium does not put together
+MIN_SHARE = 0.98
+BETWEEN_PARTS = re.compile("[\x02\ufffe](?:\r\n)?")  # of a word at the end of a line
+
+
+def read(producer: str) -> list[str]:
+    return split_words(PdfLoader().load((FOLDER / f"{producer}.pdf").read_bytes()).text)
+
+
+def read_with_pdfium(producer: str) -> list[str]:
+    with pypdfium2.PdfDocument(FOLDER / f"{producer}.pdf") as document:
+        texts = [page.get_textpage().get_text_range() for page in document]
+    return split_words(BETWEEN_PARTS.sub("", "\n".join(texts)))
+
+
+@pytest.mark.parametrize("producer", PRODUCERS)
+def test_words_are_those_of_the_source_in_order(producer: str) -> None:
+    source = split_words((FOLDER / "source.txt").read_text())
+    found = read(producer)
+    assert count_common(found, source) >= MIN_SHARE * max(len(source), len(found))
+
+
+@pytest.mark.parametrize("producer", [name for name in PRODUCERS if name not in TEX_CODES])
+def test_words_are_those_of_pdfium_in_order(producer: str) -> None:
+    theirs = read_with_pdfium(producer)
+    assert count_common(read(producer), theirs) >= MIN_SHARE * len(theirs)
+
+
+@pytest.mark.parametrize("producer", sorted(TEX_CODES))
+def test_ligatures_and_accents_of_tex_are_letters(producer: str) -> None:
+    found = read(producer)
+    for word in ("office", "efficient", "fluffy", "first", "Café", "señores", "Müller", "naïve", "façade", "Øresund"):
+        assert word in found
+
+
+def test_words_in_common_are_counted_in_order() -> None:
+    assert count_common(["a", "b", "c"], ["b", "x", "c", "a"]) == 2
+    assert count_common([], ["a"]) == count_common(["a"], []) == 0
+    assert split_words("ﬁne, “self-made”") == ["fine", "self", "made"]
