@@ -1,35 +1,23 @@
-"""OpenAI's own clients and two that build on them, unpatched, against a really running server."""
+"""OpenAI's own client in Python, unpatched, against a really running server."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
-import pydantic
 import pytest
-from langchain_core.messages import ToolMessage
-from langchain_openai import ChatOpenAI
 
-from tests.support.processes import ROOT, UNMEASURED, Server
+from tests.support.processes import Server
+from tests.system.clients.samples import AGAIN, ANSWER, EMBEDDER, MODELS, NEXT_ANSWER, WEATHER, City, weather
 
-MODEL = "gpt-3.5-turbo"
-EMBEDDER = "text-embedding-3-small"  # the server has a key
-NODE_MODULES = ROOT / "tests/node/node_modules"
+MODEL = MODELS[-1]
 HELLO = [{"role": "user", "content": "hello"}]
-ANSWER = "You said: hello"
-
-
-@pytest.fixture(scope="module")
-def token(server: Server) -> str:
-    return server.sign_in("client")
 
 
 @pytest.fixture
-def client(server: Server, token: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key=token)
+def client(address: str, named_token: str) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=address, api_key=named_token) as client:
+        yield client
 
 
 def newest(server: Server, token: str) -> str:
@@ -37,11 +25,11 @@ def newest(server: Server, token: str) -> str:
     return items[0]["bot_response"] if items else ""
 
 
-def test_openai_in_python_answers_whole_and_streamed(client: openai.OpenAI, server: Server, token: str) -> None:
+def test_answers_whole_and_streamed(client: openai.OpenAI, named_server: Server, named_token: str) -> None:
     whole = client.chat.completions.create(model=MODEL, messages=HELLO)
     assert whole.choices[0].message.content == ANSWER
     assert (whole.choices[0].finish_reason, whole.usage.completion_tokens) == ("stop", 3)
-    assert newest(server, token) == ""
+    assert newest(named_server, named_token) == ""
     pieces = list(
         client.chat.completions.create(
             model=MODEL, messages=HELLO, stream=True, stream_options={"include_usage": True}, store=True
@@ -49,11 +37,11 @@ def test_openai_in_python_answers_whole_and_streamed(client: openai.OpenAI, serv
     )
     assert "".join(piece.choices[0].delta.content or "" for piece in pieces if piece.choices) == ANSWER
     assert pieces[-1].usage.total_tokens == pieces[-1].usage.prompt_tokens + 3
-    assert newest(server, token) == ANSWER
+    assert newest(named_server, named_token) == ANSWER
 
 
-def test_openai_in_python_lists_models_and_raises_its_own_errors(client: openai.OpenAI, server: Server) -> None:
-    assert [model.id for model in client.models.list()] == [MODEL, EMBEDDER]
+def test_lists_models_and_raises_its_own_errors(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == [*MODELS, EMBEDDER]
     assert client.models.retrieve(MODEL).object == "model"
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="gpt-9", messages=HELLO)
@@ -86,20 +74,8 @@ def test_what_the_caller_asks_for_reaches_the_model(client: openai.OpenAI, upstr
     assert upstream.log()[-1]["request"]["max_tokens"] == 150  # what the operator allows
 
 
-class City(pydantic.BaseModel):
-    """A form for answers."""
-
-    city: str
-
-
-WEATHER = {
-    "type": "function",
-    "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}},
-}
-
-
 @pytest.mark.parametrize("stream", [False, True])
-def test_openai_in_python_calls_tools_and_sends_all_back(client: openai.OpenAI, stream: bool) -> None:
+def test_calls_tools_and_sends_all_back(client: openai.OpenAI, stream: bool) -> None:
     messages: list[Any] = [*HELLO]
     asked: dict[str, Any] = {"model": MODEL, "messages": messages, "tools": [WEATHER]}
     if stream:
@@ -117,78 +93,53 @@ def test_openai_in_python_calls_tools_and_sends_all_back(client: openai.OpenAI, 
     client.chat.completions.create(model=MODEL, messages=messages)
 
 
-def test_openai_in_python_parses_structured_answers(client: openai.OpenAI) -> None:
-    found = client.chat.completions.parse(model=MODEL, messages=HELLO, response_format=City)
-    assert found.choices[0].message.parsed == City(city="Paris")
+# As programs keep an answer: the object, or a dictionary of it.
+KEPT: dict[str, Callable[[Any], Any]] = {
+    "object": lambda message: message,
+    "model_dump": lambda message: message.model_dump(),
+    "without None": lambda message: message.model_dump(exclude_none=True),
+    "to_dict": lambda message: message.to_dict(),
+    "JSON": lambda message: json.loads(message.to_json()),
+}
 
 
-def test_langchain_calls_tools_and_parses_structured_answers(server: Server, token: str) -> None:
-    model = ChatOpenAI(model=MODEL, base_url=f"http://127.0.0.1:{server.port}/v1", api_key=token)
-    calling = model.bind_tools([WEATHER])
-    called = calling.invoke("hello")
-    assert [(call["name"], call["args"]) for call in called.tool_calls] == [("weather", {"city": "Paris"})]
-    assert sum((list(piece.tool_calls) for piece in calling.stream("hello")), [])
-    results = [("user", "hello"), called, ToolMessage("sunny", tool_call_id=called.tool_calls[0]["id"])]
-    assert calling.invoke(results).content == "The tool said: sunny"
-    assert model.with_structured_output(City, method="function_calling").invoke("hello") == City(city="Paris")
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of `parsed`, which the client declares as None
+@pytest.mark.parametrize("keep", KEPT.values(), ids=KEPT)
+def test_every_answer_can_be_sent_back(client: openai.OpenAI, keep: Callable[[Any], Any]) -> None:
+    asked: dict[str, Any] = {"model": MODEL, "messages": HELLO}
+    tools = [openai.pydantic_function_tool(City, name="weather")]
+    completions = client.chat.completions
+    found = [
+        completions.create(**asked),
+        completions.create(**asked, tools=[WEATHER]),
+        completions.parse(**asked, tools=tools),
+        completions.parse(**asked, response_format=City),
+        final(client, **asked),
+        final(client, **asked, tools=tools),
+        final(client, **asked, response_format=City),
+    ]
+    for message in (completion.choices[0].message for completion in found):
+        results = [
+            {"role": "tool", "tool_call_id": call.id, "content": weather(**json.loads(call.function.arguments))}
+            for call in message.tool_calls or ()
+        ]
+        prompt = [*HELLO, keep(message), *results, AGAIN]
+        assert completions.create(model=MODEL, messages=prompt).choices[0].message.content == NEXT_ANSWER
 
 
-def test_openai_in_node(server: Server, token: str) -> None:
-    assert NODE_MODULES.exists(), "run `make test`, which installs it"
-    script = """
-        import OpenAI from "openai";
-        const client = new OpenAI({ baseURL: process.argv[1], apiKey: process.argv[2] });
-        const asked = { model: "gpt-3.5-turbo", messages: [{ role: "user", content: "hello" }] };
-        console.log((await client.chat.completions.create(asked)).choices[0].message.content);
-        let text = "";
-        for await (const piece of await client.chat.completions.create({ ...asked, stream: true })) {
-          text += piece.choices[0]?.delta?.content ?? "";
-        }
-        console.log(text);
-        const tools = [{ type: "function", function: { name: "weather", parameters: { type: "object", properties: {} } } }];
-        const called = (await client.chat.completions.create({ ...asked, tools })).choices[0].message;
-        const result = { role: "tool", tool_call_id: called.tool_calls[0].id, content: "sunny" };
-        const messages = [...asked.messages, called, result];
-        console.log((await client.chat.completions.create({ ...asked, tools, messages })).choices[0].message.content);
-        const runner = client.chat.completions.stream({ ...asked, tools });
-        console.log((await runner.finalMessage()).tool_calls[0].function.arguments);
-        for await (const model of await client.models.list()) console.log(model.id);
-        await client.chat.completions.create({ ...asked, model: "gpt-9" }).catch((error) => console.log(error.status, error.code));
-    """
-    address = f"http://127.0.0.1:{server.port}/v1"
-    node = Path(sys.executable).with_name("node")
-    command = [str(node), "--input-type=module", "-e", script, address, token]
-    # node is started by a Python script, which would measure everything below its folder as never run.
-    home = NODE_MODULES.parent
-    env = {**os.environ, **UNMEASURED}
-    done = subprocess.run(command, cwd=home, env=env, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.splitlines() == [
-        *(ANSWER, ANSWER, "The tool said: sunny", '{"city": "Paris"}', MODEL, EMBEDDER, "404 model_not_found")
-    ], done.stderr
+def final(client: openai.OpenAI, **asked: Any) -> Any:
+    with client.chat.completions.stream(**asked) as events:
+        return events.get_final_completion()
 
 
-def test_llm_command(server: Server, token: str, tmp_path: Path) -> None:
-    (tmp_path / "extra-openai-models.yaml").write_text(
-        f"- model_id: ours\n  model_name: {MODEL}\n  api_base: http://127.0.0.1:{server.port}/v1\n"
-        "  api_key_name: ours\n"
-    )
-    # The weights of the embedded model come in a plug-in of this command, whose own library is not installed.
-    environment = {**os.environ, "LLM_USER_PATH": str(tmp_path), "LLM_LOAD_PLUGINS": ""}
-    llm = str(Path(sys.executable).with_name("llm"))
-    for extra in ([], ["--no-stream"]):
-        command = [llm, "-m", "ours", "--key", token, *extra, "hello"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-        assert done.stdout.strip() == ANSWER, done.stderr
+@pytest.mark.parametrize("model", MODELS)
+def test_parses_structured_answers(client: openai.OpenAI, model: str) -> None:
+    asked: dict[str, Any] = {"model": model, "messages": HELLO, "response_format": City}
+    for found in (client.chat.completions.parse(**asked), final(client, **asked)):
+        assert found.choices[0].message.parsed == City(city="Paris")
 
 
-def test_langchain(server: Server, token: str) -> None:
-    model = ChatOpenAI(model=MODEL, base_url=f"http://127.0.0.1:{server.port}/v1", api_key=token)
-    answer = model.invoke("hello")
-    assert (answer.content, answer.usage_metadata["output_tokens"]) == (ANSWER, 3)
-    assert "".join(piece.content for piece in model.stream("hello")) == ANSWER
-
-
-def test_openai_in_python_gets_vectors(client: openai.OpenAI) -> None:
+def test_gets_vectors(client: openai.OpenAI) -> None:
     found = client.embeddings.create(model=EMBEDDER, input=["bees dance", "bees dance"])
     assert found.data[0].embedding == found.data[1].embedding
     assert len(found.data[0].embedding) == 16
