@@ -15,6 +15,7 @@ from tests.support.processes import ROOT, UNMEASURED, Server, Upstream, running
 from tests.system.clients.samples import MODELS
 
 CLIENTS = Path(sys.prefix) / "clients"  # packages that take other versions of libraries than ours
+TOKEN_TABLES = CLIENTS / "litellm/litellm_core_utils/tokenizers"  # that tiktoken else fetches from OpenAI
 NODE_MODULES = ROOT / "tests/node/node_modules"
 # What clients send home, or fetch, unless they are told not to.
 QUIET = {
@@ -33,6 +34,7 @@ def named_server(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -
     """Run a server that offers the models by which clients are tried."""
     first, *others = MODELS
     settings = {**impatient(upstream), "OPENAI_MODEL": first, "OPENAI_FALLBACK_MODELS": ", ".join(others)}
+    settings["TIKTOKEN_CACHE_DIR"] = str(TOKEN_TABLES)
     with running(tmp_path_factory.mktemp("named"), **settings) as server:
         yield server
 

@@ -7,6 +7,7 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, messages_from_dict, messages_to_dict
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
+from tests.system.clients.conftest import TOKEN_TABLES
 from tests.system.clients.samples import ANSWER, EMBEDDER, MODELS, NEXT_ANSWER, TOOL_ANSWER, WEATHER, City, weather
 
 HELLO = [("system", "Be brief."), ("user", "hello")]
@@ -69,7 +70,12 @@ def test_parses_structured_answers(model: ChatOpenAI, method: Any) -> None:
     assert list(formed.stream(HELLO))[-1] == City(city="Paris")
 
 
-def test_gets_vectors(address: str, named_token: str) -> None:
-    # Without this switch the texts are sent as numbers, for which tiktoken fetches its tables.
-    embedder = OpenAIEmbeddings(model=EMBEDDER, base_url=address, api_key=named_token, check_embedding_ctx_length=False)
-    assert [len(vector) for vector in embedder.embed_documents(["bees", "ants"])] == [16, 16]
+def test_gets_vectors(address: str, named_token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless it is told to send texts, it sends the tokens of OpenAI's embedders, with tables that else are fetched."""
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(TOKEN_TABLES))
+    embedder = OpenAIEmbeddings(model=EMBEDDER, base_url=address, api_key=named_token)
+    of_texts = embedder.model_copy(update={"check_embedding_ctx_length": False})
+    texts = ["bees dance", "Gr\u00fc\u00dfe, \u4f60\u597d"]
+    vectors = embedder.embed_documents(texts)
+    assert [len(vector) for vector in vectors] == [16, 16]
+    assert vectors == [pytest.approx(vector) for vector in of_texts.embed_documents(texts)]
