@@ -30,7 +30,7 @@ def list_api_keys(query: dict[str, Any]) -> dict[str, Any]:
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewApiKeySchema)
 @blueprint.response(201, MadeApiKeySchema)
-def create_api_key(values: dict[str, Any]) -> api_keys.Key:
+def create_api_key(values: dict[str, Any]) -> api_keys.IssuedKey:
     """Make an API key; its secret is in this answer alone.
 
     A program sends it in place of an access token, and may do what its scopes say: `chat` sends and reads

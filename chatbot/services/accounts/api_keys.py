@@ -40,7 +40,7 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class IssuedKey:
     """An API key as its owner sees it; `secret` is there in the answer that makes it, and never again."""
 
     id: UUID
@@ -66,12 +66,12 @@ FIELDS = (
 )
 
 
-def list_keys(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Key]:
+def list_keys(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[IssuedKey]:
     """Return up to `limit` of the caller's keys by time, expired ones too until the purge takes them."""
     statement = sa.select(*FIELDS).where(ApiKey.user_id == caller.user_id)
     order = (ApiKey.created_at, ApiKey.id)
     with read() as connection:
-        return keyset.fetch_page(connection, statement, Key, order=order, limit=limit, after=after)
+        return keyset.fetch_page(connection, statement, IssuedKey, order=order, limit=limit, after=after)
 
 
 def create(
@@ -81,7 +81,7 @@ def create(
     scopes: Sequence[str],
     expires_at: datetime | None = None,
     key: idempotency.Key | None = None,
-) -> Key:
+) -> IssuedKey:
     """Make a key and return it with its secret; the same idempotency key again returns it without.
 
     Raises InvalidInput (an end that is past or too far away), Forbidden (the scope `admin` for another user than an
@@ -177,9 +177,9 @@ def _require_room(connection: sa.Connection, caller: Caller) -> None:
         raise TooManyApiKeys("Delete one before you make another.")
 
 
-def _load(connection: sa.Connection, caller: Caller, key_id: UUID) -> Key:
+def _load(connection: sa.Connection, caller: Caller, key_id: UUID) -> IssuedKey:
     statement = sa.select(*FIELDS).where(ApiKey.id == key_id, ApiKey.user_id == caller.user_id)
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise NotFound("This API key was deleted.")
-    return Key(**row._mapping)
+    return IssuedKey(**row._mapping)
