@@ -1,12 +1,15 @@
 """The state that one process keeps of the knowledge domain."""
 
+import os
 import threading
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from flask import Flask, current_app
+from sqlalchemy import make_url
 
 from chatbot import adapters
 from chatbot.rag.ports import Embedder, Reranker
@@ -55,7 +58,9 @@ class KnowledgeState:
     @cached_property
     def lexical_index(self) -> LexicalSearch:
         """The search by words."""
-        return LexicalSearch("tantivy", Path(self.app.config["INSTANCE_PATH"]) / "lexical")
+        config = self.app.config
+        folder = Path(config["INSTANCE_PATH"])
+        return LexicalSearch("tantivy", folder / "lexical" / name_index(config["DATABASE_URL"], folder))
 
     @property
     def has_lexical_index(self) -> bool:
@@ -91,6 +96,19 @@ class KnowledgeState:
             self.vector_index.close()
         for parser in self.parsers.values():
             parser.close()
+
+
+def name_index(database_url: str, folder: Path) -> str:
+    """Return the name of a database's index in a folder that several databases may share.
+
+    A SQLite file is known by its path from there, so that the folder may be moved.
+    """
+    url = make_url(database_url)
+    if url.drivername.startswith("sqlite"):
+        place = os.path.relpath(url.database or "", folder)
+    else:
+        place = f"{url.host}:{url.port}/{url.database}"
+    return sha256(place.encode()).hexdigest()[:16]
 
 
 def init_app(app: Flask) -> None:

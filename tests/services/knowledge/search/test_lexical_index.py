@@ -36,7 +36,7 @@ def closed(app: Flask) -> None:
 
 
 def files(folder: Path, pattern: str) -> list[Path]:
-    return sorted(folder.rglob(f"lexical/index/{pattern}"))
+    return sorted(folder.rglob(f"lexical/*/index/{pattern}"))
 
 
 def replaced(path: Path, data: bytes) -> None:
@@ -61,9 +61,9 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "byte flipped": lambda folder: flip(files(folder, "*.idx")[0]),
     "segment cut": lambda folder: replaced(files(folder, "*.term")[0], b""),
     "segment gone": lambda folder: files(folder, "*.pos")[0].unlink(),
-    "folder gone": lambda folder: shutil.rmtree(next(folder.rglob("lexical/index"))),
-    "state cut": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("{"),
-    "state of another kind": lambda folder: next(folder.rglob("lexical/followed.json")).write_text("[]"),
+    "folder gone": lambda folder: shutil.rmtree(next(folder.rglob("lexical/*/index"))),
+    "state cut": lambda folder: next(folder.rglob("lexical/*/followed.json")).write_text("{"),
+    "state of another kind": lambda folder: next(folder.rglob("lexical/*/followed.json")).write_text("[]"),
 }
 
 
@@ -138,7 +138,7 @@ def test_index_of_another_database_is_thrown_away(make_app: MakeApp, tmp_path: P
     send(ada, "Hours", HOURS)
     work(app)
     assert find(ada, "library")[0]["lexical_rank"] == 1
-    state = next(tmp_path.rglob("lexical/followed.json"))
+    state = next(tmp_path.rglob("lexical/*/followed.json"))
     ahead = state.read_bytes()
     with app.app_context():
         get_knowledge_state().lexical_index.index.remove("collection", list(get_knowledge_state().lexical_index.known))
@@ -182,3 +182,18 @@ def test_index_of_a_restored_database_is_thrown_away(make_app: MakeApp) -> None:
         get_knowledge_state().lexical_index.index.commit()
     closed(app)
     assert find(again(make_app(), ada), "library")[0]["lexical_rank"] == 1
+
+
+def test_databases_that_share_a_folder_have_an_index_each(
+    make_app: MakeApp, ada: Person, tmp_path: Path, sqlite_template: Path
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(ada.client.application)
+    assert find(ada, "library")[0]["lexical_rank"] == 1  # and its process goes on to write the index
+    shutil.copy(sqlite_template, tmp_path / "second.db")
+    second = make_app(DATABASE_URL="sqlite:///second.db", VECTOR_STORE="faiss")
+    eve = join(second.test_client(), "eve")
+    send(eve, "Bees", BEES)
+    work(second)
+    assert find(eve, "waggle")[0]["lexical_rank"] == 1
+    assert find(ada, "library")[0]["lexical_rank"] == 1
