@@ -35,6 +35,8 @@ LOGS = HERE / "observability" / "logging.py"
 CONNECTIONS = HERE / "worker" / "connections.py"
 NETWORKS = HERE / "web" / "networks.py"
 EMBEDDED = HERE / "rag" / "llms" / "embedded.py"
+# Of the embedded model: many people's requests go first. Beside a developer's other work it would all but stand.
+PRODUCTION_NICENESS = 5
 LOADING = 30.0  # seconds that the embedded model may take
 LEAVING = 5.0  # seconds that another server may take to let go of the port
 ENDS = (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM)
@@ -155,6 +157,7 @@ def on_starting(server: Any) -> None:
     os.environ["EMBEDDED_MODEL_NAME"] = EMBEDDED_NAME
     # A session of its own: Ctrl-C reaches the arbiter alone, which closes the pipe when it is done.
     command = [sys.executable, "-P", str(EMBEDDED), "supervise", "--port", str(model_port), "--name", EMBEDDED_NAME]
+    command += ["--nice", str(PRODUCTION_NICENESS if settings["APP_ENV"] == "production" else 0)]
     _model = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
 
 

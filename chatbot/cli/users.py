@@ -13,7 +13,7 @@ from chatbot.services.accounts import accounts
 
 from .outcome import reporting_errors
 
-DEMO = ("ada", "grace", "alan")
+DEMO = ("demo1", "demo2", "demo3")  # names that no guide takes for its own account
 
 group = AppGroup("users", help="Make and shut accounts.")
 

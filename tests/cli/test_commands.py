@@ -70,7 +70,8 @@ def test_seed_prints_passwords_that_work_once(app: Flask) -> None:
         assert app.test_client().post("/api/users/login/", json=login).status_code == 200
     again = run(app, "users", "seed")
     assert (
-        again.output == "ada is already there.\ngrace is already there.\nalan is already there.\nMade 0 demo users.\n"
+        again.output
+        == "demo1 is already there.\ndemo2 is already there.\ndemo3 is already there.\nMade 0 demo users.\n"
     )
 
 

@@ -1,6 +1,7 @@
 """The files in deploy/: read by the parsers of their formats, and the commands in them run, without a container."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -56,15 +57,18 @@ def test_image_runs_with_what_is_copied_into_it(tmp_path: Path) -> None:
     for step in steps():
         if step.cmd.upper() == "COPY" and not step.flags:
             *sources, target = step.value
+            if target.endswith("/"):
+                (home / target).mkdir(exist_ok=True)
             for source in sources:
                 into = home / target / ("" if target != "./" else source)
                 copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
                 copy(ROOT / source, into)
     server = Server(tmp_path, APP_ENV="production", LLM="memory", BCRYPT_ROUNDS="12", **SECRETS)
+    server.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     port = free_port()
     (words,) = values("CMD")[-1:]
-    command = [sys.executable, "-m", *(word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in words)]
-    subprocess.run([sys.executable, "-m", "flask", "db", "upgrade"], cwd=home, env=server.environment, check=True)
+    (entry,) = values("ENTRYPOINT")
+    command = [*entry, *(word.replace("0.0.0.0:8000", f"127.0.0.1:{port}") for word in words)]
     (health,) = ([*step.value] for step in steps() if step.cmd.upper() == "HEALTHCHECK")
     check = [sys.executable, "-c", health[-1].replace(":8000", f":{port}")]
     assert subprocess.run(check, check=False, capture_output=True).returncode != 0
@@ -98,13 +102,12 @@ def compose() -> dict[str, Any]:
 
 def test_compose_file_is_valid_and_names_only_settings_and_files_that_there_are() -> None:
     found = compose()["services"]
-    assert set(found) == {"nginx", "app", "migrate", "postgres", "redis"}
+    assert set(found) == {"nginx", "app", "postgres", "redis"}
     for service in found.values():
         assert not service["image"].endswith("latest")
         assert ":" in service["image"] or service["image"] == "chatbot-api"
     assert set(found["app"]["environment"]) <= set(config.Config._declared_fields)
     assert (DEPLOY / "nginx.conf").exists()
-    assert found["migrate"]["command"] == ["flask", "db", "upgrade"]
     assert "--requirepass" in found["redis"]["command"]
     assert re.fullmatch(r"redis://:.+@redis:6379/0", found["app"]["environment"]["REDIS_URL"])
     for name in ("SECRET_KEY", "JWT_SECRET_KEY", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "BASE_URL"):

@@ -60,7 +60,6 @@ def on_end_of_input(then: threading.Event | None) -> None:
 def serve(port: int, name: str) -> None:
     """Load the model and answer on a loopback port until standard input closes."""
     on_end_of_input(None)
-    os.nice(5)  # the API answers first, the model computes with what is left
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -106,7 +105,7 @@ def watch_server(server: "subprocess.Popen[bytes]", port: int, stop: threading.E
 
 
 def supervise(port: int, name: str) -> None:
-    """Keep the server running until standard input closes or SIGTERM comes."""
+    """Keep the server running, as nice as this process, until standard input closes or SIGTERM comes."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     on_end_of_input(stop)
@@ -130,7 +129,9 @@ def main() -> None:
     parser.add_argument("role", choices=["supervise", "serve"])
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--name", required=True)
+    parser.add_argument("--nice", type=int, default=0)
     arguments = parser.parse_args()
+    os.nice(arguments.nice)
     {"supervise": supervise, "serve": serve}[arguments.role](arguments.port, arguments.name)
 
 

@@ -114,12 +114,13 @@ def test_supervisor_ends_with_its_input(tmp_path: Path) -> None:
     import sys
 
     path = Path(__file__).resolve().parents[3] / "chatbot/rag/llms/embedded.py"
-    options = ["supervise", "--port", str(free_port()), "--name", "m"]
+    options = ["supervise", "--port", str(free_port()), "--name", "m", "--nice", "3"]
     environment = {**os.environ, "EMBEDDED_MODEL_KEY": "k"}
     for end in ("input", "SIGTERM"):
         process = subprocess.Popen([sys.executable, "-P", str(path), *options], stdin=subprocess.PIPE, env=environment)
         wait_for(lambda: children(process.pid))
         (model,) = children(process.pid)
+        wait_for(lambda: os.getpriority(os.PRIO_PROCESS, model) == os.getpriority(os.PRIO_PROCESS, 0) + 3)
         assert process.stdin is not None
         process.stdin.close() if end == "input" else process.terminate()
         assert process.wait(10) == 0
