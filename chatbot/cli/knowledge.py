@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -49,11 +50,39 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     taken = len(sent) - len(failed)
     failures = len(failed)
     click.echo(f"Took in {taken} documents, {unchanged} unchanged, {failures} failed, {len(skipped)} skipped.")
+    if sent or unchanged:
+        removal = _removal(paths, collection, owner)
+        click.echo(f"Answers may cite them. To take them out again: {removal}", err=True)
     if others:
         click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
     if links:
         click.echo(f"Passed over {links} links that lead out of the folders.", err=True)
     if failed or not (sent or unchanged):
+        sys.exit(1)
+
+
+@group.command("remove")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--collection", default=collections.OPERATORS_NAME, show_default=True, help="That they were taken into.")
+@click.option("--owner", help="E-mail address of the user, out of whose own collection the documents go instead.")
+def remove(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
+    """Take files and folders out again that were taken in."""
+    with reporting_errors():
+        caller = accounts.find_caller_by_email(owner) if owner else OPERATOR
+        collection_id = (
+            collections.ensure_default(caller) if owner else collections.find_operator_collection(collection)
+        )
+        names = [name for name, _ in _files(paths)[0]]
+        removed = 0
+        with bar("Removing", len(names)) as step:
+            for name in names:
+                known = _find(caller, collection_id, name)
+                if known is not None:
+                    documents.delete(caller, known.id)
+                    removed += 1
+                step(1)
+    click.echo(f"Removed {removed} documents; {len(names) - removed} were not there.")
+    if not removed:
         sys.exit(1)
 
 
@@ -92,6 +121,19 @@ def reindex() -> None:
         except AdapterError as error:
             raise click.ClickException(f"{error.detail} What is embedded stays; run it again.") from error
     click.echo(f"Embedded {done} passages.")
+
+
+def _removal(paths: tuple[Path, ...], collection: str, owner: str | None) -> str:
+    """Return the command that removes the documents of these paths again."""
+    options = [] if collection == collections.OPERATORS_NAME else ["--collection", collection]
+    options += ["--owner", owner] if owner else []
+    return shlex.join(["flask", "knowledge", "remove", *options, *map(str, paths)])
+
+
+def _find(caller: Caller, collection_id: UUID, name: str) -> records.Document | None:
+    """Return the document that was taken in from a file of this name."""
+    found = documents.list_documents(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
+    return found[0] if found else None
 
 
 def _send_files(
@@ -138,9 +180,9 @@ def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, dat
 
 def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
     content = Content(name[-255:], sniffing.media_type(name, data), split_into_pieces(data))
-    known = documents.list_documents(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
-    if known:
-        return documents.replace(caller, known[0].id, content)
+    known = _find(caller, collection_id, name)
+    if known is not None:
+        return documents.replace(caller, known.id, content)
     return documents.create(caller, content, collection_id, external_id=name[-255:]).document
 
 

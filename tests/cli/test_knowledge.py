@@ -1,6 +1,7 @@
 """`flask knowledge`: files and folders in, lists, checks, reindexing."""
 
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_folder_is_taken_in_for_everybody_and_again_only_what_changed(app: Flask
     assert (first.exit_code, first.stdout) == (0, "Took in 2 documents, 0 unchanged, 0 failed, 0 skipped.\n"), (
         first.output
     )
-    assert first.stderr.startswith("Passed over 1 files of the folders, which are not txt,")  # the picture
+    assert "Passed over 1 files of the folders, which are not txt," in first.stderr  # the picture
     assert {one["title"] for one in find(ada, "library bees waggle")} == {"handbook/hours.md", "handbook/deep/bees.txt"}
     (folder / "hours.md").write_text("The library moved to the moon.")
     again = runner.invoke(args=["knowledge", "ingest", str(folder)])
@@ -133,3 +134,23 @@ def test_folder_of_more_documents_than_may_wait_is_taken_in_whole(tmp_path: Path
         (folder / f"{number}.txt").write_text(f"Text number {number}.")
     ended = server.flask("knowledge", "ingest", "--owner", "ada@example.org", str(folder))
     assert ended.stdout == "Took in 8 documents, 0 unchanged, 0 failed, 0 skipped.\n"
+
+
+def test_what_was_taken_in_is_taken_out_again_as_the_command_says(app: Flask, folder: Path) -> None:
+    runner = app.test_cli_runner()
+    taken = runner.invoke(args=["knowledge", "ingest", str(folder)])
+    (line,) = [line for line in taken.stderr.splitlines() if "take them out again" in line]
+    removal = shlex.split(line.partition("again: ")[2])
+    assert removal[:3] == ["flask", "knowledge", "remove"]
+    removed = runner.invoke(args=removal[1:])
+    assert (removed.exit_code, removed.output.splitlines()[-1][:7]) == (0, "Removed")
+    assert " 0 documents" in runner.invoke(args=["knowledge", "list"]).output
+    again = runner.invoke(args=removal[1:])
+    assert (again.exit_code, again.output.splitlines()[-1][:19]) == (1, "Removed 0 documents")
+
+
+def test_removal_makes_no_collection(app: Flask, folder: Path) -> None:
+    runner = app.test_cli_runner()
+    missing = runner.invoke(args=["knowledge", "remove", "--collection", "Nothing", str(folder)])
+    assert missing.exit_code != 0
+    assert "Nothing" not in runner.invoke(args=["knowledge", "list"]).output

@@ -148,6 +148,16 @@ def ensure_operator_collection(name: str = OPERATORS_NAME) -> UUID:
         return found
 
 
+def find_operator_collection(name: str) -> UUID:
+    """Return the operator's collection of this name; raises NotFound."""
+    with read() as connection:
+        statement = sa.select(Collection.id).where(Collection.owner_id.is_(None), Collection.name == name)
+        found = connection.scalar(statement.limit(1))
+    if found is None:
+        raise NotFound(f"The operator has no collection {name!r}.")
+    return found
+
+
 def _require_room(connection: sa.Connection, caller: Caller) -> None:
     """Raise TooManyCollections where the caller has as many as one may have; requests at once wait for one another."""
     if not current_app.config["RATELIMIT_ENABLED"]:
