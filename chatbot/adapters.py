@@ -65,17 +65,13 @@ def list_model_names(config: Config) -> list[str]:
     return list(dict.fromkeys(options.model for options in build_llm_options(config)))
 
 
-def describe_llm(config: Config) -> str:
-    """Describe the language model in a few words, or the reason that there is none."""
-    try:
-        options = build_llm_options(config)[0]
-    except ModelUnavailable as error:
-        return error.detail
+def describe_models(config: Config) -> list[str]:
+    """Describe the language model and its fallbacks in a few words each; raises ModelUnavailable."""
     if config["LLM"] != "openai":
-        return f"{options.model} ({config['LLM']})"
-    if is_embedded(config):
-        return f"{options.model}, embedded on this machine"
-    return f"{options.model} at {options.base_url or 'OpenAI'}"
+        return [f"{options.model} ({config['LLM']})" for options in build_llm_options(config)]
+    first, *others = build_llm_options(config)
+    place = ", embedded on this machine" if is_embedded(config) else f" at {first.base_url or 'OpenAI'}"
+    return [f"{first.model}{place}", *(f"{other.model} at {other.base_url or 'OpenAI'}" for other in others)]
 
 
 def is_embedded(config: Config) -> bool:

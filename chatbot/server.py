@@ -198,7 +198,7 @@ def post_worker_init(worker: Any) -> None:
     from chatbot.worker import shutdown, startup
 
     try:
-        model = startup.prepare(worker.wsgi, patient=worker.age > workers)
+        startup.prepare(worker.wsgi, patient=worker.age > workers)
     except CannotServe as error:
         worker.log.critical(error.detail)
         sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again
@@ -208,8 +208,7 @@ def post_worker_init(worker: Any) -> None:
     # What is no request, and so never comes to the application.
     gunicorn_util.write_error = partial(problems.refuse, hsts=request_log.HSTS if is_https else "")
     shutdown.prepare(worker)
-    if worker.age == 1:
-        gevent.spawn(_announce, model)
+    gevent.spawn(_announce, worker, partial(startup.describe_models, worker.wsgi))
 
 
 def on_exit(server: Any) -> None:
@@ -265,16 +264,20 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _announce(model: str) -> None:
-    """Say where the server listens, once the embedded model is loaded or has taken too long."""
+def _announce(worker: Any, describe_models: Callable[[], list[str]]) -> None:
+    """Probe the models once the embedded one is loaded or has taken too long; the first worker says all in a banner."""
     if _model is not None:
         embedded = _by_path(EMBEDDED)
         model_port = int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])
         deadline = time.monotonic() + LOADING
         while not embedded.healthy(model_port) and time.monotonic() < deadline:
             time.sleep(0.1)
-    address = settings["BASE_URL"].rstrip("/")
-    print(f"Chatbot API listens on http://{bind}\n  model:    {model}\n  document: {address}/api/docs/", flush=True)
+    model, *fallbacks = describe_models()
+    lines = [f"Chatbot API listens on http://{bind}", f"  model:    {model}"]
+    lines += [f"  fallback: {fallback}" for fallback in fallbacks]
+    lines.append(f"  document: {settings['BASE_URL'].rstrip('/')}/api/docs/")
+    if worker.age == 1:
+        print("\n".join(lines), flush=True)
 
 
 def _free_port() -> int:

@@ -15,6 +15,7 @@ from chatbot.services.operations import gauges
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
+PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were cancelled through another process
 
 
@@ -25,6 +26,7 @@ def start(app: Flask) -> None:
     work: list[tuple[float, Callable[[], object]]] = [
         (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
+        (PROBE_INTERVAL_SECONDS, maintenance.probe_models),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]

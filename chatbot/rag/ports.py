@@ -14,6 +14,9 @@ class LLM(Protocol):
 
     name: str
 
+    def probe(self) -> None:
+        """Ask the server, at no cost, whether it answers; raise an `errors.AdapterError` when it does not."""
+
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raise an `errors.AdapterError` when it cannot."""
 

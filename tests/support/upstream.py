@@ -46,7 +46,10 @@ class Upstream:
             await self.tell({"/_log": list(self.log), "/_counters": self.counters}[path], writer)
             return True
         length = re.search(r"(?im)^content-length: *(\d+)", head)
-        request = json.loads(await reader.readexactly(int(length[1]) if length else 0))
+        request = json.loads(await reader.readexactly(int(length[1])) if length else b"null")
+        if path.endswith("/models"):
+            await self.tell({"object": "list", "data": [{"id": MODEL, "object": "model"}]}, writer)
+            return True
         self.counters["calls"] += 1
         self.log.append({"path": path, "head": head, "request": request})
         if path.endswith("/embeddings") and not self.embeds:

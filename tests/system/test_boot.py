@@ -14,8 +14,9 @@ from chatbot import cluster
 from chatbot.database import schema_version
 from chatbot.errors import CannotServe
 from tests.conftest import MakeApp
-from tests.support.processes import ROOT, Server, free_port
+from tests.support.processes import ROOT, Server, free_port, running
 from tests.support.redis_server import RedisServer
+from tests.system.test_server import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -35,11 +36,29 @@ def test_gunicorn_without_options_serves_as_it_should(tmp_path: Path, options: l
     server.options = options
     server.start()
     try:
-        assert "Chatbot API listens on" in server.log()
+        wait_for(lambda: "Chatbot API listens on" in server.log(), 15)
         token = server.sign_in()
         assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]["bot_response"] == "Hi"
     finally:
         assert server.stop() == 0
+
+
+def test_models_that_do_not_answer_are_all_told_from_the_start(tmp_path: Path) -> None:
+    places = [f"http://127.0.0.1:{free_port()}/v1" for _ in range(2)]
+    settings = {"OPENAI_BASE_URL": places[0], "OPENAI_FALLBACK_MODELS": f"other@{places[1]}"}
+    with running(tmp_path, **settings) as server:
+        wait_for(lambda: "Chatbot API listens on" in server.log(), 15)
+        away = "The model's server cannot be reached."
+        for text in (
+            f"  model:    gpt-3.5-turbo at {places[0]} - {away}\n",
+            f"  fallback: other at {places[1]} - {away}\n",
+        ):
+            assert text in server.log()
+        ready = server.call("GET", "/readyz")
+        assert (ready[0], ready[2]["status"]) == (200, "degraded")
+        assert ready[2]["checks"]["model"] == f"gpt-3.5-turbo: {away}; other: {away}"
+        logged = [line for line in server.lines() if line["event"] == "the model's server fails"]
+        assert [(line["model"], line["detail"]) for line in logged] == [("gpt-3.5-turbo", away), ("other", away)]
 
 
 def test_database_that_cannot_be_reached(tmp_path: Path) -> None:

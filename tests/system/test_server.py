@@ -236,6 +236,7 @@ def test_monitor_would_tell_of_a_held_hub(tmp_path: Path) -> None:
 def test_interrupt_ends_everything_with_status_0(tmp_path: Path, upstream: Upstream) -> None:
     server = Server(tmp_path, OPENAI_BASE_URL=upstream.url).prepare().start()
     workers = server.workers()
+    wait_for(lambda: "/api/docs/" in server.log(), 15)
     assert server.stop() == 0
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     assert f"Chatbot API listens on http://127.0.0.1:{server.port}" in server.log()
@@ -246,7 +247,7 @@ def test_interrupt_ends_everything_with_status_0(tmp_path: Path, upstream: Upstr
 def test_every_log_line_is_json_but_the_announcement(server: Server) -> None:
     server.call("GET", "/healthz")
     server.call("GET", "/api/chat-history/")
-    announced = ("Chatbot API", "  model:", "  document:")
+    announced = ("Chatbot API", "  model:", "  fallback:", "  document:")
     assert all(line.startswith(("{", *announced)) for line in server.log().splitlines())
     line = next(line for line in reversed(server.lines()) if line["event"] == "request")
     assert (line["path"], line["status"]) == ("/api/chat-history/", 401)

@@ -10,9 +10,12 @@ from purgatory.domain.model import OpenedState
 
 from chatbot.rag.errors import (
     AdapterError,
+    ModelUnavailable,
     UpstreamBusy,
+    UpstreamDenied,
     UpstreamDown,
     UpstreamFailed,
+    UpstreamQuotaExhausted,
     UpstreamTimeout,
     UpstreamUnreachable,
 )
@@ -21,6 +24,7 @@ from chatbot.rag.types import Attempt, CompletionRequest, Finish
 
 SECOND_TRY = (UpstreamUnreachable, UpstreamBusy, UpstreamFailed)  # what may be over in a moment
 BREAKER_ERRORS = (UpstreamUnreachable, UpstreamTimeout, UpstreamFailed)  # what the breaker counts
+FAULTS = (*BREAKER_ERRORS, ModelUnavailable, UpstreamDenied, UpstreamQuotaExhausted)  # of the server, for any request
 MAX_IN_PLACE_SECONDS = 2.0  # seconds; a Retry-After beyond it is the caller's to wait
 JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; so that not all come back at once
 
@@ -38,6 +42,15 @@ class FallbackLLM:
     def breakers(self) -> dict[str, bool]:
         """Tell by model whether it is left alone for now."""
         return {guarded.name: guarded.is_open for guarded in self._guarded}
+
+    def probe(self) -> None:
+        """Ask the server of each model whether it answers, for `faults`."""
+        for guarded in self._guarded:
+            guarded.probe()
+
+    def faults(self) -> list[AdapterError | None]:
+        """Return the fault of each model's server, None for one that answered last, in the order of the models."""
+        return [guarded.probe_fault or guarded.answer_fault for guarded in self._guarded]
 
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
@@ -87,12 +100,25 @@ class _Guarded:
         self.name = model.name
         self._breaker = breakers.get_breaker(name, exclude=[(Exception, is_no_sign_of_illness)])
         self._seconds = self._breaker.context.ttl
+        self.probe_fault: AdapterError | None = None
+        self.answer_fault: AdapterError | None = None
         self._probe = threading.Lock()  # half open, the library lets all through
 
     @property
     def is_open(self) -> bool:
         """Whether nothing is asked for now."""
         return bool(self._breaker.context.state == "opened")
+
+    def probe(self) -> None:
+        """Ask the server whether it answers; of a key or a model that it refused, only an answer shows the contrary."""
+        try:
+            self._model.probe()
+        except AdapterError as error:
+            self.probe_fault = error
+            return
+        self.probe_fault = None
+        if isinstance(self.answer_fault, BREAKER_ERRORS):
+            self.answer_fault = None
 
     def begin(self, request: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return the first piece and the rest; raises UpstreamDown while the breaker is open."""
@@ -112,8 +138,11 @@ class _Guarded:
                 stream = self._model.stream(request)
                 first = next(stream)
                 request.attempts.append(Attempt(self.name, None, time.monotonic() - started))
+                self.probe_fault = self.answer_fault = None
                 return first, stream
         except AdapterError as error:
+            if isinstance(error, FAULTS):
+                self.answer_fault = error
             request.attempts.append(Attempt(self.name, type(error).__name__, time.monotonic() - started))
             raise
         except OpenedState as opened:

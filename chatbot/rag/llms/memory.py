@@ -28,6 +28,9 @@ class MemoryLLM:
         """Script one failure, after some pieces or none."""
         self._script.append((pieces, error, {}))
 
+    def probe(self) -> None:
+        """Raise nothing: there is no server."""
+
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the next scripted answer, or the last message's own text; raise a scripted error."""
         messages = request.messages

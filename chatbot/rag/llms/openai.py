@@ -30,6 +30,7 @@ from chatbot.rag.http.event_stream import payloads
 from chatbot.rag.http.pool import Pool
 from chatbot.rag.types import CancelToken, CompletionRequest, Finish, LLMOptions
 
+from . import openai_probe
 from .openai_answer import Answer
 from .openai_errors import Refusal, find_refusal, refuses_system_role, status_error, translate
 
@@ -63,7 +64,8 @@ class OpenAILLM:
             api_key=options.api_key or NO_KEY, base_url=options.base_url, max_retries=0, http_client=self._http
         )
         # Built once: the package's own way from arguments to a request took a seventh of a chat.
-        self._url = httpx2.URL(f"{str(self._client.base_url).rstrip('/')}/chat/completions")
+        self._base_url = str(self._client.base_url).rstrip("/")
+        self._url = httpx2.URL(f"{self._base_url}/chat/completions")
         own = {name: value for name, value in self._client.default_headers.items() if isinstance(value, str)}
         self._headers = {**own, **self._client.auth_headers, "Accept": "text/event-stream"}
         self._extensions = {"timeout": timeout.as_dict()}
@@ -80,6 +82,10 @@ class OpenAILLM:
     def close(self) -> None:
         """Close the connections that are at rest."""
         self._client.close()
+
+    def probe(self) -> None:
+        """Raise the `errors.AdapterError` of a server that does not answer as it should; costs no tokens."""
+        openai_probe.probe(self._http, self._base_url, self._headers, self.name)
 
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises `errors.AdapterError` subclasses."""

@@ -40,6 +40,7 @@ _TOO_LONG_TEXT = re.compile(
 _NO_SYSTEM_ROLE = re.compile(r"system['\"]?.{0,9}(role|message)|role.{0,40}system", re.IGNORECASE)
 _KINDS: dict[int, type[openai.APIStatusError]] = {400: openai.BadRequestError, 422: openai.UnprocessableEntityError}
 EXTRA = {"extra_forbidden", "value_error.extra"}  # of pydantic 2 and 1
+NO_COMPLETIONS = "The server has no chat completions there: OPENAI_BASE_URL mostly ends in /v1."
 MAX_ERROR_LENGTH = 65_536  # bytes of an error's body that are looked at
 
 
@@ -72,7 +73,7 @@ def _from_status(error: openai.APIStatusError, model: str) -> errors.AdapterErro
     if _is_too_long(error):
         return errors.PromptTooLong("The prompt is too long for the model.")
     if error.status_code in {404, 405} and not (code.startswith("model") or model in _text(error)):
-        return errors.ModelUnavailable("The server has no chat completions there: OPENAI_BASE_URL mostly ends in /v1.")
+        return errors.ModelUnavailable(NO_COMPLETIONS)
     if code in {"model_not_found", "model_decommissioned"} or error.status_code == 404:
         return errors.ModelUnavailable(f"The model {model!r} does not exist at its server: set OPENAI_MODEL.")
     if code == "insufficient_quota":

@@ -20,6 +20,10 @@ class QueuedLLM:
         self._user = user
         self._seconds = seconds
 
+    def probe(self) -> None:
+        """Probe the model, before which this waits for no slot."""
+        self._model.probe()
+
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the model's answer, once there is a slot.
 

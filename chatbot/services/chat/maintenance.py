@@ -15,6 +15,7 @@ from chatbot.database.types import now
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import pipeline
+from chatbot.rag.errors import ModelUnavailable
 
 from .running_turns import RunningTurn
 from .state import get_chat_state
@@ -40,6 +41,19 @@ SAY_STREAMING = sa.update(ChatMessage).where(*IS_HELD).values(status="streaming"
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
+
+
+def probe_models() -> None:
+    """Ask the servers of the model and its fallbacks whether they answer, and log each new fault."""
+    try:
+        llm = get_chat_state().llm()
+    except ModelUnavailable:  # which the start has logged
+        return
+    known = llm.faults()
+    llm.probe()
+    for model, before, fault in zip(llm.models, known, llm.faults(), strict=True):
+        if fault is not None and (before is None or before.detail != fault.detail):
+            log.warning("the model's server fails", model=model.name, detail=fault.detail)
 
 
 def flush_texts() -> int:

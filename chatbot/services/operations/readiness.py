@@ -36,11 +36,13 @@ def _database() -> str:
 
 
 def _model() -> str:
+    """Return the faults of the model's server and those of its fallbacks, by name; their addresses are not public."""
     try:
-        get_chat_state().llm()
+        llm = get_chat_state().llm()
     except AdapterError as error:
         return error.detail
-    return "ok"
+    faults = zip(llm.models, llm.faults(), strict=True)
+    return "; ".join(f"{model.name}: {fault.detail}" for model, fault in faults if fault is not None) or "ok"
 
 
 def _knowledge() -> str:

@@ -1,5 +1,6 @@
 """Retries, the breaker and the next in line, before an answer has begun and never after."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -198,3 +199,17 @@ def test_cancelled_answers_open_no_breaker(upstream: Upstream) -> None:
             list(llm.stream(CompletionRequest([Message("user", "[[no_first_byte]]")], {}, cancel_token)))
     assert answer(llm)[0] == "You said: Hi"
     model.close()
+
+
+def test_faults_are_those_of_servers_and_end_with_an_answer_or_a_probe() -> None:
+    llm, (first, second) = several("first", "second")
+    second.fails(UpstreamBusy("busy"))
+    for error in (UpstreamUnreachable("away"), UpstreamDenied("key")):
+        first.fails(error)
+        with pytest.raises(AdapterError) if error.detail == "away" else contextlib.nullcontext():
+            answer(llm)
+        assert llm.faults() == [error, None]
+        llm.probe()  # the server is there: a key that it refuses, it does not look at now
+        assert llm.faults() == [None if error.detail == "away" else error, None]
+    answer(llm)
+    assert llm.faults() == [None, None]
