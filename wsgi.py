@@ -1,6 +1,11 @@
 """The application that gunicorn and the `flask` command load."""
 
 import os
+import sys
+
+if __name__ == "__main__":
+    print("This is no server: start it with `make run` or `gunicorn wsgi:app`.", file=sys.stderr)
+    sys.exit(os.EX_USAGE)
 
 from chatbot import create_app
 

@@ -13,6 +13,7 @@ import pytest
 from chatbot import cluster
 from chatbot.database import schema_version
 from chatbot.errors import CannotServe
+from chatbot.services.operations import readiness
 from tests.conftest import MakeApp
 from tests.support.processes import ROOT, Server, free_port, running
 from tests.support.redis_server import RedisServer
@@ -41,6 +42,28 @@ def test_gunicorn_without_options_serves_as_it_should(tmp_path: Path, options: l
         assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]["bot_response"] == "Hi"
     finally:
         assert server.stop() == 0
+
+
+def test_server_without_jobs_says_so_in_readiness(tmp_path: Path) -> None:
+    server = Server(tmp_path, LLM="memory").prepare()
+    command = [sys.executable, "-m", "flask", "run", "--port", str(server.port)]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=ROOT, env=server.environment, **silent) as process:
+        try:
+            wait_for(lambda: not server.refuses())
+            status, _, ready = server.call("GET", "/readyz")
+        finally:
+            process.kill()
+    assert (status, ready["status"], ready["checks"]["jobs"]) == (200, "degraded", readiness.NO_JOBS)
+
+
+def test_module_that_is_run_names_the_server(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "wsgi.py"], check=False, cwd=ROOT, env=server.environment, capture_output=True, text=True
+    )
+    assert (ended.returncode, ended.stdout) == (64, "")
+    assert ended.stderr == "This is no server: start it with `make run` or `gunicorn wsgi:app`.\n"
 
 
 def test_models_that_do_not_answer_are_all_told_from_the_start(tmp_path: Path) -> None:

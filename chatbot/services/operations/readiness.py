@@ -7,11 +7,14 @@ from chatbot.cluster import get_cluster
 from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read
 from chatbot.errors import ChatbotError
+from chatbot.extensions import scheduler
 from chatbot.rag.errors import AdapterError
 from chatbot.services.chat import execution
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.search import embeddings
 from chatbot.services.knowledge.state import get_knowledge_state
+
+NO_JOBS = "No jobs run in this process, and documents stay queued: start it with `make run` or `gunicorn wsgi:app`."
 
 
 def checks() -> dict[str, str]:
@@ -21,7 +24,12 @@ def checks() -> dict[str, str]:
     turning = "draining" if execution.is_draining() else "ok"
     disk = "The database cannot be written." if get_database_state().full.is_set() else "ok"
     found = {"database": database, "disk": disk, "file": get_database_state().file_check.state}
-    found |= {"model": _model(), "knowledge": knowledge, "turns": turning}
+    found |= {
+        "jobs": "ok" if scheduler.running else NO_JOBS,
+        "model": _model(),
+        "knowledge": knowledge,
+        "turns": turning,
+    }
     cluster = get_cluster(current_app)
     return found if cluster is None else found | {"redis": cluster.state()}
 
