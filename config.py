@@ -255,7 +255,7 @@ def _own_secrets(folder: Path) -> dict[str, str]:
     return made
 
 
-def _resolve(data: dict[str, Any]) -> None:
+def _resolve(data: dict[str, Any]) -> dict[str, Any]:
     """Normalize settings: absolute paths, driver names, lists."""
     folder = (ROOT / data["INSTANCE_PATH"]).resolve()
     data["INSTANCE_PATH"] = str(folder)
@@ -272,6 +272,7 @@ def _resolve(data: dict[str, Any]) -> None:
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
     data["INGEST_HOSTS"] = data["INGEST_HOSTS"].lower().replace(",", " ").split()
     data["OPENAI_FALLBACK_MODELS"] = fallbacks(data["OPENAI_FALLBACK_MODELS"])
+    return data
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> dict[str, Any]:
@@ -282,13 +283,13 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     given = _from_environment(environ, env_file)
     schema = ENVIRONMENTS.get(given.get("APP_ENV", "development").lower(), Config)
     try:
-        data: dict[str, Any] = schema().load(given)
+        return _resolve(schema().load(given))
     except ValidationError as error:
         lines = [f"{name}: {' '.join(map(str, reasons))}" for name, reasons in error.messages_dict.items()]
-        print("\n".join(lines), file=sys.stderr)
-        raise BadSettings(lines) from None
-    _resolve(data)
-    return data
+    except OSError as error:
+        lines = [f"INSTANCE_PATH: {error.filename} cannot be written: {error.strerror}."]
+    print("\n".join(lines), file=sys.stderr)
+    raise BadSettings(lines)
 
 
 def listen_address(settings: Mapping[str, Any]) -> tuple[str, int]:

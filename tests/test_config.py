@@ -150,3 +150,12 @@ def test_postgresql_is_spoken_through_psycopg_3(tmp_path: Path, url: str) -> Non
 def test_many_workers_are_allowed_with_postgresql_and_redis(tmp_path: Path) -> None:
     urls = {"DATABASE_URL": "postgresql://u@h/n", "REDIS_URL": "redis://localhost"}
     assert load(tmp_path, WEB_CONCURRENCY="4", **urls)["WEB_CONCURRENCY"] == 4
+
+
+def test_folder_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(config.BadSettings) as caught:
+        config.load({"INSTANCE_PATH": str(tmp_path / "file" / "instance")}, env_file=tmp_path / ".env")
+    assert caught.value.code == config.EX_CONFIG
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"INSTANCE_PATH: {tmp_path}/file/instance cannot be written: Not a directory."
