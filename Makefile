@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # The locks are whole: whatever is needed is in them.
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+# pip tells its progress where a person watches.
+QUIET := $(shell test -t 2 || echo --quiet)
+PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --require-hashes --no-deps
+VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 NODE := tests/node/node_modules
 CLIENTS := $(VENV)/clients
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
@@ -71,9 +74,12 @@ audit: $(VENV)/dev ## Look the locked packages up among the known vulnerabilitie
 clean: ## Remove what was installed; your data in instance/ stays
 	@rm -rf $(VENV) $(NODE)
 
+# An environment of another version of Python is made anew: what is in it is of no use to this one.
 $(VENV)/app: requirements.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@echo "Installing (once, a minute or two)..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, not $$($(PYTHON) $(VERSION)): name one, as in make run PYTHON=python3.12" >&2; exit 1; }
+	@test "$$($(BIN)/python $(VERSION) 2>/dev/null)" = "$$($(PYTHON) $(VERSION))" || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@echo "Installing 650 MB from PyPI (once, a minute or two)..."
 	@$(PIP) -r requirements.txt
 	@touch $@
 
@@ -83,7 +89,7 @@ $(VENV)/model: requirements-model.txt $(VENV)/app
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/model
-	@echo "Installing what the tests need (once, a minute or two)..."
+	@echo "Installing 650 MB from PyPI that the tests need (once, a minute or two)..."
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
