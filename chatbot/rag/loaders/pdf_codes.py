@@ -20,9 +20,18 @@ ACCENTED = re.compile(
 WORDS = re.compile(r"[^\W\d_]{2,}")
 LIGATURES = "\ufb00\ufb01\ufb02\ufb03\ufb04"  # one character each, as the code is one; `spell_out` parts them
 OT1_LIGATURES = dict(zip("\x0b\x0c\r\x0e\x0f", LIGATURES, strict=True))
-OT1 = {"\x19": "ß", "\x1a": "æ", "\x1b": "œ", "\x1c": "ø", "\x1d": "Æ", "\x1e": "Œ", "\x1f": "Ø"}
+OT1_LETTERS = {
+    **OT1_LIGATURES,
+    "\x19": "ß",
+    "\x1a": "æ",
+    "\x1b": "œ",
+    "\x1c": "ø",
+    "\x1d": "Æ",
+    "\x1e": "Œ",
+    "\x1f": "Ø",
+}
 T1_LIGATURES = dict(zip("\x1b\x1c\x1d\x1e\x1f", LIGATURES, strict=True))
-T1 = {"\x10": "“", "\x11": "”", "\x12": "„", "\x13": "«", "\x14": "»", "\x15": "\u2013", "\x16": "\u2014"}
+T1_QUOTES = {"\x10": "“", "\x11": "”", "\x12": "„", "\x13": "«", "\x14": "»", "\x15": "\u2013", "\x16": "\u2014"}
 ACCENTS = {
     **dict.fromkeys("\x12`", "\u0300"),
     **dict.fromkeys("\x13\u00b4", "\u0301"),
@@ -54,21 +63,20 @@ def decode(text: str, is_unmapped: Callable[[int], bool], is_over_next: Callable
     codes = [text[position] for position in positions]
     text = ACCENTED.sub(compose, text)
     if sum(map(OT1_LIGATURES.__contains__, codes)) > sum(map(T1_LIGATURES.__contains__, codes)):
-        return _replace(text, positions, OT1, OT1_LIGATURES)
-    return _replace(text, positions, T1, T1_LIGATURES)
+        return _replace(text, positions, letters=OT1_LETTERS, marks={})
+    return _replace(text, positions, letters=T1_LIGATURES, marks=T1_QUOTES)
 
 
-def _replace(text: str, positions: list[int], characters: dict[str, str], ligatures: dict[str, str]) -> str:
-    """Return the text with characters for codes; codes of ligatures that stand alone are Greek letters of formulas."""
+def _replace(text: str, positions: list[int], letters: dict[str, str], marks: dict[str, str]) -> str:
+    """Return the text with characters for codes; the codes of letters that stand alone are symbols of formulas."""
     if not positions:
         return text
     replaced = list(text)
     for position in positions:
         code = text[position]
-        if code in characters:
-            replaced[position] = characters[code]
-        elif code in ligatures and _is_in_word(text, position):
-            replaced[position] = ligatures[code]
+        replaced[position] = marks.get(code, code)
+        if code in letters and _is_in_word(text, position):
+            replaced[position] = letters[code]
     return "".join(replaced)
 
 

@@ -58,9 +58,10 @@ class _TextReader:
                 found.unmapped += self._is_unmapped(word.start())
                 if found.words > MAX_WORDS:
                     continue
-                if direction is None:
-                    direction = round(self._raw.FPDFText_GetCharAngle(self._page, word.start()) / QUARTER) % 4
-                found.by_direction.setdefault(direction, []).extend(self._placed(word, direction))
+                if direction != 0:
+                    direction = self._direction(word)
+                direction, placed = self._placed(word, direction)
+                found.by_direction.setdefault(direction, []).extend(placed)
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
 
@@ -72,22 +73,30 @@ class _TextReader:
         letter = self._boxed("", number + 1, direction=0)
         return letter.left <= (mark.left + mark.right) / 2 <= letter.right and _is_line(mark, letter)
 
-    def _placed(self, found: re.Match[str], direction: int) -> Iterable[Word]:
-        """Return a word with its box, or its parts where pdfium has put cells together."""
+    def _direction(self, word: re.Match[str]) -> int:
+        angle: float = self._raw.FPDFText_GetCharAngle(self._page, word.start())
+        return round(angle / QUARTER) % 4
+
+    def _placed(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
+        """Return a word's direction, and the word with its box, or its parts where pdfium has put cells together.
+
+        The direction may be another than the line's: pdfium's lines go on with text of any direction that follows.
+        """
         text = found[0].replace(HYPHEN, SOFT_HYPHEN)
         word = self._boxed(text, found.start(), direction)
         if direction:
-            return self._parts(found.start(), text, direction)
+            return direction, self._parts(found.start(), text, direction)
         last = found.end() - 1 - (text[-1] == SOFT_HYPHEN)
         if last <= found.start():
-            return [word]
+            return direction, [word]
         box = self._box
         self._raw.FPDFText_GetLooseCharBox(self._page, last, self._box_reference)
         if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
-            return self._parts(found.start(), text, direction)
+            direction = self._direction(found)
+            return direction, self._parts(found.start(), text, direction)
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
-        return [word]
+        return direction, [word]
 
     def _parts(self, first: int, text: str, direction: int) -> Iterator[Word]:
         letters = [self._boxed(letter, first + number, direction) for number, letter in enumerate(text)]

@@ -61,6 +61,11 @@ def test_turned_table_is_read_as_a_turned_page(matrix: str, place) -> None:
     assert load(pdf(b"".join(cells))).text == TABLE
 
 
+def test_turned_text_behind_a_line_is_read_in_its_own_direction() -> None:
+    content = b"BT /F1 10 Tf 1 0 0 1 60 700 Tm (The figure shows the harbour) Tj 0 1 -1 0 130 697 Tm (Courtesy of a Polish weekly) Tj ET"
+    assert set(load(pdf(content)).text.split("\n\n")) == {"The figure shows the harbour", "Courtesy of a Polish weekly"}
+
+
 def test_overprinted_bold_is_text_once() -> None:
     assert load(pdf(at(60, 700, "IMPORTANT DATES") + at(60.3, 700, "IMPORTANT DATES"))).text == "IMPORTANT DATES"
 
