@@ -12,7 +12,7 @@ CLIENTS := $(VENV)/clients
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench bench-grown bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
+.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -48,6 +48,9 @@ bench-streams: $(VENV)/dev ## Many streams at once: what is added to the first t
 
 bench-retrieval: $(VENV)/dev ## DATA=folder: how well and how fast documents are found, on public test collections
 	@$(BIN)/python -m bench.retrieval $(or $(DATA),$(error DATA=folder says where the collections are))
+
+bench-reading: $(VENV)/dev ## FILES=folder: how much of files is read, beside a second reader of each format
+	@$(BIN)/python -m bench.reading $(or $(FILES),$(error FILES=folder says where the files are))
 
 bench-grown: $(VENV)/dev ## Long histories and the purge on two million made-up turns, on both databases
 	@$(BIN)/python -m bench.grown
