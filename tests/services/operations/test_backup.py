@@ -62,6 +62,7 @@ def full(make_app: MakeApp) -> Flask:
         eve.says(f"Eve's {number}")
     home = ada.call("GET", "/api/collections/").get_json()["items"][0]["id"]
     assert ada.call("PUT", f"/api/collections/{home}/members/{eve.id}/", {"role": "reader"}).status_code == 204
+    assert ada.call("POST", "/api/users/api-keys/", {"name": "script", "scopes": ["chat"]}).status_code == 201
     with app.app_context():
         queue.spend_parser_seconds(UUID(home), 1.5)
     return app
