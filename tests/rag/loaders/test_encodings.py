@@ -17,6 +17,7 @@ SENTENCES = {
     "hu": "Minden emberi lény szabadon születik és egyenlő méltósága és joga van. Az emberek ésszel bírnak.",
     "ja": "すべての人間は、生まれながらにして自由であり、かつ、尊厳と権利とについて平等である。",
     "ko": "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다. 인간은 이성을 부여받았다.",
+    "lt": "Visi žmonės gimsta laisvi ir lygūs savo orumu ir teisėmis. Jiems suteiktas protas ir sąžinė.",
     "pl": "Wszyscy ludzie rodzą się wolni i równi pod względem swej godności i swych praw. Są oni obdarzeni rozumem.",
     "ru": "Все люди рождаются свободными и равными в своем достоинстве и правах. Они наделены разумом и совестью.",
     "th": "มนุษย์ทั้งหลายเกิดมามีอิสระและเสมอภาคกันในเกียรติศักดิ์และสิทธิ",
@@ -27,16 +28,17 @@ SENTENCES = {
 }
 ENCODINGS = {
     "ar": ["cp1256", "iso-8859-6", "utf-16-le"],
-    "cs": ["cp1250", "iso-8859-2", "utf-16-be"],
-    "de": ["cp1252", "iso-8859-1", "cp850", "mac-roman"],
+    "cs": ["cp1250", "iso-8859-2", "utf-16-be", "cp852", "mac-latin2", "utf-8", "utf-8-sig", "utf-32"],
+    "de": ["cp1252", "iso-8859-1", "cp850", "mac-roman", "cp437"],
     "el": ["cp1253", "iso-8859-7"],
     "fr": ["cp1252", "iso-8859-15"],
-    "he": ["cp1255"],
+    "he": ["cp1255", "iso-8859-8"],
     "hu": ["cp1250", "iso-8859-2"],
     "ja": ["cp932", "euc-jp", "iso-2022-jp"],
-    "ko": ["euc-kr", "cp949"],
+    "ko": ["euc-kr", "cp949", "iso-2022-kr", "johab"],
+    "lt": ["cp1257", "iso-8859-13"],
     "pl": ["cp1250", "iso-8859-2"],
-    "ru": ["cp1251", "koi8-r", "cp866", "iso-8859-5", "mac-cyrillic"],
+    "ru": ["cp1251", "koi8-r", "cp866", "iso-8859-5", "mac-cyrillic", "cp855"],
     "th": ["cp874", "tis-620"],
     "tr": ["cp1254", "iso-8859-9"],
     "uk": ["cp1251", "koi8-u"],
@@ -50,6 +52,10 @@ PAIRS = [(language, encoding) for language, names in ENCODINGS.items() for encod
 def test_undeclared_text_is_detected(language: str, encoding: str) -> None:
     text = f"{SENTENCES[language]}\n" * 3
     assert encodings.decode(text.encode(encoding)) == text
+
+
+def test_forty_encodings_are_among_them() -> None:
+    assert len({encoding for _, encoding in PAIRS}) >= 40
 
 
 @pytest.mark.parametrize("text", ["Größe", "“quoted” €", "Café au lait", "naïve façade", "25°C ± 3", "© 2020 Acme®", "à la", "5 £ – 6 €"])  # fmt: skip
