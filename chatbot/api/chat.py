@@ -177,8 +177,9 @@ def _enter_stream(stream: bool) -> bool:
     """Return whether the answer is an event stream, and count it as one; raises TooManyStreams."""
     accepted = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
     stream = not _responds_async() and (stream or accepted == sse.MEDIA_TYPE)
+    sse.last_event_id()  # an invalid one opens no turn, nor does another parameter of a stream
+    sse.wants_reasoning()
     if stream:
-        sse.last_event_id()  # an invalid one opens no turn
         admission.enter_stream(authentication.current().user_id)
     return stream
 

@@ -96,8 +96,11 @@ def last_event_id() -> tuple[int | None, bool]:
 
 
 def wants_reasoning() -> bool:
-    """Return whether the request asks for the model's reasoning."""
-    return request.args.get("reasoning", "").lower() in {"true", "1"}
+    """Return whether the request asks for the model's reasoning; raises InvalidInput for neither true nor false."""
+    given = [value.lower() for value in request.args.getlist("reasoning")]
+    if given not in ([], ["true"], ["false"]):
+        raise InvalidInput({"reasoning": ["Must be true or false."]})
+    return given == ["true"]
 
 
 def nothing_to_come() -> Response:

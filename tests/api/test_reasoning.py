@@ -42,3 +42,22 @@ def test_reasoning_is_shown_to_nobody_else(thinker: Person) -> None:
     turn_id = found[-1][2]["id"]
     later = events(thinker.call("GET", f"/api/chat/{turn_id}/events/?reasoning=true"))
     assert (reasoning(later), text(later)) == ("", "Hello there")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        ("?reasoning=null", {}),
+        ("?reasoning=", {}),
+        ("?reasoning=true&reasoning=true", {}),
+        ("", {"Last-Event-ID": "x"}),
+    ],
+)
+def test_invalid_parameters_of_a_stream_open_no_turn(
+    ada: Person, query: str, headers: dict[str, str], stream: bool
+) -> None:
+    response = ada.call("POST", f"/api/chat/{query}", {"message": "hello", "stream": stream}, headers=headers)
+    assert (response.status_code, response.get_json()["code"]) == (400, "validation_failed")
+    assert ada.history() == []
+    assert ada.call("POST", "/api/chat/?reasoning=True", {"message": "hello"}).status_code == 200
