@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Response, g, request, url_for
 
 from chatbot.errors import TurnFailed
+from chatbot.schemas import events
 from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
 from chatbot.schemas.knowledge import TraceSchema
 from chatbot.services.chat import execution, feedback, following, grounding, history, turns
@@ -23,7 +24,7 @@ PREFER = {
     "schema": {"type": "string"},
     "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
 }
-PARAMETERS = [idempotency.DOCUMENT, PREFER, sse.REASONING]
+PARAMETERS = [idempotency.DOCUMENT, PREFER, sse.REASONING, sse.LAST_EVENT_ID]
 
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 
@@ -31,9 +32,9 @@ Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 @blueprint.route("/", methods=["POST"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[*PARAMETERS, sse.LAST_EVENT_ID])
+@problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=PARAMETERS)
 @blueprint.arguments(MessageSchema)
-@sse.document(TurnSchema)
+@sse.document(TurnSchema, events.OF_TURN)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def send_message(message: dict[str, Any]) -> Answer:
@@ -66,7 +67,7 @@ def get_turn(turn_id: UUID) -> Turn:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID, sse.REASONING])
 @blueprint.alt_response(204, success=True)
-@blueprint.response(200, sse.EVENT, content_type=sse.MEDIA_TYPE)
+@blueprint.response(200, events.OF_TURN, content_type=sse.MEDIA_TYPE)
 def follow_turn(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     offset, is_over = sse.last_event_id()
@@ -105,7 +106,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=PARAMETERS)
 @blueprint.arguments(AgainSchema, required=False)
-@sse.document(TurnSchema)
+@sse.document(TurnSchema, events.OF_TURN)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:

@@ -8,10 +8,10 @@ from chatbot.schemas.knowledge import (
     CollectionListSchema,
     CollectionSchema,
     MemberListSchema,
+    MemberRoleSchema,
     MemberSchema,
     NewCollectionSchema,
     PageSchema,
-    RoleSchema,
 )
 from chatbot.services.knowledge import collections, members, records
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
@@ -98,7 +98,7 @@ def get_member(collection_id: UUID, user_id: UUID) -> records.Member:
 @authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 503)
-@blueprint.arguments(RoleSchema)
+@blueprint.arguments(MemberRoleSchema)
 @blueprint.response(204)
 def put_member(values: dict[str, Any], collection_id: UUID, user_id: UUID) -> None:
     """Invite a user to read a collection or write into it; nothing of it reaches them until they accept.

@@ -15,17 +15,15 @@ blueprint = Blueprint("metrics", __name__, description="Numbers for Prometheus")
 PROXY_HEADERS = (
     "Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Server", "X-Real-IP",
 )  # fmt: skip
+ACCESS = "From this machine without a credential, where no proxy is trusted; else with `METRICS_TOKEN` as bearer token."
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @blueprint.route("/metrics", methods=["GET"])
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
-@problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}})
+@problems.document(401, responses={"200": {"description": "OK", "content": {"text/plain": {}}}}, description=ACCESS)
 def get_metrics() -> Response:
-    """Return the metrics in Prometheus' text format.
-
-    From this machine without a credential, where no proxy is trusted; else with `METRICS_TOKEN` as bearer token.
-    """
+    """Return the metrics in Prometheus' text format."""
     if not _is_local():
         token = current_app.config["METRICS_TOKEN"]
         if not token or not hmac.compare_digest(authentication.credential().encode(), token.encode()):

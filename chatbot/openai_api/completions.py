@@ -7,6 +7,7 @@ from flask import Response, current_app
 
 from chatbot.errors import InvalidInput
 from chatbot.rag.types import Message, Role
+from chatbot.schemas import events
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, TextRequestSchema
 from chatbot.schemas.passed_on import passed_on
 from chatbot.services.chat import execution, following, openai, turns
@@ -14,7 +15,7 @@ from chatbot.web import admission, authentication, idempotency, openai_errors, p
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
-from . import framing
+from . import examples, framing
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -38,8 +39,8 @@ Answer = tuple[dict[str, Any], int, dict[str, str]] | Response
 @authentication.required("v1")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
-@blueprint.arguments(CompletionRequestSchema)
-@sse.document(CompletionSchema)
+@blueprint.arguments(CompletionRequestSchema, example=examples.with_model(CompletionRequestSchema, "chat"))
+@sse.document(CompletionSchema, events.OF_COMPLETION)
 @blueprint.response(200, CompletionSchema)
 def create_completion(body: dict[str, Any]) -> Answer:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
@@ -52,8 +53,8 @@ def create_completion(body: dict[str, Any]) -> Answer:
 @authentication.required("v1")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
-@blueprint.arguments(TextRequestSchema)
-@sse.document(CompletionSchema)
+@blueprint.arguments(TextRequestSchema, example=examples.with_model(TextRequestSchema, "chat"))
+@sse.document(CompletionSchema, events.OF_COMPLETION)
 @blueprint.response(200, CompletionSchema)
 def create_text_completion(body: dict[str, Any]) -> Answer:
     """Answer a text, for clients of OpenAI's older API; the model gets it as a message of its user."""

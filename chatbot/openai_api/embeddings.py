@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from chatbot.schemas.completions import EmbeddingRequestSchema, EmbeddingsSchema
+from chatbot.schemas.embeddings import EmbeddingRequestSchema, EmbeddingsSchema
 from chatbot.services.chat import openai
 from chatbot.web import authentication, openai_errors, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
+
+from . import examples
 
 blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", description="For OpenAI's clients")
 
@@ -16,7 +18,7 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 @authentication.required("v1")
 @rate_limits.limit(RATE_SEARCH_USER=by_user)
 @problems.document(400, 404, 413, 415, 502, 503)
-@blueprint.arguments(EmbeddingRequestSchema)
+@blueprint.arguments(EmbeddingRequestSchema, example=examples.with_model(EmbeddingRequestSchema, "embedding"))
 @blueprint.response(200, EmbeddingsSchema)
 def create_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""

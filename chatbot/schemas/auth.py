@@ -55,7 +55,11 @@ class LoginSchema(Schema):
 class RefreshSchema(Schema):
     """A refresh token, which is spent by this."""
 
-    refresh_token = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
+    refresh_token = fields.String(
+        required=True,
+        validate=Length(1, 200),
+        metadata=NO_NUL | {"example": "the refresh_token of your log-in", "description": "The one of the last answer."},
+    )
 
 
 class ProfileSchema(Schema):
@@ -115,7 +119,7 @@ class NewApiKeySchema(Schema):
     expires_at = fields.AwareDateTime(
         format="iso",
         default_timezone=UTC,
-        metadata={"description": "At most 365 days away; without it 90 days.", "example": None},
+        metadata={"description": "At most 365 days away; without it 90 days."},
     )
 
 

@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse, to_dict
+from .fields import CURSOR, LIMIT, NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse, to_dict
 from .problem import TurnErrorSchema
 
 MAX_MESSAGE_LENGTH = 32_000
@@ -53,7 +53,7 @@ class AgainSchema(Schema):
 class FeedbackSchema(Schema):
     """A rating of an answer."""
 
-    rating = fields.Integer(required=True, strict=True, validate=OneOf([-1, 1]))
+    rating = fields.Integer(required=True, strict=True, validate=OneOf([-1, 1]), metadata={"example": 1})
     comment = fields.String(validate=Length(1, MAX_COMMENT_LENGTH), metadata=NO_NUL)
 
 
@@ -79,12 +79,6 @@ class CitationSchema(Schema):
     supported = fields.Boolean(required=True)
     stale = fields.Boolean(required=True, metadata={"description": "Another version is searched by now."})
     answer_spans = fields.List(fields.List(fields.Integer()), required=True)
-
-
-class CandidatesSchema(Schema):
-    """The passages that an answer may rest on, in the order of their markers."""
-
-    items = fields.List(fields.Nested(CitationSchema), required=True)
 
 
 class TurnSchema(Schema):
@@ -122,10 +116,12 @@ class HistoryQuerySchema(Schema):
     class Meta:
         unknown = "exclude"
 
-    limit = fields.Integer(load_default=50, validate=Range(1, 100))
-    cursor = fields.String(validate=Length(1, 200))
-    order = fields.String(load_default="asc", validate=OneOf(["asc", "desc"]))
-    conversation_id = fields.UUID()
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
+    cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
+    order = fields.String(
+        load_default="asc", validate=OneOf(["asc", "desc"]), metadata={"description": "`desc`: the newest turn first."}
+    )
+    conversation_id = fields.UUID(metadata={"description": "The turns of this conversation alone."})
 
 
 class HistorySchema(Schema):

@@ -5,7 +5,6 @@ from typing import Any
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
-from .chat import MAX_MESSAGE_LENGTH
 from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 from .passed_on import (
     EMPTY,
@@ -14,7 +13,6 @@ from .passed_on import (
     UNREAD,
     PassedOn,
     are_calls,
-    is_integer,
     is_part,
     is_writable,
     without_parsed,
@@ -27,14 +25,6 @@ STOPS = [
     {"type": "array", "items": {"type": "string"}, "maxItems": MAX_STOPS},
     {"type": "null"},
 ]
-MAX_TEXTS = 2_048
-TOKENS = {
-    "type": "array",
-    "items": {"type": "integer", "minimum": 0, "maximum": 100_276},
-    "minItems": 1,
-    "maxItems": MAX_MESSAGE_LENGTH,
-    "description": "Tokens of OpenAI's embedders (cl100k_base).",
-}
 MAX_CONTENT_LENGTH = 1_000_000  # characters of a message: the longest context that a body can fill
 MAX_PARTS = 1_000
 ROLES = ["system", "developer", "user", "assistant", "tool", "function"]
@@ -146,7 +136,12 @@ class CompletionRequestSchema(SamplingSchema):
 
         include = {name: PassedOn(kind) for name, kind in KINDS.items()}
 
-    messages = BoundedList(BoundedNested(PromptMessageSchema), Length(min=1, max=MAX_MESSAGES), required=True)
+    messages = BoundedList(
+        BoundedNested(PromptMessageSchema),
+        Length(min=1, max=MAX_MESSAGES),
+        required=True,
+        metadata={"example": [{"role": "user", "content": "Tell me about the sea."}]},
+    )
     max_completion_tokens = fields.Integer(strict=True, validate=Range(1, 1_000_000), allow_none=True)
 
     @validates_schema
@@ -202,6 +197,17 @@ class CompletionSchema(Schema):
     usage = fields.Dict(required=True, allow_none=True)
 
 
+class CompletionChunkSchema(Schema):
+    """A piece of an answer."""
+
+    id = fields.String(required=True)
+    object = fields.String(required=True)
+    created = fields.Integer(required=True)
+    model = fields.String(required=True)
+    choices = fields.List(fields.Dict(), required=True)
+    usage = fields.Dict(allow_none=True)
+
+
 class ModelSchema(Schema):
     """A model that can be asked."""
 
@@ -240,52 +246,3 @@ class OpenAIErrorSchema(Schema):
         ),
         required=True,
     )
-
-
-class Texts(fields.Field[list[str | list[int]]]):
-    """One text or some, each as a text or as tokens of OpenAI's embedders."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str | list[int]]:
-        is_one = isinstance(value, str) or (isinstance(value, list) and bool(value) and is_integer(value[0]))
-        texts = [value] if is_one else value
-        if isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS and all(map(_is_short, texts)):
-            return texts
-        raise ValidationError(
-            f"Must be a text, or 1 to {MAX_TEXTS} texts, of 1 to {MAX_MESSAGE_LENGTH} characters or tokens."
-        )
-
-
-def _is_short(text: Any) -> bool:
-    is_text = isinstance(text, str) or (isinstance(text, list) and all(map(is_integer, text)))
-    return is_text and 0 < len(text) <= MAX_MESSAGE_LENGTH
-
-
-class EmbeddingRequestSchema(Schema):
-    """Texts to embed."""
-
-    model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
-    input = Texts(
-        required=True,
-        metadata={
-            "oneOf": [
-                {"type": "string", "minLength": 1, "maxLength": MAX_MESSAGE_LENGTH, **NO_NUL},
-                {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "maxItems": MAX_TEXTS},
-                TOKENS,
-                {"type": "array", "items": TOKENS, "minItems": 1, "maxItems": MAX_TEXTS},
-            ]
-        },
-    )
-    encoding_format = fields.String(load_default="float", validate=OneOf(["float", "base64"]))
-    dimensions = fields.Integer(
-        strict=True, allow_none=True, metadata={"description": "Only those that the model has."}
-    )
-    user = fields.String(allow_none=True, metadata={"description": "Accepted and not used."} | NO_NUL)
-
-
-class EmbeddingsSchema(Schema):
-    """Vectors in the order of their texts."""
-
-    object = fields.String(required=True)
-    data = fields.List(fields.Dict(), required=True)
-    model = fields.String(required=True)
-    usage = fields.Dict(required=True)

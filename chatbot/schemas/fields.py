@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields
+from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length
 
 MAX_ERRORS = 20  # that an answer names, and after which a list's items are no longer loaded
@@ -15,11 +15,22 @@ MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
+LIMIT = {"description": "Items of a page."}
+CURSOR = {"description": "The `next_cursor` of the page before."}
 
 
 def to_dict(value: Any) -> dict[str, Any]:
     """Return the fields of a slotted dataclass by name; `dataclasses.asdict` copies all values, deeply."""
     return {name: getattr(value, name) for name in value.__slots__}
+
+
+def build_example(schema: Schema) -> dict[str, Any]:
+    """Return the body of those fields that have an example in their metadata."""
+    return {
+        field.data_key or name: field.metadata["example"]
+        for name, field in schema.load_fields.items()
+        if "example" in field.metadata
+    }
 
 
 class TrueOrFalse(fields.Boolean):

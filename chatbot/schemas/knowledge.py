@@ -7,7 +7,7 @@ from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from . import problem
 from .chat import MAX_COLLECTIONS, CitationSchema
-from .fields import NO_NUL, BoundedDict, BoundedList, Moment, to_dict
+from .fields import CURSOR, LIMIT, NO_NUL, BoundedDict, BoundedList, Moment, to_dict
 from .problem import TurnErrorSchema
 
 MAX_TEXT_LENGTH = 1_000_000
@@ -70,10 +70,10 @@ class InvitationSchema(Schema):
     invited_at = Moment(required=True)
 
 
-class RoleSchema(Schema):
+class MemberRoleSchema(Schema):
     """A member's role in a collection."""
 
-    role = fields.String(required=True, validate=OneOf(["reader", "writer"]))
+    role = fields.String(required=True, validate=OneOf(["reader", "writer"]), metadata={"example": "reader"})
 
 
 class PageSchema(Schema):
@@ -82,16 +82,16 @@ class PageSchema(Schema):
     class Meta:
         unknown = "exclude"
 
-    limit = fields.Integer(load_default=50, validate=Range(1, 100))
-    cursor = fields.String(validate=Length(1, 200))
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
+    cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
 
 
 class DocumentsQuerySchema(PageSchema):
     """Which documents."""
 
-    collection_id = fields.UUID()
-    status = fields.String(validate=OneOf(STATUSES))
-    external_id = fields.String(validate=Length(1, 255))
+    collection_id = fields.UUID(metadata={"description": "The documents of this collection alone."})
+    status = fields.String(validate=OneOf(STATUSES), metadata={"description": "The documents in this state alone."})
+    external_id = fields.String(validate=Length(1, 255), metadata={"description": "The document of this name alone."})
 
 
 class DescriptionSchema(Schema):
@@ -183,7 +183,9 @@ class SearchSchema(Schema):
     query = fields.String(
         required=True, validate=Length(1, MAX_QUERY_LENGTH), metadata=NO_NUL | {"example": "When are you open?"}
     )
-    limit = fields.Integer(load_default=10, strict=True, validate=Range(1, 100))
+    limit = fields.Integer(
+        load_default=10, strict=True, validate=Range(1, 100), metadata={"description": "Passages (10)."}
+    )
     collection_ids = BoundedList(fields.UUID(), Length(1, MAX_COLLECTIONS))
     filter = BoundedDict(
         keys=fields.String(validate=Length(1, 64)),

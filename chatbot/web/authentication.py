@@ -31,6 +31,13 @@ def current() -> Caller:
     return caller
 
 
+def _describe(scope: str | None) -> str:
+    """Return the sentence of the API document about the credential that a scope lets in."""
+    if scope is None:
+        return "Needs an access token; no API key will do."
+    return "Needs an access token or an API key" + ("." if scope == ANY_SCOPE else f" with the scope `{scope}`.")
+
+
 def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a view that needs a session, or an API key with this scope, and say so in the API document.
 
@@ -45,6 +52,6 @@ def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., 
             authentication.require_scope(g.caller, scope)
             return view(*args, **kwargs)
 
-        return problems.document(401, 403, 429, security=[{SCHEME: []}])(wrapper)
+        return problems.document(401, 403, 429, security=[{SCHEME: []}], description=_describe(scope))(wrapper)
 
     return decorator

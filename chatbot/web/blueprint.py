@@ -1,18 +1,33 @@
-"""The blueprint that every door is made of: flask-smorest's with the strict entry and named operations."""
+"""The blueprint that every entry point is made of: flask-smorest's with the strict entry and operations for generators.
+
+Each operation of the API document has a name, a description that says which credential it needs, and an example of its
+body that works as it is.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 import flask_smorest
+from apispec import APISpec
+from flask import Flask
+
+from chatbot.schemas import events
+from chatbot.schemas.fields import build_example
 
 from . import problems
 from .json_body import StrictParser
+
+NO_CREDENTIAL = "Needs no credential."
 
 
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint with arguments that pass the strict JSON entry."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._prepare_doc_cbks += [_make_example, _add_credential]  # as flask-smorest's mixins do
 
     def route(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         """Decorate a view with its rule; generated clients call the operation as the view is called."""
@@ -26,5 +41,35 @@ class Blueprint(flask_smorest.Blueprint):
         return decorator
 
     def arguments(self, schema: Any, **options: Any) -> Any:
-        """Decorate a view with the schema of its arguments, which is made once."""
-        return super().arguments(schema(), **options)
+        """Decorate a view with the schema of its arguments, which is made once.
+
+        `example` is a body that works, by default of the examples of its fields, or a function that returns it when the
+        operation is described.
+        """
+        made = schema()
+        if "location" not in options:
+            options.setdefault("example", build_example(made))
+        return super().arguments(made, **options)
+
+    def register_views_in_doc(self, api: Any, app: Flask, spec: APISpec, **options: Any) -> None:
+        """Describe the operations, and the events of streams to which they refer."""
+        for name, component in events.COMPONENTS.items():
+            if name not in spec.components.schemas:
+                spec.components.schema(name, component)
+        super().register_views_in_doc(api, app, spec, **options)
+
+
+def _make_example(operation: dict[str, Any], _: dict[str, Any], *, app: Flask, **__: Any) -> dict[str, Any]:
+    """Call the function that makes an operation's example."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        if callable(content.get("example")):
+            with app.app_context():
+                content["example"] = content["example"]()
+    return operation
+
+
+def _add_credential(operation: dict[str, Any], info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add which credential an operation needs to its description: `authentication.required` says it."""
+    texts = (info["docstring"].get("description"), info["manual_doc"].pop("description", NO_CREDENTIAL))
+    info["docstring"]["description"] = "\n\n".join(filter(None, texts))
+    return operation

@@ -12,7 +12,8 @@ from marshmallow import Schema
 
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, InvalidInput
 from chatbot.schemas import problem
-from chatbot.schemas.chat import CandidatesSchema, TurnSchema
+from chatbot.schemas.chat import TurnSchema
+from chatbot.schemas.events import CitationsEventSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import following
@@ -23,11 +24,6 @@ from . import problems
 
 MEDIA_TYPE = "text/event-stream"
 FIRST_TEXT_SECONDS = 2.0  # in which a failure before the first text is an HTTP status, also of a stream
-EVENT = {  # one event of a stream; `data` is JSON
-    "type": "object",
-    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
-    "required": ["data"],
-}
 LAST_EVENT_ID = {
     "in": "header",
     "name": "Last-Event-ID",
@@ -49,7 +45,7 @@ LINE_ENDS = re.compile("\u2028|\u2029|\u0085".encode())  # U+2028, U+2029, U+008
 FAILED = {"failed", "interrupted"}
 
 _turns = TurnSchema()
-_candidates = CandidatesSchema()
+_candidates = CitationsEventSchema()
 
 
 def response(frames: Iterator[bytes]) -> Response:
@@ -108,9 +104,9 @@ def nothing_to_come() -> Response:
     return Response(status=204)
 
 
-def document(schema: type[Schema]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorate a view that answers with JSON of a schema or with an event stream."""
-    content = {"application/json": {"schema": schema}, MEDIA_TYPE: {"schema": EVENT}}
+def document(schema: type[Schema], stream: dict[str, Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorate a view that answers with JSON of a schema or with a stream, one of `chatbot.schemas.events`."""
+    content = {"application/json": {"schema": schema}, MEDIA_TYPE: {"schema": stream}}
     return problems.document(responses={"200": {"description": "OK", "content": content}})
 
 

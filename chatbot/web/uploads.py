@@ -10,6 +10,7 @@ from werkzeug.datastructures import FileStorage
 
 from chatbot.errors import Forbidden, InvalidInput, MalformedBody
 from chatbot.rag.loaders import sniffing
+from chatbot.schemas.fields import build_example
 from chatbot.schemas.knowledge import DescriptionSchema, NewDocumentSchema
 from chatbot.services.knowledge import content, metadata
 from chatbot.services.knowledge.content import Content
@@ -22,7 +23,7 @@ DOCUMENT = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": NewDocumentSchema},
+            "application/json": {"schema": NewDocumentSchema, "example": build_example(NewDocumentSchema())},
             "multipart/form-data": {
                 "schema": {
                     "type": "object",

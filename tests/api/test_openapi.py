@@ -9,6 +9,8 @@ from flask.testing import FlaskClient
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from chatbot.schemas import problem
+from chatbot.web.blueprint import Blueprint
+from tests.conftest import MakeApp
 
 
 def test_document_is_valid_openapi_31(client: FlaskClient) -> None:
@@ -34,15 +36,83 @@ def test_each_operation_has_a_name_of_its_own(client: FlaskClient) -> None:
     assert {"signUp", "logIn", "sendMessage", "listTurns", "followTurn", "createDocument", "search"} <= set(names)
 
 
-def test_generators_find_servers_headers_and_no_schema_without_use(client: FlaskClient) -> None:
+def test_generators_find_servers_descriptions_headers_and_no_schema_without_use(client: FlaskClient) -> None:
     text = client.get("/api/openapi.json").get_data(as_text=True)
     document = json.loads(text)
     assert document["servers"][0]["url"] == "/"
+    assert "problem documents" in document["info"]["description"]
     assert [name for name in document["components"]["schemas"] if f'"#/components/schemas/{name}"' not in text] == []
-    headers = {one["name"] for one in document["paths"]["/api/chat/"]["post"]["parameters"]}
-    assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID", "reasoning"}
+    for operation in operations(document):
+        assert operation["summary"]
+        assert operation["description"]
+        assert all(parameter["description"] for parameter in operation.get("parameters", ()))
+    for path in ("/api/chat/", "/api/chat/{turn_id}/regenerate/"):
+        headers = {one["name"] for one in document["paths"][path]["post"]["parameters"]}
+        assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID", "reasoning"}
     stop = document["components"]["schemas"]["CompletionRequest"]["properties"]["stop"]
     assert all("items" in one for one in stop["oneOf"] if one["type"] == "array")
+
+
+def test_description_says_which_credential_is_needed(client: FlaskClient) -> None:
+    paths = client.get("/api/openapi.json").get_json()["paths"]
+    last = {
+        path: paths[path][method]["description"].splitlines()[-1]
+        for path, method in (("/api/chat/", "post"), ("/api/users/me/", "get"), ("/api/users/logout/", "post"),
+                             ("/api/users/login/", "post"))
+    }  # fmt: skip
+    assert last == {
+        "/api/chat/": "Needs an access token or an API key with the scope `chat`.",
+        "/api/users/me/": "Needs an access token or an API key.",
+        "/api/users/logout/": "Needs an access token; no API key will do.",
+        "/api/users/login/": "Needs no credential.",
+    }
+
+
+TURN_EVENTS = {"TurnEvent", "CitationsEvent", "DeltaEvent", "ReasoningEvent", "DoneEvent", "ErrorEvent"}
+DOCUMENT_EVENTS = {"DocumentProgressEvent", "DocumentDoneEvent", "ErrorEvent"}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "whole", "events"),
+    [
+        ("/api/chat/", "post", "Turn", TURN_EVENTS),
+        ("/api/chat/{turn_id}/regenerate/", "post", "Turn", TURN_EVENTS),
+        ("/api/chat/{turn_id}/events/", "get", None, TURN_EVENTS),
+        ("/api/documents/{document_id}/events/", "get", None, DOCUMENT_EVENTS),
+        ("/v1/chat/completions", "post", "Completion", {"CompletionChunk", "OpenAIError"}),
+        ("/v1/completions", "post", "Completion", {"CompletionChunk", "OpenAIError"}),
+    ],
+)
+def test_streams_have_a_media_type_of_their_own_with_named_events(
+    shared_client: FlaskClient, path: str, method: str, whole: str | None, events: set[str]
+) -> None:
+    document = shared_client.get("/api/openapi.json").get_json()
+    content = document["paths"][path][method]["responses"]["200"]["content"]
+    stream = content.pop("text/event-stream")["schema"]
+    *named, whole_stream = stream["anyOf"]
+    assert {one["$ref"].rpartition("/")[2] for one in named} == events
+    assert whole_stream["type"] == "string"
+    assert events <= set(document["components"]["schemas"])
+    json_schema = {"schema": {"$ref": f"#/components/schemas/{whole}"}}
+    assert content == ({"application/json": json_schema} if whole else {})
+
+
+def test_operations_are_described_on_first_use(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = 0
+    describe = Blueprint.register_views_in_doc
+
+    def count(*args: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        describe(*args, **options)
+
+    monkeypatch.setattr(Blueprint, "register_views_in_doc", count)
+    client = make_app().test_client()
+    assert calls == 0
+    client.get("/api/openapi.json")
+    described = calls
+    client.get("/api/openapi.json")
+    assert calls == described > 0
 
 
 @pytest.mark.parametrize(

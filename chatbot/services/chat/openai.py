@@ -46,10 +46,15 @@ def models(caller: Caller) -> list[Model]:
 
     Raises ModelUnavailable.
     """
+    collections = (Model(name, "collection", collection_id) for name, collection_id in _collections(caller).items())
+    return [*list_own_models(), *collections]
+
+
+def list_own_models() -> list[Model]:
+    """Return the models, the first one first, and the embedder; raises ModelUnavailable."""
     return [
         *(Model(name, "chat") for name in adapters.list_model_names(current_app.config)),
         Model(get_knowledge_state().embedder().space, "embedding"),
-        *(Model(name, "collection", collection_id) for name, collection_id in _collections(caller).items()),
     ]
 
 

@@ -1,0 +1,73 @@
+"""The events of streams, as the API document names them.
+
+OpenAPI 3.1 has no word for one event of a stream (3.2 has `itemSchema`), so that the schema of a stream is that of the
+`data` of its events, which is what a generated client gives its caller: docs/decisions/0070.
+"""
+
+from typing import Any
+
+from marshmallow import Schema, fields
+
+from .chat import CitationSchema
+from .completions import CompletionChunkSchema, OpenAIErrorSchema
+
+
+class CitationsEventSchema(Schema):
+    """The data of an event `citations`: the passages that an answer may rest on, in the order of their markers."""
+
+    items = fields.List(fields.Nested(CitationSchema), required=True)
+
+
+class DeltaEventSchema(Schema):
+    """The data of an event `delta`: the next piece of the answer."""
+
+    offset = fields.Integer(required=True, metadata={"description": "Code points of the answer before this piece."})
+    text = fields.String(required=True)
+
+
+class ReasoningEventSchema(Schema):
+    """The data of an event `reasoning`: the next piece of the model's reasoning."""
+
+    offset = fields.Integer(required=True, metadata={"description": "Code points of the reasoning before this piece."})
+    text = fields.String(required=True)
+
+
+# Data that other schemas describe: the schema, and what the event is.
+ALIASES = {
+    "TurnEvent": ("Turn", "The data of the event `turn`, the first one: the turn as it was opened."),
+    "DoneEvent": ("Turn", "The data of the event `done`, the last one: the turn with its answer."),
+    "ErrorEvent": ("Problem", "The data of the event `error`, the last one, and of `problem` right before it."),
+    "DocumentProgressEvent": ("Document", "The data of an event `progress`: how far the document is."),
+    "DocumentDoneEvent": ("Document", "The data of the event `done`, the last one: it is ready, or has failed."),
+}
+WHOLE = {"type": "string", "description": "The stream as a text, in clients that do not read it event by event."}
+
+
+def _refer(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+# References, since openapi-python-client takes no `allOf` of another schema here.
+COMPONENTS = {name: {**_refer(target), "description": description} for name, (target, description) in ALIASES.items()}
+
+OF_TURN = {
+    "description": "Server-sent events, each with JSON as its `data`: `turn`, `citations`, `delta` and `reasoning` as"
+    " often as there is text, then `done` or `error`. The `id` of an event is where `Last-Event-ID` goes on.",
+    "anyOf": [
+        _refer("TurnEvent"),
+        CitationsEventSchema,
+        DeltaEventSchema,
+        ReasoningEventSchema,
+        _refer("DoneEvent"),
+        _refer("ErrorEvent"),
+        WHOLE,
+    ],
+}
+OF_DOCUMENT = {
+    "description": "Server-sent events, each with JSON as its `data`: `progress` at each step, then `done` or `error`.",
+    "anyOf": [_refer("DocumentProgressEvent"), _refer("DocumentDoneEvent"), _refer("ErrorEvent"), WHOLE],
+}
+OF_COMPLETION = {
+    "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",
+    "anyOf": [CompletionChunkSchema, OpenAIErrorSchema, WHOLE],
+}

@@ -1,0 +1,96 @@
+"""The examples of the API document, each sent as "Try it out" of Swagger UI offers it."""
+
+from typing import Any
+
+from flask import Flask
+
+from tests.conftest import Person, join
+
+# In an order in which each finds what it needs: an account, a session, and what the operations before it made.
+ORDER = [
+    *("signUp", "logIn", "refresh", "getMe", "changeMe"),
+    *("createApiKey", "listApiKeys", "deleteApiKey"),
+    *("createCollection", "listCollections", "getCollection", "changeCollection"),
+    *("putMember", "listMembers", "getMember", "deleteMember"),
+    *("listInvitations", "acceptInvitation", "declineInvitation"),
+    *("createDocument", "listDocuments", "getDocument", "replaceDocument", "retryDocument"),
+    *("listChunks", "followDocument", "search"),
+    *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
+    *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
+    *("getHealth", "getReadiness", "getMetrics"),
+    *("deleteDocument", "deleteCollection", "changePassword", "logOut"),
+]
+# A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these three:
+SECRETS = {"refresh": "refresh_token"}  # a secret of the session
+NOTHING_TO_DO = {"cancelTurn": "not_running", "retryDocument": "not_failed"}  # the turn has ended, no document failed
+
+
+MADE = {  # an id in a path: the operation before it whose answer has it
+    "getMe": "me",
+    "createApiKey": "key_id",
+    "createCollection": "collection_id",
+    "createDocument": "document_id",
+    "sendMessage": "turn_id",
+}
+
+
+def operations(document: dict[str, Any]) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Return method, path and description of each operation by its name."""
+    return {
+        operation["operationId"]: (method.upper(), path, operation)
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+def offered(operation: dict[str, Any]) -> dict[str, Any]:
+    """Return the request that Swagger UI fills in: examples, defaults, and the first of the media types."""
+    request: dict[str, Any] = {"query_string": {}, "headers": {}}
+    places = {"query": request["query_string"], "header": request["headers"]}
+    for parameter in operation.get("parameters", ()):
+        value = parameter.get("example", parameter["schema"].get("default"))
+        if value is not None:
+            places[parameter["in"]][parameter["name"]] = str(value).lower()
+    success = operation["responses"][min(operation["responses"])]
+    request["headers"]["Accept"] = next(iter(success.get("content", ())), "*/*")
+    if body := operation.get("requestBody", {}).get("content"):
+        media_type, content = next(iter(body.items()))
+        assert media_type == "application/json"
+        request["json"] = content["example"]
+    return request
+
+
+def invite(host: Person, user_id: str) -> str:
+    """Return the id of a new invitation of a user."""
+    invitation: str = host.call("POST", "/api/collections/", {"name": "Handbook"}).get_json()["id"]
+    host.call("PUT", f"/api/collections/{invitation}/members/{user_id}/", {"role": "reader"})
+    return invitation
+
+
+def test_each_operation_sends_its_example_successfully(app: Flask) -> None:
+    client = app.test_client()
+    host = join(client, "host")
+    known = operations(client.get("/api/openapi.json").get_json())
+    assert set(ORDER) == set(known)
+    ids = {"user_id": host.id}
+    tokens: dict[str, str] = {}
+    for name in ORDER:
+        method, path, operation = known[name]
+        request = offered(operation)
+        if name in SECRETS:
+            request["json"] = {SECRETS[name]: tokens[SECRETS[name]]}
+        if operation.get("security"):
+            request["headers"]["Authorization"] = f"Bearer {tokens['access_token']}"
+        if "{invitation_id}" in path:
+            ids["invitation_id"] = invite(host, ids["me"])
+        with client.open(path.format_map(ids), method=method, **request) as response:
+            answer = response.get_json(silent=True) or {}
+            expected = NOTHING_TO_DO.get(name)
+            assert answer.get("code") == expected, (name, response.text)
+            assert (response.status_code < 300) == (expected is None), (name, response.text)
+        if name in MADE:
+            ids[MADE[name]] = answer["id"]
+        if name == "listModels":
+            ids["name"] = answer["data"][0]["id"]
+        tokens = answer if "access_token" in answer else tokens
