@@ -6,6 +6,10 @@ from typing import Any
 
 SCHEME = "bearer"  # in which callers authenticate
 ISSUER = "chatbot-api"  # of access tokens, and their audience
+DESCRIPTION = """The chat back end for web and mobile applications.
+
+Sign up, log in, and send the access token as `Authorization: Bearer ...`; programs have API keys instead. Errors are
+problem documents (RFC 9457) with a stable `code`: [what each means](/api/docs/#errors)."""
 MAX_BODY = 1 << 20  # bytes
 REDIS_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}  # seconds; each counted request waits for it
 # libpq's, in seconds, the last one in ms: a host that is gone is noticed soon, not in the kernel's quarter of an hour.
@@ -49,6 +53,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "API_VERSION": "1",
         "OPENAPI_VERSION": "3.1.0",
         "API_SPEC_OPTIONS": {
+            "info": {"description": DESCRIPTION},
             "servers": [{"url": "/", "description": "This server"}],
             "components": {"securitySchemes": {SCHEME: {"type": "http", "scheme": SCHEME, "bearerFormat": "JWT"}}},
         },

@@ -20,6 +20,8 @@ def keep_default(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
         ret["schema"]["default"] = field.load_default
     return {}
 
+UNUSED = ("Error", "PaginationMetadata")  # schemas that flask-smorest brings along
+
 
 class LazyApi(Api):
     """Registers the routes of blueprints at once, and puts them into the API document when `spec` is first read."""
@@ -51,6 +53,8 @@ class LazyApi(Api):
             for one in blueprints:
                 one.register_views_in_doc(self, self._app, self._spec, name=one.name, parameters=None)
                 self.spec.tag({"name": one.name, "description": one.description})
+            for name in UNUSED if blueprints else ():
+                self.spec.components.schemas.pop(name, None)
             return self._spec  # type: ignore[return-value]  # before `init_app` only Api itself reads it
 
     @spec.setter

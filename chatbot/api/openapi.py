@@ -15,7 +15,6 @@ from chatbot.web.rate_limits import by_address
 
 from .assets import Asset, Assets
 
-DESCRIPTION = "Errors are problem documents (RFC 9457) with a stable `code`; [what each means](/api/docs/#errors)."
 PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -49,8 +48,6 @@ FILES = {
 MAX_AGE_SECONDS = 86_400  # of those files
 EXTENSION = "chatbot.docs"
 
-UNUSED = ("Error", "PaginationMetadata")  # schemas that flask-smorest brings along
-
 blueprint = Blueprint("docs", __name__, url_prefix="/api")
 
 
@@ -58,8 +55,6 @@ def init_app(app: Flask) -> None:
     """Register the routes of the API document."""
     app.register_blueprint(blueprint)
     app.extensions[EXTENSION] = Assets()
-    for name in UNUSED:
-        api.spec.components.schemas.pop(name, None)
 
 
 def document() -> Asset:
