@@ -20,6 +20,7 @@ def keep_default(_: Any, field: fields.Field[Any], ret: dict[str, Any]) -> dict[
         ret["schema"]["default"] = field.load_default
     return {}
 
+
 UNUSED = ("Error", "PaginationMetadata")  # schemas that flask-smorest brings along
 
 
