@@ -273,7 +273,7 @@ def _announce(worker: Any, describe_models: Callable[[], list[str]]) -> None:
         while not embedded.healthy(model_port) and time.monotonic() < deadline:
             time.sleep(0.1)
     model, *fallbacks = describe_models()
-    lines = [f"Chatbot API listens on http://{bind}", f"  model:    {model}"]
+    lines = [f"Chatbot API listens on http://{worker.cfg.bind[0]}", f"  model:    {model}"]
     lines += [f"  fallback: {fallback}" for fallback in fallbacks]
     lines.append(f"  document: {settings['BASE_URL'].rstrip('/')}/api/docs/")
     if worker.age == 1:

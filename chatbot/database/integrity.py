@@ -20,7 +20,7 @@ from chatbot.errors import DatabaseUnavailable
 
 CHECKING = "The database is being checked after an end that was not clean."
 DAMAGED = "The database file is damaged: restore a backup into a new one (`flask restore`)."
-REPLACED = "The database file was deleted or replaced under the server: put it back, or restart the server."
+REPLACED = "The database file was deleted or replaced under the server: restart the server."
 RETRY_SECONDS = 60
 
 log = structlog.get_logger(__name__)

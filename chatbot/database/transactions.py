@@ -21,6 +21,8 @@ from .state import get_database_state
 
 FULL = ("disk is full", "readonly database", "read-only", "disk i/o error", "no space left", "unable to open")
 DAMAGED = ("file is not a database", "disk image is malformed")
+UNMIGRATED = ("no such table", "no such column")
+UNDEFINED_TABLE = "42P01"  # PostgreSQL's code
 WAITED = {"55P03", "40P01", "40001"}  # PostgreSQL's codes: a lock was not to be had, a deadlock, a conflict
 OURS = (DBAPIError, PoolTimeout, SQLiteError)  # the last from BEGIN and COMMIT, which we send ourselves
 
@@ -134,7 +136,7 @@ def _in_turn(contention_key: UUID | None) -> Iterator[None]:
 def _is_the_statements_own(error: Exception) -> bool:
     if not isinstance(error, DBAPIError) or isinstance(error, OperationalError) or error.connection_invalidated:
         return False
-    if _is_damaged(error):
+    if _is_damaged(error) or _is_unmigrated(error):
         return False
     return not _is_full(error)  # a PostgreSQL that became read-only says so with an InternalError
 
@@ -145,6 +147,11 @@ def _is_damaged(error: Exception) -> bool:
 
 def _is_full(error: Exception) -> bool:
     return any(sign in _words(error) for sign in FULL)
+
+
+def _is_unmigrated(error: Exception) -> bool:
+    code = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return code == UNDEFINED_TABLE or any(sign in _words(error) for sign in UNMIGRATED)
 
 
 def _words(error: Exception) -> str:
@@ -164,6 +171,8 @@ def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnav
     if _is_full(error):
         get_database_state().full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
+    if _is_unmigrated(error):
+        return DatabaseUnavailable("The database has not the tables of this version: run `flask db upgrade`.")
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
 
 

@@ -1,5 +1,6 @@
 """Changing a password."""
 
+import threading
 from uuid import UUID
 
 import pytest
@@ -115,3 +116,18 @@ def test_login_waits_for_no_second_turn_to_key_its_password_anew(
 
     monkeypatch.setattr(passwords, "is_outdated", busy)
     assert log_in(app.test_client()).status_code == 200
+
+
+def test_any_thread_of_a_development_server_may_hash(app: Flask) -> None:
+    """Werkzeug's server has a thread for each request, and gevent's pools are of the thread that made them."""
+    found: list[int] = []
+
+    def sign_up(name: str) -> None:
+        account = {"email": f"{name}@example.org", "username": name, "password": PASSWORD, "password_confirm": PASSWORD}
+        found.append(app.test_client().post("/api/users/signup/", json=account).status_code)
+
+    for name in ("ada", "eve", "grace"):
+        thread = threading.Thread(target=sign_up, args=[name])
+        thread.start()
+        thread.join()
+    assert found == [201, 201, 201]

@@ -98,3 +98,11 @@ def test_boot_of_a_command_needs_no_database(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flask", "history", "purge", "--dry-run"]
     ended = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (1, "Error: The database cannot be reached.\n")
+
+
+def test_command_before_the_first_migration_says_what_to_do(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    command = [sys.executable, "-m", "flask", "users", "seed"]
+    ended = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: The database has not the tables of this version: run `flask db upgrade`.\n"

@@ -14,11 +14,13 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 import bcrypt
 from flask import current_app
-from gevent.threadpool import ThreadPoolExecutor
+from gevent import monkey
+from gevent.threadpool import ThreadPoolExecutor as GeventExecutor
 
 from chatbot.errors import InvalidInput
 from chatbot.rag.text import normalization
@@ -79,14 +81,15 @@ def _common() -> frozenset[str]:
 
 
 @functools.cache
-def _executor() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)
+def _executor() -> Executor:
+    # A pool of gevent's is of the thread that made it; without gevent's patches each request may have its own thread.
+    return GeventExecutor(1) if monkey.is_module_patched("threading") else ThreadPoolExecutor(1)
 
 
 def run_in_hash_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a function in the hashing thread, in the order of the hash queue; raises Busy."""
     with get_accounts_state().hash_queue.turn(origin.get()):
-        result: R = _executor().submit(_run_at_low_priority, function, *args, **kwargs).result()
+        result: R = _executor().submit(functools.partial(_run_at_low_priority, function, *args, **kwargs)).result()
         return result
 
 
