@@ -172,7 +172,7 @@ def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnav
         get_database_state().full.set()
         return StorageFull("The database cannot be written.", retry_after=30)
     if _is_unmigrated(error):
-        return DatabaseUnavailable("The database has not the tables of this version: run `flask db upgrade`.")
+        return DatabaseUnavailable("The database lacks tables of this version: run `flask db upgrade`.")
     return DatabaseUnavailable("The database cannot be reached.", retry_after=5)
 
 

@@ -64,7 +64,9 @@ def render(facts: Problem, detail: str, headers: dict[str, str] | None = None, *
     if request.path.startswith(openai_errors.PREFIX):
         param, messages = next(iter(extra.get("errors", {}).items()), (None, [detail]))
         facts = openai_errors.own(facts)
-        payload = openai_errors.body(facts, " ".join(messages), param)
+        text = " ".join(messages)
+        # Clients show the message alone.
+        payload = openai_errors.body(facts, f"{param}: {text}" if param else text, param)
         retry = {openai_errors.RETRY: str(facts.retryable).lower()}
         return Response(
             orjson.dumps(payload), facts.status, {**(headers or {}), **retry}, content_type="application/json"

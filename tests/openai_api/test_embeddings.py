@@ -50,10 +50,10 @@ def test_half_a_character_is_embedded_as_a_reader_sees_it(ada: Person) -> None:
 @pytest.mark.usefixtures("tables")
 def test_texts_that_grow_out_of_few_tokens_are_bounded(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     assert embed(ada, [*b"bees", *[token_tables.BLANKS] * 249])[0] == 200
-    assert embed(ada, [*b"bees", *[token_tables.BLANKS] * 250])[1]["message"] == "Too long."
+    assert embed(ada, [*b"bees", *[token_tables.BLANKS] * 250])[1]["message"] == "input: Too long."
     monkeypatch.setattr(openai, "MAX_DECODED_LENGTH", 300)
     assert embed(ada, [[token_tables.BLANKS, *b"bees"]] * 2)[0] == 200
-    assert embed(ada, [[token_tables.BLANKS, *b"bees"]] * 3)[1]["message"] == "Too long."
+    assert embed(ada, [[token_tables.BLANKS, *b"bees"]] * 3)[1]["message"] == "input: Too long."
 
 
 def test_server_without_tables_says_how_to_send_texts(ada: Person, tmp_path: Path) -> None:

@@ -105,4 +105,4 @@ def test_command_before_the_first_migration_says_what_to_do(tmp_path: Path) -> N
     command = [sys.executable, "-m", "flask", "users", "seed"]
     ended = subprocess.run(command, cwd=ROOT, env=server.environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: The database has not the tables of this version: run `flask db upgrade`.\n"
+    assert ended.stderr == "Error: The database lacks tables of this version: run `flask db upgrade`.\n"
