@@ -68,3 +68,11 @@ def test_operator_may_refuse_longer_answers_instead_of_cutting_them(make_app: Ma
     assert (refused.status_code, refused.get_json()["error"]["param"]) == (400, name)
     allowed = person.call("POST", "/v1/chat/completions", {**asked, name: 150})
     assert (allowed.status_code, "X-Max-Tokens" in allowed.headers) == (200, False)
+
+
+def test_message_of_a_refusal_names_the_field(shared_ada: Person) -> None:
+    """Clients show the message alone."""
+    said = [{"role": "user", "content": "x"}, {"role": "user", "content": "x", "audio": {}, "x": 1}]
+    asked = {"model": "gpt-3.5-turbo", "messages": said}
+    answer = shared_ada.call("POST", "/v1/chat/completions", asked).get_json()
+    assert answer["error"]["message"] == "messages.1.x: Unknown field."
