@@ -118,7 +118,7 @@ class Answer:
             self.is_reasoning = self.is_reasoning or bool(calls or reasoning)
             self._reasoning += _reasoning(reasoning)
             self._take_logprobs(choice.get("logprobs"))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         self.reason = reason or self.reason
         return text
@@ -162,7 +162,8 @@ class Answer:
 def _reasoning(value: Any) -> str:
     """Return the text of reasoning, which some servers send as a list of parts; of anything else nothing."""
     if isinstance(value, list):
-        return "".join(_reasoning(part.get("text")) for part in value if isinstance(part, dict))
+        texts = [part.get("text") for part in value if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
     return value if isinstance(value, str) else ""
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from chatbot.cluster import Cluster
 from chatbot.services.chat.records import Turn
-from chatbot.services.chat.turn_log.memory import MemoryTurnLog
+from chatbot.services.chat.turn_log.memory import MemoryText, MemoryTurnLog
 from chatbot.services.chat.turn_log.port import News, TurnLog
 from chatbot.services.chat.turn_log.redis import RedisTurnLog
 from tests.support.redis_server import RedisServer
@@ -167,3 +167,12 @@ def wait_until(holds: object, seconds: float = 5.0) -> None:
     while not holds():  # type: ignore[operator]  # a function
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_reasoning_wakes_no_reader_that_did_not_ask_for_it() -> None:
+    text = MemoryText()
+    thinking = threading.Thread(target=lambda: [text.add_reasoning("hm ") for _ in range(1_000)])
+    thinking.start()
+    assert not text.wait(0, 0.2)
+    thinking.join()
+    assert text.wait(0, 0.2, reasoning_offset=0)

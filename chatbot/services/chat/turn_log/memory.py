@@ -65,17 +65,17 @@ class MemoryText:
 
         False when the time went by before.
         """
-        if self._has_news(offset, reasoning_offset):
-            return True
-        event = threading.Event()
-        self._waiting.append(event)
-        if self._has_news(offset, reasoning_offset):  # between the look and the queueing
-            return True
-        if event.wait(seconds):
-            return True
-        with suppress(ValueError):  # woken just now
-            self._waiting.remove(event)
-        return False
+        deadline = time.monotonic() + seconds
+        while not self._has_news(offset, reasoning_offset):
+            event = threading.Event()
+            self._waiting.append(event)
+            if self._has_news(offset, reasoning_offset):  # between the look and the queueing
+                break
+            if not event.wait(max(0.0, deadline - time.monotonic())):
+                with suppress(ValueError):  # woken just now
+                    self._waiting.remove(event)
+                return False
+        return True
 
     def _has_news(self, offset: int, reasoning_offset: int) -> bool:
         return self.length > offset or len(self._reasoning) > reasoning_offset or self.ended is not None
