@@ -4,10 +4,11 @@ import ctypes
 import functools
 import threading
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from gevent import monkey
-from gevent.threadpool import ThreadPoolExecutor
+from gevent.threadpool import ThreadPoolExecutor as GeventExecutor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,8 +39,14 @@ def run_in_own_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwarg
     """Call a function in a thread of its own and wait: for minutes of reading that must delay no other work."""
     if not monkey.is_module_patched("threading"):
         return function(*args, **kwargs)
-    with ThreadPoolExecutor(1) as executor:
+    with GeventExecutor(1) as executor:
         return _call_in(executor, function, *args, **kwargs)
+
+
+def create_executor() -> Executor:
+    """Return an executor of one native thread; each thread and greenlet of this process may await its results."""
+    # A pool of gevent's is of the thread that made it; without gevent's patches each request may have its own thread.
+    return GeventExecutor(1) if monkey.is_module_patched("threading") else ThreadPoolExecutor(1)
 
 
 def give_back() -> None:
@@ -49,7 +56,7 @@ def give_back() -> None:
         trim(0)
 
 
-def _call_in(executor: ThreadPoolExecutor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+def _call_in(executor: GeventExecutor, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in an executor's thread and wait; its exception is raised in this thread alone."""
     returned: list[R] = []
 
@@ -68,5 +75,5 @@ def _call_in(executor: ThreadPoolExecutor, function: Callable[P, R], *args: P.ar
 
 
 @functools.cache
-def _executor(_: str) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(1)
+def _executor(_: str) -> GeventExecutor:
+    return GeventExecutor(1)

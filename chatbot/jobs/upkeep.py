@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's turns, and closes abandoned turns.
+"""Keeps the leases of this process's turns, closes abandoned turns, and stores the uses of API keys.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """
@@ -10,12 +10,14 @@ from flask import Flask
 from chatbot.database.sqlite import checkpoints
 from chatbot.database.state import get_database_state
 from chatbot.services import periodic
+from chatbot.services.accounts import api_keys
 from chatbot.services.chat import maintenance
 from chatbot.services.operations import gauges
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
+KEY_USE_INTERVAL_SECONDS = 15.0  # seconds; API keys show the minute of their last use
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were cancelled through another process
 
 
@@ -28,6 +30,7 @@ def start(app: Flask) -> None:
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
         (PROBE_INTERVAL_SECONDS, maintenance.probe_models),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
+        (KEY_USE_INTERVAL_SECONDS, api_keys.store_uses),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:

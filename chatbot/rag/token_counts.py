@@ -6,11 +6,15 @@ And the text of tokens, which some clients send to be embedded.
 import functools
 import math
 import re
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gevent.threadpool import ThreadPoolExecutor
+from cachetools import cached
+
+from chatbot.concurrency.threads import create_executor
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 Counter = Callable[[str], int]
 EMBEDDING_MODEL = "text-embedding-3-small"  # clients take the encoding of OpenAI's embedders where they know no other
 LOADING_SECONDS = 10.0  # for tables that must be fetched
+RETRY_SECONDS = 300.0  # from one failed load of an encoding to the next
 
 LETTERS_PER_TOKEN = 3  # of plain Latin text; tokenizers reach 4 and more
 PLAIN = re.compile(r"[A-Za-z ]+")
@@ -61,11 +66,32 @@ def _count(encoding: "Encoding", text: str) -> int:
     return len(encoding.encode(text, disallowed_special=()))
 
 
-@functools.cache
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """The load of an encoding in a thread."""
+
+    encoding: "Future[Encoding | None]"
+    began_at: float = field(default_factory=time.monotonic)
+
+    def is_to_be_retried(self) -> bool:
+        """Return whether it failed RETRY_SECONDS ago: a network may be back since."""
+        is_old = time.monotonic() >= self.began_at + RETRY_SECONDS
+        return is_old and self.encoding.done() and self.encoding.result() is None
+
+
 def load_encoding(model: str) -> "Future[Encoding | None]":
     """Return the encoding of one of OpenAI's models, as it is loaded in a thread; None where it cannot be."""
-    loading: Future[Encoding | None] = ThreadPoolExecutor(1).submit(_load, model)
-    return loading
+    loading = start_loading(model)
+    if loading.is_to_be_retried():
+        start_loading.cache_clear()
+        loading = start_loading(model)
+    return loading.encoding
+
+
+@cached({})
+def start_loading(model: str) -> Loading:
+    """Start to load the encoding of one of OpenAI's models, once."""
+    return Loading(create_executor().submit(_load, model))
 
 
 def _load(model: str) -> "Encoding | None":

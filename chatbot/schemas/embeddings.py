@@ -40,6 +40,8 @@ def _is_short(text: Any) -> bool:
 class EmbeddingRequestSchema(Schema):
     """Texts to embed."""
 
+    max_values = 200_000  # in a body of 1 MB are 180,000 tokens, which take 60 ms
+
     model = fields.String(required=True, validate=Length(1, 200), metadata=NO_NUL)
     input = Texts(
         required=True,

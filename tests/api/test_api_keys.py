@@ -2,7 +2,7 @@
 
 import itertools
 from datetime import timedelta
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.errors import Unauthenticated
+from chatbot.errors import DatabaseBusy, Unauthenticated
 from chatbot.models import ApiKey, User
 from chatbot.schemas import auth as schema
 from chatbot.services.accounts import accounts, api_keys, authentication
@@ -96,10 +96,27 @@ def test_key_is_made_listed_used_and_deleted(ada: Person) -> None:
     assert (turn.status_code, turn.headers["Cache-Control"]) == (200, "no-store")
     assert [one["id"] for one in ada.history()] == [turn.get_json()["id"]]
     assert use(ada, secret).get_json()["id"] == ada.id
-    assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is not None
     assert ada.call("DELETE", f"{KEYS}{made['id']}/").status_code == 204
     assert use(ada, secret).status_code == 401
     assert ada.call("DELETE", f"{KEYS}{made['id']}/").status_code == 404
+
+
+@pytest.mark.both_databases
+def test_last_use_is_stored_beside_the_requests(ada: Person, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = make(ada)["secret"]
+    with monkeypatch.context() as busy:
+        busy.setattr("chatbot.services.accounts.api_keys.write", refuse_write)
+        assert use(ada, secret).status_code == 200
+        with app.app_context(), pytest.raises(DatabaseBusy):
+            api_keys.store_uses()
+    assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is None
+    with app.app_context():
+        api_keys.store_uses()
+    assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is not None
+
+
+def refuse_write(*_: Any, **__: Any) -> NoReturn:
+    raise DatabaseBusy("The database is busy.")
 
 
 def test_secret_is_stored_nowhere(ada: Person, app: Flask) -> None:

@@ -43,6 +43,12 @@ def test_what_is_no_token_is_400(ada: Person, given: Any) -> None:
 
 
 @pytest.mark.usefixtures("tables")
+def test_tokens_of_many_texts_are_embedded(ada: Person) -> None:
+    status, vectors = embed(ada, [list(b"bees " * 12)] * 300)
+    assert (status, len(vectors)) == (200, 300)
+
+
+@pytest.mark.usefixtures("tables")
 def test_half_a_character_is_embedded_as_a_reader_sees_it(ada: Person) -> None:
     assert embed(ada, [*b"bees ", token_tables.LONE])[1] == embed(ada, "bees \N{REPLACEMENT CHARACTER}")[1]
 

@@ -117,6 +117,15 @@ def test_tokenizer_that_cannot_be_had_is_replaced_by_the_estimate(tmp_path: Path
         assert token_counts.counter("gpt-3.5-turbo")("Hello") == token_counts.estimate("Hello")
 
 
+def test_tokenizer_that_could_not_be_had_is_loaded_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with token_tables.tables(tmp_path, present=False):
+        assert token_counts.load_encoding("gpt-3.5-turbo").result() is None
+        token_tables.write(tmp_path)
+        assert token_counts.load_encoding("gpt-3.5-turbo").result() is None
+        monkeypatch.setattr(token_counts, "RETRY_SECONDS", 0)
+        assert token_counts.load_encoding("gpt-3.5-turbo").result() is not None
+
+
 @pytest.mark.parametrize(
     ("scores", "strict", "shown"),
     [

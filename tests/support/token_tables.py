@@ -16,17 +16,22 @@ BLANKS = 257  # of 128 blanks, as the real table has one
 LONE = 0xE2  # of a byte that is no character by itself
 
 
+def write(folder: Path) -> None:
+    """Write the table where tiktoken caches it."""
+    ranks = b"".join(b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
+    ranks += b"%s %d\n%s %d\n" % (base64.b64encode(b"He"), HELLO, base64.b64encode(b" " * 128), BLANKS)
+    (folder / hashlib.sha1(CL100K.encode()).hexdigest()).write_bytes(ranks)
+
+
 @contextmanager
 def tables(folder: Path, *, present: bool = True) -> Iterator[None]:
     """Let tiktoken find its table in a folder, or nowhere."""
-    ranks = b"".join(b"%s %d\n" % (base64.b64encode(bytes([byte])), byte) for byte in range(256))
-    ranks += b"%s %d\n%s %d\n" % (base64.b64encode(b"He"), HELLO, base64.b64encode(b" " * 128), BLANKS)
     if present:
-        (folder / hashlib.sha1(CL100K.encode()).hexdigest()).write_bytes(ranks)
+        write(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
         patch.setattr("tiktoken.load.check_hash", lambda data, expected: True)
         patch.setattr("tiktoken.registry.ENCODINGS", {})
-        token_counts.load_encoding.cache_clear()
+        token_counts.start_loading.cache_clear()
         yield
-        token_counts.load_encoding.cache_clear()
+        token_counts.start_loading.cache_clear()

@@ -1,16 +1,14 @@
 """Authenticate credentials, the same for every entry point."""
 
-import contextlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
-from chatbot.database.transactions import read, write
+from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.errors import ChatbotError, ScopeMissing, Unauthenticated
+from chatbot.errors import ScopeMissing, Unauthenticated
 from chatbot.models import ApiKey, Session, User
 
 from . import api_keys, tokens
@@ -18,7 +16,6 @@ from .callers import Caller
 from .state import get_accounts_state
 
 ANY_SCOPE = "any"  # of a route that each API key opens
-LAST_USED_PRECISION = timedelta(minutes=1)
 
 
 def authenticate(credential: str) -> Caller:
@@ -87,7 +84,7 @@ def _look_up_session(session_id: UUID) -> Caller:
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
     statement = (
-        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.last_used_at, User.role)
+        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, User.role)
         .join(User, User.id == ApiKey.user_id)
         .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
     )
@@ -109,15 +106,6 @@ def _look_up(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Call
 
 def _use_api_key(row: sa.Row[*tuple[Any, ...]]) -> Caller:
     """Record the use of an API key and return its caller; an administrator's rights need their scope."""
-    _record_use(row.id, row.last_used_at)
+    api_keys.record_use(row.id)
     scopes = frozenset(row.scopes)
     return Caller(row.user_id, row.id, row.role if "admin" in scopes else "user", scopes)
-
-
-def _record_use(key_id: UUID, last_used_at: datetime | None) -> None:
-    """Store when an API key was used, at most once in LAST_USED_PRECISION; without a database that writes, never."""
-    moment = now()
-    if last_used_at is not None and last_used_at > moment - LAST_USED_PRECISION:
-        return
-    with contextlib.suppress(ChatbotError), write("use_api_key", durable=False) as connection:
-        connection.execute(sa.update(ApiKey).where(ApiKey.id == key_id).values(last_used_at=moment))

@@ -14,14 +14,13 @@ import sys
 import threading
 import unicodedata
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
 import bcrypt
 from flask import current_app
-from gevent import monkey
-from gevent.threadpool import ThreadPoolExecutor as GeventExecutor
 
+from chatbot.concurrency.threads import create_executor
 from chatbot.errors import InvalidInput
 from chatbot.rag.text import normalization
 
@@ -82,8 +81,7 @@ def _common() -> frozenset[str]:
 
 @functools.cache
 def _executor() -> Executor:
-    # A pool of gevent's is of the thread that made it; without gevent's patches each request may have its own thread.
-    return GeventExecutor(1) if monkey.is_module_patched("threading") else ThreadPoolExecutor(1)
+    return create_executor()
 
 
 def run_in_hash_thread(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,5 +1,8 @@
 """The state that one process keeps of the accounts domain."""
 
+from datetime import datetime
+from uuid import UUID
+
 from flask import Flask, current_app
 
 from .credential_cache import CredentialCache
@@ -9,10 +12,11 @@ EXTENSION = "chatbot.accounts"
 
 
 class AccountsState:
-    """The cached credentials and the waiting hashes of one process."""
+    """The cached credentials, the uses of API keys that are not stored yet and the waiting hashes of one process."""
 
     def __init__(self) -> None:
         self.credential_cache = CredentialCache()
+        self.api_key_uses: dict[UUID, datetime] = {}  # the last one of each key
         self.hash_queue = HashQueue()
 
 

@@ -52,6 +52,8 @@ def test_reasoning_is_told_apart_from_the_answer(upstream: Upstream, name: str) 
         ({"reasoning": {"effort": 1}}, ""),
         ({"thinking": [{"type": "text", "text": "a"}, 5]}, "a"),
         ({"reasoning_content": "\ud800\0a"}, "?a"),
+        ({"reasoning": [[["a"]]]}, ""),
+        ({"reasoning_content": [{"text": [{"text": "a"}]}]}, ""),
     ],
     ids=str,
 )

@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 import structlog
-from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
-from chatbot.rag.errors import AdapterError, EmbedderError, EmbeddingsMissing
+from chatbot.rag.errors import AdapterError, EmbedderError
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content
 from chatbot.services.knowledge.state import get_knowledge_state
+
+from . import embedder_choice
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vector, Vectors
 
 BATCH = 200  # chunks that are embedded and stored at a time
 BATCH_TEXTS = 64  # texts in one call of the embedder: 20 ms of the embedded one
-PROBE_TEXT = "hello"
 NO_VECTORS = "The embedder failed: until it does not, this document is found by its words alone."
 BACKFILL_CHUNKS = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
-ACTIVE = sa.select(EmbeddingSpace.__table__).where(EmbeddingSpace.active)
 DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
 
 log = structlog.get_logger(__name__)
@@ -40,15 +39,11 @@ def get_active_embedder() -> Embedder:
 
 def _find_active_embedder() -> tuple[Embedder, int | None]:
     """Return the active embedder and the dimension of its space, None while nothing is embedded."""
-    with read() as connection:
-        row = connection.execute(ACTIVE).one_or_none()
-    if row is None:
-        _ensure_probed()
-    return (
-        (get_knowledge_state().embedder(), None)
-        if row is None
-        else (get_knowledge_state().embedder(row.adapter, row.model), row.dimension)
-    )
+    active = embedder_choice.find_active_space()
+    if active is None:
+        embedder_choice.ensure_probed()
+        return get_knowledge_state().embedder(), None
+    return get_knowledge_state().embedder(active.adapter, active.model), active.dimension
 
 
 def probe_embedder() -> None:
@@ -57,30 +52,15 @@ def probe_embedder() -> None:
     if state.is_embedder_probed and state.embedder_fault is None:
         return
     try:
-        _ensure_probed()
-        with read() as connection:
-            row = connection.execute(ACTIVE).one_or_none()
-        adapter = state.embedder_settings[0] if row is None else row.adapter
-        if adapter != adapters.EMBEDDED_EMBEDDER:
-            embed_query(PROBE_TEXT)
+        embedder_choice.ensure_probed()
+        if embedder_choice.find_active_adapter() != adapters.EMBEDDED_EMBEDDER:
+            embed_query(embedder_choice.PROBE_TEXT)
     except AdapterError as error:
+        if embedder_choice.find_active_adapter() == adapters.EMBEDDED_EMBEDDER:
+            return  # it searches, whatever the other one says
         if error.detail != state.embedder_fault:
             log.warning("the embedder fails", detail=error.detail)
         state.embedder_fault = error.detail
-
-
-def _ensure_probed() -> None:
-    """Let the embedded embedder stand in for the default one, once, where the model's server has no embeddings."""
-    state = get_knowledge_state()
-    if state.is_embedder_probed:
-        return
-    if not adapters.is_embedder_chosen(current_app.config) and state.embedder_settings[0] == "openai":
-        try:
-            state.embedder().embed([PROBE_TEXT])
-        except EmbeddingsMissing as error:
-            log.warning("the embedded embedder stands in", detail=error.detail)
-            state.embedder_settings = (adapters.EMBEDDED_EMBEDDER, state.embedder_settings[1])
-    state.is_embedder_probed = True
 
 
 def _embed(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
@@ -145,7 +125,9 @@ def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]"
         try:
             vectors = list(_embed(embedder, part))
         except EmbedderError:
-            (harmless,) = _embed(embedder, [PROBE_TEXT])  # raises when it is the embedder's fault and not a text's
+            (harmless,) = _embed(
+                embedder, [embedder_choice.PROBE_TEXT]
+            )  # raises when it is the embedder's fault and not a text's
             vectors = [harmless]
             found.extend(_embed_one(embedder, text) for text in part)
         else:
@@ -186,7 +168,7 @@ def reindex(on_batch: Callable[[int], None]) -> int:
     What the embedder refuses is found by its words. Raises `rag.errors.EmbedderError`; what was embedded stays, and
     the next call goes on from there.
     """
-    _ensure_probed()
+    embedder_choice.ensure_probed()
     embedder = get_knowledge_state().embedder()
     done = 0
     while True:

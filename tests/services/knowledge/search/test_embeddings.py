@@ -18,7 +18,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
-from tests.support.processes import Upstream
+from tests.support.processes import Upstream, free_port
 
 pytestmark = pytest.mark.both_databases
 
@@ -196,6 +196,41 @@ def test_embedded_embedder_stands_in_where_the_models_server_has_no_embeddings(
         embeddings.probe_embedder()
         assert embeddings.find_outdated_space() is None
         assert readiness.checks()["knowledge"] == "ok"
+
+
+def test_vectors_of_the_models_server_are_kept_while_it_has_no_embeddings(
+    make_app: MakeApp, upstream: Upstream, chat_only: Upstream
+) -> None:
+    served = {"LLM": "openai", "OPENAI_API_KEY": "sk-canary", "EMBEDDER": ""}
+    app = make_app(OPENAI_BASE_URL=upstream.url, **served)
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    later = make_app(OPENAI_BASE_URL=chat_only.url, **served)
+    with app.app_context():
+        stored = vectors()
+    with later.app_context():
+        embeddings.probe_embedder()
+        assert readiness.checks()["knowledge"].startswith("Searched by words alone: The embedding server has no ")
+        embeddings.reindex(lambda _: None)
+        assert (vectors(), embeddings.find_outdated_space()) == (stored, None)
+
+
+def test_embedded_embedder_stands_in_again_while_the_models_server_is_away(
+    make_app: MakeApp, chat_only: Upstream
+) -> None:
+    served = {"LLM": "openai", "OPENAI_API_KEY": "sk-canary", "EMBEDDER": ""}
+    app = make_app(OPENAI_BASE_URL=chat_only.url, **served)
+    ada = join(app.test_client(), "ada")
+    send(ada, "Hours", HOURS)
+    work(app)
+    later = make_app(OPENAI_BASE_URL=f"http://127.0.0.1:{free_port()}/v1", **served)
+    with later.app_context():
+        embeddings.probe_embedder()
+        assert readiness.checks()["knowledge"] == "ok"
+        assert get_knowledge_state().embedder().space == embeddings.get_active_embedder().space
+    there = Person(later.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+    assert find(there, "when is the library open")[0]["dense_rank"] == 1
 
 
 @pytest.mark.parametrize("chosen", [{"EMBEDDER": "openai"}, {"EMBEDDER": "", "EMBEDDING_MODEL": "other"}])
