@@ -103,7 +103,11 @@ class MemberLeft(ChatbotError):
 
 
 class ExternalIdTaken(ChatbotError):
-    """Another document of the collection has this external id."""
+    """Another document of the collection, or another conversation of the user, has this external id."""
+
+
+class RevisionMismatch(ChatbotError):
+    """The resource has changed since the revision that the request names."""
 
 
 class NotFailed(ChatbotError):

@@ -1,12 +1,13 @@
 """REST routes: each parses, calls one service and dumps."""
 
-from . import api_keys, auth, chat, collections, documents, health, history, invitations, metrics, search
+from . import api_keys, auth, chat, collections, conversations, documents, health, history, invitations, metrics, search
 
 BLUEPRINTS = (
     auth.blueprint,
     api_keys.blueprint,
     chat.blueprint,
     history.blueprint,
+    conversations.blueprint,
     collections.blueprint,
     invitations.blueprint,
     documents.blueprint,

@@ -47,15 +47,17 @@ def fetch_page(
     order: Order,
     limit: int,
     after: Key | None,
+    descending: bool = False,
 ) -> Page[T]:
-    """Return up to `limit` items in ascending order; `build` makes an item of a row's values by their names.
+    """Return up to `limit` items in order; `build` makes an item of a row's values by their names.
 
     The rows need the columns of `order` under the names of its attributes, the identifier as `id`.
     """
-    statement = statement.order_by(*order).limit(limit + 1)
+    columns = [column.desc() for column in order] if descending else order
+    statement = statement.order_by(*columns).limit(limit + 1)
     bound: dict[str, Any] = {}
     if after is not None:
-        statement = statement.where(is_after(order))
+        statement = statement.where(is_after(order, descending=descending))
         bound = bind_key(after)
     rows = connection.execute(statement, bound).all()
     items = [build(**row._mapping) for row in rows[:limit]]

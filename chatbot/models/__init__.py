@@ -3,7 +3,8 @@
 from chatbot.database.lease import Lease
 
 from .auth import ApiKey, Session, User
-from .chat import ChatMessage, Conversation, Feedback, IdempotencyKey, TurnLogPiece
+from .chat import ChatMessage, Feedback, IdempotencyKey, TurnLogPiece
+from .conversations import Conversation, ConversationShare, ConversationSummary, ConversationTag
 from .knowledge import (
     Chunk,
     ChunkVector,
@@ -18,6 +19,7 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
+from .sync import SyncChange, SyncCounter, SyncState
 
 __all__ = [
     "ApiKey",
@@ -27,6 +29,9 @@ __all__ = [
     "Collection",
     "CollectionMember",
     "Conversation",
+    "ConversationShare",
+    "ConversationSummary",
+    "ConversationTag",
     "Document",
     "DocumentFact",
     "DocumentPiece",
@@ -37,6 +42,9 @@ __all__ = [
     "Lease",
     "ParserUsage",
     "Session",
+    "SyncChange",
+    "SyncCounter",
+    "SyncState",
     "TurnLogPiece",
     "TurnTrace",
     "User",

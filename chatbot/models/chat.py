@@ -1,4 +1,4 @@
-"""Conversations and their turns."""
+"""Turns."""
 
 from typing import Any
 from uuid import UUID
@@ -10,21 +10,11 @@ from chatbot.database.base import Model
 from chatbot.database.types import Id, Time, now
 
 from .auth import User
+from .conversations import Conversation
 
 RUNNING = ("pending", "streaming")
 HAS_SIBLINGS = sa.text("root_id IS NOT NULL")
 IS_RUNNING = sa.text("status IN ('pending', 'streaming')")
-
-
-class Conversation(Model):
-    """A thread of turns; `last_sequence` numbers them."""
-
-    __tablename__ = "conversations"
-
-    id: Mapped[Id]
-    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
-    last_sequence: Mapped[int] = mapped_column(default=0)
-    created_at: Mapped[Time] = mapped_column(default=now)
 
 
 class ChatMessage(Model):

@@ -38,7 +38,13 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         built = prompt.Built(question.verbatim)
     else:
         built = prompt.build(
-            question.text, question.history, passages, following=question.following, budget=budget, count=count
+            question.text,
+            question.history,
+            passages,
+            following=question.following,
+            instructions=question.instructions,
+            budget=budget,
+            count=count,
         )
     messages = special_tokens.defuse_messages(built.messages)
     yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)

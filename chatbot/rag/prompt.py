@@ -36,26 +36,30 @@ def build(
     passages: Sequence[Passage] = (),
     *,
     following: Sequence[Message] = (),
+    instructions: str = "",
     budget: int | None = None,
     count: Counter = estimate,
 ) -> Built:
     """Return the prompt for a question; `following` messages come after it, and all lists may be empty.
 
+    The user's `instructions` are a part of their own message: the system text is the operator's alone.
+
     Of the passages (best first) as many are kept as fit into their part of `budget` tokens, of the history (oldest
     first) as many of the newest messages as fit into the rest; it never begins with an answer whose question was left
     out. `None` keeps all.
     """
+    asked = f"{instructions}\n\n{question}" if instructions else question
     kept = list(passages)
     if budget is not None:
-        others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{question}"), *following], count)
+        others = tokens([Message("system", SYSTEM), Message("user", f"\n\n{asked}"), *following], count)
         kept = _take_passages(passages, min(int(budget * FOR_PASSAGES), budget - others), count)
     system = Message("system", SYSTEM if kept else PLAIN_SYSTEM)
-    user_message = Message("user", f"{_quote(kept)}\n\n{question}" if kept else question)
+    user_message = Message("user", f"{_quote(kept)}\n\n{asked}" if kept else asked)
     repeated = list(history)
     if budget is not None:
         repeated = _take_newest(history, budget - tokens([system, user_message, *following], count), count)
     parts = {"system": tokens([system], count), "history": tokens(repeated, count)}
-    parts |= {"passages": count(_quote(kept)) if kept else 0, "question": count(question) + PER_MESSAGE}
+    parts |= {"passages": count(_quote(kept)) if kept else 0, "question": count(asked) + PER_MESSAGE}
     return Built([system, *repeated, user_message, *following], kept, parts)
 
 

@@ -130,7 +130,7 @@ class Question:
     reads on (seconds), so that many streams cost less. `retrieve` finds passages for a query and a second wording of
     it, best first; `strict` wants no answer without them. `attempts` takes in how each model that was asked began.
     `cache_salt` is the caller's secret share of a server's prompt cache. `on_reasoning` takes in what the model thinks
-    before it answers, filtered as the answer is.
+    before it answers, filtered as the answer is. `instructions` are the user's own, for the whole conversation.
     """
 
     text: str
@@ -146,6 +146,7 @@ class Question:
     attempts: list["Attempt"] = field(default_factory=list)
     cache_salt: str = ""
     on_reasoning: Callable[[str], None] = ignore
+    instructions: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,24 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, pre_dump
+from marshmallow import Schema, ValidationError, fields, pre_dump, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from . import problem
-from .fields import CURSOR, LIMIT, NO_NUL, BoundedList, Identifiers, Items, Moment, TrueOrFalse, to_dict
+from .fields import (
+    CURSOR,
+    LIMIT,
+    NO_NUL,
+    BoundedList,
+    Identifiers,
+    Items,
+    Moment,
+    TrueOrFalse,
+    external_id,
+    instructions,
+    not_blank,
+    to_dict,
+)
 from .problem import TurnErrorSchema
 
 MAX_MESSAGE_LENGTH = 32_000
@@ -15,12 +28,6 @@ MAX_COLLECTIONS = 50
 GROUNDINGS = ["auto", "strict", "off"]
 STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
 STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
-
-
-def not_blank(text: str) -> None:
-    """Refuse a message that says nothing."""
-    if not text.strip():
-        raise ValidationError("Must not be blank.")
 
 
 class MessageSchema(Schema):
@@ -32,6 +39,8 @@ class MessageSchema(Schema):
         metadata=NO_NUL | {"example": "What is the capital of France?"},
     )
     conversation_id = fields.UUID()
+    external_id = external_id()
+    instructions = instructions()
     stream = TrueOrFalse(metadata=STREAM)
     collection_ids = BoundedList(
         fields.UUID(),
@@ -42,6 +51,12 @@ class MessageSchema(Schema):
         validate=OneOf(GROUNDINGS),
         metadata={"description": "`strict` refuses where nothing relevant is found, `off` looks for nothing."},
     )
+
+    @validates_schema
+    def name_one_conversation(self, values: dict[str, Any], **_: Any) -> None:
+        """Refuse a message that names a conversation in two ways."""
+        if "conversation_id" in values and "external_id" in values:
+            raise ValidationError("Send conversation_id or external_id.", "external_id")
 
 
 class AgainSchema(Schema):

@@ -12,6 +12,8 @@ MAX_KEYS = 1_000
 LOADED_WITHOUT_BREAK = 100  # items of a list
 ITEMS_WITHOUT_BREAK = 10  # of a page: 1 ms
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
+MAX_EXTERNAL_ID_LENGTH = 255
+MAX_INSTRUCTIONS_LENGTH = 8_000
 
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
@@ -22,6 +24,26 @@ CURSOR = {"description": "The `next_cursor` of the page before."}
 def to_dict(value: Any) -> dict[str, Any]:
     """Return the fields of a slotted dataclass by name; `dataclasses.asdict` copies all values, deeply."""
     return {name: getattr(value, name) for name in value.__slots__}
+
+
+def not_blank(text: str) -> None:
+    """Refuse a text that says nothing."""
+    if not text.strip():
+        raise ValidationError("Must not be blank.")
+
+
+def external_id(**options: Any) -> fields.String:
+    """Return the field of the id that a client gives to a conversation."""
+    description = {"description": "The client's own id of the conversation, unique among the user's."}
+    return fields.String(
+        validate=[Length(1, MAX_EXTERNAL_ID_LENGTH), not_blank], metadata=NO_NUL | description, **options
+    )
+
+
+def instructions(**options: Any) -> fields.String:
+    """Return the field of instructions to the model."""
+    description = {"description": "What the model is to mind in this conversation: a part of the user's own message."}
+    return fields.String(validate=Length(1, MAX_INSTRUCTIONS_LENGTH), metadata=NO_NUL | description, **options)
 
 
 def build_example(schema: Schema) -> dict[str, Any]:

@@ -16,8 +16,10 @@ ORDER = [
     *("createDocument", "listDocuments", "getDocument", "replaceDocument", "retryDocument"),
     *("listChunks", "followDocument", "search"),
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
+    *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
+    *("deleteTurn", "deleteConversation", "deleteHistory"),
     *("deleteDocument", "deleteCollection", "changePassword", "logOut"),
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these three:
@@ -31,6 +33,7 @@ MADE = {  # an id in a path: the operation before it whose answer has it
     "createCollection": "collection_id",
     "createDocument": "document_id",
     "sendMessage": "turn_id",
+    "createConversation": "conversation_id",
 }
 
 

@@ -19,6 +19,8 @@ BODIES = {
     "chat.send_message": {"message": "Hi"},
     "chat.regenerate_turn": {},
     "chat.give_feedback": {"rating": 1},
+    "conversations.create_conversation": {"title": "Canary"},
+    "conversations.change_conversation": {"title": "Another"},
     "users.change_me": {"username": "another"},
     "collections.create_collection": {"name": "Another"},
     "collections.change_collection": {"name": "Other"},
@@ -77,9 +79,11 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
         "invitation_id": others[0],
         "/api/invitations/<uuid:invitation_id>/": others[1],  # which she declines after she accepted the first
         "turn_id": ada.says("canary").get_json()["id"],
+        "conversation_id": ada.says("another canary").get_json()["conversation_id"],
         "document_id": send(ada, "Canary", "canary", collection_id=home)["id"],
         "collection_id": home,
         "user_id": ada.id,
+        "/api/chat-history/<uuid:turn_id>/": ada.says("a third canary").get_json()["id"],
         "key_id": ada.call("POST", "/api/users/api-keys/", {"name": "Canary", "scopes": ["chat"]}).get_json()["id"],
     }
 

@@ -132,6 +132,7 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
         running.attempts,
         cache_salt(running.user_id),
         running.text.add_reasoning,
+        running.turn.instructions or "",
     )
     llm = get_chat_state().llm_for(running.user_id)
     with contextlib.closing(pipeline.answer(question, llm, *adapters.get_prompt_budget(current_app.config))) as pieces:
@@ -168,7 +169,7 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
     trace = running.grounding.build_trace(running.prompt_info, running.attempts) if retrieved else None
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
-            ended = chat.close_turn(running.turn, outcome, logged=running.is_logged, trace=trace)
+            ended = chat.close_turn(running.caller, running.turn, outcome, logged=running.is_logged, trace=trace)
             return replace(ended, retry_after=retry_after)
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.

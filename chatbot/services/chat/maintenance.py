@@ -1,5 +1,6 @@
 """Upkeep of running turns: leases, saved texts, cancel requests, and the reaper of abandoned turns."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any, TypeVar
@@ -16,6 +17,8 @@ from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import pipeline
 from chatbot.rag.errors import ModelUnavailable
+from chatbot.services.sync import changes
+from chatbot.services.sync.changes import Change
 
 from .running_turns import RunningTurn
 from .state import get_chat_state
@@ -157,6 +160,16 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
         statement.values(**ended), [{"turn_id": turn_id, "bot_response": texts.get(turn_id, "")} for turn_id in ids]
     )
     connection.execute(sa.delete(TurnLogPiece).where(of_these))
+    _record(connection, ids)
+
+
+def _record(connection: sa.Connection, ids: Sequence[Any]) -> None:
+    """Record the changes of turns and of their conversations, for their users."""
+    columns = (ChatMessage.user_id, ChatMessage.id, ChatMessage.conversation_id)
+    changed: defaultdict[UUID, list[Change]] = defaultdict(list)
+    for row in connection.execute(sa.select(*columns).where(ChatMessage.id.in_(ids), ChatMessage.listed)):
+        changed[row.user_id] += [Change("turn", row.id), Change("conversation", row.conversation_id)]
+    changes.record_all(connection, changed)
 
 
 def _row(one: RunningTurn) -> dict[str, Any]:

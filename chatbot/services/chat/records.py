@@ -99,6 +99,8 @@ class OpenedTurn:
     siblings: tuple[UUID, ...] = ()
     retrieval_options: dict[str, Any] | None = None  # the caller's collections and grounding; None: the defaults
     has_searchable_collections: bool = True  # among those that are searched by default
+    instructions: str | None = None  # of the user, beside the message
+    listed: bool = True  # in the history
 
     def to_turn(self, **changes: Any) -> Turn:
         """Return the turn as its readers see it, with fields that have changed since."""

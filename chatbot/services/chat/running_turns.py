@@ -30,6 +30,7 @@ class RunningTurn:
     """A turn that runs in this process: its text, its request, how much of it is saved, and how to stop it."""
 
     def __init__(self, caller: Caller, turn: OpenedTurn, text: TurnText, request: GenerationRequest) -> None:
+        self.caller = caller
         self.user_id = caller.user_id
         self.turn = turn
         self.text = text

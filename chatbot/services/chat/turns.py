@@ -11,15 +11,19 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from chatbot.database.compiled import Prepared
-from chatbot.database.transactions import autocommit, read, write
+from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn, TooManySiblings
-from chatbot.models import ChatMessage, Conversation, TurnLogPiece, TurnTrace
+from chatbot.models import ChatMessage, TurnLogPiece, TurnTrace
 from chatbot.models.chat import IS_RUNNING, RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
+from chatbot.services.sync import changes
+from chatbot.services.sync.changes import Change
 
+from . import conversation_rows
+from .conversation_rows import Opening
 from .records import OpenedTurn, OpenResult, Outcome, Trace, Turn
 
 LEASE = timedelta(seconds=15)
@@ -27,17 +31,10 @@ MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 # Each chat runs these.
-INSERT_CONVERSATION = Prepared(sa.insert(Conversation))
 CLOSE_TURN = Prepared(
     sa.update(ChatMessage).where(
         ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
     )
-)
-_conversation_parameters = {"id": "home_id", "user_id": "owner_id", "last_sequence": "first", "created_at": "begun_at"}
-_opened = (
-    sa.insert(Conversation)
-    .values({column: sa.bindparam(name) for column, name in _conversation_parameters.items()})
-    .cte("opened")
 )
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
 
@@ -50,6 +47,8 @@ def open_turn(
     message: str,
     conversation_id: UUID | None = None,
     *,
+    external_id: str | None = None,
+    instructions: str | None = None,
     collection_ids: Sequence[UUID] | None = None,
     grounding: str = "auto",
     key: idempotency.Key | None = None,
@@ -57,35 +56,55 @@ def open_turn(
 ) -> OpenResult:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
-    Passages are looked for in the named collections, or in all that the caller may read. A key that opened a turn
-    before returns that one, unless it may be tried again.
+    An `external_id` names the conversation that has it, or is given to the new one; `instructions` go with the message
+    and stay with a new conversation. Passages are looked for in the named collections, in those of the conversation, or
+    in all that the caller may read. A key that opened a turn before returns that one, unless it may be tried again.
     Raises NotFound for a conversation or collection that is absent or another user's, ConversationBusy,
     IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
     options = _build_retrieval_options(caller, collection_ids, grounding)
-    is_single = key is None and conversation_id is None
+    opening = Opening(message, now(), conversation_id, external_id, instructions, listed=listed)
+    return _open_or_replay(caller, opening, options, grounding, key)
+
+
+def _open_or_replay(
+    caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str, key: idempotency.Key | None
+) -> OpenResult:
     try:
-        with autocommit("open_turn") if is_single else write("open_turn") as connection:
+        with write("open_turn") as connection:
             known = idempotency.find(connection, caller.user_id, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
-            moment = now()
-            turn = OpenedTurn(
-                id=uuid7(),
-                conversation_id=conversation_id or uuid7(),
-                user_message=message,
-                created_at=moment,
-                lease_token=uuid7(),
-                sequence=_next_in_conversation(connection, caller, conversation_id) if conversation_id else 1,
-                retrieval_options=options,
-            )
-            insert = _insert if conversation_id else _insert_both
-            turn = replace(turn, has_searchable_collections=insert(connection, caller, turn, listed=listed))
+            turn = _open(connection, caller, opening, options, grounding)
             if key:
                 idempotency.keep(connection, caller.user_id, key, turn.id)
+            _record(connection, caller, turn)
             return OpenResult(turn.id, turn)
     except IntegrityError as error:
-        return _resolve_key_conflict(caller, key, error)
+        is_named = opening.conversation_id is not None
+        made = None if is_named else conversation_rows.find_by_external_id(caller, opening.external_id)
+        if made is None or find_turn_by_key(caller, key):
+            return _resolve_key_conflict(caller, key, error)
+    # A request with the same external id began the conversation in the same moment, or its last turn runs.
+    return _open_or_replay(caller, replace(opening, conversation_id=made), options, grounding, key)
+
+
+def _open(
+    connection: sa.Connection, caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str
+) -> OpenedTurn:
+    place = conversation_rows.enter(connection, caller, opening)
+    turn = OpenedTurn(
+        id=uuid7(),
+        conversation_id=place.conversation_id,
+        user_message=opening.message,
+        created_at=opening.created_at,
+        lease_token=uuid7(),
+        sequence=place.sequence,
+        retrieval_options=options or _build_default_options(place, grounding),
+        instructions=opening.instructions or place.instructions,
+        listed=opening.listed,
+    )
+    return replace(turn, has_searchable_collections=_insert(connection, caller, turn))
 
 
 def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenResult:
@@ -99,9 +118,11 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
             known = idempotency.find(connection, caller.user_id, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
-            turn = _open_sibling(connection, caller, _lock_turn(connection, caller, turn_id))
+            old = _lock_turn(connection, caller, turn_id)
+            turn = _open_sibling(connection, caller, old)
             if key:
                 idempotency.keep(connection, caller.user_id, key, turn.id)
+            _record(connection, caller, turn, replaced_id=old.id)
             return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
         # Perhaps by a request with the same key, which came in the same moment.
@@ -121,15 +142,16 @@ def find_turn_by_key(caller: Caller, key: idempotency.Key | None) -> UUID | None
         return idempotency.find(connection, caller.user_id, key, writes=False)
 
 
-def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None) -> Turn:
+def close_turn(
+    caller: Caller, turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None
+) -> Turn:
     """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
 
     Raises LeaseLost when it was closed by another process meanwhile.
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     key = {"turn_id": turn.id, "held_token": turn.lease_token}
-    is_single = not logged and trace is None
-    with autocommit("close_turn") if is_single else write("close_turn") as connection:
+    with write("close_turn") as connection:
         ended = CLOSE_TURN.run(connection, {**values, **key, **RELEASED})
         if ended.rowcount != 1:
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
@@ -137,6 +159,7 @@ def close_turn(turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trac
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
         if trace is not None:
             connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
+        _record(connection, caller, turn)
     return turn.to_turn(**values)
 
 
@@ -145,38 +168,13 @@ def _insert_turn(role: str) -> Prepared:
     return Prepared(sa.insert(ChatMessage).returning(hybrid.has_searchable_collections(role)))
 
 
-@functools.cache
-def _insert_turn_and_conversation(role: str) -> Prepared:
-    """Return the statement that inserts both rows, a transaction by itself; SQLite has no such."""
-    return Prepared(sa.insert(ChatMessage).add_cte(_opened).returning(hybrid.has_searchable_collections(role)))
-
-
-def _insert(
-    connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None
-) -> bool:
+def _insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> bool:
     """Insert a turn; tells whether there is anything to look for passages in."""
-    row = build_turn_row(caller, turn, listed=listed, root_id=root_id)
+    row = build_turn_row(caller, turn, root_id)
     return bool(_insert_turn(caller.role).run(connection, row).scalar_one())
 
 
-def _insert_both(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, listed: bool) -> bool:
-    """Insert a turn and the conversation that it begins; returns the result of `_insert`."""
-    conversation = {
-        "id": turn.conversation_id,
-        "user_id": caller.user_id,
-        "last_sequence": 1,
-        "created_at": turn.created_at,
-    }
-    if connection.dialect.name != "postgresql":
-        INSERT_CONVERSATION.run(connection, conversation)
-        return _insert(connection, caller, turn, listed=listed)
-    row = build_turn_row(caller, turn, listed=listed) | {
-        _conversation_parameters[name]: value for name, value in conversation.items()
-    }
-    return bool(_insert_turn_and_conversation(caller.role).run(connection, row).scalar_one())
-
-
-def build_turn_row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: UUID | None = None) -> dict[str, Any]:
+def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> dict[str, Any]:
     """Return the columns of a turn that was opened."""
     return {
         "id": turn.id,
@@ -191,22 +189,10 @@ def build_turn_row(caller: Caller, turn: OpenedTurn, *, listed: bool, root_id: U
         "created_at": turn.created_at,
         "lease_token": turn.lease_token,
         "lease_expires_at": turn.created_at + LEASE,
-        "listed": listed,
+        "listed": turn.listed,
         "root_id": root_id,
         "asked": turn.retrieval_options,
     }
-
-
-def _next_in_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> int:
-    sequence: int | None = connection.scalar(
-        sa.update(Conversation)
-        .where(Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
-        .values(last_sequence=Conversation.last_sequence + 1)
-        .returning(Conversation.last_sequence)
-    )
-    if sequence is None:
-        raise NotFound("There is no such conversation.")
-    return sequence
 
 
 def _lock_turn(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
@@ -222,8 +208,9 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     if old.status in RUNNING:
         raise ConversationBusy("The turn is still running.", retry_after=1)
     moment = now()
-    sequence = _next_in_conversation(connection, caller, old.conversation_id)
-    if sequence != old.sequence + 1:
+    place = conversation_rows.replace_turn(connection, caller, old.conversation_id, moment)
+    later = (ChatMessage.conversation_id == old.conversation_id, ChatMessage.sequence > old.sequence)
+    if connection.scalar(sa.select(sa.exists().where(*later))):
         raise NotTheLastTurn("The conversation went on after this turn.")
     root = old.root_id or old.id
     connection.execute(sa.update(ChatMessage).where(ChatMessage.id == old.id).values(active=False, root_id=root))
@@ -237,11 +224,13 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
         user_message=old.user_message,
         created_at=moment,
         lease_token=uuid7(),
-        sequence=sequence,
+        sequence=place.sequence,
         siblings=tuple(siblings),
         retrieval_options=old.asked,
+        instructions=place.instructions,
+        listed=old.listed,
     )
-    return replace(turn, has_searchable_collections=_insert(connection, caller, turn, listed=old.listed, root_id=root))
+    return replace(turn, has_searchable_collections=_insert(connection, caller, turn, root))
 
 
 def _build_retrieval_options(
@@ -254,6 +243,22 @@ def _build_retrieval_options(
     return None if grounding == "auto" else {"grounding": grounding}
 
 
+def _build_default_options(place: conversation_rows.Place, grounding: str) -> dict[str, Any] | None:
+    """Return the retrieval options of a message without any: its conversation's collections."""
+    if not place.collection_ids:
+        return None
+    return {"collection_ids": place.collection_ids, "grounding": grounding}
+
+
+def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, replaced_id: UUID | None = None) -> None:
+    """Record a change of a turn and of its conversation; a turn that another one replaced is not shown any more."""
+    if not turn.listed:
+        return
+    changed = [Change("turn", turn.id), Change("conversation", turn.conversation_id)]
+    replaced = [] if replaced_id is None else changes.deleted("turn", [replaced_id])
+    changes.record(connection, caller.user_id, [*replaced, *changed])
+
+
 def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenResult:
     """Return the turn of a key that was used before, or another try of one that may succeed now."""
     old = _lock_turn(connection, caller, turn_id)
@@ -261,6 +266,7 @@ def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, k
         return OpenResult(turn_id)
     turn = _open_sibling(connection, caller, old)
     idempotency.move(connection, caller.user_id, key, turn.id)
+    _record(connection, caller, turn, replaced_id=old.id)
     return OpenResult(turn.id, turn)
 
 

@@ -26,13 +26,16 @@ from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import BackupRefused
-from chatbot.models import Collection, VectorCopy
+from chatbot.models import Collection, SyncState, VectorCopy
 from chatbot.services.accounts import keys
 
 FORMAT = "chatbot backup 1"
 ROWS = 2_000  # in one reading or writing
 LEVEL = 1  # of compression: the fastest
-ANEW = {VectorCopy.__tablename__}  # of a store: it fills again
+ANEW = {
+    VectorCopy.__tablename__,  # of a store: it fills again
+    SyncState.__tablename__,  # devices that followed another database begin anew
+}
 NOTED = {"leases", "embedding_spaces"}  # what an application writes into an empty database by itself
 
 # What reading a file raises that is none of ours or not whole; orjson's and gzip's errors are among them.

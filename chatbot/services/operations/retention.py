@@ -1,9 +1,12 @@
 """The purge: deletes rows older than the retention period, in small committed batches."""
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -12,9 +15,21 @@ from chatbot.database import leases
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import Busy, SuspiciousClock
-from chatbot.models import ApiKey, ChatMessage, Conversation, IdempotencyKey, KnowledgeChange, Lease, Session
+from chatbot.models import (
+    ApiKey,
+    ChatMessage,
+    Conversation,
+    IdempotencyKey,
+    KnowledgeChange,
+    Lease,
+    Session,
+    SyncChange,
+    SyncState,
+)
 from chatbot.observability import metrics
 from chatbot.services import idempotency
+from chatbot.services.sync import changes
+from chatbot.services.sync.changes import Change
 
 from . import clock
 
@@ -32,20 +47,29 @@ _cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)
 # From where the batch before ended: PostgreSQL keeps deleted rows in the index until it is vacuumed, and a batch that
 # began at the oldest would step over all that went before it.
 _reached = sa.bindparam("reached", type_=ChatMessage.created_at.type)
-_oldest = (
-    sa.select(ChatMessage.id)
-    .where(ChatMessage.created_at >= _reached, ChatMessage.created_at < _cutoff)
+_is_pinned = sa.exists().where(Conversation.id == ChatMessage.conversation_id, Conversation.pinned)
+FIND_TURNS = (
+    sa.select(ChatMessage.id, ChatMessage.conversation_id, ChatMessage.created_at)
+    .where(ChatMessage.created_at >= _reached, ChatMessage.created_at < _cutoff, ~_is_pinned)
     .order_by(ChatMessage.created_at)
+    .limit(sa.bindparam("most"))
 )
-DELETE_TURNS = (
-    sa.delete(ChatMessage)
-    .where(ChatMessage.id.in_(_oldest.limit(sa.bindparam("most"))))
-    .returning(ChatMessage.conversation_id, ChatMessage.created_at)
+_ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_these = Conversation.id.in_(_ids)
+LOCK_CONVERSATIONS = (
+    sa.select(Conversation.id).where(_these, ~Conversation.pinned).order_by(Conversation.id).with_for_update()
 )
-_emptied = Conversation.id.in_(sa.bindparam("emptied", expanding=True))
-LOCK_EMPTIED = sa.select(Conversation.id).where(_emptied).with_for_update()
+DELETE_TURNS = sa.delete(ChatMessage).where(ChatMessage.id.in_(_ids))
+DELETE_CHANGES = sa.delete(SyncChange).where(SyncChange.type == "turn", SyncChange.object_id.in_(_ids))
 _remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
-DELETE_EMPTIED = sa.delete(Conversation).where(_emptied, ~_remaining).returning(Conversation.id)
+DELETE_EMPTIED = sa.delete(Conversation).where(_these, ~_remaining).returning(Conversation.id, Conversation.user_id)
+_shown = (ChatMessage.conversation_id == Conversation.id, ChatMessage.active, ChatMessage.listed)
+COUNT_TURNS = (
+    sa.update(Conversation)
+    .where(_these)
+    .values(turns=sa.select(sa.func.count()).where(*_shown).scalar_subquery())
+    .returning(Conversation.id, Conversation.user_id, Conversation.listed)
+)
 
 log = structlog.get_logger(__name__)
 
@@ -106,7 +130,7 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
     purged = Purged()
     completed = False
     try:
-        for delete in (_delete_turns, _delete_sessions, _delete_api_keys, _delete_keys, _delete_changes):
+        for delete in STEPS:
             while True:
                 started = time.monotonic()
                 with write("purge", durable=False) as connection:
@@ -127,17 +151,49 @@ def _purge(older_than: timedelta, on_batch: Callable[[int], None], *, only_if_du
 
 
 def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
-    """Delete the oldest turns, and with them, by their foreign keys, all that belongs to them."""
+    """Delete the oldest turns, and with them, by their foreign keys, all that belongs to them; but of pinned ones."""
     values = {"reached": purged.reached, "cutoff": cutoff, "most": _most(connection)}
-    rows = connection.execute(DELETE_TURNS, values).all()
-    emptied = sorted({conversation_id for conversation_id, _ in rows})
-    if connection.dialect.name == "postgresql":
-        # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
-        connection.execute(LOCK_EMPTIED, {"emptied": emptied}).all()
-    purged.turns += len(rows)
-    purged.reached = max((created_at for _, created_at in rows), default=purged.reached)
-    purged.conversations += len(connection.scalars(DELETE_EMPTIED, {"emptied": emptied}).all())
+    rows = connection.execute(FIND_TURNS, values).all()
+    if not rows:
+        return 0
+    # Locked in a statement of its own: a turn that comes in meanwhile is seen by the next one.
+    among = sorted({row.conversation_id for row in rows})
+    unpinned = set(connection.scalars(LOCK_CONVERSATIONS, {"ids": among}))
+    ids = [row.id for row in rows if row.conversation_id in unpinned]
+    connection.execute(DELETE_TURNS, {"ids": ids})
+    connection.execute(DELETE_CHANGES, {"ids": ids})
+    emptied = connection.execute(DELETE_EMPTIED, {"ids": list(unpinned)}).all()
+    left = connection.execute(COUNT_TURNS, {"ids": sorted(unpinned - {row.id for row in emptied})}).all()
+    _record(connection, emptied, (row for row in left if row.listed))
+    purged.turns += len(ids)
+    purged.reached = max(row.created_at for row in rows)
+    purged.conversations += len(emptied)
     return len(rows)
+
+
+def _record(connection: sa.Connection, emptied: Iterable[Any], left: Iterable[Any]) -> None:
+    """Record the conversations that a batch deleted or shortened; of its turns the watermark tells."""
+    changed: defaultdict[UUID, list[Change]] = defaultdict(list)
+    for row in emptied:
+        changed[row.user_id].append(Change("conversation", row.id, is_deleted=True))
+    for row in left:
+        changed[row.user_id].append(Change("conversation", row.id))
+    changes.record_all(connection, changed)
+
+
+def _advance_watermark(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
+    """Tell devices that follow from when on there are turns; the clock may have been set back."""
+    is_later = sa.or_(SyncState.purged_before.is_(None), SyncState.purged_before < cutoff)
+    connection.execute(sa.update(SyncState).where(is_later).values(purged_before=cutoff))
+    return 0
+
+
+def _delete_tombstones(connection: sa.Connection, _: datetime, __: Purged) -> int:
+    key = sa.tuple_(SyncChange.user_id, SyncChange.position)
+    old = sa.select(SyncChange.user_id, SyncChange.position).where(
+        SyncChange.deleted, SyncChange.changed_at < now() - changes.KEPT_FOR
+    )
+    return connection.execute(sa.delete(SyncChange).where(key.in_(old.limit(_most(connection))))).rowcount
 
 
 def _most(connection: sa.Connection) -> int:
@@ -168,3 +224,14 @@ def _delete_changes(connection: sa.Connection, _: datetime, __: Purged) -> int:
     return connection.execute(
         sa.delete(KnowledgeChange).where(KnowledgeChange.id.in_(old.limit(_most(connection))))
     ).rowcount
+
+
+STEPS = (
+    _delete_turns,
+    _advance_watermark,
+    _delete_sessions,
+    _delete_api_keys,
+    _delete_keys,
+    _delete_changes,
+    _delete_tombstones,
+)

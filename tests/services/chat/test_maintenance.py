@@ -16,6 +16,7 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import ChatMessage, TurnLogPiece
 from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import generation, history, maintenance
 from chatbot.services.chat import turns as chat
 from chatbot.services.chat.records import OpenedTurn, Outcome, Turn
@@ -78,9 +79,9 @@ def test_end_that_was_committed_unheard_is_told_as_it_is(
 ) -> None:
     close = chat.close_turn
 
-    def twice(turn: OpenedTurn, outcome: Outcome, **options: Any) -> Turn:
-        close(turn, outcome, **options)
-        return close(turn, outcome, **options)
+    def twice(caller: Caller, turn: OpenedTurn, outcome: Outcome, **options: Any) -> Turn:
+        close(caller, turn, outcome, **options)
+        return close(caller, turn, outcome, **options)
 
     monkeypatch.setattr(generation.chat, "close_turn", twice)
     assert ada.says("Hi").get_json()["status"] == "completed"

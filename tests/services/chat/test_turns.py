@@ -46,7 +46,7 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
         caller = Caller(UUID(person.id), UUID(int=1), role)
         first = turns.open_turn(caller, "hi").opened
         assert first is not None
-        turns.close_turn(first, Outcome("completed", "x"))
+        turns.close_turn(caller, first, Outcome("completed", "x"))
         next_one = turns.open_turn(caller, "and?", first.conversation_id).opened
         assert next_one is not None
         expected = bool(hybrid.find_searched_collections(caller))
@@ -66,7 +66,7 @@ def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
     assert turns.find_turn_by_key(caller, key) is None
     with read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 1
-    turns.close_turn(opened, Outcome("completed", "x"))
+    turns.close_turn(caller, opened, Outcome("completed", "x"))
     again = turns.open_turn(caller, "hi", key=key)
     assert again.opened is not None
     assert turns.find_turn_by_key(caller, key) == again.turn_id

@@ -13,8 +13,9 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.database.transactions import read
-from chatbot.models import User
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
+from chatbot.models import ConversationShare, ConversationSummary, User
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import queue
 from chatbot.services.operations import backup
@@ -63,8 +64,13 @@ def full(make_app: MakeApp) -> Flask:
     home = ada.call("GET", "/api/collections/").get_json()["items"][0]["id"]
     assert ada.call("PUT", f"/api/collections/{home}/members/{eve.id}/", {"role": "reader"}).status_code == 204
     assert ada.call("POST", "/api/users/api-keys/", {"name": "script", "scopes": ["chat"]}).status_code == 201
+    ada.call("PATCH", f"/api/conversations/{turn['conversation_id']}/", {"tags": ["books"]})
     with app.app_context():
         queue.spend_parser_seconds(UUID(home), 1.5)
+        with write("test") as connection:
+            of_turn = {"conversation_id": UUID(turn["conversation_id"]), "last_sequence": 1}
+            connection.execute(sa.insert(ConversationSummary).values(text="About hours.", **of_turn))
+            connection.execute(sa.insert(ConversationShare).values(token_hash=b"x", expires_at=now(), **of_turn))
     return app
 
 

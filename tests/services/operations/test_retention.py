@@ -11,7 +11,19 @@ from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import Busy, LeaseLost
-from chatbot.models import ChatMessage, Conversation, Feedback, IdempotencyKey, Lease, Session, TurnLogPiece, TurnTrace
+from chatbot.models import (
+    ChatMessage,
+    Conversation,
+    ConversationShare,
+    ConversationSummary,
+    ConversationTag,
+    Feedback,
+    IdempotencyKey,
+    Lease,
+    Session,
+    TurnLogPiece,
+    TurnTrace,
+)
 from chatbot.services.operations import clock, retention
 from tests.conftest import Person
 
@@ -104,7 +116,42 @@ def test_every_table_that_hangs_on_a_turn_or_a_conversation_is_known_here() -> N
         for table in db.metadata.tables.values()
         if any(key.column.table.name in names for key in table.foreign_keys)
     }
-    assert hanging == {"chat_messages", "turn_logs", "feedback", "idempotency_keys", "turn_traces"}
+    of_turns = {"turn_logs", "feedback", "idempotency_keys", "turn_traces"}
+    of_conversations = {"chat_messages", "conversation_tags", "conversation_shares", "conversation_summaries"}
+    assert hanging == of_turns | of_conversations
+
+
+def test_pinned_conversations_stay(app: Flask, ada: Person) -> None:
+    pinned = ada.says("stays").get_json()
+    ada.says("goes")
+    later = ada.says("goes too").get_json()
+    ada.says("stays young", conversation_id=later["conversation_id"])
+    path = f"/api/conversations/{pinned['conversation_id']}/"
+    assert ada.call("PATCH", path, {"pinned": True}).status_code == 200
+    with app.app_context():
+        with write("test") as connection:
+            old = ChatMessage.user_message != "stays young"
+            connection.execute(db.update(ChatMessage).where(old).values(created_at=now() - timedelta(days=40)))
+        purged = retention.purge(MONTH)
+    assert (purged.turns, purged.conversations) == (2, 1)
+    assert [turn["user_message"] for turn in ada.history()] == ["stays", "stays young"]
+    listed = ada.call("GET", "/api/conversations/").get_json()["items"]
+    assert [(one["title"], one["turns"]) for one in listed] == [("goes too", 1), ("stays", 1)]
+
+
+def test_what_hangs_on_a_conversation_goes_with_it(context: Flask, ada: Person) -> None:
+    turn = ada.says("old").get_json()
+    conversation_id = UUID(turn["conversation_id"])
+    assert ada.call("PATCH", f"/api/conversations/{conversation_id}/", {"tags": ["a"]}).status_code == 200
+    with write("test") as connection:
+        values = {"conversation_id": conversation_id, "last_sequence": 1}
+        connection.execute(db.insert(ConversationSummary).values(text="said", **values))
+        connection.execute(db.insert(ConversationShare).values(token_hash=b"x", expires_at=now(), **values))
+        connection.execute(db.update(ChatMessage).values(created_at=now() - timedelta(days=40)))
+    assert retention.purge(MONTH).conversations == 1
+    with read() as connection:
+        for table in (ConversationSummary, ConversationShare, ConversationTag):
+            assert connection.execute(db.select(table.conversation_id)).all() == []
 
 
 def test_what_hangs_on_a_turn_goes_with_it(context: Flask, ada: Person) -> None:

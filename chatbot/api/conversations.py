@@ -1,0 +1,104 @@
+"""Routes for conversations."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import request
+
+from chatbot.errors import InvalidInput
+from chatbot.schemas.conversations import (
+    ConversationChangeSchema,
+    ConversationListSchema,
+    ConversationSchema,
+    ConversationsQuerySchema,
+    NewConversationSchema,
+)
+from chatbot.services.chat import conversations, deletion
+from chatbot.services.chat.conversations import ConversationRecord
+from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
+
+blueprint = Blueprint("conversations", __name__, url_prefix="/api/conversations", description="Threads of turns")
+
+IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "schema": {"type": "string"},
+    "description": "The `revision` that the change is made for, as in `ETag`; without it the last change wins.",
+}
+
+Tagged = tuple[ConversationRecord, int, dict[str, str]]
+
+
+@blueprint.route("/", methods=["GET"])
+@authentication.required("history")
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(ConversationsQuerySchema, location="query")
+@blueprint.response(200, ConversationListSchema)
+def list_conversations(query: dict[str, Any]) -> dict[str, Any]:
+    """List the caller's conversations, the one with the newest activity first."""
+    return pagination.page(conversations.list_conversations, query, authentication.current())
+
+
+@blueprint.route("/", methods=["POST"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(NewConversationSchema, required=False)
+@blueprint.response(201, ConversationSchema)
+@blueprint.alt_response(200, schema=ConversationSchema, success=True)
+def create_conversation(values: dict[str, Any]) -> Tagged:
+    """Make a conversation without turns; that of the same `external_id` is returned as it is, with 200."""
+    key = idempotency.read_key(values)
+    created = conversations.create(authentication.current(), values, key)
+    return _tag(created.conversation, 201 if created.is_new or key else 200)
+
+
+@blueprint.route("/<uuid:conversation_id>/", methods=["GET"])
+@authentication.required("history")
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(404, 503)
+@blueprint.response(200, ConversationSchema)
+def get_conversation(conversation_id: UUID) -> Tagged:
+    """Show a conversation."""
+    return _tag(conversations.get(authentication.current(), conversation_id))
+
+
+@blueprint.route("/<uuid:conversation_id>/", methods=["PATCH"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 404, 409, 412, 413, 415, 503, parameters=[IF_MATCH])
+@blueprint.arguments(ConversationChangeSchema)
+@blueprint.response(200, ConversationSchema)
+def change_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
+    """Change settings of a conversation, field by field."""
+    caller = authentication.current()
+    return _tag(conversations.change(caller, conversation_id, values, revision=_read_revision()))
+
+
+@blueprint.route("/<uuid:conversation_id>/", methods=["DELETE"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(404, 503)
+@blueprint.response(204)
+def delete_conversation(conversation_id: UUID) -> None:
+    """Delete a conversation with all its turns; an answer that is being written ends."""
+    deletion.delete_conversation(authentication.current(), conversation_id)
+
+
+def _tag(conversation: ConversationRecord, status: int = 200) -> Tagged:
+    """Return a conversation with its revision as an entity tag (RFC 9110, 8.8.3)."""
+    return conversation, status, {"ETag": f'"{conversation.revision}"'}
+
+
+def _read_revision() -> int | None:
+    """Return the revision of `If-Match`, None without one; raises InvalidInput for a text that is no revision."""
+    given = request.headers.get("If-Match", "*").strip()
+    if given == "*":
+        return None
+    number = given.removeprefix("W/").strip('"')
+    if not (number.isascii() and number.isdecimal() and len(number) < 10):
+        raise InvalidInput({"If-Match": ['Must be a revision, such as "1".']})
+    return int(number)

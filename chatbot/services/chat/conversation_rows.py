@@ -1,0 +1,138 @@
+"""A conversation's row, as turns are opened in it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chatbot.database.compiled import Prepared
+from chatbot.database.transactions import read
+from chatbot.database.types import uuid7
+from chatbot.errors import NotFound
+from chatbot.models import Conversation
+from chatbot.services.accounts.callers import Caller
+
+MAX_AUTO_TITLE_LENGTH = 80
+INSERT = Prepared(sa.insert(Conversation))  # each chat runs it
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A message that opens a turn, and the settings of a conversation that it begins."""
+
+    message: str
+    created_at: datetime
+    conversation_id: UUID | None = None
+    external_id: str | None = None
+    instructions: str | None = None
+    listed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a turn belongs, and the settings of its conversation."""
+
+    conversation_id: UUID
+    sequence: int
+    instructions: str | None = None
+    collection_ids: list[str] | None = None
+
+
+def enter(connection: sa.Connection, caller: Caller, opening: Opening) -> Place:
+    """Return the place of a new turn in a conversation, or in the one that it begins; raises NotFound."""
+    conversation_id = opening.conversation_id
+    if conversation_id is None and opening.external_id is not None:
+        conversation_id = find_id(connection, caller, opening.external_id)
+    if conversation_id is not None:
+        return add_turn(connection, caller, conversation_id, opening)
+    conversation_id = uuid7()
+    values = build_row(caller, conversation_id, opening.created_at) | {
+        "external_id": opening.external_id,
+        "instructions": opening.instructions,
+        "listed": opening.listed,
+        "last_sequence": 1,
+        "turns": 1,
+        "title": build_title(opening.message),
+        "title_source": "auto",
+    }
+    INSERT.run(connection, values)
+    return Place(conversation_id, 1, opening.instructions)
+
+
+def add_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, opening: Opening) -> Place:
+    """Count a turn that follows in a conversation; raises NotFound."""
+    has_no_title = Conversation.title.is_(None)
+    values: dict[str, Any] = {
+        "last_sequence": Conversation.last_sequence + 1,
+        "turns": Conversation.turns + 1,
+        "activity_at": opening.created_at,
+        "updated_at": opening.created_at,
+        "title": sa.func.coalesce(Conversation.title, build_title(opening.message)),
+        "title_source": sa.case((has_no_title, "auto"), else_=Conversation.title_source),
+    }
+    if opening.listed:
+        values["listed"] = True
+    return _move_on(connection, caller, conversation_id, values)
+
+
+def replace_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, moment: datetime) -> Place:
+    """Count another answer to the last message of a conversation; raises NotFound."""
+    values = {"last_sequence": Conversation.last_sequence + 1, "activity_at": moment, "updated_at": moment}
+    return _move_on(connection, caller, conversation_id, values)
+
+
+def build_row(caller: Caller, conversation_id: UUID, moment: datetime) -> dict[str, Any]:
+    """Return the columns of a conversation without turns; `Prepared` statements know no defaults."""
+    return {
+        "id": conversation_id,
+        "user_id": caller.user_id,
+        "last_sequence": 0,
+        "external_id": None,
+        "title": None,
+        "title_source": None,
+        "pinned": False,
+        "archived": False,
+        "listed": True,
+        "instructions": None,
+        "collection_ids": None,
+        "forked_from": None,
+        "read_sequence": 0,
+        "turns": 0,
+        "revision": 1,
+        "created_at": moment,
+        "updated_at": moment,
+        "activity_at": moment,
+    }
+
+
+def find_id(connection: sa.Connection, caller: Caller, external_id: str) -> UUID | None:
+    """Return the id of the caller's conversation of an external id, or None."""
+    own = (Conversation.user_id == caller.user_id, Conversation.external_id == external_id)
+    return connection.scalar(sa.select(Conversation.id).where(*own))
+
+
+def find_by_external_id(caller: Caller, external_id: str | None) -> UUID | None:
+    """Return the id of the caller's conversation of an external id, or None."""
+    if external_id is None:
+        return None
+    with read() as connection:
+        return find_id(connection, caller, external_id)
+
+
+def build_title(message: str) -> str:
+    """Return the first words of a message, cut at a word where there is one to be cut at."""
+    words = " ".join("".join(character if character.isprintable() else " " for character in message[:400]).split())
+    if len(words) <= MAX_AUTO_TITLE_LENGTH:
+        return words
+    return words[: MAX_AUTO_TITLE_LENGTH + 1].rpartition(" ")[0] or words[:MAX_AUTO_TITLE_LENGTH]
+
+
+def _move_on(connection: sa.Connection, caller: Caller, conversation_id: UUID, values: dict[str, Any]) -> Place:
+    own = (Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
+    columns = (Conversation.last_sequence, Conversation.instructions, Conversation.collection_ids)
+    row = connection.execute(sa.update(Conversation).where(*own).values(values).returning(*columns)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such conversation.")
+    return Place(conversation_id, row.last_sequence, row.instructions, row.collection_ids)

@@ -1,0 +1,1 @@
+"""Changes of a user's data, for devices that follow."""
