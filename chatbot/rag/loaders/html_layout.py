@@ -3,7 +3,7 @@
 import re
 from html import unescape
 
-TAG = re.compile(r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input)\b([^<>]{0,2000})>", re.IGNORECASE)
+TAG = re.compile(r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist)\b([^<>]{0,2000})>", re.IGNORECASE)
 ATTRIBUTE = re.compile(
     r"""(?<![\w:-])(type|value|checked)(?![\w:-])(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""",
     re.IGNORECASE,
@@ -30,13 +30,24 @@ def prepare(page: str) -> str:
     end = 0
     for number, tag in enumerate(tags):
         parts.append(page[end : tag.start()])
-        if tag[2].lower() == "input":
-            parts.append(_value(tag[3]))
-        else:
-            parts.append(f"<{tag[1]}div>" if number in of_layout else tag[0])
+        parts.append(f"<{tag[1]}div>" if number in of_layout else _shown(tag))
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
+
+
+def _shown(tag: "re.Match[str]") -> str:
+    """Return a tag as it is, a field as its value, and suggestions for a field as hidden.
+
+    Chromium has the options of a `datalist` neither in `innerText` nor in find-in-page: they appear while a reader
+    types. The text of a closed `details` is found in the page, and the search opens it: it is kept.
+    """
+    name = tag[2].lower()
+    if name == "input":
+        return _value(tag[3])
+    if name == "datalist":
+        return "</span>" if tag[1] else "<span hidden>"
+    return tag[0]
 
 
 def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:

@@ -110,6 +110,8 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<form><input type=hidden value=x><h1>Rules</h1><p>Return the keys.</p></form>", "# Rules\n\nReturn the keys.\n"),
         ("<p>No.<input value='KX-4471'><input type=checkbox checked> insured <input type=radio> not</p>", "No. KX-4471 [x] insured [ ] not\n"),
         ("<p>Size <select><option>Small<option selected>Large</select></p>", "Size Small Large\n"),  # as Chromium's innerText: options are data
+        ("<p>City <input list=c value=Ulm><datalist id=c><option value=Bonn>The old capital</option><option>Ulm</datalist>end</p>", "City Ulm end\n"),
+        ("<details><summary>Refunds</summary><p>Within 30 days.</p></details>", "**Refunds**\n\nWithin 30 days.\n"),
         ("<p><input type=checkbox class='checked:bg-blue' aria-checked=false>a<input data-value=s type=text><input type=hidden value=x data-type=text></p>", "[ ]a\n"),
         ("<p><i>demur</i>rage, <b>H</b>yper<b>T</b>ext, un<em>believ</em>able, <b>bold</b> word, 2*3*4</p>", "demurrage, HyperText, unbelievable, **bold** word, 2*3*4\n"),
         ("<p>Donau&shy;dampf mega&#8203;corporation</p>", "Donaudampf megacorporation\n"),
@@ -119,7 +121,7 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
     ],
-    ids=["form", "fields", "options", "other attributes", "marked parts of words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
