@@ -78,10 +78,11 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
     try:
         with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
             found = pdf_words.read_words(text_page)
-            fields = list(_annotations(page))
+            direction = next(iter(found.by_direction), -page.get_rotation() // 90 % 4)  # of the fields' labels
+            fields = list(_annotations(page, direction))
     except pypdfium2.PdfiumError:
         return _Page(fault="is broken")
-    found.by_direction.setdefault(0, []).extend(one.word for one in fields if one.word is not None)
+    found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
     texts = [pdf_layout.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
@@ -113,7 +114,8 @@ class _Annotation:
     note: str = ""
 
 
-def _annotations(page: "pypdfium2.PdfPage") -> Iterator[_Annotation]:
+def _annotations(page: "pypdfium2.PdfPage", direction: int) -> Iterator[_Annotation]:
+    """Yield a page's notes, and the values of its fields as they lie in text of a direction."""
     from pypdfium2 import raw
 
     form = page.formenv.raw if page.formenv else None
@@ -122,14 +124,14 @@ def _annotations(page: "pypdfium2.PdfPage") -> Iterator[_Annotation]:
         if not annotation:
             continue
         try:
-            found = _annotation(raw, form, annotation)
+            found = _annotation(raw, form, annotation, direction)
         finally:
             raw.FPDFPage_CloseAnnot(annotation)
         if found is not None:
             yield found
 
 
-def _annotation(raw: Any, form: Any, annotation: Any) -> _Annotation | None:
+def _annotation(raw: Any, form: Any, annotation: Any, direction: int) -> _Annotation | None:
     if raw.FPDFAnnot_GetFlags(annotation) & raw.FPDF_ANNOT_FLAG_HIDDEN:
         return None
     kind = raw.FPDFAnnot_GetSubtype(annotation)
@@ -138,7 +140,9 @@ def _annotation(raw: Any, form: Any, annotation: Any) -> _Annotation | None:
         box = raw.FS_RECTF()
         if not text or not raw.FPDFAnnot_GetRect(annotation, ctypes.byref(box)):
             return None
-        word = pdf_words.turned(text, (box.left, box.bottom, box.right, box.top), 0)
+        left, right = sorted((box.left, box.right))  # a rectangle may begin at any corner (ISO 32000-2, 7.9.5)
+        bottom, top = sorted((box.bottom, box.top))
+        word = pdf_words.turned(text, (left, bottom, right, top), direction)
         word.is_value = True
         return _Annotation(word)
     if kind in {raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_WIDGET}:

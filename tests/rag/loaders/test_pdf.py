@@ -101,6 +101,41 @@ def test_filled_fields_and_notes_are_text() -> None:
     assert load(data).text == "Name of the insured: Ola Nordmann\nFlood cover: [x]\n\nAsk the broker first."
 
 
+@pytest.mark.parametrize(
+    ("rotation", "matrix", "place"),
+    [
+        (0, "1 0 0 1", lambda x, y: (x, y)),
+        (90, "0 1 -1 0", lambda x, y: (612 - y, x)),
+        (180, "-1 0 0 -1", lambda x, y: (612 - x, 792 - y)),
+        (270, "0 -1 1 0", lambda x, y: (y, 792 - x)),
+    ],
+)
+def test_fields_of_a_rotated_page_stand_beside_their_labels(rotation: int, matrix: str, place) -> None:
+    labels = ("Name of the insured:", "Number of the policy:", "Name of the broker:")
+    content = b"".join(at(*place(60, 500 - 20 * row), label, matrix) for row, label in enumerate(labels))
+    fields = []
+    for row, value in enumerate((b"Ola Nordmann", b"KX-4471", b"Mia Olsen")):
+        box = b"[%d %d %d %d]" % (*place(200, 495 - 20 * row), *place(400, 510 - 20 * row))
+        fields.append(b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (f%d) /V (%s) /Rect %s >>" % (row, value, box))
+    data = pdf(content, more=tuple(reversed(fields)))
+    data = data.replace(b"/Catalog /Pages", b"/Catalog /AcroForm << /Fields [6 0 R 7 0 R 8 0 R] >> /Pages")
+    turned = b"/Type /Page /Rotate %d /Annots [6 0 R 7 0 R 8 0 R] /Parent" % rotation
+    assert load(data.replace(b"/Type /Page /Parent", turned)).text == (
+        "Name of the insured: Ola Nordmann\nNumber of the policy: KX-4471\nName of the broker: Mia Olsen"
+    )
+
+
+def test_fields_alone_on_a_rotated_page_are_read_as_it_is_seen() -> None:
+    field = b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (f%d) /V (%s) /Rect [%d 300 %d 400] >>"
+    fields = [
+        field % (left, value, left, left + 15) for left, value in ((140, b"low"), (100, b"high"), (120, b"middle"))
+    ]
+    data = pdf(b"", more=tuple(fields))
+    data = data.replace(b"/Catalog /Pages", b"/Catalog /AcroForm << /Fields [6 0 R 7 0 R 8 0 R] >> /Pages")
+    turned = b"/Type /Page /Rotate 90 /Annots [6 0 R 7 0 R 8 0 R] /Parent"
+    assert load(data.replace(b"/Type /Page /Parent", turned)).text == "high\nmiddle\nlow"
+
+
 def test_broken_page_costs_itself_alone_and_the_document_says_so() -> None:
     whole = pdf(shown("First"), shown("Second"), shown("Third"))
     second = whole.index(b"<< /Type /Page ", whole.index(b"6 0 obj"))
