@@ -49,7 +49,7 @@ def _with_embedded(text: str, mark: str, embedded: str) -> str:
     before, _, after = text.partition(mark)
     if before.rpartition("\n")[2].startswith("|"):
         embedded = " ".join(embedded.split())
-    return before + embedded + after
+    return before + embedded + after.replace(mark, "")
 
 
 def _read_embedded(name: str, content: bytes, depth: int) -> tuple[str, list[str]]:

@@ -31,7 +31,8 @@ MATH = {f"{docx_math.M}oMath", f"{docx_math.M}oMathPara"}
 DOCUMENT = "word/document.xml"
 RELATIONS = "_rels/.rels"
 NOTES = ("footnotes.xml", "endnotes.xml")
-EMBEDDED_MARK = "\ue0f0{}\ue0f0"  # a paragraph of its own in the text, until the part's text takes its place
+# A paragraph of its own, until the part's text takes its place: noncharacters, which no text has (Unicode, 23.7).
+EMBEDDED_MARK = "\ufdd0{}\ufdd0"
 
 
 @dataclass(slots=True)

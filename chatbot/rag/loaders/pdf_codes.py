@@ -1,8 +1,11 @@
-"""Characters of TeX's fonts: ligatures and accents that pdfium returns as their codes.
+"""Characters of fonts with codes of their own: TeX's ligatures and accents, symbols, and old-style figures.
 
 Bitmap fonts, as dvips, dvipdfmx and pdfTeX embed them, have no Unicode map, and pdfium returns the codes themselves.
 Letters and figures have those of ASCII; ligatures stand among the controls: in OT1, TeX's own encoding, and in T1, that
 of Cork ("LaTeX font encodings", encguide.pdf). An accent of OT1 is a character in front of the letter that it is over.
+
+Fonts of symbols have their codes from U+F020 (OpenType's `cmap`, "Symbol encoding"), and old-style figures and small
+capitals are from U+F720 in Adobe's corporate use subarea (the Adobe Glyph List).
 """
 
 import re
@@ -45,7 +48,44 @@ ACCENTS = {
     **dict.fromkeys("\x18\u00b8", "\u0327"),
 }
 DOTLESS = {"\x10": "i", "\u0131": "i", "\x11": "j", "\u0237": "j"}
+# Adobe's Symbol (PDF, annex D.6) by the first codes of runs; ASCII for the rest, and nothing for parts of brackets.
+SYMBOL_RUNS = {
+    0x21: bytes(range(0x21, 0x60)).decode(),
+    0x22: "∀",
+    0x24: "∃",
+    0x27: "∋",
+    0x2A: "\u2217",  # asterisk
+    0x2D: "\u2212",  # minus
+    0x40: "≅ΑΒΧΔΕΦΓΗΙϑΚΛΜΝΟΠΘΡΣΤΥςΩΞΨΖ[∴]⊥",
+    0x61: "αβχδεφγηιϕκλμνοπθρστυϖωξψζ{|}\u223c",
+    0xA2: "\u2032≤\u2044∞ƒ♣♦♥♠↔←↑→↓°±″≥\xd7∝∂•÷≠≡≈…",
+    0xC4: "⊗⊕∅∩\u222a⊃⊇⊄⊂⊆∈∉∠∇",
+    0xD5: "∏√⋅¬∧\u2228⇔⇐⇑⇒⇓◊",
+    0xE5: "∑",
+    0xF2: "∫",
+}
+SYMBOLS = {chr(0xF000 + code): char for first, run in SYMBOL_RUNS.items() for code, char in enumerate(run, first)}
+WINGDINGS = dict(zip("\uf06f\uf0a8\uf0e0\uf0fb\uf0fc\uf0fd\uf0fe", "□□→✗✓☒☑", strict=True))  # no mere ornaments
+FONTS = {
+    **dict.fromkeys(("Symbol", "SymbolMT", "OpenSymbol"), SYMBOLS),
+    **dict.fromkeys(("Wingdings", "Wingdings-Regular"), WINGDINGS),
+}
+PRIVATE = re.compile("[\uf020-\uf0ff]")
+FIGURES = re.compile("[\uf721-\uf77e\uf7a1-\uf7ff]")  # their low byte is the character's in Latin-1
 SPELLED = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
+
+
+def replace_private(text: str, font: Callable[[int], str]) -> str:
+    """Return a page's characters, as many as there were, with public ones for those of private use that are known.
+
+    `font` returns the name of the font of the character at a position.
+    """
+
+    def publish(found: re.Match[str]) -> str:
+        name = font(found.start()).rpartition("+")[2].partition(",")[0]  # without the marks of a subset and a style
+        return FONTS.get(name, {}).get(found[0], found[0])
+
+    return FIGURES.sub(lambda found: chr(ord(found[0]) & 0xFF), PRIVATE.sub(publish, text))
 
 
 def decode(text: str, is_unmapped: Callable[[int], bool], is_over_next: Callable[[int], bool]) -> str:

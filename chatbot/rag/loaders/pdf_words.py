@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pypdfium2
 
 MAX_WORDS = 20_000  # of a page that are put in order; more are no page that a person reads
+MAX_FONT_NAME_BYTES = 128  # a longer name is not read
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
 SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
@@ -47,7 +48,8 @@ class _TextReader:
         self._page = text_page.raw
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
-        self._text = pdf_codes.decode(_characters(raw, text_page), self._is_unmapped, self._is_over_next)
+        text = pdf_codes.replace_private(_characters(raw, text_page), self._font)
+        self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over_next)
 
     def read(self) -> PageWords:
         found = PageWords()
@@ -64,6 +66,11 @@ class _TextReader:
                 found.by_direction.setdefault(direction, []).extend(placed)
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
+
+    def _font(self, number: int) -> str:
+        name = ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
+        self._raw.FPDFText_GetFontInfo(self._page, number, name, MAX_FONT_NAME_BYTES, None)
+        return name.value.decode("utf-8", "replace")
 
     def _is_unmapped(self, number: int) -> bool:
         return bool(self._raw.FPDFText_HasUnicodeMapError(self._page, number) == 1)

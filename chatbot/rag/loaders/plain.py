@@ -21,6 +21,11 @@ CONTROLS = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\U000e0000-\U000e007f]"
 )
+PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U000ffffd\U00100000-\U0010fffd]")
+# Bullets and icons of fonts. Between letters they may be letters of a private alphabet, and beside a digit another one.
+PRIVATE_MARKS = re.compile(
+    rf"(?<!\w)(?<!{PRIVATE.pattern}){PRIVATE.pattern}++(?!\d)[ \t]?|(?<=[^\W\d]){PRIVATE.pattern}++(?!\w)"
+)
 DATA_IMAGE = re.compile(r"!\[([^\[\]\n]{0,500})\]\(data:[^)\s]{0,100};base64,[A-Za-z0-9+/=%]*\)")
 DATA_ADDRESS = re.compile(r"data:[\w.+/-]{1,100};base64,[A-Za-z0-9+/=%]{40,}")
 
@@ -31,10 +36,12 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 
 def clean(text: str) -> str:
-    """Return a text with one kind of newline, without control and invisible characters, and pictures as data."""
+    """Return a text with one kind of newline, without control and invisible characters, icons, and pictures as data."""
     if SURROGATES.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
     text = CONTROLS.sub("", NEWLINES.sub("\n", TERMINAL_SEQUENCES.sub("", text)))
+    if PRIVATE.search(text):
+        text = PRIVATE_MARKS.sub("", text)
     if ";base64," not in text:
         return text
     return DATA_ADDRESS.sub("", DATA_IMAGE.sub(r"\1", text))

@@ -240,6 +240,12 @@ def test_embedded_part_is_read_in_its_place(name: str, content: bytes) -> None:
     assert load(data) == "Before.\n\nThe contract.\n\nAfter.\n"
 
 
+def test_document_with_marks_of_private_use_keeps_its_embedded_part_in_its_place() -> None:
+    body = paragraph("\ue0f00\ue0f0") + paragraph("\uf0b7 Before.") + CHUNK
+    data = docx(body, {**related(rId7="part.txt"), "word/part.txt": b"The contract."})
+    assert load(data) == "\ue0f00\ue0f0\n\nBefore.\n\nThe contract.\n"
+
+
 def test_embedded_part_in_a_cell_stays_in_its_row() -> None:
     cell = f"<w:tc>{CHUNK}{paragraph('x')}</w:tc>"
     body = table(("Name", "Value")).replace("</w:tbl>", f"<w:tr>{cell}<w:tc>{paragraph('2')}</w:tc></w:tr></w:tbl>")

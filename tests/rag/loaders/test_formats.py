@@ -144,6 +144,21 @@ def test_nothing_unseen_is_indexed() -> None:
     assert load("text/plain", "a\u202eb\U000e0041c\u200dd".encode()).text == "abc\u200dd"
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("\uf0b7 First\n\ue0f0\tSecond\n", "First\nSecond\n"),
+        ("Call \uf095 us (\U000f0001\U00100001) now\uf0e0.", "Call us () now."),
+        ("Mr. 高\ue000橋 and m\ue665nd", "Mr. 高\ue000橋 and m\ue665nd"),  # letters of private alphabets
+        ("\uf63812 or 12\uf638 (a slashed zero)", "\uf63812 or 12\uf638 (a slashed zero)"),
+        ("• − 😀 ﬁ", "• − 😀 ﬁ"),
+    ],
+)
+def test_marks_of_private_use_are_left_out(data: str, text: str) -> None:
+    for media_type in ("text/plain", "text/markdown"):
+        assert load(media_type, data.encode()).text == text
+
+
 def test_html_without_title_is_titled_by_its_heading() -> None:
     assert load("text/html", b"<h1>Head</h1><p>x").title == "Head"
 

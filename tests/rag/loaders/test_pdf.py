@@ -145,9 +145,9 @@ def test_broken_page_costs_itself_alone_and_the_document_says_so() -> None:
     assert found.warnings == ("Page 2 is broken.",)
 
 
-def map_of(entries: int, told: int) -> bytes:
-    """Return a Unicode map that shifts letters by one, with any number told for its entries."""
-    lines = b"".join(b"<%02x> <%04x>\n" % (code, code + 1) for code in range(65, 65 + entries))
+def map_of(entries: int, told: int, first: int = 66) -> bytes:
+    """Return a Unicode map of letters to characters from `first`, with any number told for its entries."""
+    lines = b"".join(b"<%02x> <%04x>\n" % (65 + number, first + number) for number in range(entries))
     cmap = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n%d beginbfchar\n%sendbfchar\nendcmap" % (
         told,
         lines,
@@ -161,6 +161,26 @@ def test_unicode_map_that_counts_wrongly_is_used_all_the_same(told: int) -> None
         b"/BaseFont /Helvetica", b"/ToUnicode 6 0 R /BaseFont /Custom"
     )
     assert load(data).text == "IBM"
+
+
+@pytest.mark.parametrize(
+    ("font", "first", "text"),
+    [
+        (b"Symbol", 0xF061, "αβχ"),
+        (b"ABCDEF+SymbolMT,Bold", 0xF0B1, "±″≥"),
+        (b"Wingdings-Regular", 0xF0FC, "✓☒☑"),
+        (b"LMRoman10-Regular", 0xF731, "123"),  # old-style figures
+        (b"LMRomanCaps10-Regular", 0xF761, "abc"),
+        (b"Custom", 0xF0B7, ""),
+        (b"EUEX10", 0xF8F1, ""),  # parts of brackets
+        (b"FontAwesome", 0xE0F0, ""),
+    ],
+)
+def test_characters_of_private_use_are_text_where_they_are_known(font: bytes, first: int, text: str) -> None:
+    custom = b"<< /Type /Font /Subtype /Type1 /BaseFont /%s /ToUnicode 7 0 R >>" % font
+    content = b"BT /F1 12 Tf 72 700 Td (Known:) Tj /F2 12 Tf 60 0 Td (ABC) Tj /F1 12 Tf 60 0 Td (end) Tj ET"
+    data = pdf(content, more=(custom, map_of(26, 26, first))).replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+    assert load(data).text.split() == ["Known:", *text.split(), "end"]
 
 
 def test_text_without_a_unicode_map_is_refused_and_never_nonsense() -> None:
