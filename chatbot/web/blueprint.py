@@ -1,7 +1,7 @@
 """The blueprint that every entry point is made of: flask-smorest's with the strict entry and operations for generators.
 
 Each operation of the API document has a name, a description that says which credential it needs, and an example of its
-body that works as it is.
+body that works as it is; each parameter of its path is described.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 import flask_smorest
 from apispec import APISpec
 from flask import Flask
+from flask_smorest.spec.plugins import RE_URL
 
 from chatbot.schemas import events
 from chatbot.schemas.fields import build_example
@@ -18,6 +19,15 @@ from . import problems
 from .json_body import StrictParser
 
 NO_CREDENTIAL = "Needs no credential."
+PATH_PARAMETERS = {
+    "collection_id": "The collection's `id`.",
+    "document_id": "The document's `id`.",
+    "invitation_id": "The invitation's `id`, which is that of its collection.",
+    "key_id": "The API key's `id`; not its secret.",
+    "name": "The model's `id`; it may contain slashes.",
+    "turn_id": "The turn's `id`.",
+    "user_id": "The member's `user_id`.",
+}
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -31,7 +41,10 @@ class Blueprint(flask_smorest.Blueprint):
 
     def route(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         """Decorate a view with its rule; generated clients call the operation as the view is called."""
-        register = super().route(rule, **options)
+        parameters = [
+            {"in": "path", "name": name, "description": PATH_PARAMETERS[name]} for name in RE_URL.findall(rule)
+        ]
+        register = super().route(rule, parameters=parameters, **options)
 
         def decorator(view: Callable[..., Any]) -> Any:
             first, *others = view.__name__.split("_")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -51,6 +52,19 @@ def test_generators_find_servers_descriptions_headers_and_no_schema_without_use(
         assert headers == {"Idempotency-Key", "Prefer", "Last-Event-ID", "reasoning"}
     stop = document["components"]["schemas"]["CompletionRequest"]["properties"]["stop"]
     assert all("items" in one for one in stop["oneOf"] if one["type"] == "array")
+
+
+def test_each_parameter_of_a_path_is_described(shared_client: FlaskClient) -> None:
+    paths = shared_client.get("/api/openapi.json").get_json()["paths"]
+    described = {
+        (path, one["name"]): one.get("description")
+        for path, operations in paths.items()
+        for holder in (operations, *(operations[name] for name in operations.keys() - {"parameters"}))
+        for one in holder.get("parameters", ())
+        if one["in"] == "path"
+    }
+    assert described.keys() == {(path, name) for path in paths for name in re.findall(r"{(\w+)}", path)}
+    assert [place for place, description in described.items() if not description] == []
 
 
 def test_description_says_which_credential_is_needed(client: FlaskClient) -> None:
