@@ -121,6 +121,7 @@ WORST = {
     "chatbot.rag.loaders.pdf_layout.RIGHT_TO_LEFT": ANY, "chatbot.rag.loaders.pdf_words.LINE": worst(("", "a", ""), ("", "\r", "")), "chatbot.rag.loaders.pdf_words.WORD": worst(("", "a", ""), ("", "\x02", ""), ("", "a ", "")),
     "chatbot.rag.loaders.pdf_repair.STREAM": worst(("", "stream", ""), ("", "stream\r", "")), "chatbot.rag.loaders.pdf_repair.COUNT": worst(("", "1", ""), ("1", " ", ""), ("", "1 beginbf", "")), "chatbot.rag.loaders.pdf_repair.CODE": worst(("", "<", ""), ("<", "a", ""), ("", "<a", "")),
     "chatbot.rag.loaders.plain.NEWLINES": worst(("", "\r", ""), ("", "\r\n", "")),
+    "chatbot.rag.text.front_matter.KEY": worst(("", "a", ""), ("a", " ", ""), ("", "a ", ""), ("a:", " ", "\n"), ("a: ", "a", "\n"), ("", "'a'", "")),
     "chatbot.rag.loaders.plain.PRIVATE_MARKS": worst(("", "\ue000", "x"), ("x", "\ue000", "x"), ("", "x\ue000", ""), ("", "\ue000 ", "")), "chatbot.rag.loaders.plain.PRIVATE": ANY, "chatbot.rag.loaders.pdf_codes.PRIVATE": ANY, "chatbot.rag.loaders.pdf_codes.FIGURES": ANY,
     "chatbot.rag.loaders.plain.SURROGATES": ANY, "chatbot.rag.loaders.plain.CONTROLS": ANY, "chatbot.rag.loaders.sniffing.TAG": worst(("", "<", "")), "chatbot.rag.loaders.sniffing.SEPARATORS": worst(("", "/", "")),
     "chatbot.rag.loaders.sniffing.DEVICES": worst(("COM1.", ".", "\n"), ("", "COM1", "")), "chatbot.rag.loaders.sniffing.title": worst(("", ".", "x"), ("", "A:", "x")),
