@@ -1,5 +1,16 @@
 """Stop words: those that questions consist of and answers do not, and those that say nothing in a sentence."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from .stems import STEMMERS
+
+if TYPE_CHECKING:
+    from tantivy import TextAnalyzer
+
 # tantivy's own English list has but the 33 words of Lucene's; of the other languages it is enough.
 QUESTION_WORDS = {
     "en": "what which who whom whose when where why how do does did has have had can could would should may might i "
@@ -15,3 +26,15 @@ _OTHERS = (
 )
 _SAYING = {"many", "much", "us"}  # question words that say something in a sentence; the last is also a country
 FUNCTION_WORDS = frozenset(f"{QUESTION_WORDS['en']} {_OTHERS}".split()) - _SAYING
+
+
+def stop_word_share(words: Sequence[str], language: str) -> float:
+    """Return the share of words, in lower case, that are on tantivy's list of an ISO 639-1 code."""
+    return 1 - len(_stop_filter(language).analyze(" ".join(words))) / len(words) if words else 0.0
+
+
+@cache
+def _stop_filter(language: str) -> TextAnalyzer:
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+    return TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.stopword(STEMMERS[language])).build()

@@ -243,3 +243,42 @@ def test_codes_of_tex_are_letters(text: str, over: str, expected: str) -> None:
 def test_codes_of_mapped_fonts_stay() -> None:
     text = "o\x1ece"
     assert pdf_codes.decode(text, lambda _: False, lambda _: False) == text
+
+
+LANGUAGES = {
+    "da": "Pumpen skal efterses hver uge af driften, og filteret skiftes, inden ventilen lukkes. Der må ikke være olie i vandet, som kommer frem.",
+    "fi": "Pumppu tarkastetaan joka viikko, ja suodatin vaihdetaan ennen kuin venttiili suljetaan. Jos vesi ei ole kirkasta, siinä voi olla öljyä, mutta se ei ole vaarallista.",
+    "it": "La pompa deve essere controllata ogni settimana e il filtro si cambia prima che la valvola sia chiusa. Non ci deve essere olio nella acqua che esce.",
+    "nl": "De pomp moet elke week worden nagekeken en het filter wordt vervangen voordat de klep dicht is. Er mag geen olie in het water zitten dat naar buiten komt.",
+    "no": "Pumpen skal kontrolleres hver uke av driften, og filteret byttes før ventilen er stengt. Det må ikke være olje i vannet som kommer ut.",
+    "pt": "A bomba deve ser verificada em cada semana e o filtro é mudado antes que a válvula seja fechada. Não deve haver óleo na água que sai.",
+    "sv": "Pumpen ska kontrolleras varje vecka av driften, och filtret byts innan ventilen har stängts. Det får inte finnas olja i vattnet som kommer fram.",
+}
+OTHER_ORDER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "qhvkxzjrfgtbpwlymcnsodaeui")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_codes_in_the_order_of_letters_are_a_language(language: str) -> None:
+    assert pdf_codes.is_language(LANGUAGES[language])
+    assert not pdf_codes.is_language(LANGUAGES[language].lower().translate(OTHER_ORDER))
+    assert not pdf_codes.is_language("Wxq vzk")
+
+
+def in_bitmap_font(text: str) -> bytes:
+    """Show a text of ASCII in a font of glyphs without names or a Unicode map, as dvips embeds them."""
+    names = [b"/g%d" % code for code in range(32, 127)]
+    font = (
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar 32 /LastChar 126 "
+        b"/Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [32 %s] >> >>"
+    ) % (b"0.5 " * len(names), b" ".join(name + b" 7 0 R" for name in names), b" ".join(names))
+    glyph = b"<< /Length 27 >>\nstream\n0.5 0 d0 0 0 0.4 0.7 re f   \nendstream"
+    lines = b" ".join(b"(%s) '" % line.encode("ascii") for line in text.split("\n"))
+    data = pdf(b"BT /F2 10 Tf 72 700 Td 12 TL " + lines + b" ET", more=(font, glyph))
+    return data.replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+
+
+def test_bitmap_fonts_are_read_in_a_language_with_stop_words() -> None:
+    text = "Pumpen ska kontrolleras varje vecka av driften,\noch filtret byts innan ventilen tas ut.\nDet kan inte finnas olja i vattnet som kommer fram."
+    assert load(in_bitmap_font(text)).text == text
+    with pytest.raises(UnreadableDocument, match="no Unicode map"):
+        load(in_bitmap_font(text.lower().translate(OTHER_ORDER)))
