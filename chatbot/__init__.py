@@ -20,6 +20,7 @@ from .observability import logging as logs
 from .services.accounts import state as accounts
 from .services.chat import state as chat
 from .services.knowledge import state as knowledge
+from .services.sync import watch as sync
 from .web.application import Application
 from .web.deadlines import BodyDeadlines
 from .web.fair_starts import FairStarts
@@ -50,6 +51,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     accounts.init_app(app)
     knowledge.init_app(app)
     chat.init_app(app)
+    sync.init_app(app)
     web.init_app(app)
     for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
         smorest.register_blueprint(blueprint)

@@ -110,6 +110,10 @@ class RevisionMismatch(ChatbotError):
     """The resource has changed since the revision that the request names."""
 
 
+class CursorExpired(ChatbotError):
+    """A cursor of sync cannot be continued; the client begins without one."""
+
+
 class NotFailed(ChatbotError):
     """Only a document that failed can be tried again."""
 

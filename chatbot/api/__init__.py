@@ -1,6 +1,19 @@
 """REST routes: each parses, calls one service and dumps."""
 
-from . import api_keys, auth, chat, collections, conversations, documents, health, history, invitations, metrics, search
+from . import (
+    api_keys,
+    auth,
+    chat,
+    collections,
+    conversations,
+    documents,
+    health,
+    history,
+    invitations,
+    metrics,
+    search,
+    sync,
+)
 
 BLUEPRINTS = (
     auth.blueprint,
@@ -8,6 +21,7 @@ BLUEPRINTS = (
     chat.blueprint,
     history.blueprint,
     conversations.blueprint,
+    sync.blueprint,
     collections.blueprint,
     invitations.blueprint,
     documents.blueprint,

@@ -10,6 +10,7 @@ from marshmallow import Schema, fields
 
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
+from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
 class CitationsEventSchema(Schema):
@@ -66,6 +67,11 @@ OF_TURN = {
 OF_DOCUMENT = {
     "description": "Server-sent events, each with JSON as its `data`: `progress` at each step, then `done` or `error`.",
     "anyOf": [_refer("DocumentProgressEvent"), _refer("DocumentDoneEvent"), _refer("ErrorEvent"), WHOLE],
+}
+OF_SYNC = {
+    "description": "Server-sent events, each with JSON as its `data`: `change` for what changed, `running` for a turn"
+    " whose answer is being written, `reset` where the cursor has expired. The `id` is a cursor of the feed.",
+    "anyOf": [SyncItemSchema, WatermarkSchema, RunningEventSchema, _refer("ErrorEvent"), WHOLE],
 }
 OF_COMPLETION = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",

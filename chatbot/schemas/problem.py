@@ -38,6 +38,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.DefaultCollection: Problem("default_collection", 409, "This collection cannot be deleted."),
     errors.MemberLeft: Problem("member_left", 409, "They left this collection for good."),
     errors.ExternalIdTaken: Problem("external_id_taken", 409, "Another one has this external id."),
+    errors.CursorExpired: Problem("cursor_expired", 410, "The cursor cannot be continued."),
     errors.RevisionMismatch: Problem("revision_mismatch", 412, "The resource has changed since."),
     errors.NotFailed: Problem("not_failed", 409, "Only a document that failed can be tried again."),
     errors.QuotaExceeded: Problem("quota_exceeded", 413, "There is no room for more documents."),

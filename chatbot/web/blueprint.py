@@ -21,6 +21,7 @@ from .json_body import StrictParser
 NO_CREDENTIAL = "Needs no credential."
 PATH_PARAMETERS = {
     "collection_id": "The collection's `id`.",
+    "conversation_id": "The conversation's `id`.",
     "document_id": "The document's `id`.",
     "invitation_id": "The invitation's `id`, which is that of its collection.",
     "key_id": "The API key's `id`; not its secret.",

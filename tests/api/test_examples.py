@@ -17,6 +17,7 @@ ORDER = [
     *("listChunks", "followDocument", "search"),
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
+    *("readChanges", "followChanges"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),

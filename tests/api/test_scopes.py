@@ -34,6 +34,8 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/conversations/{conversation_id}/"): "history",
     ("PATCH", "/api/conversations/{conversation_id}/"): "chat",
     ("DELETE", "/api/conversations/{conversation_id}/"): "chat",
+    ("GET", "/api/sync/"): "history",
+    ("GET", "/api/sync/events/"): "history",
     ("GET", "/api/collections/"): "knowledge:read",
     ("POST", "/api/collections/"): "knowledge:write",
     ("GET", "/api/collections/{collection_id}/"): "knowledge:read",

@@ -85,9 +85,10 @@ def cleaned(maintenance: str, url: str, template: str) -> bool:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"DROP TABLE IF EXISTS {', '.join(STORES)}")
             rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
-            tables = [row[0] for row in rows if row[0] != "alembic_version"]
+            tables = [row[0] for row in rows if row[0] not in {"alembic_version", "sync_state"}]
             deletes = "".join(f"DELETE FROM {table};" for table in tables)
             connection.execute(f"SET session_replication_role = replica; {deletes}")  # without foreign keys
+            connection.execute("UPDATE sync_state SET epoch = gen_random_uuid(), purged_before = NULL")
             sequences = connection.execute(
                 "SELECT sequencename FROM pg_sequences WHERE schemaname = 'public'"
             ).fetchall()

@@ -3,7 +3,7 @@
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -72,6 +72,13 @@ def list_turns(
             values["conversation_id"] = conversation_id
         found = _fetch_page(connection.execute(statement, values), limit)
         return replace(found, items=_complete(connection, caller, found.items))
+
+
+def load_turns(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[Turn]:
+    """Return those of some turns that the caller's history lists, in no order."""
+    shown = (ChatMessage.user_id == caller.user_id, ChatMessage.active, ChatMessage.listed)
+    rows = connection.execute(sa.select(*LISTED_FIELDS).where(*shown, ChatMessage.id.in_(ids))).all()
+    return _complete(connection, caller, [Turn(**row._mapping) for row in rows])
 
 
 def find_recent_turn(caller: Caller, message: str, conversation_id: UUID | None) -> UUID | None:

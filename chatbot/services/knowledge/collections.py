@@ -18,7 +18,7 @@ from chatbot.models import Chunk, Collection, Document, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 
-from . import content, records
+from . import content, readers, records
 from .permissions import may_manage, may_read
 
 DEFAULT_NAME = "My documents"
@@ -46,6 +46,12 @@ def get(caller: Caller, collection_id: UUID) -> records.Collection:
         return _find(connection, may_read(caller), collection_id)
 
 
+def load_collections(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[records.Collection]:
+    """Return those of some collections that the caller may read, in no order."""
+    statement = sa.select(*FIELDS).where(may_read(caller), Collection.id.in_(ids))
+    return [records.Collection(**row._mapping) for row in connection.execute(statement)]
+
+
 def create(caller: Caller, values: records.CollectionValues, key: idempotency.Key | None = None) -> records.Collection:
     """Make a collection of the caller's; raises IdempotencyKeyReused, TooManyCollections, QuotaExceeded."""
     try:
@@ -59,6 +65,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
             content.require_quota(connection, caller.user_id)
             if key:
                 idempotency.keep(connection, caller.user_id, key, thing_id=made)
+            readers.record_collection(connection, made)
             return _find(connection, Collection.owner_id == caller.user_id, made)
     except IntegrityError:
         # A request with the same key came in the same moment.
@@ -75,6 +82,7 @@ def change(caller: Caller, collection_id: UUID, values: records.CollectionValues
         owner = connection.scalar(statement.values(**values, updated_at=now()).returning(Collection.owner_id))
         if values.get("description") and owner is not None:
             content.require_quota(connection, owner)
+        readers.record_collection(connection, collection_id)
         return _find(connection, may_manage(caller), collection_id)
 
 
@@ -102,8 +110,10 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         some = _take_batch(found)
         if len(some) < len(found):
             content.delete_documents(connection, collection_id, some)
+            readers.record_documents(connection, {collection_id: some}, are_deleted=True)
             return True
         content.delete_chunks(connection, Chunk.collection_id == collection_id)
+        readers.record_collection_deletion(connection, collection_id, some)
         connection.execute(sa.delete(Collection).where(*governed))
         return False
 
@@ -132,6 +142,7 @@ def ensure_default(caller: Caller) -> UUID:
             made = uuid7()
             values = {"owner_id": caller.user_id, "name": DEFAULT_NAME, "is_default": True}
             connection.execute(sa.insert(Collection).values(id=made, **values))
+            readers.record_collection(connection, made)
             return made
     except IntegrityError:  # another request made it
         return ensure_default(caller)

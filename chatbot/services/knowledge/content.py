@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -199,10 +200,15 @@ def write_facts(connection: sa.Connection, document_id: UUID, details: dict[str,
         connection.execute(sa.insert(DocumentFact), facts)
 
 
-def withdraw_warning(connection: sa.Connection, document_ids: Iterable[UUID], warning: str) -> None:
-    """Take a warning that is not true any more out of documents of locked collections."""
-    statement = sa.select(Document.id, Document.warnings).where(Document.id.in_(list(document_ids)))
+def withdraw_warning(connection: sa.Connection, document_ids: Iterable[UUID], warning: str) -> dict[UUID, list[UUID]]:
+    """Remove an outdated warning from documents of locked collections; returns those that had it, by collection."""
+    changed: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    statement = sa.select(Document.id, Document.collection_id, Document.warnings).where(
+        Document.id.in_(list(document_ids))
+    )
     for row in connection.execute(statement).all():
         if warning in row.warnings:
             left = [one for one in row.warnings if one != warning]
             connection.execute(sa.update(Document).where(Document.id == row.id).values(warnings=left))
+            changed[row.collection_id].append(row.id)
+    return changed

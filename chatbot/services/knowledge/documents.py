@@ -1,6 +1,7 @@
 """Documents: create, replace, list, retry and delete. Ingestion makes them searchable later."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.state import get_knowledge_state
 
-from . import records
+from . import readers, records
 from .content import (
     Content,
     adjust_usage,
@@ -102,6 +103,7 @@ def create(
                 write_facts(connection, made, details)
             if key:
                 idempotency.keep(connection, caller.user_id, key, thing_id=made)
+            readers.record_documents(connection, {collection_id: [made]})
     except IntegrityError as error:
         return QueuedDocument(_resolve_key_conflict(caller, key, error), is_new=False)
     get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
@@ -148,6 +150,7 @@ def replace(
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**values))
         insert_pieces(connection, document_id, version, content.pieces)
         document = _find(connection, Document.id == document_id)
+        readers.record_documents(connection, {old.collection_id: [document_id]})
     get_knowledge_state().queue_changed[queues.choose_queue(content)].set()
     return document
 
@@ -161,6 +164,7 @@ def retry(caller: Caller, document_id: UUID) -> records.Document:
         place = queues.choose_place(connection, old.collection_id, old.media_type)
         connection.execute(sa.update(Document).where(Document.id == document_id).values(**build_requeue_values(place)))
         document = _find(connection, Document.id == document_id)
+        readers.record_documents(connection, {old.collection_id: [document_id]})
     for queue in queues.QUEUES:
         get_knowledge_state().queue_changed[queue].set()
     return document
@@ -171,6 +175,7 @@ def delete(caller: Caller, document_id: UUID) -> None:
     with write("delete_document", is_long=True, contention_key=caller.user_id) as connection:
         old = _lock_document(connection, caller, document_id)
         delete_documents(connection, old.collection_id, {document_id: old.chunks})
+        readers.record_documents(connection, {old.collection_id: [document_id]}, are_deleted=True)
 
 
 def watch() -> DocumentWatch:
@@ -182,6 +187,12 @@ def get(caller: Caller, document_id: UUID) -> records.Document:
     """Return a document that the caller may read; raises NotFound."""
     with read() as connection:
         return _find(connection, Document.id == document_id, may_read(caller))
+
+
+def load_documents(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[records.Document]:
+    """Return those of some documents that the caller may read, in no order."""
+    statement = sa.select(*FIELDS).join(Collection).where(may_read(caller), Document.id.in_(ids))
+    return [records.Document(**row._mapping) for row in connection.execute(statement)]
 
 
 def list_documents(

@@ -14,7 +14,7 @@ from chatbot.models import Collection, CollectionMember, User
 from chatbot.observability import security_log
 from chatbot.services.accounts.callers import Caller
 
-from . import collections, records
+from . import collections, readers, records
 
 FIELDS = (CollectionMember.user_id, User.username, CollectionMember.role, CollectionMember.state)
 _has_not_left = CollectionMember.state != "left"
@@ -70,12 +70,14 @@ def remove(caller: Caller, collection_id: UUID, user_id: UUID) -> None:
         if user_id == caller.user_id:
             left = sa.update(CollectionMember).where(*pair, CollectionMember.state == "accepted").values(state="left")
             if connection.execute(left).rowcount == 1:
+                readers.record_membership(connection, user_id, collection_id, has_ended=True)
                 _record(caller, "leave", collection_id, user_id)
                 return
         else:
             collections.require_managed(connection, caller, collection_id)
         if connection.execute(sa.delete(CollectionMember).where(*pair, _has_not_left)).rowcount != 1:
             raise NotFound("There is no such member.")
+        readers.record_membership(connection, user_id, collection_id, has_ended=True)
     _record(caller, "remove", collection_id, user_id)
 
 
@@ -104,6 +106,7 @@ def accept(caller: Caller, collection_id: UUID) -> records.Collection:
         accepted = sa.update(CollectionMember).values(state="accepted")
         if connection.execute(accepted.where(*_open(caller, collection_id))).rowcount != 1:
             raise NotFound("There is no such invitation.")
+        readers.record_membership(connection, caller.user_id, collection_id, has_ended=False)
     _record(caller, "accept", collection_id, caller.user_id)
     return collections.get(caller, collection_id)
 

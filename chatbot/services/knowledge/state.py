@@ -14,6 +14,7 @@ from sqlalchemy import make_url
 from chatbot import adapters
 from chatbot.rag.ports import Embedder, Reranker
 
+from . import document_watch
 from .document_watch import DocumentWatch
 from .ingestion.queue import FIRST_TRY, LIMITS, QUEUES, Queue
 from .search.lexical_index import LexicalSearch
@@ -46,7 +47,7 @@ class KnowledgeState:
     @cached_property
     def document_watch(self) -> DocumentWatch:
         """The watch that wakes this process's streams of documents."""
-        return DocumentWatch(self.app)
+        return document_watch.create(self.app)
 
     @cached_property
     def vector_index(self) -> DenseSearch:

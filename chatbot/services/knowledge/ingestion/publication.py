@@ -4,6 +4,7 @@ Small documents share one: a transaction of its own for each took more time than
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +20,7 @@ from chatbot.models import Chunk, ChunkVector, Collection, Document, DocumentPie
 from chatbot.observability import metrics
 from chatbot.rag import types as rag
 from chatbot.rag.text import chunking
-from chatbot.services.knowledge import content
+from chatbot.services.knowledge import content, readers
 
 from .queue import Queue
 
@@ -88,10 +89,19 @@ def publish(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any])
                 _update_documents(connection, owned_jobs, held)
                 _insert_chunks(connection, owned_jobs, space, vectors)
                 _record_changes(connection, owned_jobs, held)
+                readers.record_documents(connection, group_by_collection(owned_jobs))
         metrics.DOCUMENTS.labels("ready").inc(len(owned_jobs))
         for job in group:
             if job.id not in held:
                 log.info("document changed meanwhile", document=str(job.id))
+
+
+def group_by_collection(jobs: Sequence[Job]) -> dict[UUID, list[UUID]]:
+    """Return the documents of some jobs by their collections."""
+    ids: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for job in jobs:
+        ids[job.collection_id].append(job.id)
+    return ids
 
 
 def _split_into_groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:

@@ -15,7 +15,7 @@ from chatbot.errors import LeaseLost
 from chatbot.models import Document, DocumentPiece
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
-from chatbot.services.knowledge import content
+from chatbot.services.knowledge import content, readers
 from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
@@ -98,3 +98,4 @@ def _fetch(job: "Job") -> None:
         if connection.execute(sa.update(Document).where(*conditions).values(**values, updated_at=now())).rowcount != 1:
             raise LeaseLost("The document was changed meanwhile.")
         content.insert_pieces(connection, job.id, job.version, pieces)
+        readers.record_documents(connection, {job.collection_id: [job.id]})

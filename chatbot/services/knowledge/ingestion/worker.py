@@ -4,6 +4,7 @@ The table is the queue. An attempt is counted before the work, so that a documen
 after three; what failed once is claimed alone, so that it takes no other with it.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import accumulate
@@ -24,12 +25,13 @@ from chatbot.observability import metrics
 from chatbot.rag.errors import AdapterError, DocumentError, ParserCrashed, ParserTimeout
 from chatbot.rag.text import chunking, languages
 from chatbot.rag.types import Parsed
+from chatbot.services.knowledge import readers
 from chatbot.services.knowledge.search import embeddings
 from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 from . import sources
-from .publication import CLEARED_LEASE, MAX_ROWS_PER_STATEMENT, Job, publish
+from .publication import CLEARED_LEASE, MAX_ROWS_PER_STATEMENT, Job, group_by_collection, publish
 from .queue import Queue
 
 LEASE = timedelta(seconds=15)
@@ -90,8 +92,9 @@ def claim(queue: Queue = "plain") -> list[Job]:
     with write("claim_documents") as connection:
         ids = _take_within_bytes(MAX_CLAIMED_BYTES, connection.execute(waiting).all())
         statement = statement.where(Document.id.in_(ids)).returning(*columns, Document.url, Document.attempts, language)
-        rows = connection.execute(statement).all()
-    return [Job(token, queue, *row) for row in rows]
+        jobs = [Job(token, queue, *row) for row in connection.execute(statement)]
+        readers.record_documents(connection, group_by_collection(jobs))
+    return jobs
 
 
 def _take_within_bytes(max_bytes: int, rows: Sequence[sa.Row[UUID, int]]) -> list[UUID]:
@@ -131,8 +134,12 @@ def _fail_exhausted_documents() -> None:
             return
     reason = f"Its processing broke off {MAX_ATTEMPTS} times."
     failed = {"status": "failed", "error": GaveUp.__name__, "reason": reason, "updated_at": now(), **CLEARED_LEASE}
+    statement = sa.update(Document).where(*dead).values(**failed).returning(Document.collection_id, Document.id)
     with write("give_documents_up") as connection:
-        connection.execute(sa.update(Document).where(*dead).values(**failed))
+        given_up: defaultdict[UUID, list[UUID]] = defaultdict(list)
+        for row in connection.execute(statement):
+            given_up[row.collection_id].append(row.id)
+        readers.record_documents(connection, given_up)
 
 
 def parse_job(job: Job) -> bool:
@@ -210,6 +217,7 @@ def _fail(job: Job, error: DocumentError | ChatbotError) -> None:
     failed = {"status": "failed", "error": type(error).__name__, "reason": error.detail[:300], "updated_at": now()}
     with write("fail_document") as connection:
         connection.execute(sa.update(Document).where(*conditions).values(**failed, **CLEARED_LEASE))
+        readers.record_documents(connection, {job.collection_id: [job.id]})
 
 
 def _requeue(job: Job, **changed: Any) -> None:
@@ -218,6 +226,7 @@ def _requeue(job: Job, **changed: Any) -> None:
         connection.execute(
             sa.update(Document).where(*conditions).values(status="queued", updated_at=now(), **CLEARED_LEASE, **changed)
         )
+        readers.record_documents(connection, {job.collection_id: [job.id]})
 
 
 def _report_progress(job: Job, progress: float) -> None:
@@ -226,3 +235,4 @@ def _report_progress(job: Job, progress: float) -> None:
         conditions = (Document.id == job.id, Document.lease_token == job.token)
         with write("tell_progress") as connection:
             connection.execute(sa.update(Document).where(*conditions).values(progress=progress, updated_at=now()))
+            readers.record_documents(connection, {job.collection_id: [job.id]})

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -14,7 +15,7 @@ from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from chatbot.rag.errors import AdapterError, EmbedderError
 from chatbot.rag.ports import Embedder
-from chatbot.services.knowledge import content
+from chatbot.services.knowledge import content, readers
 from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import embedder_choice
@@ -232,9 +233,11 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
         connection.execute(homes.order_by(Collection.id).with_for_update()).all()
         wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
+        healed: dict[UUID, list[UUID]] = {}
         if values:
             connection.execute(sa.insert(ChunkVector), values)
-            content.withdraw_warning(connection, {row.document_id for row in rows if row.id in wanting}, NO_VECTORS)
+            documents = {row.document_id for row in rows if row.id in wanting}
+            healed = content.withdraw_warning(connection, documents, NO_VECTORS)
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
@@ -242,6 +245,7 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
                 content.record_changes(
                     connection, collection_id, {one: 0 for collection, one in touched if collection == collection_id}
                 )
+        readers.record_documents(connection, healed)
 
 
 def _activate(embedder: Embedder, refused: set[int]) -> bool:

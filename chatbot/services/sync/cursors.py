@@ -1,0 +1,56 @@
+"""Cursors of sync: how far a device has followed, as an opaque text."""
+
+import base64
+import binascii
+import struct
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from chatbot.errors import CursorExpired
+
+FORM = struct.Struct(">B8s8sQQQI")
+VERSION = 1
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far a device of a user has followed the changes of a database.
+
+    It knows what changed up to `position`. While it still fetches what was there at first, from the newest to the
+    oldest, `before` is the position from which it goes on downwards, else 0. `purged_before` is the newest watermark
+    that it has seen, `at` is when it was given out.
+    """
+
+    epoch: UUID
+    user_id: UUID
+    position: int
+    before: int
+    purged_before: datetime | None
+    at: datetime
+
+
+def encode(cursor: Cursor) -> str:
+    """Return a cursor as a text."""
+    purged = 0 if cursor.purged_before is None else (cursor.purged_before - EPOCH) // MICROSECOND
+    seconds = int((cursor.at - EPOCH).total_seconds())
+    packed = FORM.pack(
+        VERSION, cursor.epoch.bytes[:8], cursor.user_id.bytes[8:], cursor.position, cursor.before, purged, seconds
+    )
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def decode(text: str, *, epoch: UUID, user_id: UUID) -> Cursor:
+    """Return the cursor of a text; raises CursorExpired for one of another database or user, or for no cursor."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        version, of_epoch, of_user, position, before, purged, seconds = FORM.unpack(raw)
+        purged_before = EPOCH + purged * MICROSECOND if purged else None
+        at = EPOCH + timedelta(seconds=seconds)
+    except (binascii.Error, ValueError, OverflowError, struct.error) as error:
+        raise CursorExpired("This is no cursor of sync; begin without one.") from error
+    if (version, of_epoch, of_user) != (VERSION, epoch.bytes[:8], user_id.bytes[8:]):
+        raise CursorExpired("The cursor is of another user or of another database; begin without one.")
+    return Cursor(epoch, user_id, position, before, purged_before, at)

@@ -1,0 +1,173 @@
+"""The feed of a user's changes: what a device lacks, as state, page by page.
+
+A device without a cursor gets its newest conversations first, then all else backwards; from then on what changed
+since, each thing once, in the state that it has now. What it gets may come twice and never too late: a page is one
+snapshot, and its cursor tells how far that is.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chatbot.database.transactions import read
+from chatbot.database.types import now
+from chatbot.errors import CursorExpired
+from chatbot.models import SyncChange, SyncCounter, SyncState
+from chatbot.services.accounts.callers import Caller
+
+from . import cursors
+from .changes import KEPT_FOR, Kind
+from .cursors import Cursor
+
+TURNS_OF_WINDOW = 10  # of each conversation
+# Made once, for each kind: returns those of some things that the caller may read, each with its id.
+Loader = Callable[[sa.Connection, Caller, Sequence[UUID]], Sequence[Any]]
+
+COLUMNS = (SyncChange.type, SyncChange.object_id, SyncChange.position, SyncChange.deleted)
+LAST_POSITION = sa.select(SyncCounter.position).where(SyncCounter.user_id == sa.bindparam("user_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A thing as it is now, or that it is gone; `revision` is the position of its last change."""
+
+    type: Kind
+    op: Literal["upsert", "delete"]
+    id: UUID
+    revision: int
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The purge has deleted all turns from before a time, but those of some conversations."""
+
+    before: datetime
+    kept_conversation_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """A part of the feed; `cursor` continues it, at once where there is `more`."""
+
+    items: list[Item]
+    watermark: Watermark | None
+    cursor: str
+    position: int
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the feed finds things: by kind, the newest conversations with their turns, and what the purge left."""
+
+    loaders: Mapping[Kind, Loader]
+    list_window: Callable[[sa.Connection, Caller, int, int], list[tuple[Kind, UUID]]]
+    list_kept: Callable[[sa.Connection, Caller, datetime], Sequence[UUID]]
+
+
+def read_page(
+    caller: Caller,
+    sources: Sources,
+    *,
+    since: str | None,
+    limit: int,
+    window: int,
+    types: Collection[Kind] | None = None,
+) -> FeedPage:
+    """Return up to `limit` items after a cursor, of some types or of all; raises CursorExpired."""
+    with read(snapshot=True) as connection:
+        state = connection.execute(sa.select(SyncState.epoch, SyncState.purged_before)).one()
+        last = connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
+        if since is None:
+            cursor = Cursor(state.epoch, caller.user_id, last, last + 1, state.purged_before, now())
+            wanted = min(window, max(1, limit // (1 + TURNS_OF_WINDOW)))
+            rows: Sequence[Any] = _find_window(connection, caller, sources, wanted) if window else []
+            watermark = None
+        else:
+            cursor = _require_current(cursors.decode(since, epoch=state.epoch, user_id=caller.user_id), last)
+            watermark = _find_watermark(connection, caller, sources, cursor, state.purged_before)
+            rows = _find_older(connection, cursor, limit) if cursor.before else _find_newer(connection, cursor, limit)
+            cursor = _advance(cursor, rows, limit)
+        shown = [row for row in rows if types is None or row.type in types]
+        items = _load(connection, caller, sources.loaders, shown)
+    cursor = replace(cursor, purged_before=state.purged_before, at=now())
+    more = bool(cursor.before) or (since is not None and len(rows) == limit)
+    return FeedPage(items, watermark, cursors.encode(cursor), cursor.position, more)
+
+
+def find_last_position(caller: Caller) -> int:
+    """Return the number of the last change of the caller's data."""
+    with read() as connection:
+        return connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
+
+
+def build_cursor(caller: Caller) -> str:
+    """Return the cursor of a device that knows all there is."""
+    with read(snapshot=True) as connection:
+        state = connection.execute(sa.select(SyncState.epoch, SyncState.purged_before)).one()
+        last = connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
+    return cursors.encode(Cursor(state.epoch, caller.user_id, last, 0, state.purged_before, now()))
+
+
+def _require_current(cursor: Cursor, last: int) -> Cursor:
+    """Return a cursor that can still be continued; raises CursorExpired."""
+    if cursor.position > last or cursor.before > last + 1:
+        raise CursorExpired("The database was restored since; begin without a cursor.")
+    if cursor.at < now() - KEPT_FOR:
+        raise CursorExpired(f"The cursor is over {KEPT_FOR.days} days old; begin without one.")
+    return cursor
+
+
+def _find_watermark(
+    connection: sa.Connection, caller: Caller, sources: Sources, cursor: Cursor, purged_before: datetime | None
+) -> Watermark | None:
+    if purged_before is None or (cursor.purged_before is not None and cursor.purged_before >= purged_before):
+        return None
+    return Watermark(purged_before, tuple(sources.list_kept(connection, caller, purged_before)))
+
+
+def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, window: int) -> list[Any]:
+    """Return the changes of the newest conversations and of their last turns."""
+    things = sources.list_window(connection, caller, window, TURNS_OF_WINDOW)
+    among = sa.tuple_(SyncChange.type, SyncChange.object_id).in_(things)
+    found = connection.execute(sa.select(*COLUMNS).where(SyncChange.user_id == caller.user_id, among)).all()
+    order = {thing: number for number, thing in enumerate(things)}
+    return sorted(found, key=lambda row: order[row.type, row.object_id])
+
+
+def _find_older(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
+    conditions = (SyncChange.user_id == cursor.user_id, SyncChange.position < cursor.before, ~SyncChange.deleted)
+    statement = sa.select(*COLUMNS).where(*conditions).order_by(SyncChange.position.desc())
+    return connection.execute(statement.limit(limit)).all()
+
+
+def _find_newer(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
+    conditions = (SyncChange.user_id == cursor.user_id, SyncChange.position > cursor.position)
+    statement = sa.select(*COLUMNS).where(*conditions).order_by(SyncChange.position)
+    return connection.execute(statement.limit(limit)).all()
+
+
+def _advance(cursor: Cursor, rows: Sequence[Any], limit: int) -> Cursor:
+    """Return the cursor behind some rows."""
+    if cursor.before:
+        return replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
+    return replace(cursor, position=rows[-1].position) if rows else cursor
+
+
+def _load(connection: sa.Connection, caller: Caller, loaders: Mapping[Kind, Loader], rows: Sequence[Any]) -> list[Item]:
+    """Return the items of some changes, in their order; what cannot be read any more is gone for the caller."""
+    found: dict[tuple[Kind, UUID], Any] = {}
+    for kind, load in loaders.items():
+        ids = [row.object_id for row in rows if row.type == kind and not row.deleted]
+        if ids:
+            found |= {(kind, one.id): one for one in load(connection, caller, ids)}
+    return [_build_item(row, found.get((row.type, row.object_id))) for row in rows]
+
+
+def _build_item(row: Any, data: Any) -> Item:
+    return Item(row.type, "delete" if data is None else "upsert", row.object_id, row.position, data)

@@ -1,0 +1,82 @@
+"""A device that keeps a copy of its user's data by sync, as API.md tells clients to."""
+
+from typing import Any
+
+from tests.conftest import Person
+
+Thing = tuple[str, str]  # type and id
+
+
+class Replica:
+    """A copy of what a user may read, and the cursor of how far it has followed."""
+
+    def __init__(self, person: Person, *, limit: int = 1_000, window: int = 20) -> None:
+        self.person = person
+        self.things: dict[Thing, dict[str, Any]] = {}
+        self.revisions: dict[Thing, int] = {}
+        self.cursor: str | None = None
+        self._query = f"?limit={limit}&window={window}"
+
+    def sync(self) -> int:
+        """Follow until there is no more; returns the number of requests. It begins anew where the cursor expired."""
+        requests = 0
+        more = True
+        while more:
+            since = "" if self.cursor is None else f"&since={self.cursor}"
+            response = self.person.call("GET", f"/api/sync/{self._query}{since}")
+            requests += 1
+            body = response.get_json()
+            if response.status_code == 410:
+                self.things = {}
+                self.revisions = {}
+                self.cursor = None
+                continue
+            assert response.status_code == 200, body
+            for item in body["items"]:
+                self.apply(item)
+            self.cursor = body["next_cursor"]
+            more = body["more"]
+        return requests
+
+    def apply(self, item: dict[str, Any]) -> None:
+        """Take in an item; an older one than it has changes nothing."""
+        if item["type"] == "watermark":
+            self._forget_before(item["data"]["before"], set(item["data"]["kept_conversation_ids"]))
+            return
+        thing = (item["type"], item["id"])
+        if item["revision"] < self.revisions.get(thing, 0):
+            return
+        self.revisions[thing] = item["revision"]
+        if item["op"] == "delete":
+            self.things.pop(thing, None)
+        else:
+            self.things[thing] = item["data"]
+
+    def _forget_before(self, before: str, kept: set[str]) -> None:
+        for thing, data in list(self.things.items()):
+            if thing[0] == "turn" and data["created_at"] < before and data["conversation_id"] not in kept:
+                del self.things[thing]
+
+
+def read_server(person: Person) -> dict[Thing, dict[str, Any]]:
+    """Return what a user's lists show, as a replica should have it."""
+    lists = {
+        "conversation": ("/api/conversations/?", "/api/conversations/?archived=true&"),
+        "turn": ("/api/chat-history/?",),
+        "document": ("/api/documents/?",),
+        "collection": ("/api/collections/?",),
+    }
+    return {
+        (kind, item["id"]): item for kind, paths in lists.items() for path in paths for item in _read_all(person, path)
+    }
+
+
+def _read_all(person: Person, path: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = person.call("GET", f"{path}limit=100{cursor}").get_json()
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        cursor = f"&cursor={page['next_cursor']}"
