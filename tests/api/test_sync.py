@@ -242,13 +242,13 @@ def test_events_tell_of_changes_and_of_running_answers(ada: Person, llm: MemoryL
     ended(ada, turn["id"])
     found = [next(events) for _ in range(2)]
     response.close()
-    assert [(name, item["type"]) for name, item, _ in found] == [("change", "turn"), ("change", "conversation")]
-    assert found[0][1]["data"]["bot_response"] == "one two"
+    assert [(name, item["type"]) for name, item, _ in found] == [("change", "conversation"), ("change", "turn")]
+    assert found[1][1]["data"]["bot_response"] == "one two"
     ada.says("later")
     again = ada.call("GET", "/api/sync/events/", headers={"Last-Event-ID": found[-1][2]})
-    names = [item["data"].get("user_message") for _, item, _ in (next(read_events(again.iter_encoded())),)]
+    titles = [item["data"].get("title") for _, item, _ in (next(read_events(again.iter_encoded())),)]
     again.close()
-    assert names == ["later"]
+    assert titles == ["later"]
 
 
 def test_events_begin_anew_after_a_restore(app: Flask, ada: Person) -> None:

@@ -14,7 +14,8 @@ from chatbot.database.base import db
 from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, Conversation
-from chatbot.services.chat import turns
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import conversation_rows, turns
 from tests.conftest import Person
 
 pytestmark = pytest.mark.both_databases
@@ -55,11 +56,13 @@ def test_writes_what_sqlalchemy_writes(context: Flask, ada: Person, values: dict
 
 def test_name_that_is_missing_later_is_an_error_and_writes_nothing(context: Flask, ada: Person) -> None:
     insert = Prepared(sa.insert(Conversation))
-    whole = {"id": HOME, "user_id": UUID(ada.id), "last_sequence": 1, "created_at": MOMENT}
+    whole = conversation_rows.build_row(Caller(UUID(ada.id), UUID(int=1), "user"), HOME, MOMENT)
     with write("test") as connection:
         insert.run(connection, whole)
     with pytest.raises(KeyError, match="last_sequence"), write("test") as connection:
-        insert.run(connection, {"id": UUID(int=8), "user_id": UUID(ada.id), "created_at": MOMENT})
+        other = {**whole, "id": UUID(int=8)}
+        del other["last_sequence"]
+        insert.run(connection, other)
     with read() as connection:
         assert list(connection.scalars(sa.select(Conversation.id))) == [HOME]
 
@@ -91,9 +94,10 @@ def test_a_chat_asks_the_database_little(context: Flask, ada: Person) -> None:
     with statements() as sent:
         assert ada.says("hi").status_code == 200
     if db.engine.dialect.name == "postgresql":
-        assert [one.split()[0] for one in sent] == ["WITH", "UPDATE"]
-    else:
-        assert [one.split()[0] for one in sent] == ["INSERT", "INSERT", "COMMIT", "UPDATE", "COMMIT"]
+        assert [one.split()[0] for one in sent] == ["WITH", "WITH"]
+    else:  # the conversation, the turn, the user's counter, a change of both; the turn, the counter, the changes
+        opened = ["INSERT"] * 5
+        assert [one.split()[0] for one in sent] == [*opened, "COMMIT", "UPDATE", *opened[:3], "COMMIT"]
 
 
 def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
@@ -121,8 +125,9 @@ def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None
     assert made.status_code == 202
     words = [one.split()[0] for one in sent if one.split()[0] not in {"BEGIN", "SET"}]
     # Its collection, a document of the same content, its place in the queue, the owner, what is counted and stored of
-    # theirs, the document, its bytes.
-    assert words == ["SELECT", "SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT", "COMMIT"]
+    # theirs, the document, its bytes; the collection's readers, their counter, a change of both.
+    stored = ["SELECT", "SELECT", "SELECT", "SELECT", "UPDATE", "SELECT", "INSERT", "INSERT"]
+    assert words == [*stored, "SELECT", "INSERT", "INSERT", "INSERT", "COMMIT"]
 
 
 def test_statements_made_once_for_a_role_ask_for_each_caller(context: Flask, ada: Person, eve: Person) -> None:

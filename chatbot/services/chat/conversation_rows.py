@@ -29,6 +29,11 @@ class Opening:
     instructions: str | None = None
     listed: bool = True
 
+    @property
+    def begins_conversation(self) -> bool:
+        """Whether it names no conversation."""
+        return self.conversation_id is None and self.external_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -47,18 +52,9 @@ def enter(connection: sa.Connection, caller: Caller, opening: Opening) -> Place:
         conversation_id = find_id(connection, caller, opening.external_id)
     if conversation_id is not None:
         return add_turn(connection, caller, conversation_id, opening)
-    conversation_id = uuid7()
-    values = build_row(caller, conversation_id, opening.created_at) | {
-        "external_id": opening.external_id,
-        "instructions": opening.instructions,
-        "listed": opening.listed,
-        "last_sequence": 1,
-        "turns": 1,
-        "title": build_title(opening.message),
-        "title_source": "auto",
-    }
-    INSERT.run(connection, values)
-    return Place(conversation_id, 1, opening.instructions)
+    row = build_first_row(caller, opening)
+    INSERT.run(connection, row)
+    return Place(row["id"], 1, opening.instructions)
 
 
 def add_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, opening: Opening) -> Place:
@@ -81,6 +77,19 @@ def replace_turn(connection: sa.Connection, caller: Caller, conversation_id: UUI
     """Count another answer to the last message of a conversation; raises NotFound."""
     values = {"last_sequence": Conversation.last_sequence + 1, "activity_at": moment, "updated_at": moment}
     return _move_on(connection, caller, conversation_id, values)
+
+
+def build_first_row(caller: Caller, opening: Opening) -> dict[str, Any]:
+    """Return the columns of a conversation that a message begins."""
+    return build_row(caller, uuid7(), opening.created_at) | {
+        "external_id": opening.external_id,
+        "instructions": opening.instructions,
+        "listed": opening.listed,
+        "last_sequence": 1,
+        "turns": 1,
+        "title": build_title(opening.message),
+        "title_source": "auto",
+    }
 
 
 def build_row(caller: Caller, conversation_id: UUID, moment: datetime) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A turn's life in the database: opened before the model is called, closed exactly once."""
 
-import functools
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -10,19 +9,18 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from chatbot.database.compiled import Prepared
-from chatbot.database.transactions import read, write
+from chatbot.database.transactions import autocommit, read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn, TooManySiblings
 from chatbot.models import ChatMessage, TurnLogPiece, TurnTrace
-from chatbot.models.chat import IS_RUNNING, RUNNING
+from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
-from . import conversation_rows
+from . import conversation_rows, turn_statements
 from .conversation_rows import Opening
 from .records import OpenedTurn, OpenResult, Outcome, Trace, Turn
 
@@ -30,12 +28,6 @@ LEASE = timedelta(seconds=15)
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
-# Each chat runs these.
-CLOSE_TURN = Prepared(
-    sa.update(ChatMessage).where(
-        ChatMessage.id == sa.bindparam("turn_id"), ChatMessage.lease_token == sa.bindparam("held_token"), IS_RUNNING
-    )
-)
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
 
 
@@ -70,6 +62,8 @@ def open_turn(
 def _open_or_replay(
     caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str, key: idempotency.Key | None
 ) -> OpenResult:
+    if key is None and opening.begins_conversation:
+        return _open_first(caller, opening, options)
     try:
         with write("open_turn") as connection:
             known = idempotency.find(connection, caller.user_id, key) if key else None
@@ -89,22 +83,36 @@ def _open_or_replay(
     return _open_or_replay(caller, replace(opening, conversation_id=made), options, grounding, key)
 
 
+def _open_first(caller: Caller, opening: Opening, options: dict[str, Any] | None) -> OpenResult:
+    """Open a turn in a new conversation, in a single statement where the database has one for it."""
+    conversation = conversation_rows.build_first_row(caller, opening)
+    turn = _build(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
+    row = build_turn_row(caller, turn)
+    with autocommit("open_turn") as connection:
+        searchable = turn_statements.open_first(connection, caller.role, row, conversation, listed=turn.listed)
+    return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
+
+
 def _open(
     connection: sa.Connection, caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str
 ) -> OpenedTurn:
     place = conversation_rows.enter(connection, caller, opening)
-    turn = OpenedTurn(
+    turn = _build(opening, place, options or _build_default_options(place, grounding))
+    return replace(turn, has_searchable_collections=_insert(connection, caller, turn))
+
+
+def _build(opening: Opening, place: conversation_rows.Place, options: dict[str, Any] | None) -> OpenedTurn:
+    return OpenedTurn(
         id=uuid7(),
         conversation_id=place.conversation_id,
         user_message=opening.message,
         created_at=opening.created_at,
         lease_token=uuid7(),
         sequence=place.sequence,
-        retrieval_options=options or _build_default_options(place, grounding),
+        retrieval_options=options,
         instructions=opening.instructions or place.instructions,
         listed=opening.listed,
     )
-    return replace(turn, has_searchable_collections=_insert(connection, caller, turn))
 
 
 def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenResult:
@@ -150,28 +158,23 @@ def close_turn(
     Raises LeaseLost when it was closed by another process meanwhile.
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
-    key = {"turn_id": turn.id, "held_token": turn.lease_token}
-    with write("close_turn") as connection:
-        ended = CLOSE_TURN.run(connection, {**values, **key, **RELEASED})
-        if ended.rowcount != 1:
+    is_single = not logged and trace is None
+    with autocommit("close_turn") if is_single else write("close_turn") as connection:
+        if not turn_statements.close(connection, turn.id, turn.lease_token, {**values, **RELEASED}):
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
         if trace is not None:
             connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
-        _record(connection, caller, turn)
+        if connection.dialect.name != "postgresql":  # there the statement has done it
+            _record(connection, caller, turn)
     return turn.to_turn(**values)
-
-
-@functools.cache
-def _insert_turn(role: str) -> Prepared:
-    return Prepared(sa.insert(ChatMessage).returning(hybrid.has_searchable_collections(role)))
 
 
 def _insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> bool:
     """Insert a turn; tells whether there is anything to look for passages in."""
     row = build_turn_row(caller, turn, root_id)
-    return bool(_insert_turn(caller.role).run(connection, row).scalar_one())
+    return bool(turn_statements.insert_turn(caller.role).run(connection, row).scalar_one())
 
 
 def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> dict[str, Any]:
@@ -254,7 +257,7 @@ def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, repl
     """Record a change of a turn and of its conversation; a turn that another one replaced is not shown any more."""
     if not turn.listed:
         return
-    changed = [Change("turn", turn.id), Change("conversation", turn.conversation_id)]
+    changed = [Change("conversation", turn.conversation_id), Change("turn", turn.id)]
     replaced = [] if replaced_id is None else changes.deleted("turn", [replaced_id])
     changes.record(connection, caller.user_id, [*replaced, *changed])
 

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -19,6 +19,7 @@ from chatbot.database.types import now
 from chatbot.database.upserts import insert_or_update
 from chatbot.models import SyncChange, SyncCounter
 
+KEY = ("user_id", "type", "object_id")
 KEPT_FOR = timedelta(days=90)  # a deletion; a device that was away for longer begins anew
 
 Kind = Literal["collection", "conversation", "document", "membership", "session", "turn"]
@@ -81,6 +82,35 @@ def _count(dialect: str) -> Prepared:
 
 @functools.cache
 def _keep(dialect: str) -> Prepared:
-    key = ("user_id", "type", "object_id")
     changed = ("position", "deleted", "changed_at")
-    return Prepared(insert_or_update(dialect, SyncChange, key=key, replaced=changed))
+    return Prepared(insert_or_update(dialect, SyncChange, key=KEY, replaced=changed))
+
+
+def select_thing(user_id: Any, kind: Kind, object_id: Any, number: int) -> sa.Select[Any]:
+    """Return the query of a thing that a statement changes, for `build_cte`; things are numbered from 1."""
+    columns = (user_id.label("user_id"), sa.literal(kind).label("type"), object_id.label("object_id"))
+    return sa.select(*columns, sa.literal(number).label("number"))
+
+
+def build_cte(*things: sa.Select[Any]) -> sa.CTE:
+    """Return the part of a statement of PostgreSQL that records the things of one user which it changes.
+
+    As `record` does; with `add_cte` it goes into the statement, which needs no transaction then.
+    """
+    changed = sa.union_all(*things).cte("changed")
+    counts = sa.select(changed.c.user_id, sa.func.count()).group_by(changed.c.user_id)
+    counted = (
+        insert_or_update("postgresql", SyncCounter, key=("user_id",), added=("position",))
+        .from_select(["user_id", "position"], counts)
+        .returning(SyncCounter.user_id, SyncCounter.position)
+        .cte("counted")
+    )
+    # The first thing has the lowest of the new numbers.
+    newest = sa.select(sa.func.count()).select_from(changed).scalar_subquery()
+    position = counted.c.position - newest + changed.c.number
+    kept = sa.select(changed.c.user_id, changed.c.type, changed.c.object_id, position, sa.false(), sa.func.now()).where(
+        counted.c.user_id == changed.c.user_id
+    )
+    columns = ("position", "deleted", "changed_at")
+    record = insert_or_update("postgresql", SyncChange, key=KEY, replaced=columns)
+    return record.from_select(["user_id", "type", "object_id", *columns], kept).cte("recorded")
