@@ -44,16 +44,23 @@ class BoundedConnection(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Receive the next bytes; raises TimeoutError, and ValueError beyond the bound."""
-        count = self._connection.recv_into(buffer)
-        if time.monotonic() >= self._deadline:  # at which the watchdog's cut looks like a good end
-            raise TimeoutError("the answer took too long")
+        """Receive the next bytes; raises OSError, TimeoutError past the deadline, and ValueError beyond the bound."""
+        try:
+            count = self._connection.recv_into(buffer)
+        except OSError:
+            self._check_deadline()  # Linux resets a connection that the watchdog shut down and a byte reaches then
+            raise
+        self._check_deadline()  # the watchdog's cut looks like a good end
         self.ended = not count
         self.left -= count
         if self.left < 0:
             raise ValueError("the answer is too long")
         time.sleep(0)  # a flood would not let other greenlets run
         return count
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() >= self._deadline:
+            raise TimeoutError("the answer took too long")
 
 
 def resolve_host(address: Address, resolve: Resolver, until: float) -> Sequence[Place]:

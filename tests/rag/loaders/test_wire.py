@@ -5,6 +5,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from chatbot.rag.errors import AddressRefused
 from chatbot.rag.http.fetch import Limits, fetch
+from chatbot.rag.http.wire import BoundedConnection
 from tests.rag.loaders.web import PUBLIC, Endless, Names, answer, catch_all, quickest, web
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -142,3 +144,15 @@ def test_host_that_is_not_resolved_is_refused_at_once(error: Exception) -> None:
     with pytest.raises(AddressRefused) as caught:
         fetch("http://docs.test/", allowed_hosts=None, resolve=resolve)
     assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0, TimeoutError), (1_000, ConnectionResetError)])
+def test_byte_after_the_cut_is_a_timeout_past_the_deadline_alone(seconds: int, expected: type[OSError]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
+        server, _ = listener.accept()
+        with server:
+            client.shutdown(socket.SHUT_RDWR)  # as the watchdog does
+            server.sendall(b"H")  # Linux answers with a reset, which the client's next read meets
+            with pytest.raises(OSError) as raised:
+                BoundedConnection(client, time.monotonic() + seconds).readinto(bytearray(1))
+    assert type(raised.value) is expected
