@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,8 @@ import jwt
 import pytest
 from flask import Flask
 
-from tests.conftest import Person
+from tests.conftest import MakeApp, Person, join
+from tests.support.databases import SECRETS
 
 Claims = dict[str, Any]
 
@@ -57,6 +59,13 @@ def test_forged_token_is_401(shared_app: Flask, shared_ada: Person, case: str) -
     claims = jwt.decode(shared_ada.access_token, options={"verify_signature": False})
     assert ask(shared_ada, jwt.encode(claims, key, "HS256")) == 200  # the same way of making one, with nothing wrong
     assert ask(shared_ada, FORGED[case](claims, key)) == 401
+
+
+def test_token_of_another_key_is_401_in_the_process_that_accepted_it(make_app: MakeApp) -> None:
+    ada = join(make_app().test_client(), "ada")
+    other = make_app(JWT_SECRET_KEY="another-" + SECRETS["JWT_SECRET_KEY"])
+    assert ask(ada, ada.access_token) == 200
+    assert ask(replace(ada, client=other.test_client()), ada.access_token) == 401
 
 
 def ask(person: Person, token: str) -> int:

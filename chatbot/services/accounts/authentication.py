@@ -1,5 +1,6 @@
 """Authenticate credentials, the same for every entry point."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,7 @@ def authenticate(credential: str) -> Caller:
     """
     if credential.startswith(api_keys.PREFIX):
         return _authenticate_api_key(credential)
-    claims = tokens.read_access(credential)
+    claims = _read_access(credential)
     caller = get_accounts_state().credential_cache.get(claims.session_id) or _look_up_session(claims.session_id)
     if caller.user_id != claims.user_id or caller.scopes is not None:
         raise Unauthenticated("The access token is not valid.")
@@ -55,6 +56,16 @@ def invalidate(credential_id: UUID) -> None:
     get_accounts_state().credential_cache.invalidate(credential_id)
 
 
+def _read_access(token: str) -> tokens.Claims:
+    """Return the claims of an access token; a signature that was valid once stays valid, and only expiry is checked."""
+    cache = get_accounts_state().access_claims
+    claims: tokens.Claims | None = cache.get(token)
+    if claims is None or claims.expires_at <= time.time():
+        claims = tokens.read_access(token)
+        cache[token] = claims
+    return claims
+
+
 def _authenticate_api_key(secret: str) -> Caller:
     if not api_keys.is_well_formed(secret):
         raise Unauthenticated("This is not an API key.")
@@ -79,7 +90,7 @@ def _look_up_session(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
-    return _look_up(statement, lambda row: Caller(row.user_id, session_id, row.role), "The session has ended.")
+    return _load_caller(statement, lambda row: Caller(row.user_id, session_id, row.role), "The session has ended.")
 
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
@@ -88,10 +99,10 @@ def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
         .join(User, User.id == ApiKey.user_id)
         .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
     )
-    return _look_up(statement, _use_api_key, "The API key has expired or was deleted.")
+    return _load_caller(statement, _use_api_key, "The API key has expired or was deleted.")
 
 
-def _look_up(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller], ended: str) -> Caller:
+def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller], ended: str) -> Caller:
     """Read a caller and cache it; raises Unauthenticated where there is none."""
     cache = get_accounts_state().credential_cache
     generation = cache.generation

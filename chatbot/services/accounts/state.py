@@ -3,18 +3,22 @@
 from datetime import datetime
 from uuid import UUID
 
+from cachetools import LRUCache
 from flask import Flask, current_app
 
 from .credential_cache import CredentialCache
 from .hash_queue import HashQueue
+from .tokens import Claims
 
 EXTENSION = "chatbot.accounts"
+MAX_ACCESS_TOKENS = 10_000
 
 
 class AccountsState:
-    """The cached credentials, the uses of API keys that are not stored yet and the waiting hashes of one process."""
+    """The cached claims and credentials, the unsaved uses of API keys and the waiting hashes of one process."""
 
     def __init__(self) -> None:
+        self.access_claims: LRUCache[str, Claims] = LRUCache(MAX_ACCESS_TOKENS)  # of tokens with a valid signature
         self.credential_cache = CredentialCache()
         self.api_key_uses: dict[UUID, datetime] = {}  # the last one of each key
         self.hash_queue = HashQueue()

@@ -9,14 +9,12 @@ import base64
 import hmac
 import re
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import jwt
-from cachetools import LRUCache
 from flask import current_app
 from flask_jwt_extended import create_access_token
 
@@ -29,8 +27,6 @@ REFRESH_LIFETIME = timedelta(days=30)  # without a refresh
 SESSION_LIFETIME = timedelta(days=365)  # however often it is refreshed
 CLAIMS = {"sub": str, "sid": str, "jti": str, "type": str, "iss": str, "aud": str, "iat": int, "nbf": int, "exp": int}
 PREFIX = "cr_"
-
-_checked: "LRUCache[str, Claims]" = LRUCache(10_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +93,7 @@ def access(user_id: UUID, refresh: Refresh, issued_at: datetime) -> str:
 
 
 def read_access(token: str) -> Claims:
-    """Check an access token, its header and every claim; raises Unauthenticated.
-
-    A signature that was found good once stays good: only the clock is asked again.
-    """
-    claims = _checked.get(token)
-    if claims is None or claims.expires_at <= time.time():
-        claims = _checked[token] = _check(token)
-    return claims
-
-
-def _check(token: str) -> Claims:
+    """Check an access token, its header and every claim; raises Unauthenticated."""
     try:
         if jwt.get_unverified_header(token).keys() - {"alg", "typ"}:
             raise Unauthenticated("The access token is not valid.")
