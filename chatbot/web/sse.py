@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -77,18 +78,23 @@ def _escape(found: re.Match[bytes]) -> bytes:
     return b"\\u%04x" % ord(found[0].decode())
 
 
-def last_event_id() -> tuple[int | None, bool]:
-    """Return the offset after which a client resumes, None for none, and whether it has seen the last event.
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """The last event that a client has read: the offset after it, None for none, and whether the stream ended there."""
 
-    Raises InvalidInput for an id that is none of these.
-    """
+    offset: int | None = None
+    is_end: bool = False
+
+
+def read_last_event() -> LastEvent:
+    """Return the event after which a client resumes; raises InvalidInput for an id that is none of a stream."""
     given = request.headers.get("Last-Event-ID")
     if given is None:
-        return None, False
+        return LastEvent()
     offset = given.removesuffix(LAST)
     if not (offset.isascii() and offset.isdigit() and len(offset) < 10):
         raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
-    return int(offset), given.endswith(LAST)
+    return LastEvent(int(offset), given.endswith(LAST))
 
 
 def wants_reasoning() -> bool:

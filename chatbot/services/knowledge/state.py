@@ -32,10 +32,10 @@ class KnowledgeState:
 
     def __init__(self, app: Flask) -> None:
         self.app = app  # for work in threads, which have no application context
-        self.embedder_settings = adapters.get_embedder_settings(app.config)  # adapter and model
+        self.embedder_settings = adapters.get_embedder_settings(app.config)
         self.is_embedder_probed = False
         self.embedder_fault: str | None = None  # since a call of the active embedder failed, until one does not
-        self._embedders: dict[tuple[str, str], Embedder] = {}
+        self._embedders: dict[adapters.EmbedderSettings, Embedder] = {}
         self.parsers: dict[Queue, Parser] = {}
         self.claimed_documents: dict[UUID, UUID] = {}  # and the tokens of their leases
         # Set by this process for the documents that it queues itself, which need not wait for the next look.
@@ -75,10 +75,10 @@ class KnowledgeState:
 
     def embedder(self, adapter: str = "", model: str = "") -> Embedder:
         """Return an embedder, by default the configured one; raises UnknownAdapter, MissingLibrary."""
-        key = (adapter, model) if adapter else self.embedder_settings
-        if key not in self._embedders:
-            self._embedders[key] = adapters.create_embedder(self.app.config, *key)
-        return self._embedders[key]
+        settings = adapters.EmbedderSettings(adapter, model) if adapter else self.embedder_settings
+        if settings not in self._embedders:
+            self._embedders[settings] = adapters.create_embedder(self.app.config, settings)
+        return self._embedders[settings]
 
     def parser(self, queue: Queue) -> "Parser":
         """Return the process that reads the documents of a queue."""

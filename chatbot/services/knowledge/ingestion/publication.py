@@ -6,7 +6,7 @@ Small documents share one: a transaction of its own for each took more time than
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -76,18 +76,26 @@ class Job:
             }
 
 
-def publish(jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]) -> None:
-    """Switch documents to their new versions; those changed or deleted meanwhile are skipped.
+@dataclass(frozen=True, slots=True)
+class DocumentVectors:
+    """The vectors of documents and their embedding space.
 
-    `vectors` has, by document, a vector or None for each of its passages; those without are found by words alone.
+    `by_document` has a vector or None for each passage of a document; passages without are found by words alone.
     """
+
+    space: str | None = None
+    by_document: Mapping[UUID, Any] = field(default_factory=dict)
+
+
+def publish(jobs: Sequence[Job], vectors: DocumentVectors) -> None:
+    """Switch documents to their new versions; those changed or deleted meanwhile are skipped."""
     for group in _split_into_groups(jobs):
         with write("switch_documents", is_long=True) as connection:
             held = _lock_documents(connection, group)
             owned_jobs = [job for job in group if job.id in held]
             if owned_jobs:
                 _update_documents(connection, owned_jobs, held)
-                _insert_chunks(connection, owned_jobs, space, vectors)
+                _insert_chunks(connection, owned_jobs, vectors)
                 _record_changes(connection, owned_jobs, held)
                 readers.record_documents(connection, group_by_collection(owned_jobs))
         metrics.DOCUMENTS.labels("ready").inc(len(owned_jobs))
@@ -158,15 +166,13 @@ def _update_documents(connection: sa.Connection, jobs: Sequence[Job], held: "Map
             content.adjust_usage(connection, job.collection_id, -content.delete_pieces(connection, *older))
 
 
-def _insert_chunks(
-    connection: sa.Connection, jobs: Sequence[Job], space: str | None, vectors: Mapping[UUID, Any]
-) -> None:
-    rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _vectors(vectors, job), strict=True))
+def _insert_chunks(connection: sa.Connection, jobs: Sequence[Job], vectors: DocumentVectors) -> None:
+    rows = ((row, vector) for job in jobs for row, vector in zip(job.rows(), _list_vectors(vectors, job), strict=True))
     statement = sa.insert(Chunk).returning(Chunk.id, sort_by_parameter_order=True)
     while part := list(islice(rows, MAX_ROWS_PER_STATEMENT)):
         ids = connection.scalars(statement, [chunk for chunk, _ in part]).all()
         values = [
-            {"chunk_id": one, "space": space, "vector": vector.tobytes()}
+            {"chunk_id": one, "space": vectors.space, "vector": vector.tobytes()}
             for one, (_, vector) in zip(ids, part, strict=True)
             if vector is not None
         ]
@@ -175,8 +181,8 @@ def _insert_chunks(
         time.sleep(0)
 
 
-def _vectors(vectors: Mapping[UUID, Any], job: Job) -> Iterable[Any]:
-    found: Iterable[Any] = vectors.get(job.id) or [None] * len(job.chunks)
+def _list_vectors(vectors: DocumentVectors, job: Job) -> Iterable[Any]:
+    found: Iterable[Any] = vectors.by_document.get(job.id) or [None] * len(job.chunks)
     return found
 
 

@@ -31,7 +31,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
 from . import sources
-from .publication import CLEARED_LEASE, MAX_ROWS_PER_STATEMENT, Job, group_by_collection, publish
+from .publication import CLEARED_LEASE, MAX_ROWS_PER_STATEMENT, DocumentVectors, Job, group_by_collection, publish
 from .queue import Queue
 
 LEASE = timedelta(seconds=15)
@@ -61,7 +61,7 @@ def process_batch(queue: Queue = "plain") -> int:
         _release(read_well)
         vectors = embed_jobs(read_well)
         _release(read_well)
-        publish(read_well, *vectors)
+        publish(read_well, vectors)
     finally:
         for job in jobs:
             held.pop(job.id, None)
@@ -177,13 +177,13 @@ def _split(job: Job, parsed: Parsed) -> None:
     )
 
 
-def embed_jobs(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
-    """Return the space and, by document, the vectors of its chunks; none where the embedder fails.
+def embed_jobs(jobs: list[Job]) -> DocumentVectors:
+    """Return the vectors of the chunks of documents; none where the embedder fails.
 
     Words alone find them then, until `embeddings.backfill_vectors` has given them vectors.
     """
     if not any(job.chunks for job in jobs):
-        return None, {}
+        return DocumentVectors()
     try:
         embedder = embeddings.get_active_embedder()
         vectors = embeddings.embed_all(embedder, (text for job in jobs for text in job.indexed()))
@@ -192,7 +192,7 @@ def embed_jobs(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
         get_knowledge_state().embeddings_missing.set()
         for job in jobs:
             job.warnings = [*job.warnings, embeddings.NO_VECTORS]
-        return None, {}
+        return DocumentVectors()
     if embeddings.get_active_embedder().space != embedder.space:  # `reindex` went over to another one in this moment
         get_knowledge_state().embeddings_missing.set()
     found = {}
@@ -200,7 +200,7 @@ def embed_jobs(jobs: list[Job]) -> tuple[str | None, dict[UUID, Any]]:
     for job in jobs:
         found[job.id] = vectors[at : at + len(job.chunks)]
         at = at + len(job.chunks)
-    return embedder.space, found
+    return DocumentVectors(embedder.space, found)
 
 
 def _release(jobs: list[Job]) -> None:

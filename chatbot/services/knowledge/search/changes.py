@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read
 from chatbot.models import KnowledgeChange
 
-FRESH = 86_400.0  # seconds; who slept longer may have missed changes that are no longer kept
+FRESH = 86_400.0  # seconds; after a longer sleep changes may be missing that are no longer kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,18 @@ class Searched:
     chunks: int
 
 
-def changed(searched: Searched, since: int) -> tuple[list[UUID], int]:
-    """Return the documents that changed in a collection after a change, and the newest change."""
+@dataclass(frozen=True, slots=True)
+class ChangedDocuments:
+    """The documents that changed in a collection, and the newest change of it."""
+
+    document_ids: list[UUID]
+    last_change: int
+
+
+def find_changes(searched: Searched, since: int) -> ChangedDocuments:
+    """Return the documents that changed in a collection after a change."""
     newer = (KnowledgeChange.collection_id == searched.id, KnowledgeChange.id > since)
     with read() as connection:
         rows = connection.execute(sa.select(KnowledgeChange.document_id, KnowledgeChange.id).where(*newer)).all()
     newest = max((row.id for row in rows), default=searched.last_change)
-    return list({row.document_id for row in rows}), max(newest, searched.last_change)
+    return ChangedDocuments(list({row.document_id for row in rows}), max(newest, searched.last_change))

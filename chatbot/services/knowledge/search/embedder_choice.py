@@ -1,6 +1,6 @@
 """Which embedder embeds: the one that the settings name, or the embedded one where the model's server has none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 import structlog
@@ -39,7 +39,7 @@ def find_active_space() -> ActiveSpace | None:
 def find_active_adapter() -> str:
     """Return the adapter of the space that is searched; the configured one while nothing is embedded."""
     active = find_active_space()
-    return get_knowledge_state().embedder_settings[0] if active is None else active.adapter
+    return get_knowledge_state().embedder_settings.adapter if active is None else active.adapter
 
 
 def ensure_probed() -> None:
@@ -52,20 +52,20 @@ def ensure_probed() -> None:
     if state.is_embedder_probed:
         return
     configured = adapters.get_embedder_settings(current_app.config)
-    if not adapters.is_embedder_chosen(current_app.config) and configured[0] == "openai":
+    if not adapters.is_embedder_chosen(current_app.config) and configured.adapter == "openai":
         active = find_active_space()
-        if active is None or active.adapter != configured[0]:
+        if active is None or active.adapter != configured.adapter:
             if active is not None:
-                state.embedder_settings = (active.adapter, configured[1])
+                state.embedder_settings = replace(configured, adapter=active.adapter)
             state.embedder_settings = _probe_default(configured)
     state.is_embedder_probed = True
 
 
-def _probe_default(configured: tuple[str, str]) -> tuple[str, str]:
+def _probe_default(configured: adapters.EmbedderSettings) -> adapters.EmbedderSettings:
     """Return the settings of the default embedder, or of the embedded one where it is missing; raises EmbedderError."""
     try:
-        get_knowledge_state().embedder(*configured).embed([PROBE_TEXT])
+        get_knowledge_state().embedder(configured.adapter, configured.model).embed([PROBE_TEXT])
     except EmbeddingsMissing as error:
         log.warning("the embedded embedder stands in", detail=error.detail)
-        return adapters.EMBEDDED_EMBEDDER, configured[1]
+        return replace(configured, adapter=adapters.EMBEDDED_EMBEDDER)
     return configured

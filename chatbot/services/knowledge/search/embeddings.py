@@ -93,9 +93,9 @@ def ensure_space(embedder: Embedder, dimension: int) -> str:
         try:
             with write("make_space") as connection:
                 first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
-                adapter, model = get_knowledge_state().embedder_settings
-                values = {"name": embedder.space, "adapter": adapter, "model": model, "dimension": dimension}
-                connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
+                settings = get_knowledge_state().embedder_settings
+                values = {"name": embedder.space, "adapter": settings.adapter, "model": settings.model}
+                connection.execute(sa.insert(EmbeddingSpace).values(**values, dimension=dimension, active=first))
         except IntegrityError:  # another process made it
             return ensure_space(embedder, dimension)
     return embedder.space

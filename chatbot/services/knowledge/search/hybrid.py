@@ -173,9 +173,9 @@ def _search_both_sides(
 ) -> _Sides:
     sides = _Sides()
     try:
-        sides.lexical, sides.ceiling = get_knowledge_state().lexical_index.search(
-            query, collections, CANDIDATES, documents
-        )
+        by_words = get_knowledge_state().lexical_index.search(query, collections, CANDIDATES, documents)
+        sides.lexical = by_words.hits
+        sides.ceiling = by_words.ceiling
     except IndexFailed as error:
         log.warning("searched by vectors alone", error=type(error).__name__, detail=str(error))
         retrieved.notes.append("The index of words failed: searched by vectors alone.")

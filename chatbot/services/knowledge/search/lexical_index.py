@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -25,7 +26,7 @@ from chatbot.rag.ports import LexicalIndex
 from chatbot.rag.types import Hit, Indexed
 from chatbot.services.knowledge import content
 
-from .changes import FRESH, Searched, changed
+from .changes import FRESH, Searched, find_changes
 
 ROWS = 200  # chunks in one reading
 MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time
@@ -36,6 +37,14 @@ POLL_SECONDS = 0.02
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalHits:
+    """The best chunks for a query, and the maximum score that the query can reach."""
+
+    hits: list[Hit]
+    ceiling: float
 
 
 class LexicalSearch:
@@ -53,8 +62,8 @@ class LexicalSearch:
 
     def search(
         self, query: str, collections: Sequence[Searched], k: int, documents: Sequence[UUID] | None
-    ) -> tuple[list[Hit], float]:
-        """Return the best chunks of collections as they were after their last change, and the query's ceiling.
+    ) -> LexicalHits:
+        """Return the best chunks of collections as they were after their last change.
 
         Where another process writes the index and is slow, they may be as they were a moment before. Raises IndexLocked
         when the index is broken, and another process writes it.
@@ -62,7 +71,7 @@ class LexicalSearch:
         ids = [str(one.id) for one in collections]
         among = None if documents is None else [str(one) for one in documents]
 
-        def search() -> tuple[list[Hit], float]:
+        def search() -> LexicalHits:
             self._follow(collections)
             return run_in_thread(self._search, query, ids, k, among)
 
@@ -102,10 +111,9 @@ class LexicalSearch:
                     self._read_state(self.index.version)
         return {row.id for row in rows}
 
-    def _search(
-        self, query: str, collections: list[str], k: int, documents: list[str] | None
-    ) -> tuple[list[Hit], float]:
-        return self.index.search(query, collections, k, documents), self.index.ceiling(query, collections)
+    def _search(self, query: str, collections: list[str], k: int, documents: list[str] | None) -> LexicalHits:
+        hits = self.index.search(query, collections, k, documents)
+        return LexicalHits(hits, self.index.ceiling(query, collections))
 
     def _write(self, behind: Sequence[Searched], gone: Sequence[str] = ()) -> None:
         run_in_thread(self.index.remove, "collection", gone)  # the first word of it raises IndexLocked
@@ -135,12 +143,13 @@ class LexicalSearch:
             for items in _items(Chunk.collection_id == searched.id):
                 self._add(items)
             return searched.last_change
-        touched, change = changed(searched, known)
+        changes = find_changes(searched, known)
+        touched = changes.document_ids
         run_in_thread(self.index.remove, "document", [str(one) for one in touched])
         for start in range(0, len(touched), ROWS):
             for items in _items(Chunk.document_id.in_(touched[start : start + ROWS])):
                 self._add(items)
-        return change
+        return changes.last_change
 
     def _add(self, items: Sequence[Indexed]) -> None:
         """Add chunks a few at a time: searches wait for the same thread."""

@@ -22,7 +22,7 @@ from chatbot.rag.errors import StoreFenced, StoreForgot
 from chatbot.rag.ports import VectorStore
 from chatbot.rag.types import Hit, VectorBatch
 
-from .changes import FRESH, Searched, changed
+from .changes import FRESH, Searched, find_changes
 from .replicas import Positions, ReplicaLease, ReplicaPosition
 
 if TYPE_CHECKING:
@@ -161,13 +161,14 @@ class DenseSearch:
         held.reach(ReplicaPosition(space, searched.last_change, time.time()))
 
     def _catch_up(self, held: ReplicaLease, searched: Searched, reached: ReplicaPosition) -> int:
-        touched, change = changed(searched, reached.change)
+        changes = find_changes(searched, reached.change)
+        touched = changes.document_ids
         name = str(searched.id)
         self._change(held, name, [str(one) for one in touched], [])
         for start in range(0, len(touched), ROWS):
             for rows in _rows(reached.space, Chunk.document_id.in_(touched[start : start + ROWS])):
                 self._change(held, name, [], rows)
-        return change
+        return changes.last_change
 
     def _change(self, held: ReplicaLease, name: str, gone: list[str], rows: Sequence[Row]) -> None:
         if self.store.durable:

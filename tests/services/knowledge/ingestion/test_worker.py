@@ -87,7 +87,7 @@ def test_work_that_somebody_else_took_over_changes_nothing(app: Flask, ada: Pers
     ada.call("PUT", f"/api/documents/{document['id']}/", {"title": "Hours", "text": "Changed meanwhile."})
     with app.app_context():
         assert one.chunks
-        publication.publish([one], None, {})
+        publication.publish([one], publication.DocumentVectors())
         assert rows(Chunk.id) == []
     work(app)
     assert [one["quote"] for one in find(ada, "changed meanwhile")] == ["Changed meanwhile."]

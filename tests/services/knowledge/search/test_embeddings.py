@@ -110,7 +110,7 @@ def test_switch_of_spaces_in_the_middle_of_a_document_mixes_no_vectors(
             connection.execute(sa.update(EmbeddingSpace).values(adapter="memory"))
         embeddings.reindex(lambda _: None)
         monkeypatch.setattr(get_knowledge_state(), "embedder", lambda *_: other)
-        publication.publish([job], *embedded)
+        publication.publish([job], embedded)
         worker.process_batch()
         assert find(ada, "waggle")[0]["lexical_rank"] == 1
         get_knowledge_state().embeddings_missing.set()
