@@ -42,8 +42,16 @@ class Found:
     supported: bool
 
 
-def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -> tuple[list[Citation], float | None]:
-    """Return the citations of an answer, in its order, and the share of its sentences that is supported.
+@dataclass(frozen=True, slots=True)
+class CitedAnswer:
+    """The citations of an answer, in its order, and the share of its sentences that they support."""
+
+    citations: list[Citation]
+    grounded: float | None  # None without passages
+
+
+def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -> CitedAnswer:
+    """Find the citations of an answer.
 
     A marker `[n]` stands for the words in front of it, to the beginning of the sentence or to the marker before.
     Sentences without one, or whose markers name passages that do not support them, are aligned with all passages; a
@@ -53,7 +61,7 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
     `embed` is given the texts as they are.
     """
     if not passages:
-        return [], None
+        return CitedAnswer([], None)
     claims = _claims(answer, len(passages))
     evidence = Evidence(passages, [claim.text for claim in claims], embed)
     found: list[Found] = []
@@ -66,7 +74,8 @@ def cite(answer: str, passages: Sequence[Passage], embed: Embed | None = None) -
         supported[claim.sentence] = supported.get(claim.sentence, True) and holds
     counted = _counted(claims, supported)
     grounded = sum(supported[sentence] for sentence in counted) / len(counted) if counted else 0.0
-    return [_citation(each, evidence, passages) for each in _merged(_join_neighbours(found))], grounded
+    citations = [_citation(each, evidence, passages) for each in _merged(_join_neighbours(found))]
+    return CitedAnswer(citations, grounded)
 
 
 def _claims(answer: str, passages: int) -> list[Claim]:

@@ -68,8 +68,8 @@ class Grounding:
         if not passages or not answer.strip():
             return [], None
         # By words alone (docs/decisions): the embedder added nothing to the sentences that it was measured on.
-        found, grounded = run_in_thread(alignment.cite, answer, passages)
-        return [to_stored(one) for one in found], grounded
+        cited = run_in_thread(alignment.cite, answer, passages)
+        return [to_stored(one) for one in cited.citations], cited.grounded
 
     def build_trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
         """Return why the turn was answered as it was."""

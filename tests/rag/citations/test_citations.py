@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.rag.citations.alignment import cite
+from chatbot.rag.citations.alignment import CitedAnswer, cite
 from chatbot.rag.citations.support import SUPPORTED, support
 from chatbot.rag.text.words import words
 from chatbot.rag.types import Citation, Passage
@@ -20,12 +20,12 @@ PASSAGES = [
 
 
 def cited(answer: str) -> list[Citation]:
-    return cite(answer, PASSAGES)[0]
+    return cite(answer, PASSAGES).citations
 
 
 def test_copied_sentence_is_quoted_with_its_offsets_in_the_document() -> None:
     answer = "Paris is the capital of France."
-    assert cite(answer, PASSAGES) == (
+    assert cite(answer, PASSAGES) == CitedAnswer(
         [Citation(None, PASSAGES[0], 140, 171, answer, 0.9, True, ((0, len(answer)),))],
         1.0,
     )
@@ -34,7 +34,9 @@ def test_copied_sentence_is_quoted_with_its_offsets_in_the_document() -> None:
 @pytest.mark.parametrize("answer", ["The capital of France is Paris [1].", "The capital of France is Paris. [1]", "[1] The capital of France is Paris.",
                                     "The capital of France is Paris.\n\n[1]", "The capital of France is Paris【1】.", "The capital of France is Paris [^1]"])  # fmt: skip
 def test_marker_names_the_passage(answer: str) -> None:
-    citations, grounded = cite(answer, PASSAGES)
+    answered = cite(answer, PASSAGES)
+    citations = answered.citations
+    grounded = answered.grounded
     assert [(each.marker, each.supported, each.quote) for each in citations] == [
         (1, True, "Paris is the capital of France.")
     ]
@@ -42,7 +44,9 @@ def test_marker_names_the_passage(answer: str) -> None:
 
 
 def test_marker_of_a_passage_that_does_not_support_is_shown_so_and_the_right_one_is_found() -> None:
-    citations, grounded = cite("Rome was founded in 753 BC [1].", PASSAGES)
+    answered = cite("Rome was founded in 753 BC [1].", PASSAGES)
+    citations = answered.citations
+    grounded = answered.grounded
     assert [(each.marker, each.supported) for each in citations] == [(1, False), (None, True)]
     assert grounded == 1.0
 
@@ -74,7 +78,7 @@ def test_copy_of_neighbouring_sentences_is_quoted_as_one() -> None:
     ],
 )  # fmt: skip
 def test_what_contradicts_the_passages_is_not_supported(answer: str) -> None:
-    assert cite(answer, PASSAGES) == ([], 0.0)
+    assert cite(answer, PASSAGES) == CitedAnswer([], 0.0)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +89,7 @@ def test_what_contradicts_the_passages_is_not_supported(answer: str) -> None:
     ],
 )  # fmt: skip
 def test_light_paraphrase_is_supported(answer: str) -> None:
-    assert cite(answer, PASSAGES)[1] == 1.0
+    assert cite(answer, PASSAGES).grounded == 1.0
 
 
 @pytest.mark.parametrize(
@@ -98,18 +102,18 @@ def test_light_paraphrase_is_supported(answer: str) -> None:
     ],
 )  # fmt: skip
 def test_grounded_is_the_share_of_statements_that_are_supported(answer: str, share: float) -> None:
-    assert cite(answer, PASSAGES)[1] == share
+    assert cite(answer, PASSAGES).grounded == share
 
 
 def test_without_passages_there_is_nothing_to_say() -> None:
-    assert cite("Rome was founded in 753 BC [1].", []) == ([], None)
+    assert cite("Rome was founded in 753 BC [1].", []) == CitedAnswer([], None)
 
 
 def test_sentences_of_other_scripts_are_aligned() -> None:
     passage = Passage("d", 1, "", "今天下雨。巴黎是法国的首都。", 7)
-    (citation,) = cite("法国的首都是巴黎。", [passage])[0]
+    (citation,) = cite("法国的首都是巴黎。", [passage]).citations
     assert (citation.start, citation.quote) == (12, "巴黎是法国的首都。")
-    assert cite("巴黎不是法国的首都。", [passage]) == ([], 0.0)
+    assert cite("巴黎不是法国的首都。", [passage]) == CitedAnswer([], 0.0)
 
 
 def test_embedding_lifts_a_sentence_that_means_the_same() -> None:
@@ -165,7 +169,9 @@ def test_quotes_are_at_their_offsets_and_spans_inside_the_answer(
     answer: str, given_texts: list[tuple[str, int]]
 ) -> None:
     passages = [Passage(f"d{number}", 1, "", text, start) for number, (text, start) in enumerate(given_texts)]
-    citations, grounded = cite(answer, passages)
+    answered = cite(answer, passages)
+    citations = answered.citations
+    grounded = answered.grounded
     assert grounded is None if not passages else 0.0 <= grounded <= 1.0
     for each in citations:
         assert each.quote == each.passage.text[each.start - each.passage.start : each.end - each.passage.start] != ""
@@ -188,5 +194,5 @@ def test_ten_sentences_against_eight_passages_take_little_time() -> None:
 
 @pytest.mark.parametrize("scrap", ["A:", "Rome", "Paris is:"])
 def test_scrap_beside_a_sentence_is_not_aligned(scrap: str) -> None:
-    found, _ = cite(f"{scrap}\n\nFrance's capital is Paris.", PASSAGES)
-    assert [one.quote for one in found] == [one.quote for one in cite("France's capital is Paris.", PASSAGES)[0]]
+    found = cite(f"{scrap}\n\nFrance's capital is Paris.", PASSAGES).citations
+    assert [one.quote for one in found] == [one.quote for one in cite("France's capital is Paris.", PASSAGES).citations]
