@@ -10,7 +10,7 @@ Place = tuple[threading.Lock, Hashable]  # in a queue: what is locked until it i
 
 
 class FairSemaphore:
-    """Lets one in at a time, or as many as there are places, first come, first served.
+    """A semaphore that serves its waiters in the order in which they came.
 
     `threading.Lock` admits a newcomer at the right moment before the waiters, and some of 32 waited for seconds.
     """
@@ -24,21 +24,21 @@ class FairSemaphore:
 
     @property
     def waiting_count(self) -> int:
-        """How many wait for a place."""
+        """The number of waiters for a place."""
         return len(self._waiting)
 
     @property
     def free_places(self) -> int:
-        """How many places are free."""
+        """The number of free places."""
         return self._free
 
     def is_waited_for(self, kind: Hashable) -> bool:
-        """Return whether the next one is of this kind."""
+        """Return whether the first waiter is of this kind."""
         with self._guard:
             return bool(self._waiting) and self._waiting[0][1] == kind
 
-    def let_others_in(self, kind: Hashable) -> None:
-        """Yield to the waiters of a kind at the head of the queue, one after the other, and come back after them.
+    def yield_to(self, kind: Hashable) -> None:
+        """Give the place to the waiters of a kind at the head of the queue, and take it back after them.
 
         An exception meanwhile, such as a greenlet's end, is raised after that.
         """
@@ -49,34 +49,34 @@ class FairSemaphore:
             place = next((at for at, (_, its) in enumerate(self._waiting) if its != kind), len(self._waiting))
             self._waiting.insert(place, (turn, kind))
             self._waiting.popleft()[0].release()
-        came = False
-        while not came:
+        acquired = False
+        while not acquired:
             try:
-                came = turn.acquire()
+                acquired = turn.acquire()
             except BaseException as error:  # noqa: BLE001 - it is raised below
                 interruption = error
         if interruption is not None:
             raise interruption
 
     def acquire(self, timeout: float, kind: Hashable = None) -> bool:
-        """Wait for one's turn for up to `timeout` seconds; tells whether it came."""
-        if self._comes_in():
+        """Wait for a place for up to `timeout` seconds; return whether it was acquired."""
+        if self._take_place():
             return True
         turn = threading.Lock()
         turn.acquire()
         place = (turn, kind)
-        if self._comes_in(place):  # a place was given back meanwhile
+        if self._take_place(place):  # a place was given back meanwhile
             return True
         try:
-            came = turn.acquire(timeout=timeout)
+            acquired = turn.acquire(timeout=timeout)
         except BaseException:  # a greenlet was killed, or Ctrl-C
-            if not self._left(place):
+            if not self._leave_queue(place):
                 self.release()
             raise
-        return came or not self._left(place)
+        return acquired or not self._leave_queue(place)
 
-    def _comes_in(self, place: Place | None = None) -> bool:
-        """Take a free place, or queue where one is to; tells whether there was one."""
+    def _take_place(self, place: Place | None = None) -> bool:
+        """Take a free place and return True; else queue `place`, if given, and return False."""
         with self._guard:
             if self._free:
                 self._free -= 1
@@ -85,8 +85,8 @@ class FairSemaphore:
                 self._waiting.append(place)
             return False
 
-    def _left(self, place: Place) -> bool:
-        """Leave the queue; tells whether one was still in it, and not let in at the last moment."""
+    def _leave_queue(self, place: Place) -> bool:
+        """Leave the queue; return False where the place was granted at the last moment."""
         with self._guard:
             try:
                 self._waiting.remove(place)
@@ -95,7 +95,7 @@ class FairSemaphore:
             return True
 
     def release(self) -> None:
-        """Let the next one in."""
+        """Give the place to the first waiter, or back."""
         with self._guard:
             if self._waiting:
                 self._waiting.popleft()[0].release()
@@ -113,14 +113,14 @@ class KeyedSemaphore:
         self.inside = Counter[Hashable]()
 
     def acquire(self, key: Hashable, timeout: float) -> bool:
-        """Wait for a place for up to `timeout` seconds; tells whether there was one."""
+        """Wait for a place for up to `timeout` seconds; return whether it was acquired."""
         with self._changed:
-            there = self._changed.wait_for(
+            has_place = self._changed.wait_for(
                 lambda: self.inside[key] < self._per_key and self.inside.total() < self._total, timeout
             )
-            if there:
+            if has_place:
                 self.inside[key] += 1
-            return there
+            return has_place
 
     def release(self, key: Hashable) -> None:
         """Give a place back."""
@@ -145,12 +145,12 @@ class RoundRobinSemaphore:
 
     @property
     def waiting_count(self) -> int:
-        """How many wait for a place."""
+        """The number of waiters for a place."""
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
     def acquire(self, key: Hashable, timeout: float, is_given_up: Callable[[], bool] = bool) -> bool:
-        """Wait for a place for up to `timeout` seconds, or until it is given up; return whether there was one."""
+        """Wait for a place for up to `timeout` seconds, or until it is given up; return whether it was acquired."""
         event = threading.Event()
         deadline = time.monotonic() + timeout
         with self._lock:

@@ -99,7 +99,7 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
         for moment in (0.1, 0.15, 0.25):
             threading.Timer(moment, os.kill, [os.getpid(), signal.SIGUSR1]).start()
         with pytest.raises(Killed):
-            turnstile.let_others_in("like")
+            turnstile.yield_to("like")
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert done == ["like", "like"]

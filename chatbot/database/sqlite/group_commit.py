@@ -155,6 +155,6 @@ class GroupCommit:
                 time.sleep(0)  # one round of gevent's loop, in which other writers come
                 if self.semaphore.is_waited_for(kind):
                     self.open_group = group
-                    self.semaphore.let_others_in(kind)
+                    self.semaphore.yield_to(kind)
         finally:
             group.commit()
