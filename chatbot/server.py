@@ -198,7 +198,7 @@ def post_worker_init(worker: Any) -> None:
     from chatbot.worker import shutdown, startup
 
     try:
-        startup.prepare(worker.wsgi, patient=worker.age > workers)
+        startup.prepare(worker.wsgi, wait_for_database=worker.age > workers)
     except CannotServe as error:
         worker.log.critical(error.detail)
         sys.exit(os.EX_CONFIG)  # the arbiter stops instead of trying again

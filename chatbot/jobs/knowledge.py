@@ -18,7 +18,7 @@ from chatbot.services.knowledge.state import get_knowledge_state
 FETCHERS = 4  # documents that are fetched from their addresses at a time
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at the queue without a signal
 BACKFILL_INTERVAL_SECONDS = 30.0  # seconds between two tries to give vectors to what came while the embedder failed
-GATHERING = 0.1  # seconds in which more may come, after documents that were few: together they take half the time
+GATHER_SECONDS = 0.1  # in which more documents may come after a few: together they take half the time
 RETRY_SECONDS = 5.0  # seconds until the next try
 
 log = structlog.get_logger(__name__)
@@ -30,21 +30,21 @@ def start(app: Flask) -> None:
         for _ in range(FETCHERS if queue == "fetched" else 1):
             threading.Thread(target=_work, args=(app, queue), name=f"knowledge {queue}", daemon=True).start()
     threading.Thread(target=periodic.run, args=(app, embeddings.probe_embedder), name="probe", daemon=True).start()
-    periodic.every(app, LOOK_INTERVAL_SECONDS, look)
+    periodic.every(app, LOOK_INTERVAL_SECONDS, signal_queued_documents)
     periodic.every(app, worker.LEASE_INTERVAL_SECONDS, worker.renew_leases)
-    periodic.every(app, LOOK_INTERVAL_SECONDS, follow)
+    periodic.every(app, LOOK_INTERVAL_SECONDS, follow_replicas)
     periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.backfill_vectors)
     periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.probe_embedder)
 
 
-def look() -> None:
+def signal_queued_documents() -> None:
     """Wake the workers of the queues when another process has queued a document."""
     if worker.has_waiting_documents():
         for queue in QUEUES:
             get_knowledge_state().queue_changed[queue].set()
 
 
-def follow() -> None:
+def follow_replicas() -> None:
     """Bring this process's replicas up to date, from its first search on."""
     if get_knowledge_state().has_lexical_index:
         get_knowledge_state().vector_index.forget_others(get_knowledge_state().lexical_index.follow_all())
@@ -52,16 +52,16 @@ def follow() -> None:
 
 def _work(app: Flask, queue: Queue) -> None:
     with app.app_context():
-        rung = get_knowledge_state().queue_changed[queue]
+        queue_changed = get_knowledge_state().queue_changed[queue]
     while True:
-        rung.wait()
-        rung.clear()
-        while done := run(app, queue):
+        queue_changed.wait()
+        queue_changed.clear()
+        while done := process_next_documents(app, queue):
             if done < worker.BATCHES.get(queue, 1):
-                time.sleep(GATHERING)
+                time.sleep(GATHER_SECONDS)
 
 
-def run(app: Flask, queue: Queue = "plain") -> int:
+def process_next_documents(app: Flask, queue: Queue = "plain") -> int:
     """Process the next documents; returns their number. Errors are logged, and the work is tried again later."""
     with app.app_context():
         try:

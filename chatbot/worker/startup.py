@@ -25,14 +25,14 @@ DATABASE_RETRY_SECONDS = 0.5  # seconds until the next look whether the database
 log = structlog.get_logger(__name__)
 
 
-def prepare(app: Flask, *, patient: bool = False) -> None:
+def prepare(app: Flask, *, wait_for_database: bool = False) -> None:
     """Check the schema, close abandoned turns, warm up, start the jobs.
 
-    Raises CannotServe with what to do, at once, or, where `patient`, for what does not mend itself: the worker of a
-    service that runs comes back while its database is away, and waits for it.
+    Raises CannotServe with what to do. With `wait_for_database` a database that is away is waited for instead: so a
+    worker of a running service comes back.
     """
     with app.app_context():
-        require_services(patient)
+        require_services(wait_for_database=wait_for_database)
         database = get_database_state()
         if server_lock.is_needed():
             log.warning("this SQLite has the WAL-reset bug: `flask` commands that write refuse while the server runs")
@@ -63,15 +63,15 @@ def describe_models(app: Flask) -> list[str]:
         ]
 
 
-def require_services(patient: bool) -> None:
-    """Raise the reason why this process cannot serve; a `patient` one waits for a database that is away."""
+def require_services(*, wait_for_database: bool) -> None:
+    """Raise CannotServe with the reason why this process cannot serve, or wait for a database that is away."""
     while (missing := _missing()) is not None:
-        if not patient or missing.detail.endswith(integrity.DAMAGED):
+        if not wait_for_database or missing.detail.endswith(integrity.DAMAGED):
             raise missing
         log.warning("waiting for the database", detail=missing.detail)
         time.sleep(DATABASE_RETRY_SECONDS)
     cluster = get_cluster(current_app)
-    if cluster is not None and not patient:  # without Redis each process serves on; so does one that comes back then
+    if cluster is not None and not wait_for_database:  # a running service goes on without Redis, and so do its workers
         cluster.require()
 
 

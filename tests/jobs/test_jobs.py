@@ -106,7 +106,7 @@ def test_worker_that_comes_back_waits_for_its_database_and_schema(
     monkeypatch.setattr(startup, "DATABASE_RETRY_SECONDS", 0.0)
     monkeypatch.setattr(schema_version, "require_current", require)
     monkeypatch.setattr(maintenance, "close_abandoned", full)
-    startup.prepare(app, patient=True)
+    startup.prepare(app, wait_for_database=True)
     assert (troubles, started) == ([], [app])
 
 

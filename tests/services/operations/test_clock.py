@@ -173,6 +173,6 @@ def test_host_whose_clock_is_not_the_databases_does_not_start(
     monkeypatch.setattr(clock, "now", lambda: now() + timedelta(seconds=seconds))
     if db.engine.dialect.name == "postgresql" and said:
         with pytest.raises(CannotServe, match=rf"DATABASE_URL: The clock of this host is {said} the database's: set "):
-            startup.require_services(patient=False)
+            startup.require_services(wait_for_database=False)
     else:  # SQLite has the clock of its host
-        startup.require_services(patient=False)
+        startup.require_services(wait_for_database=False)

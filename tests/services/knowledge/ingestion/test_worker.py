@@ -140,22 +140,22 @@ def test_work_that_breaks_our_own_code_does_not_end_the_queue(
 ) -> None:
     monkeypatch.setattr(worker, "process_batch", lambda: 1 / 0)
     monkeypatch.setattr(job, "RETRY_SECONDS", 0)
-    assert job.run(app) == 0
+    assert job.process_next_documents(app) == 0
     monkeypatch.undo()
     send(ada, "Hours", HOURS)
-    assert job.run(app) == 1
+    assert job.process_next_documents(app) == 1
     assert find(ada, "library")
 
 
 def test_who_works_is_woken_for_what_another_process_queued(app: Flask, ada: Person) -> None:
     with app.app_context():
         bells = [get_knowledge_state().queue_changed[queue] for queue in queues.QUEUES]
-        job.look()
+        job.signal_queued_documents()
         assert not any(bell.is_set() for bell in bells)
         send(ada, "Hours", HOURS)
         for bell in bells:
             bell.clear()
-        job.look()
+        job.signal_queued_documents()
     assert all(bell.is_set() for bell in bells)
 
 

@@ -128,7 +128,7 @@ def test_broken_index_that_another_process_writes_leaves_the_vectors(
     answer = there.call("POST", "/api/search/", {"query": "library"}).get_json()
     assert (answer["items"][0]["title"], answer["items"][0]["lexical_rank"]) == ("Hours", None)
     assert answer["notes"] == ["The index of words failed: searched by vectors alone."]
-    periodic.run(other, job.follow)  # the job goes on as well
+    periodic.run(other, job.follow_replicas)  # the job goes on as well
     assert find(ada, "library")[0]["lexical_rank"] == 1
 
 

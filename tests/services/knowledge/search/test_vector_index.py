@@ -97,7 +97,7 @@ def test_collections_that_are_deleted_are_let_go(app: Flask, ada: Person, monkey
         work(app)
         find(ada, "library", collection_ids=[home])
         ada.call("DELETE", f"/api/collections/{home}/")
-    periodic.run(app, job.follow)
+    periodic.run(app, job.follow_replicas)
     with app.app_context():
         held = get_knowledge_state().vector_index
     assert (held.store.collections(), len(held.locks)) == ([], 0)
