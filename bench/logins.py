@@ -85,7 +85,7 @@ def bare(threads: int, seconds: float) -> float:
 
 
 def rate(kind: str, server: Server, report: Report) -> None:
-    """Tell how many logins are done in a second, beside bcrypt alone on as many threads in the same run."""
+    """Report the logins in a second, beside bcrypt alone on as many threads in the same run."""
     threads = len(server.workers())
     shares = []
     for _ in range(3):

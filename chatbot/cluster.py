@@ -33,7 +33,7 @@ class Cluster:
         once |= {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=TIMEOUT, **once)
         self.redis = Redis(connection_pool=pool)
-        # Who follows a turn holds a connection: those must not be missing elsewhere.
+        # Each reader of a turn holds a connection, which must not be missing elsewhere.
         self.channels = ConnectionPool.from_url(url, max_connections=MAX_FOLLOWERS, **once)
         # Tells secrets apart, and nothing else of them.
         self._mark = hmac.digest("\n".join(secrets).encode(), b"chatbot secrets in use", "sha256").hex().encode()

@@ -1,4 +1,4 @@
-"""Doors for probes."""
+"""Routes for probes."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ blueprint = Blueprint("health", __name__, description="Probes")
 @blueprint.route("/healthz", methods=["GET"])
 @blueprint.response(200, HealthSchema)
 def get_health() -> dict[str, Any]:
-    """Tell that the process lives."""
+    """Show that the process is alive."""
     return {"status": "ok"}
 
 

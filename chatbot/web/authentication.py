@@ -1,4 +1,4 @@
-"""The credential out of the request: one function for every door."""
+"""Authentication of requests: the credential in the header and the caller it belongs to."""
 
 from collections.abc import Callable
 from functools import wraps

@@ -40,10 +40,12 @@ def log_in_within_limits(email: str, log_in: Callable[[], T]) -> T:
     failures = f"failed/{provider}"
     is_known = bool(_with_storage(lambda storage: storage.get(account)))
     has_failed = bool(_with_storage(lambda storage: storage.get(failures)))
-    kind: hash_queue.Kind = "known" if is_known else "failed" if has_failed else "fresh"
+    kind: hash_queue.Kind = "known" if is_known else "fresh"
+    if has_failed and not is_known:
+        kind = "failed"
     hash_queue.origin.set(hash_queue.Origin(provider, kind))
     if not is_known:
-        _delay_excess(_count_for_everybody, _count_in_total)
+        _delay_excess(_count_for_all_accounts, _count_in_total)
     try:
         result = log_in()
     except InvalidCredentials:
@@ -78,7 +80,7 @@ def _count_for_account() -> None:
 
 
 @rate_limits.limit(RATE_LOGIN_GLOBAL=rate_limits.global_key)
-def _count_for_everybody() -> None:
+def _count_for_all_accounts() -> None:
     """Count a guess from an address that the account does not know."""
 
 

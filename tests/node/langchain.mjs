@@ -5,7 +5,7 @@ import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { apiKey, baseURL, City, embedder, only, report, weather } from "./samples.mjs";
 
 const configuration = { baseURL };
-const tools = [tool(weather, { name: "weather", description: "Tell the weather of a city.", schema: City })];
+const tools = [tool(weather, { name: "weather", description: "Return the weather of a city.", schema: City })];
 const hello = [new SystemMessage("Be brief."), new HumanMessage("hello")];
 const again = new HumanMessage("again");
 

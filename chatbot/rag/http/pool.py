@@ -141,7 +141,7 @@ class Body(httpx2.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         with translate_errors():
             if self._response.chunked:
-                yield from read_chunked_body(self._response.inlet)
+                yield from read_chunked_body(self._response.reader)
             else:
                 while piece := self._response.read1(PIECE):
                     yield piece
@@ -152,7 +152,7 @@ class Body(httpx2.SyncByteStream):
     def close(self) -> None:
         """End the response."""
         # What came after its end was not asked for: nothing good can follow on such a connection.
-        whole = (self._ended or self._response.length == 0) and not self._response.inlet.held
+        whole = (self._ended or self._response.length == 0) and not self._response.reader.held
         self._response.close()
         if whole and not self._response.will_close:
             self._pool.give_back(self._url, self._connection)

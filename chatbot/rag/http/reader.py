@@ -32,7 +32,7 @@ class SocketReader(io.RawIOBase):
         return len(self._bytes) - self._at
 
     def readable(self) -> bool:
-        """Tell http.client that this can be read."""
+        """Return True: http.client asks."""
         return True
 
     def readline(self, limit: int | None = -1) -> bytes:
@@ -104,29 +104,29 @@ class SocketReader(io.RawIOBase):
 
 
 class Response(http.client.HTTPResponse):
-    """The standard library's response over an inlet."""
+    """The standard library's response over a SocketReader."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.inlet = SocketReader(sock)
+        self.reader = SocketReader(sock)
         self.fp.close()
-        self.fp = self.inlet  # type: ignore[assignment]  # which has all that http.client calls
+        self.fp = self.reader  # type: ignore[assignment]  # which has all that http.client calls
 
 
-def read_chunked_body(inlet: SocketReader) -> Iterator[bytes]:
+def read_chunked_body(reader: SocketReader) -> Iterator[bytes]:
     """Yield the data of chunks (RFC 9112, 7.1), all that has come at a time, to the end of the last one.
 
     Raises http.client.HTTPException when they break off or are none.
     """
     left: int | None = None
     while True:
-        parts, left, ended = inlet.held_chunks(left)
+        parts, left, ended = reader.held_chunks(left)
         if parts:
             yield b"".join(parts)
         if ended:
-            _pass_trailers(inlet)
+            _pass_trailers(reader)
             return
-        if inlet.held > MAX_HEAD_BYTES or not inlet.more():
+        if reader.held > MAX_HEAD_BYTES or not reader.more():
             raise http.client.IncompleteRead(b"")
 
 
@@ -137,8 +137,8 @@ def _size(head: bytes) -> int:
     return int(digits, 16)
 
 
-def _pass_trailers(inlet: SocketReader) -> None:
+def _pass_trailers(reader: SocketReader) -> None:
     for _ in range(MAX_TRAILERS):
-        if not inlet.readline(MAX_HEAD_BYTES).strip():
+        if not reader.readline(MAX_HEAD_BYTES).strip():
             return
     raise http.client.HTTPException("trailers without an end")

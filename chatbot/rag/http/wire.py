@@ -40,7 +40,7 @@ class BoundedConnection(io.RawIOBase):
         self._connection.sendall(data)
 
     def readable(self) -> bool:
-        """Tell the reader that this can be read."""
+        """Return True: the buffered reader asks."""
         return True
 
     def readinto(self, buffer: Any) -> int:

@@ -40,7 +40,7 @@ class FallbackLLM:
         self._guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate(models)]
 
     def breakers(self) -> dict[str, bool]:
-        """Tell by model whether it is left alone for now."""
+        """Return by model whether its breaker is open: it is skipped for now."""
         return {guarded.name: guarded.is_open for guarded in self._guarded}
 
     def probe(self) -> None:
@@ -98,7 +98,7 @@ class _Guarded:
     def __init__(self, model: LLM, breakers: SyncCircuitBreakerFactory, name: str) -> None:
         self._model = model
         self.name = model.name
-        self._breaker = breakers.get_breaker(name, exclude=[(Exception, is_no_sign_of_illness)])
+        self._breaker = breakers.get_breaker(name, exclude=[(Exception, is_harmless_to_breaker)])
         self._seconds = self._breaker.context.ttl
         self.probe_fault: AdapterError | None = None
         self.answer_fault: AdapterError | None = None
@@ -138,7 +138,8 @@ class _Guarded:
                 stream = self._model.stream(request)
                 first = next(stream)
                 request.attempts.append(Attempt(self.name, None, time.monotonic() - started))
-                self.probe_fault = self.answer_fault = None
+                self.probe_fault = None
+                self.answer_fault = None
                 return first, stream
         except AdapterError as error:
             if isinstance(error, FAULTS):
@@ -150,7 +151,7 @@ class _Guarded:
             raise UpstreamDown("The model's server is left alone for a while.", retry_after=wait) from opened
 
 
-def is_no_sign_of_illness(error: BaseException) -> bool:
+def is_harmless_to_breaker(error: BaseException) -> bool:
     """Return whether a failure says nothing of the server's health."""
     return not isinstance(error, BREAKER_ERRORS)
 

@@ -16,7 +16,7 @@ MAX_WARNINGS = 20
 NEWLINES = re.compile("\r\n|[\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 SURROGATES = re.compile("[\ud800-\udfff]")
 TERMINAL_SEQUENCES = re.compile("\x1b\\[[0-9;?]{0,40}[A-Za-z]")
-# Controls, and what nobody sees: soft hyphens, blanks without width, bidi controls, tags. Joiners have a meaning.
+# Controls and invisible characters: soft hyphens, blanks without width, bidi controls, tags. Joiners have a meaning.
 CONTROLS = re.compile(
     "[\x00-\x08\x0e-\x1b\x1f\x7f-\x84\x86-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff"
     "\U000e0000-\U000e007f]"

@@ -29,11 +29,11 @@ MAX_BYTES_PER_CHARACTER = 4  # of a character in UTF-8
 MAX_CHUNKS_PER_DELETE = 500  # passages that one statement deletes, with their vectors: 5 ms
 
 # Made once: SQLAlchemy took 60 % of an upload, and most of that to make statements.
-_owners = sa.select(Collection.owner_id).where(Collection.id.in_(sa.bindparam("homes", expanding=True)))
+_owners = sa.select(Collection.owner_id).where(Collection.id.in_(sa.bindparam("collection_ids", expanding=True)))
 LOCK_OWNERS = sa.select(User.id).where(User.id.in_(_owners)).order_by(User.id).with_for_update(key_share=True)
 GROW = (
     sa.update(Collection)
-    .where(Collection.id == sa.bindparam("home"))
+    .where(Collection.id == sa.bindparam("collection_id"))
     .values(
         size=Collection.size + sa.bindparam("more"),
         described_bytes=Collection.described_bytes + sa.bindparam("more_described"),
@@ -97,7 +97,7 @@ def split_into_pieces(data: bytes) -> tuple[bytes, ...]:
 
 def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None:
     """Lock a collection that is to be written; raises NotFound, and Forbidden for one that may only be read."""
-    named = {"caller_id": caller.user_id, "home": collection_id}
+    named = {"caller_id": caller.user_id, "collection_id": collection_id}
     if connection.scalar(_writable(caller.role), named) is not None:
         return
     readable = sa.select(Collection.id).where(Collection.id == collection_id, may_read(caller))
@@ -108,16 +108,16 @@ def lock(connection: sa.Connection, caller: Caller, collection_id: UUID) -> None
 
 @functools.cache
 def _writable(role: str) -> sa.Select[UUID]:
-    """Return the collection `:home`, locked, if the caller may write it."""
+    """Return the collection `:collection_id`, locked, if the caller may write it."""
     statement = sa.select(Collection.id).where(
-        Collection.id == sa.bindparam("home"), may_write(caller_placeholder(role))
+        Collection.id == sa.bindparam("collection_id"), may_write(caller_placeholder(role))
     )
     return statement.with_for_update()
 
 
 def lock_owners(connection: sa.Connection, collection_ids: Iterable[UUID]) -> None:
     """Lock the owners of locked collections, in order; rows that refer to them may still be written."""
-    connection.execute(LOCK_OWNERS, {"homes": list(collection_ids)}).all()
+    connection.execute(LOCK_OWNERS, {"collection_ids": list(collection_ids)}).all()
 
 
 def adjust_usage(connection: sa.Connection, collection_id: UUID, size: int, described: int = 0) -> None:
@@ -128,7 +128,7 @@ def adjust_usage(connection: sa.Connection, collection_id: UUID, size: int, desc
     """
     lock_owners(connection, [collection_id])
     more = {"more": size, "more_described": described}
-    owner = connection.scalar(GROW, {"home": collection_id, "moment": now(), **more})
+    owner = connection.scalar(GROW, {"collection_id": collection_id, "moment": now(), **more})
     if size + described > 0 and owner is not None:
         require_quota(connection, owner)
 

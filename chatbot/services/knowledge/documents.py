@@ -40,7 +40,7 @@ CHUNK_FIELDS = tuple(Chunk.__table__.c[field.name] for field in dataclasses.fiel
 # Made once, as in `content`.
 INSERT = sa.insert(Document).returning(*FIELDS)
 _here = sa.select(Document.id, Document.content_hash, Document.url).where(
-    Document.collection_id == sa.bindparam("home")
+    Document.collection_id == sa.bindparam("collection_id")
 )
 NAMED = _here.where(Document.external_id == sa.bindparam("name"))
 ALIKE = _here.where(Document.content_hash == sa.bindparam("hash")).limit(1)
@@ -259,13 +259,13 @@ def _find_duplicate(
 ) -> UUID | None:
     """Return the document of this content or external id in a locked collection; raises ExternalIdTaken."""
     if external_id is not None:
-        named = connection.execute(NAMED, {"home": collection_id, "name": external_id}).one_or_none()
+        named = connection.execute(NAMED, {"collection_id": collection_id, "name": external_id}).one_or_none()
         if named is not None and (named.url != content.url if content.url else named.content_hash != same):
             raise ExternalIdTaken("Another document of this collection has this external_id; PUT replaces it.")
         return None if named is None else named.id
     if same is None:
         return None
-    found: UUID | None = connection.scalar(ALIKE, {"home": collection_id, "hash": same})
+    found: UUID | None = connection.scalar(ALIKE, {"collection_id": collection_id, "hash": same})
     return found
 
 
@@ -282,11 +282,11 @@ def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: In
 def _lock_document(connection: sa.Connection, caller: Caller, document_id: UUID) -> sa.Row[Any]:
     """Return a document that the caller may write, its collection locked before it; raises NotFound, Forbidden."""
     readable = sa.select(Document.collection_id).join(Collection).where(Document.id == document_id, may_read(caller))
-    home = connection.scalar(readable)
-    if home is None:
+    collection_id = connection.scalar(readable)
+    if collection_id is None:
         raise NotFound("There is no such document.")
-    lock(connection, caller, home)
-    statement = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == home)
+    lock(connection, caller, collection_id)
+    statement = sa.select(Document.__table__).where(Document.id == document_id, Document.collection_id == collection_id)
     row = connection.execute(statement.with_for_update()).one_or_none()
     if row is None:  # deleted in this moment
         raise NotFound("There is no such document.")

@@ -182,7 +182,7 @@ def _record(connection: sa.Connection, emptied: Iterable[Any], left: Iterable[An
 
 
 def _advance_watermark(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
-    """Tell devices that follow from when on there are turns; the clock may have been set back."""
+    """Send to devices that follow the time from which on turns are kept; the clock may have been set back."""
     is_later = sa.or_(SyncState.purged_before.is_(None), SyncState.purged_before < cutoff)
     connection.execute(sa.update(SyncState).where(is_later).values(purged_before=cutoff))
     return 0

@@ -21,7 +21,7 @@ WEATHER: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "weather",
-        "description": "Tell the weather of a city.",
+        "description": "Return the weather of a city.",
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
@@ -46,7 +46,7 @@ class City(BaseModel):
 
 
 def weather(city: str) -> str:
-    """Tell the weather of a city."""
+    """Return the weather of a city."""
     return f"sunny in {city}"
 
 

@@ -12,7 +12,7 @@ from tests.system.clients.samples import ANSWER, MODELS, NEXT_ANSWER, TOOL_ANSWE
 LLM = Path(sys.executable).with_name("llm")
 FUNCTION = """
 def weather(city: str) -> str:
-    "Tell the weather of a city."
+    "Return the weather of a city."
     return f"sunny in {city}"
 """
 SCHEMA = '{"type": "object", "properties": {"city": {"type": "string"}}}'

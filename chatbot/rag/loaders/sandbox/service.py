@@ -109,7 +109,7 @@ def _loader(head: dict[str, Any]) -> Callable[[], Any]:
 
 
 def _cause(error: BaseException) -> str | None:
-    """Tell where a library gave up, without a word of the document."""
+    """Return the place where a library gave up, without a word of the document."""
     cause = error.__cause__ if isinstance(error, errors.DocumentError) else None
     if cause is None or cause.__traceback__ is None:
         return None

@@ -107,7 +107,7 @@ class RedisTurnLog:
             try:
                 self._copy_all()
             except Exception as error:  # noqa: BLE001 - whatever it was, the next text is to be copied
-                self._ended.clear()  # who follows them looks at their rows; what Redis has of them runs out
+                self._ended.clear()  # their readers look at the rows; the copies in Redis expire
                 log.warning("turn log not copied", error=type(error).__name__, detail=str(error))
                 time.sleep(RETRY_SECONDS)
 

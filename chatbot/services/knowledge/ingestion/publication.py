@@ -128,8 +128,8 @@ def _split_into_groups(jobs: Sequence[Job]) -> Iterator[list[Job]]:
 
 def _lock_documents(connection: sa.Connection, jobs: Sequence[Job]) -> "dict[UUID, sa.Row[Any]]":
     """Lock collections and documents; return those that are still ours, as they were until now."""
-    homes = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
-    connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+    collections = sa.select(Collection.id).where(Collection.id.in_({job.collection_id for job in jobs}))
+    connection.execute(collections.order_by(Collection.id).with_for_update()).all()
     statement = sa.select(Document.__table__).where(Document.id.in_([job.id for job in jobs])).order_by(Document.id)
     rows = connection.execute(statement.with_for_update()).all()
     content.lock_owners(connection, {job.collection_id for job in jobs})  # all at once: two in two orders would wait

@@ -33,21 +33,23 @@ FIRST_TRY_OF_LARGE = ParserLimits(cpu=30, wall=45.0)
 LIMITS = {"large": FIRST_TRY_OF_LARGE, "slow": ParserLimits()}
 RETRY_AFTER = 60.0  # seconds after which fewer documents wait
 
-_home = Collection.id == sa.bindparam("home")
+_this_collection = Collection.id == sa.bindparam("collection_id")
 _same_owner = aliased(Collection)
 _owned = sa.select(_same_owner.id).where(_same_owner.owner_id == Collection.owner_id).correlate(Collection)
 _waiting = sa.select(sa.func.count()).select_from(Document).where(IS_WAITING, Document.collection_id.in_(_owned))
-_OWNER_AND_WAITING = sa.select(Collection.owner_id, _waiting.correlate(Collection).scalar_subquery()).where(_home)
-_OWNER = sa.select(Collection.owner_id).where(_home)
+_OWNER_AND_WAITING = sa.select(Collection.owner_id, _waiting.correlate(Collection).scalar_subquery()).where(
+    _this_collection
+)
+_OWNER = sa.select(Collection.owner_id).where(_this_collection)
 _SECONDS = sa.select(ParserUsage.seconds).where(
     ParserUsage.user_id == sa.bindparam("its_owner"), ParserUsage.day == sa.bindparam("its_day")
 )
 # The same on both databases; an operator's collection has no owner, and its parsing is counted for no user.
 _SPEND = sa.text(
     "INSERT INTO parser_usage (user_id, day, seconds) SELECT owner_id, :day, :seconds FROM collections "
-    "WHERE id = :home AND owner_id IS NOT NULL ON CONFLICT (user_id) DO UPDATE SET day = excluded.day, seconds = "
-    "CASE WHEN parser_usage.day = excluded.day THEN parser_usage.seconds ELSE 0 END + excluded.seconds"
-).bindparams(sa.bindparam("home", type_=sa.Uuid()), sa.bindparam("day", type_=sa.Date()))
+    "WHERE id = :collection_id AND owner_id IS NOT NULL ON CONFLICT (user_id) DO UPDATE SET day = excluded.day, "
+    "seconds = CASE WHEN parser_usage.day = excluded.day THEN parser_usage.seconds ELSE 0 END + excluded.seconds"
+).bindparams(sa.bindparam("collection_id", type_=sa.Uuid()), sa.bindparam("day", type_=sa.Date()))
 
 
 def condition(queue: Queue) -> sa.ColumnElement[bool]:
@@ -78,7 +80,7 @@ def choose_place(connection: sa.Connection, collection_id: UUID, media_type: str
 
     Raises TooManyDocuments where its owner has too many that wait, or used the parsers too long today.
     """
-    owner, waiting = connection.execute(_OWNER_AND_WAITING, {"home": collection_id}).one()
+    owner, waiting = connection.execute(_OWNER_AND_WAITING, {"collection_id": collection_id}).one()
     moment = now()
     if owner is None:
         return moment
@@ -97,7 +99,7 @@ def require_parser_seconds(collection_id: UUID) -> None:
     if not current_app.config["RATELIMIT_ENABLED"]:
         return
     with read() as connection:
-        owner = connection.scalar(_OWNER, {"home": collection_id})
+        owner = connection.scalar(_OWNER, {"collection_id": collection_id})
         if owner is not None:
             _require_seconds(connection, owner)
 
@@ -105,7 +107,7 @@ def require_parser_seconds(collection_id: UUID) -> None:
 def spend_parser_seconds(collection_id: UUID, seconds: float) -> None:
     """Count how long a document of a collection was read."""
     with write("spend_parser_seconds", durable=False) as connection:
-        connection.execute(_SPEND, {"home": collection_id, "day": now().date(), "seconds": seconds})
+        connection.execute(_SPEND, {"collection_id": collection_id, "day": now().date(), "seconds": seconds})
 
 
 def _require_seconds(connection: sa.Connection, owner: UUID, retry_after: float | None = None) -> None:

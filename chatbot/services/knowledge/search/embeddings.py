@@ -228,9 +228,9 @@ def _find_chunks_without_vector(space: str) -> Iterator[Sequence[Any]]:
 
 def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) -> None:
     """Store vectors of chunks that are still there without one, and record the changes for the indexes."""
-    homes = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
+    collections = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
     with write("fill_vectors", is_long=True) as connection:
-        connection.execute(homes.order_by(Collection.id).with_for_update()).all()
+        connection.execute(collections.order_by(Collection.id).with_for_update()).all()
         wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
         healed: dict[UUID, list[UUID]] = {}

@@ -74,14 +74,14 @@ class MemoryPositions:
     @contextmanager
     def hold(self, collection: UUID) -> Iterator[ReplicaLease | None]:
         """Give the right to change a copy."""
-        yield _Mine(self._reached, collection)
+        yield _OwnLease(self._reached, collection)
 
     def drop(self, collection: UUID) -> None:
         """Forget a collection."""
         self._reached.pop(collection, None)
 
 
-class _Mine:
+class _OwnLease:
     token = 0
 
     def __init__(self, reached: dict[UUID, ReplicaPosition], collection: UUID) -> None:

@@ -24,11 +24,11 @@ def read(*packets: bytes) -> bytes:
     sender = threading.Thread(target=send)
     sender.start()
     with right:
-        inlet = SocketReader(right)
+        reader = SocketReader(right)
         try:
-            return b"".join(read_chunked_body(inlet))
+            return b"".join(read_chunked_body(reader))
         finally:
-            inlet.close()
+            reader.close()
             sender.join(5)
 
 
