@@ -75,3 +75,15 @@ def test_each_line_assigns_one_value(path: Path) -> None:
         and isinstance(node.value, ast.Tuple)
     ]
     assert packed == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_conditional_expressions_are_not_nested(path: Path) -> None:
+    expressions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.IfExp)]
+    nested = [
+        one.lineno
+        for one in expressions
+        for inner in ast.walk(one)
+        if isinstance(inner, ast.IfExp) and inner is not one
+    ]
+    assert nested == []

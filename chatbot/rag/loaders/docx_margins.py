@@ -31,8 +31,10 @@ def _paragraphs(part: Element) -> Iterator[Element]:
 
 def _text(paragraph: Element) -> str:
     """Return the text of a paragraph on one line."""
-    parts = (
-        (element.text or "") if element.tag == f"{W}t" else " " if element.tag in BLANKS else ""
-        for element in paragraph.iter()
-    )
+    parts: list[str] = []
+    for element in paragraph.iter():
+        if element.tag == f"{W}t":
+            parts.append(element.text or "")
+        elif element.tag in BLANKS:
+            parts.append(" ")
     return " ".join("".join(parts).split())

@@ -179,13 +179,16 @@ def _place_of(citation: StoredCitation) -> Place:
 
 def _to_candidate(found: Found, used: dict[tuple[str, int], int], wanted: bool) -> Candidate:
     marker = used.get((found.passage.document_id, found.passage.start))
+    dropped = None
+    if not marker:
+        dropped = "no room in the prompt" if wanted else "not relevant enough"
     return {
         **to_dict(found),
         "quote": "",
         "marker": marker,
         "lexical_score": found.lexical_score,
         "dense_score": found.dense_score,
-        "dropped": None if marker else "no room in the prompt" if wanted else "not relevant enough",
+        "dropped": dropped,
     }
 
 

@@ -90,8 +90,11 @@ def _set(value: Scalar) -> dict[str, Any]:
 
 def _typed(value: Scalar) -> dict[str, Any]:
     columns: dict[str, Any] = {"text": None, "number": None, "flag": None}
-    kind = "flag" if isinstance(value, bool) else "text" if isinstance(value, str) else "number"
-    return columns | {kind: value if kind != "number" else float(value)}
+    if isinstance(value, bool):
+        return columns | {"flag": value}
+    if isinstance(value, str):
+        return columns | {"text": value}
+    return columns | {"number": float(value)}
 
 
 def _is_scalar(value: Any) -> bool:

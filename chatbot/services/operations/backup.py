@@ -209,7 +209,9 @@ def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
     }
     kind = datetime if isinstance(column.type, sa.TypeDecorator) else column.type.python_type
     make = kinds.get(kind)
-    return (lambda value: value) if make is None else lambda value: None if value is None else make(value)
+    if make is None:
+        return lambda value: value
+    return lambda value: None if value is None else make(value)
 
 
 def _numbered(table: sa.Table) -> sa.Column[Any] | None:
