@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.auth import ApiKeyListSchema, MadeApiKeySchema, NewApiKeySchema
+from chatbot.schemas.auth import ApiKeyListSchema, IssuedApiKeySchema, NewApiKeySchema
 from chatbot.schemas.knowledge import PageSchema
 from chatbot.services.accounts import api_keys
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
@@ -29,7 +29,7 @@ def list_api_keys(query: dict[str, Any]) -> dict[str, Any]:
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewApiKeySchema)
-@blueprint.response(201, MadeApiKeySchema)
+@blueprint.response(201, IssuedApiKeySchema)
 def create_api_key(values: dict[str, Any]) -> api_keys.IssuedKey:
     """Make an API key; its secret is in this answer alone.
 

@@ -29,6 +29,6 @@ def record(
     log.info("security", action=action, outcome=outcome, **fields)
 
 
-def account_hash(name: str) -> str:
-    """Return the hash that stands for an account's folded name in the log."""
+def hash_account_name(name: str) -> str:
+    """Return the hash by which the log names an account, of its folded name."""
     return hashlib.sha256(name.encode()).hexdigest()[:16]

@@ -136,7 +136,7 @@ class ApiKeySchema(Schema):
     last_used_at = Moment(required=True, allow_none=True, metadata={"description": "To the minute."})
 
 
-class MadeApiKeySchema(ApiKeySchema):
+class IssuedApiKeySchema(ApiKeySchema):
     """A new API key with its secret."""
 
     secret = fields.String(

@@ -105,7 +105,7 @@ def _is_ipv4() -> bool:
 def _announce(response: Response) -> Response:
     if response.status_code == 429:
         known = g.get("caller")
-        facts = known.log_facts() if known else {}
+        facts = known.to_log_fields() if known else {}
         security_log.record("limit", "refused", route=request.endpoint, **facts)
     try:
         return _with_headers(response)

@@ -175,7 +175,7 @@ def test_guesses_are_401_and_never_reach_the_database(ada: Person, app: Flask) -
         answer = ada.client.get("/api/users/me/", headers={"Authorization": header})
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert statements == []
-    assert use(ada, api_keys.new_secret()).status_code == 401
+    assert use(ada, api_keys.generate_secret()).status_code == 401
     assert len(statements) == 1
 
 

@@ -41,7 +41,7 @@ BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
 
 @dataclass(frozen=True, slots=True)
 class IssuedKey:
-    """An API key as its owner sees it; `secret` is there in the answer that makes it, and never again."""
+    """An API key as its owner sees it; `secret` is in the response that creates it, and never again."""
 
     id: UUID
     name: str
@@ -82,14 +82,14 @@ def create(
     expires_at: datetime | None = None,
     key: idempotency.Key | None = None,
 ) -> IssuedKey:
-    """Make a key and return it with its secret; the same idempotency key again returns it without.
+    """Create a key and return it with its secret; the same idempotency key again returns it without.
 
     Raises InvalidInput (an end that is past or too far away), Forbidden (the scope `admin` for another user than an
     administrator), TooManyApiKeys, IdempotencyKeyReused.
     """
     if "admin" in scopes and caller.role != "admin":
         raise Forbidden("Only an administrator's key can have the scope admin.")
-    secret = new_secret()
+    secret = generate_secret()
     moment = now()
     key_id = uuid7()
     values = {
@@ -108,18 +108,18 @@ def create(
             known = idempotency.find(connection, caller.user_id, key) if key else None
             if known:
                 return _load(connection, caller, known)
-            _require_room(connection, caller)
+            _require_below_limit(connection, caller)
             connection.execute(sa.insert(ApiKey).values(values))
             if key:
                 idempotency.keep(connection, caller.user_id, key, thing_id=key_id)
-            made = replace(_load(connection, caller, key_id), secret=secret)
+            issued = replace(_load(connection, caller, key_id), secret=secret)
     except IntegrityError:
         # A request with the same idempotency key came in the same moment.
         if key is None:
             raise
         return create(caller, name=name, scopes=scopes, expires_at=expires_at, key=key)
-    security_log.record("api_key", "created", **caller.log_facts(), key=made.id, scopes=" ".join(made.scopes))
-    return made
+    security_log.record("api_key", "created", **caller.to_log_fields(), key=issued.id, scopes=" ".join(issued.scopes))
+    return issued
 
 
 def delete(caller: Caller, key_id: UUID) -> None:
@@ -132,7 +132,7 @@ def delete(caller: Caller, key_id: UUID) -> None:
         if connection.execute(sa.delete(ApiKey).where(*owned)).rowcount != 1:
             raise NotFound("There is no such API key.")
     get_accounts_state().credential_cache.invalidate(key_id)
-    security_log.record("api_key", "deleted", **caller.log_facts(), key=key_id)
+    security_log.record("api_key", "deleted", **caller.to_log_fields(), key=key_id)
 
 
 def record_use(key_id: UUID) -> None:
@@ -161,8 +161,8 @@ def store_uses() -> None:
         raise
 
 
-def new_secret() -> str:
-    """Make a secret."""
+def generate_secret() -> str:
+    """Generate the secret of a new key."""
     body = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_LENGTH))
     return body + _checksum(body)
 
@@ -195,8 +195,8 @@ def _require_end(moment: datetime, expires_at: datetime | None) -> datetime:
     return expires_at
 
 
-def _require_room(connection: sa.Connection, caller: Caller) -> None:
-    """Raise TooManyApiKeys where the user has as many as one may; their row is locked until the transaction ends."""
+def _require_below_limit(connection: sa.Connection, caller: Caller) -> None:
+    """Raise TooManyApiKeys for a user at the limit; their row stays locked until the transaction ends."""
     connection.execute(sa.select(User.id).where(User.id == caller.user_id).with_for_update(key_share=True)).all()
     counted = sa.select(sa.func.count()).where(ApiKey.user_id == caller.user_id)
     if (connection.scalar(counted) or 0) >= MAX_API_KEYS_PER_USER:

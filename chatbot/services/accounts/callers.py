@@ -16,8 +16,8 @@ class Caller:
     role: str
     scopes: frozenset[str] | None = None
 
-    def log_facts(self) -> dict[str, UUID]:
-        """Return the user and the credential for the security log."""
+    def to_log_fields(self) -> dict[str, UUID]:
+        """Return the user's and the credential's ids as fields of the security log."""
         credential = "session_id" if self.scopes is None else "api_key_id"
         return {"user_id": self.user_id, credential: self.credential_id}
 

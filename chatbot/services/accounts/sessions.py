@@ -39,7 +39,7 @@ def log_in(email: str, password: str) -> Login:
         found = connection.execute(statement).one_or_none()
     matches = passwords.verify_password(password, found.password_hash if found else None)
     if found is None or not matches or found.disabled_at is not None:
-        account = security_log.account_hash(fold_name(email))
+        account = security_log.hash_account_name(fold_name(email))
         security_log.record("login", "failed", user_id=found.id if found else None, account=account)
         raise InvalidCredentials("The e-mail address or the password is wrong.")
     stored = found.password_hash

@@ -120,7 +120,7 @@ def decline(caller: Caller, collection_id: UUID) -> None:
 
 
 def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
-    security_log.record("membership", what, **caller.log_facts(), collection=collection_id, member=member, **facts)
+    security_log.record("membership", what, **caller.to_log_fields(), collection=collection_id, member=member, **facts)
 
 
 def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:
