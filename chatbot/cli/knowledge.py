@@ -51,7 +51,7 @@ def ingest(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
     failures = len(failed)
     click.echo(f"Took in {taken} documents, {unchanged} unchanged, {failures} failed, {len(skipped)} skipped.")
     if sent or unchanged:
-        removal = _removal(paths, collection, owner)
+        removal = _build_removal_command(paths, collection, owner)
         click.echo(f"Answers may cite them. To take them out again: {removal}", err=True)
     if others:
         click.echo(f"Passed over {others} files of the folders, which are not {', '.join(sniffing.TYPES)}.", err=True)
@@ -76,7 +76,7 @@ def remove(paths: tuple[Path, ...], collection: str, owner: str | None) -> None:
         removed = 0
         with bar("Removing", len(names)) as step:
             for name in names:
-                known = _find(caller, collection_id, name)
+                known = _find_document(caller, collection_id, name)
                 if known is not None:
                     documents.delete(caller, known.id)
                     removed += 1
@@ -123,15 +123,15 @@ def reindex() -> None:
     click.echo(f"Embedded {done} passages.")
 
 
-def _removal(paths: tuple[Path, ...], collection: str, owner: str | None) -> str:
+def _build_removal_command(paths: tuple[Path, ...], collection: str, owner: str | None) -> str:
     """Return the command that removes the documents of these paths again."""
     options = [] if collection == collections.OPERATORS_NAME else ["--collection", collection]
     options += ["--owner", owner] if owner else []
     return shlex.join(["flask", "knowledge", "remove", *options, *map(str, paths)])
 
 
-def _find(caller: Caller, collection_id: UUID, name: str) -> records.Document | None:
-    """Return the document that was taken in from a file of this name."""
+def _find_document(caller: Caller, collection_id: UUID, name: str) -> records.Document | None:
+    """Return the document of a file of this name, or None."""
     found = documents.list_documents(caller, limit=1, collection_id=collection_id, external_id=name[-255:]).items
     return found[0] if found else None
 
@@ -180,7 +180,7 @@ def _send_when_there_is_room(caller: Caller, collection_id: UUID, name: str, dat
 
 def _send(caller: Caller, collection_id: UUID, name: str, data: bytes) -> records.Document:
     content = Content(name[-255:], sniffing.media_type(name, data), split_into_pieces(data))
-    known = _find(caller, collection_id, name)
+    known = _find_document(caller, collection_id, name)
     if known is not None:
         return documents.replace(caller, known.id, content)
     return documents.create(caller, content, collection_id, external_id=name[-255:]).document

@@ -42,7 +42,7 @@ def read(*, snapshot: bool = False) -> Iterator[Connection]:
     except OURS as error:
         if _is_the_statements_own(error):
             raise
-        raise _in_our_words(error) from error
+        raise _translate(error) from error
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def _run_step(step: str, transaction: AbstractContextManager[Connection]) -> Ite
     except OURS as error:
         if _is_the_statements_own(error):
             raise
-        raise _in_our_words(error) from error
+        raise _translate(error) from error
     except NotLetIn as error:
         raise _busy() from error
 
@@ -142,19 +142,19 @@ def _is_the_statements_own(error: Exception) -> bool:
 
 
 def _is_damaged(error: Exception) -> bool:
-    return any(sign in _words(error) for sign in DAMAGED)
+    return any(sign in _message(error) for sign in DAMAGED)
 
 
 def _is_full(error: Exception) -> bool:
-    return any(sign in _words(error) for sign in FULL)
+    return any(sign in _message(error) for sign in FULL)
 
 
 def _is_unmigrated(error: Exception) -> bool:
     code = getattr(getattr(error, "orig", None), "sqlstate", None)
-    return code == UNDEFINED_TABLE or any(sign in _words(error) for sign in UNMIGRATED)
+    return code == UNDEFINED_TABLE or any(sign in _message(error) for sign in UNMIGRATED)
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """Return the database's own message, without users' values such as those of PostgreSQL's DETAIL."""
     if isinstance(error, IntegrityError | DataError):
         return ""
@@ -162,9 +162,9 @@ def _words(error: Exception) -> str:
     return str(getattr(getattr(cause, "diag", None), "message_primary", None) or cause).lower()
 
 
-def _in_our_words(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
+def _translate(error: Exception) -> DatabaseBusy | StorageFull | DatabaseUnavailable:
     waited = getattr(getattr(error, "orig", None), "sqlstate", None) in WAITED
-    if waited or "locked" in _words(error) or isinstance(error, PoolTimeout):
+    if waited or "locked" in _message(error) or isinstance(error, PoolTimeout):
         return _busy()
     if _is_damaged(error):
         return DatabaseDamaged("The database is damaged.", retry_after=60)

@@ -103,7 +103,7 @@ class OpenAILLM:
                     may_be_empty = bool(request.parameters.get("stop"))  # it may be the answer's first token
                     yield from self._pieces(response, guard, total, request, may_be_empty=may_be_empty)
             except (openai.OpenAIError, httpx2.HTTPError, AdapterError) as error:
-                known = self._in_our_words(error, guard, request.cancel_token)
+                known = self._translate_error(error, guard, request.cancel_token)
                 if isinstance(known, UpstreamFailed) and _is_unusual(request):
                     # llama.cpp answers 500 to tools and parts that it does not take: that is no illness of the server.
                     raise UpstreamRefused(known.detail) from error
@@ -111,7 +111,7 @@ class OpenAILLM:
             finally:
                 request.cancel_token.on_request(None)
 
-    def _in_our_words(self, error: Exception, guard: Guard, cancel_token: CancelToken) -> AdapterError:
+    def _translate_error(self, error: Exception, guard: Guard, cancel_token: CancelToken) -> AdapterError:
         if cancel_token.requested:
             return Aborted("The answer was ended.")
         if guard.expired or isinstance(error, httpx2.TimeoutException):
