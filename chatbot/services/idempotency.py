@@ -31,19 +31,19 @@ class Key:
 
 
 def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = True) -> UUID | None:
-    """Return the turn or thing that came of this key, or None; raises IdempotencyKeyReused for another body.
+    """Return the turn or thing of this key, or None; raises IdempotencyKeyReused for another body.
 
-    Where it `writes`, a key that is too old makes room, and one that is there is held until the transaction ends.
+    With `writes` an expired key is deleted, and a valid one is locked until the transaction ends.
     """
     made = sa.func.coalesce(IdempotencyKey.turn_id, IdempotencyKey.thing_id).label("made")
     statement = sa.select(IdempotencyKey.body_hash, made, IdempotencyKey.created_at)
-    statement = statement.where(*_is(user_id, key))
+    statement = statement.where(*_matches(user_id, key))
     row = connection.execute(statement.with_for_update() if writes else statement).one_or_none()
     if row is None:
         return None
     if row.created_at < now() - LIFETIME:
         if writes:
-            connection.execute(sa.delete(IdempotencyKey).where(*_is(user_id, key)))
+            connection.execute(sa.delete(IdempotencyKey).where(*_matches(user_id, key)))
         return None
     if row.body_hash != key.body_hash:
         raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
@@ -51,21 +51,21 @@ def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = T
     return made_then
 
 
-def keep(
+def store(
     connection: sa.Connection, user_id: UUID, key: Key, turn_id: UUID | None = None, *, thing_id: UUID | None = None
 ) -> None:
-    """Remember which turn, or which other thing, came of this key."""
+    """Store a key with the turn or other thing that was created with it."""
     values = {"route": key.route, "key": key.key, "body_hash": key.body_hash, "created_at": now()}
     made = {"turn_id": turn_id, "thing_id": thing_id}
     connection.execute(sa.insert(IdempotencyKey).values(user_id=user_id, **made, **values))
 
 
-def move(connection: sa.Connection, user_id: UUID, key: Key, turn_id: UUID) -> None:
-    """Let the key stand for another try of the same."""
-    connection.execute(sa.update(IdempotencyKey).where(*_is(user_id, key)).values(turn_id=turn_id))
+def reassign(connection: sa.Connection, user_id: UUID, key: Key, turn_id: UUID) -> None:
+    """Assign the key to another turn: the next attempt of the same request."""
+    connection.execute(sa.update(IdempotencyKey).where(*_matches(user_id, key)).values(turn_id=turn_id))
 
 
-def _is(user_id: UUID, key: Key) -> tuple[sa.ColumnElement[bool], ...]:
+def _matches(user_id: UUID, key: Key) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         IdempotencyKey.user_id == user_id,
         IdempotencyKey.route == key.route,

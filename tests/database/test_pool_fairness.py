@@ -96,13 +96,13 @@ def test_same_key_in_the_same_moment_with_another_body_is_told_so(
     caller = Caller(UUID(ada.id), UUID(int=1), "user")
     told = list[str]()
     homes = [home(caller, name) for name in ("one", "other")]
-    keep = idempotency.keep
+    store = idempotency.store
 
     def slowly(*given: object, **options: object) -> None:
-        keep(*given, **options)  # type: ignore[arg-type]  # as they came
+        store(*given, **options)  # type: ignore[arg-type]  # as they came
         time.sleep(0.5)
 
-    monkeypatch.setattr(idempotency, "keep", slowly)
+    monkeypatch.setattr(idempotency, "store", slowly)
 
     def send(number: int) -> None:
         key = idempotency.Key("POST /api/documents/", "k", bytes([number]) * 32, frozenset())

@@ -111,7 +111,7 @@ def create(
             _require_below_limit(connection, caller)
             connection.execute(sa.insert(ApiKey).values(values))
             if key:
-                idempotency.keep(connection, caller.user_id, key, thing_id=key_id)
+                idempotency.store(connection, caller.user_id, key, thing_id=key_id)
             issued = replace(_load(connection, caller, key_id), secret=secret)
     except IntegrityError:
         # A request with the same idempotency key came in the same moment.

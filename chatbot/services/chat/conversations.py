@@ -147,7 +147,7 @@ def create(caller: Caller, values: Mapping[str, Any], key: idempotency.Key | Non
             connection.execute(sa.insert(Conversation).values(row))
             _write_tags(connection, conversation_id, values.get("tags", ()))
             if key:
-                idempotency.keep(connection, caller.user_id, key, thing_id=conversation_id)
+                idempotency.store(connection, caller.user_id, key, thing_id=conversation_id)
             changes.record(connection, caller.user_id, [Change("conversation", conversation_id)])
             return CreateResult(_load(connection, caller, conversation_id), is_new=True)
     except IntegrityError:

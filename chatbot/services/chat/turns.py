@@ -71,7 +71,7 @@ def _open_or_replay(
                 return _replay_or_retry(connection, caller, known, key)
             turn = _open(connection, caller, opening, options, grounding)
             if key:
-                idempotency.keep(connection, caller.user_id, key, turn.id)
+                idempotency.store(connection, caller.user_id, key, turn.id)
             _record(connection, caller, turn)
             return OpenResult(turn.id, turn)
     except IntegrityError as error:
@@ -129,7 +129,7 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
             old = _lock_turn(connection, caller, turn_id)
             turn = _open_sibling(connection, caller, old)
             if key:
-                idempotency.keep(connection, caller.user_id, key, turn.id)
+                idempotency.store(connection, caller.user_id, key, turn.id)
             _record(connection, caller, turn, replaced_id=old.id)
             return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
@@ -268,7 +268,7 @@ def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, k
     if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
         return OpenResult(turn_id)
     turn = _open_sibling(connection, caller, old)
-    idempotency.move(connection, caller.user_id, key, turn.id)
+    idempotency.reassign(connection, caller.user_id, key, turn.id)
     _record(connection, caller, turn, replaced_id=old.id)
     return OpenResult(turn.id, turn)
 

@@ -64,7 +64,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
             connection.execute(sa.insert(Collection).values(id=made, owner_id=caller.user_id, **values))
             content.require_quota(connection, caller.user_id)
             if key:
-                idempotency.keep(connection, caller.user_id, key, thing_id=made)
+                idempotency.store(connection, caller.user_id, key, thing_id=made)
             readers.record_collection(connection, made)
             return _find(connection, Collection.owner_id == caller.user_id, made)
     except IntegrityError:

@@ -85,7 +85,7 @@ def create(
             known = _find_duplicate(connection, collection_id, content, same, external_id)
             if known:
                 if key:
-                    idempotency.keep(connection, caller.user_id, key, thing_id=known)
+                    idempotency.store(connection, caller.user_id, key, thing_id=known)
                 return QueuedDocument(_find(connection, Document.id == known), is_new=False)
             described = described_bytes(content.title, details)
             values = {
@@ -102,7 +102,7 @@ def create(
             if details:
                 write_facts(connection, made, details)
             if key:
-                idempotency.keep(connection, caller.user_id, key, thing_id=made)
+                idempotency.store(connection, caller.user_id, key, thing_id=made)
             readers.record_documents(connection, {collection_id: [made]})
     except IntegrityError as error:
         return QueuedDocument(_resolve_key_conflict(caller, key, error), is_new=False)
