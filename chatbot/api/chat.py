@@ -34,7 +34,7 @@ Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=PARAMETERS)
 @blueprint.arguments(MessageSchema)
-@sse.document(TurnSchema, events.OF_TURN)
+@sse.document(TurnSchema, events.TURN_EVENTS)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def send_message(message: dict[str, Any]) -> Answer:
@@ -67,7 +67,7 @@ def get_turn(turn_id: UUID) -> Turn:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID, sse.REASONING])
 @blueprint.alt_response(204, success=True)
-@blueprint.response(200, events.OF_TURN, content_type=sse.MEDIA_TYPE)
+@blueprint.response(200, events.TURN_EVENTS, content_type=sse.MEDIA_TYPE)
 def follow_turn(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     last = sse.read_last_event()
@@ -108,7 +108,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=PARAMETERS)
 @blueprint.arguments(AgainSchema, required=False)
-@sse.document(TurnSchema, events.OF_TURN)
+@sse.document(TurnSchema, events.TURN_EVENTS)
 @blueprint.response(200, TurnSchema)
 @blueprint.alt_response(202, schema=TurnSchema, success=True)
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:

@@ -133,7 +133,7 @@ def list_chunks(query: dict[str, Any], document_id: UUID) -> dict[str, Any]:
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 404, 503, parameters=[sse.LAST_EVENT_ID])
 @blueprint.alt_response(204, success=True)
-@blueprint.response(200, events.OF_DOCUMENT, content_type=sse.MEDIA_TYPE)
+@blueprint.response(200, events.DOCUMENT_EVENTS, content_type=sse.MEDIA_TYPE)
 def follow_document(document_id: UUID) -> Response:
     """Follow a document until it is ready or has failed."""
     caller = authentication.current()

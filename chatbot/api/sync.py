@@ -74,7 +74,7 @@ def read_changes(query: dict[str, Any]) -> dict[str, Any]:
 @authentication.required("history")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 410, 503, parameters=[LAST_EVENT_ID])
-@blueprint.response(200, events.OF_SYNC, content_type=sse.MEDIA_TYPE)
+@blueprint.response(200, events.SYNC_EVENTS, content_type=sse.MEDIA_TYPE)
 def follow_changes() -> Response:
     """Follow the changes of the caller's data as they are made.
 

@@ -40,7 +40,7 @@ Answer = tuple[dict[str, Any], int, dict[str, str]] | Response
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(CompletionRequestSchema, example=examples.with_model(CompletionRequestSchema, "chat"))
-@sse.document(CompletionSchema, events.OF_COMPLETION)
+@sse.document(CompletionSchema, events.COMPLETION_EVENTS)
 @blueprint.response(200, CompletionSchema)
 def create_completion(body: dict[str, Any]) -> Answer:
     """Answer a prompt, as OpenAI's API does; kept in the chat history with `store`."""
@@ -54,7 +54,7 @@ def create_completion(body: dict[str, Any]) -> Answer:
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(400, 404, 409, 413, 415, 422, 502, 503, 504, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(TextRequestSchema, example=examples.with_model(TextRequestSchema, "chat"))
-@sse.document(CompletionSchema, events.OF_COMPLETION)
+@sse.document(CompletionSchema, events.COMPLETION_EVENTS)
 @blueprint.response(200, CompletionSchema)
 def create_text_completion(body: dict[str, Any]) -> Answer:
     """Answer a text, for clients of OpenAI's older API; the model gets it as a message of its user."""
@@ -62,7 +62,7 @@ def create_text_completion(body: dict[str, Any]) -> Answer:
     return _answer(body, [Message("user", text)], framing.TextFormat(text if body["echo"] else ""))
 
 
-def _answer(body: dict[str, Any], messages: Sequence[Message], shapes: framing.ChatFormat) -> Answer:
+def _answer(body: dict[str, Any], messages: Sequence[Message], answer_format: framing.ChatFormat) -> Answer:
     caller = authentication.current()
     key = idempotency.read_key(body)
     listed = bool(body["store"])
@@ -81,33 +81,33 @@ def _answer(body: dict[str, Any], messages: Sequence[Message], shapes: framing.C
     turn = following.get_result_turn(caller, result)
     headers = _cap(completion.request.parameters)
     if not body["stream"]:
-        return framing.build_answer(following.wait(caller, turn_id), shapes), 200, headers
+        return framing.build_answer(following.wait(caller, turn_id), answer_format), 200, headers
     ended = following.wait_for_first_text(turn_id, sse.FIRST_TEXT_SECONDS).ended or turn
     if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}
     include_usage = options.get("include_usage", False)
-    chunks = framing.Chunks(turn, completion.request.model, shapes, include_usage=include_usage)
+    chunks = framing.Chunks(turn, completion.request.model, answer_format, include_usage=include_usage)
     response = sse.response(chunks.frames(sse.Reader(caller, turn_id)))
     response.headers.update(headers)
     return response
 
 
 def _cap(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the header that tells of an answer's bound where more tokens were asked for."""
-    most = current_app.config["OPENAI_MAX_TOKENS"]
-    return {MAX_TOKENS_HEADER: str(most)} if parameters.get("max_tokens", 0) > most else {}
+    """Return the header with the maximum of tokens if the request exceeds it."""
+    max_allowed = current_app.config["OPENAI_MAX_TOKENS"]
+    return {MAX_TOKENS_HEADER: str(max_allowed)} if parameters.get("max_tokens", 0) > max_allowed else {}
 
 
 def _parameters(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters for the model; raises InvalidInput for more tokens than may be asked for.
+    """Return the parameters for the model; raises InvalidInput for more tokens than the maximum.
 
     `max_completion_tokens` is the newer name of `max_tokens`.
     """
     parameters = {name: body[name] for name in PARAMETERS if body.get(name) is not None} | passed_on(body)
     name = "max_completion_tokens" if body.get("max_completion_tokens") else "max_tokens"
     max_tokens = body.get(name)
-    most = current_app.config["OPENAI_MAX_TOKENS"]
-    if max_tokens and max_tokens > most and current_app.config["OPENAI_MAX_TOKENS_EXCEEDED"] == "refuse":
-        raise InvalidInput({name: [f"At most {most} tokens may be asked for."]})
+    max_allowed = current_app.config["OPENAI_MAX_TOKENS"]
+    if max_tokens and max_tokens > max_allowed and current_app.config["OPENAI_MAX_TOKENS_EXCEEDED"] == "refuse":
+        raise InvalidInput({name: [f"At most {max_allowed} tokens may be asked for."]})
     return parameters | {"max_tokens": max_tokens} if max_tokens else parameters

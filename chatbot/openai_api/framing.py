@@ -1,4 +1,4 @@
-"""OpenAI's framing of a turn: whole answers and chunks (OpenAI API reference, "Chat" and "Completions")."""
+"""OpenAI's framing of a turn: complete answers and chunks (OpenAI API reference, "Chat" and "Completions")."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,16 +14,16 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChatFormat:
-    """The shapes of chat completions."""
+    """The format of chat completions."""
 
     prefix = "chatcmpl-"
-    whole = "chat.completion"
-    chunk = "chat.completion.chunk"
-    opening: dict[str, Any] | None = {"delta": {"role": "assistant", "content": ""}}
-    closing: dict[str, Any] = {"delta": {}}
+    object_name = "chat.completion"
+    chunk_object_name = "chat.completion.chunk"
+    first_chunk: dict[str, Any] | None = {"delta": {"role": "assistant", "content": ""}}
+    last_chunk: dict[str, Any] = {"delta": {}}
 
     def build_choice(self, turn: Turn) -> dict[str, Any]:
-        """Return the members of a whole answer's choice."""
+        """Return the members of the choice of a complete answer."""
         extras = turn.extras or {}
         message: dict[str, Any] = {"role": "assistant", "content": turn.bot_response, "refusal": None}
         if "tool_calls" in extras:
@@ -41,21 +41,21 @@ class ChatFormat:
 
 
 class TextFormat(ChatFormat):
-    """The shapes of completions of a text; the prompt comes first where it is to be echoed."""
+    """The format of completions of a text; the prompt comes first if it is to be echoed."""
 
     prefix = "cmpl-"
-    whole = "text_completion"
-    chunk = "text_completion"
-    opening = None
-    closing = {"text": ""}
+    object_name = "text_completion"
+    chunk_object_name = "text_completion"
+    first_chunk = None
+    last_chunk = {"text": ""}
 
     def __init__(self, echo: str) -> None:
         self._echo = echo
         if echo:
-            self.opening = {"text": echo}
+            self.first_chunk = {"text": echo}
 
     def build_choice(self, turn: Turn) -> dict[str, Any]:
-        """Return the members of a whole answer's choice."""
+        """Return the members of the choice of a complete answer."""
         return {"text": self._echo + turn.bot_response}
 
     def build_piece(self, text: str) -> dict[str, Any]:
@@ -63,18 +63,18 @@ class TextFormat(ChatFormat):
         return {"text": text}
 
     def build_extras(self, _: dict[str, Any]) -> dict[str, Any]:
-        """Return an empty piece: nothing else was asked for."""
-        return self.closing
+        """Return an empty piece: this format has no extras."""
+        return self.last_chunk
 
 
-def build_answer(turn: Turn, shapes: ChatFormat) -> dict[str, Any]:
-    """Return a whole answer; raises TurnFailed, Cancelled."""
+def build_answer(turn: Turn, answer_format: ChatFormat) -> dict[str, Any]:
+    """Return a complete answer; raises TurnFailed, Cancelled."""
     reason = finish_reason(turn)
     logprobs = (turn.extras or {}).get("logprobs")
-    choice = {"index": 0, **shapes.build_choice(turn), "finish_reason": reason, "logprobs": logprobs}
+    choice = {"index": 0, **answer_format.build_choice(turn), "finish_reason": reason, "logprobs": logprobs}
     return {
-        "id": f"{shapes.prefix}{turn.id}",  # behind the hyphen is the turn's own id
-        "object": shapes.whole,
+        "id": f"{answer_format.prefix}{turn.id}",  # behind the hyphen is the turn's own id
+        "object": answer_format.object_name,
         "created": int(turn.created_at.timestamp()),
         "model": turn.model,
         "choices": [choice],
@@ -104,20 +104,20 @@ def usage(turn: Turn) -> dict[str, int] | None:
 class Chunks:
     """A turn's text as chunks of a stream, then its end; heartbeats are comments."""
 
-    def __init__(self, opened: Turn, model: str, shapes: ChatFormat, *, include_usage: bool) -> None:
+    def __init__(self, opened: Turn, model: str, answer_format: ChatFormat, *, include_usage: bool) -> None:
         created = int(opened.created_at.timestamp())
-        identity = f"{shapes.prefix}{opened.id}"
-        self._head = {"id": identity, "object": shapes.chunk, "model": model, "created": created}
-        self._shapes = shapes
+        identity = f"{answer_format.prefix}{opened.id}"
+        self._head = {"id": identity, "object": answer_format.chunk_object_name, "model": model, "created": created}
+        self._format = answer_format
         self._silent: dict[str, Any] = {"usage": None} if include_usage else {}
 
     def frames(self, reader: sse.Reader) -> Iterator[bytes]:
         """Yield the frames of a reader from the beginning on."""
-        if self._shapes.opening is not None:
-            yield self._chunk(self._shapes.opening)
+        if self._format.first_chunk is not None:
+            yield self._chunk(self._format.first_chunk)
         for news in reader.news(0):
             if isinstance(news, str):
-                yield self._chunk(self._shapes.build_piece(news))
+                yield self._chunk(self._format.build_piece(news))
             elif news is None or isinstance(news, Reasoning):
                 yield sse.HEARTBEAT
             else:
@@ -135,8 +135,8 @@ class Chunks:
                 raise news
             reason = finish_reason(news)
             if news.extras:
-                yield self._chunk(self._shapes.build_extras(news.extras), None, news.extras.get("logprobs"))
-            yield self._chunk(self._shapes.closing, reason)
+                yield self._chunk(self._format.build_extras(news.extras), None, news.extras.get("logprobs"))
+            yield self._chunk(self._format.last_chunk, reason)
         except ChatbotError as failure:
             yield _data(openai_errors.body(problem.of(failure), failure.detail))
             return

@@ -19,7 +19,7 @@ blueprint = Blueprint("models", __name__, url_prefix="/v1/models", description="
 @blueprint.response(200, ModelsSchema)
 def list_models() -> dict[str, Any]:
     """List the models that may be asked."""
-    return {"data": openai.models(authentication.current())}
+    return {"data": openai.list_models(authentication.current())}
 
 
 @blueprint.route("/<path:name>", methods=["GET"])

@@ -88,8 +88,8 @@ class LLMOptions:
     cache_key: CacheKey | None = None
 
 
-def ignore(_: str) -> None:
-    """Do nothing with a text."""
+def discard(_: str) -> None:
+    """Discard a text."""
 
 
 class CancelToken:
@@ -145,7 +145,7 @@ class Question:
     strict: bool = False
     attempts: list["Attempt"] = field(default_factory=list)
     cache_salt: str = ""
-    on_reasoning: Callable[[str], None] = ignore
+    on_reasoning: Callable[[str], None] = discard
     instructions: str = ""
 
 
@@ -173,7 +173,7 @@ class CompletionRequest:
     pause: Callable[[], float] = float
     attempts: list[Attempt] = field(default_factory=list)
     cache_salt: str = ""
-    on_reasoning: Callable[[str], None] = ignore
+    on_reasoning: Callable[[str], None] = discard
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,10 @@ ALIASES = {
     "DocumentProgressEvent": ("Document", "The data of an event `progress`: how far the document is."),
     "DocumentDoneEvent": ("Document", "The data of the event `done`, the last one: it is ready, or has failed."),
 }
-WHOLE = {"type": "string", "description": "The stream as a text, in clients that do not read it event by event."}
+STREAM_AS_TEXT = {
+    "type": "string",
+    "description": "The stream as a text, in clients that do not read it event by event.",
+}
 
 
 def _refer(name: str) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def _refer(name: str) -> dict[str, Any]:
 # References, since openapi-python-client takes no `allOf` of another schema here.
 COMPONENTS = {name: {**_refer(target), "description": description} for name, (target, description) in ALIASES.items()}
 
-OF_TURN = {
+TURN_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `turn`, `citations`, `delta` and `reasoning` as"
     " often as there is text, then `done` or `error`. The `id` of an event is where `Last-Event-ID` goes on.",
     "anyOf": [
@@ -61,19 +64,19 @@ OF_TURN = {
         ReasoningEventSchema,
         _refer("DoneEvent"),
         _refer("ErrorEvent"),
-        WHOLE,
+        STREAM_AS_TEXT,
     ],
 }
-OF_DOCUMENT = {
+DOCUMENT_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `progress` at each step, then `done` or `error`.",
-    "anyOf": [_refer("DocumentProgressEvent"), _refer("DocumentDoneEvent"), _refer("ErrorEvent"), WHOLE],
+    "anyOf": [_refer("DocumentProgressEvent"), _refer("DocumentDoneEvent"), _refer("ErrorEvent"), STREAM_AS_TEXT],
 }
-OF_SYNC = {
+SYNC_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `change` for what changed, `running` for a turn"
     " whose answer is being written, `reset` where the cursor has expired. The `id` is a cursor of the feed.",
-    "anyOf": [SyncItemSchema, WatermarkSchema, RunningEventSchema, _refer("ErrorEvent"), WHOLE],
+    "anyOf": [SyncItemSchema, WatermarkSchema, RunningEventSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
 }
-OF_COMPLETION = {
+COMPLETION_EVENTS = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",
-    "anyOf": [CompletionChunkSchema, OpenAIErrorSchema, WHOLE],
+    "anyOf": [CompletionChunkSchema, OpenAIErrorSchema, STREAM_AS_TEXT],
 }

@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 
 from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
-from chatbot.rag.types import Finish, FinishReason, ignore
+from chatbot.rag.types import Finish, FinishReason, discard
 
 from .tool_calls import ToolCalls, storable
 
@@ -36,9 +36,11 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class Answer:
-    """An answer that grows chunk by chunk. `is_reasoning` tells whether the last chunks held reasoning or calls."""
+    """An answer that grows chunk by chunk. `is_reasoning`: whether the last chunks held reasoning or calls."""
 
-    def __init__(self, model: str, on_reasoning: Callable[[str], None] = ignore, *, may_be_empty: bool = False) -> None:
+    def __init__(
+        self, model: str, on_reasoning: Callable[[str], None] = discard, *, may_be_empty: bool = False
+    ) -> None:
         self.model = model
         self.reason: str | None = None
         self.usage: dict[str, Any] = {}
@@ -75,7 +77,7 @@ class Answer:
         if self.reason is not None:
             text += self._thoughts.end()
         self.is_reasoning = self.is_reasoning or self._thoughts.is_open
-        if reasoning := self._reasoning + self._thoughts.taken:
+        if reasoning := self._reasoning + self._thoughts.removed_text:
             self._on_reasoning(storable(reasoning))
         self.length += len(text)
         return text, failure
@@ -182,24 +184,24 @@ def _logprob(one: dict[str, Any]) -> dict[str, Any]:
 class _Thoughts:
     """The `<think>` element at an answer's beginning, taken out of it while it comes.
 
-    `taken` is the part of it in the last text.
+    `removed_text` is the part of it in the last text.
     """
 
     def __init__(self) -> None:
         self.is_open = False
-        self.taken = ""
+        self.removed_text = ""
         self._held: str | None = ""  # what may be the beginning of a tag; None where the answer itself has begun
 
     def take(self, text: str) -> str:
         """Return the part of a text that is the answer's."""
-        self.taken = ""
+        self.removed_text = ""
         if self._held is None or not text:
             return text
         held = self._held + text
         if self.is_open:
             before, found, after = held.partition(THINK_END)
             self._held = None if found else held[-len(THINK_END) :]
-            self.taken = before if found else held[: -len(THINK_END)]
+            self.removed_text = before if found else held[: -len(THINK_END)]
             self.is_open = not found
             return after.lstrip() if found else ""
         begins = held.lstrip()

@@ -1,4 +1,4 @@
-"""Whether a server of the chat-completions protocol answers at its address: found without a token that costs."""
+"""Whether a server of the chat-completions protocol answers at its address: asked without a token that costs."""
 
 import contextlib
 from collections.abc import Mapping
@@ -18,16 +18,18 @@ from .openai_errors import NO_COMPLETIONS, status_error, translate
 
 
 def probe(client: httpx2.Client, base_url: str, headers: Mapping[str, str], model: str) -> None:
-    """Ask a server for its models, and where it lists none, for an answer to no message.
+    """Ask a server for its models, and if it lists none, for an answer to no message.
 
     Raises UpstreamUnreachable, UpstreamTimeout, UpstreamDenied, UpstreamFailed, UpstreamBusy;
     ModelUnavailable where the address has no chat completions.
     """
-    own = {**headers, "Accept": "application/json"}
-    error = _ask(client, client.build_request("GET", f"{base_url}/models", headers=own), model)
+    probe_headers = {**headers, "Accept": "application/json"}
+    error = _ask(client, client.build_request("GET", f"{base_url}/models", headers=probe_headers), model)
     if isinstance(error, ModelUnavailable | UpstreamRefused):
-        nothing = {"model": model, "messages": [], "max_tokens": 1}
-        request = client.build_request("POST", f"{base_url}/chat/completions", headers=own, json=nothing)
+        empty_request = {"model": model, "messages": [], "max_tokens": 1}
+        request = client.build_request(
+            "POST", f"{base_url}/chat/completions", headers=probe_headers, json=empty_request
+        )
         error = _ask(client, request, model)
         if isinstance(error, UpstreamRefused | UpstreamBusy):  # of no message: there it takes others
             return

@@ -41,7 +41,7 @@ class Model:
     collection_id: UUID | None = None
 
 
-def models(caller: Caller) -> list[Model]:
+def list_models(caller: Caller) -> list[Model]:
     """Return the models, the first one first, the embedder, and a model for each readable collection.
 
     Raises ModelUnavailable.
@@ -150,8 +150,8 @@ def _read_texts(inputs: Sequence[str | Sequence[int]]) -> list[str]:
     """Return the texts of inputs; raises InvalidInput for tokens that are none, say too much or cannot be read here."""
     texts: list[str] = []
     left = MAX_DECODED_LENGTH
-    for given in inputs:
-        text = given if isinstance(given, str) else _decode(given)
+    for item in inputs:
+        text = item if isinstance(item, str) else _decode(item)
         left -= len(text)
         if len(text) > MAX_TEXT_LENGTH or left < 0:
             raise InvalidInput({"input": ["Too long."]})

@@ -16,7 +16,7 @@ from chatbot.rag.llms import openai as adapter
 from chatbot.rag.llms import openai_errors
 from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.llms.openai_errors import Refusal, find_refusal, status_error
-from chatbot.rag.types import CompletionRequest, Deadlines, Finish, LLMOptions, Message, ignore
+from chatbot.rag.types import CompletionRequest, Deadlines, Finish, LLMOptions, Message, discard
 from tests.support.processes import Upstream, free_port
 
 
@@ -31,7 +31,7 @@ def error_of(status: int, body: object) -> openai.APIStatusError:
     return status_error(httpx2.Response(status, request=request, **content))
 
 
-def ask(llm: OpenAILLM, text: str, on_reasoning: Callable[[str], None] = ignore) -> list[str | Finish]:
+def ask(llm: OpenAILLM, text: str, on_reasoning: Callable[[str], None] = discard) -> list[str | Finish]:
     try:
         return list(llm.stream(CompletionRequest([Message("user", text)], on_reasoning=on_reasoning)))
     finally:
