@@ -208,7 +208,7 @@ def post_worker_init(worker: Any) -> None:
     # What is no request, and so never comes to the application.
     gunicorn_util.write_error = partial(problems.refuse, hsts=request_log.HSTS if is_https else "")
     shutdown.prepare(worker)
-    gevent.spawn(_announce, worker, partial(startup.describe_models, worker.wsgi))
+    gevent.spawn(_print_banner, worker, partial(startup.describe_models, worker.wsgi))
 
 
 def on_exit(server: Any) -> None:
@@ -264,8 +264,8 @@ def _allow_connections() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
-def _announce(worker: Any, describe_models: Callable[[], list[str]]) -> None:
-    """Probe the models once the embedded one is loaded or has taken too long; the first worker says all in a banner."""
+def _print_banner(worker: Any, describe_models: Callable[[], list[str]]) -> None:
+    """Probe the models once the embedded one is loaded or late; the first worker prints the banner."""
     if _model is not None:
         embedded = _by_path(EMBEDDED)
         model_port = int(os.environ["EMBEDDED_MODEL_URL"].split(":")[2].split("/")[0])

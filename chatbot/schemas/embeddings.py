@@ -25,14 +25,14 @@ class Texts(fields.Field[list[str | list[int]]]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[str | list[int]]:
         is_one = isinstance(value, str) or (isinstance(value, list) and bool(value) and is_integer(value[0]))
         texts = [value] if is_one else value
-        if isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS and all(map(_is_short, texts)):
+        if isinstance(texts, list) and 0 < len(texts) <= MAX_TEXTS and all(map(_has_valid_length, texts)):
             return texts
         raise ValidationError(
             f"Must be a text, or 1 to {MAX_TEXTS} texts, of 1 to {MAX_MESSAGE_LENGTH} characters or tokens."
         )
 
 
-def _is_short(text: Any) -> bool:
+def _has_valid_length(text: Any) -> bool:
     is_text = isinstance(text, str) or (isinstance(text, list) and all(map(is_integer, text)))
     return is_text and 0 < len(text) <= MAX_MESSAGE_LENGTH
 

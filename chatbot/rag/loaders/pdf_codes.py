@@ -21,8 +21,8 @@ LANGUAGES = ("da", "fi", "it", "nl", "no", "pt", "sv")
 MIN_STOP_WORDS = 0.1
 MIN_WORDS = 20  # for those lists
 # A lone CR is a ligature of OT1; with LF it is pdfium's end of a line.
-CODES = re.compile("[\x0b\x0c\x0e-\x1f]|\r(?!\n)")
-ACCENTED = re.compile(
+LIGATURE_CODE = re.compile("[\x0b\x0c\x0e-\x1f]|\r(?!\n)")
+ACCENTED_LETTER = re.compile(
     "([\x12-\x18\x7f~^`\u00b4\u00a8\u02dc\u02c6\u02c7\u02d8\u00af\u02da\u00b8])([^\\W\\d_]|[\x10\x11])"
 )
 WORDS = re.compile(r"[^\W\d_]{2,}")
@@ -77,7 +77,7 @@ FONTS = {
 }
 PRIVATE = re.compile("[\uf020-\uf0ff]")
 FIGURES = re.compile("[\uf721-\uf77e\uf7a1-\uf7ff]")  # their low byte is the character's in Latin-1
-SPELLED = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
+LIGATURE_LETTERS = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
 
 
 def replace_private(text: str, font: Callable[[int], str]) -> str:
@@ -104,9 +104,9 @@ def decode(text: str, is_unmapped: Callable[[int], bool], is_over_next: Callable
         accent, letter = found.groups()
         return DOTLESS.get(letter, letter) + ACCENTS[accent] if is_over_next(found.start()) else found[0]
 
-    positions = [found.start() for found in CODES.finditer(text) if is_unmapped(found.start())]
+    positions = [found.start() for found in LIGATURE_CODE.finditer(text) if is_unmapped(found.start())]
     codes = [text[position] for position in positions]
-    text = ACCENTED.sub(compose, text)
+    text = ACCENTED_LETTER.sub(compose, text)
     if sum(map(OT1_LIGATURES.__contains__, codes)) > sum(map(T1_LIGATURES.__contains__, codes)):
         return _replace(text, positions, letters=OT1_LETTERS, marks={})
     return _replace(text, positions, letters=T1_LIGATURES, marks=T1_QUOTES)
@@ -131,7 +131,7 @@ def _is_in_word(text: str, position: int) -> bool:
 
 def spell_out(text: str) -> str:
     """Return a text with letters in place of ligatures, and accents on their letters."""
-    return nfc(text.translate(SPELLED))
+    return nfc(text.translate(LIGATURE_LETTERS))
 
 
 def is_language(text: str) -> bool:

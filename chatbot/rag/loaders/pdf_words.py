@@ -62,7 +62,7 @@ class _TextReader:
                     continue
                 if direction != 0:
                     direction = self._direction(word)
-                direction, placed = self._placed(word, direction)
+                direction, placed = self._place_word(word, direction)
                 found.by_direction.setdefault(direction, []).extend(placed)
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
@@ -84,7 +84,7 @@ class _TextReader:
         angle: float = self._raw.FPDFText_GetCharAngle(self._page, word.start())
         return round(angle / QUARTER) % 4
 
-    def _placed(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
+    def _place_word(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
         """Return a word's direction, and the word with its box, or its parts where pdfium has put cells together.
 
         The direction may be another than the line's: pdfium's lines go on with text of any direction that follows.

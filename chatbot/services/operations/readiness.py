@@ -19,22 +19,22 @@ NO_JOBS = "No jobs run in this process, and documents stay queued: start it with
 
 def checks() -> dict[str, str]:
     """Return `ok` or the fault of each part. Without its database a process serves nothing; without a model, much."""
-    database = _database()
-    knowledge = _knowledge() if database == "ok" else "not looked at"
-    turning = "draining" if execution.is_draining() else "ok"
+    database = _describe_database_fault()
+    knowledge = _describe_knowledge_fault() if database == "ok" else "not looked at"
+    turns_state = "draining" if execution.is_draining() else "ok"
     disk = "The database cannot be written." if get_database_state().full.is_set() else "ok"
     found = {"database": database, "disk": disk, "file": get_database_state().file_check.state}
     found |= {
         "jobs": "ok" if scheduler.running else NO_JOBS,
-        "model": _model(),
+        "model": _describe_model_faults(),
         "knowledge": knowledge,
-        "turns": turning,
+        "turns": turns_state,
     }
     cluster = get_cluster(current_app)
     return found if cluster is None else found | {"redis": cluster.state()}
 
 
-def _database() -> str:
+def _describe_database_fault() -> str:
     try:
         with read() as connection:
             connection.execute(sa.select(1))
@@ -43,8 +43,8 @@ def _database() -> str:
     return "ok"
 
 
-def _model() -> str:
-    """Return the faults of the model's server and those of its fallbacks, by name; their addresses are not public."""
+def _describe_model_faults() -> str:
+    """Return the faults of the models' servers by the models' names, or `ok`; their addresses are not public."""
     try:
         llm = get_chat_state().llm()
     except AdapterError as error:
@@ -53,8 +53,8 @@ def _model() -> str:
     return "; ".join(f"{model.name}: {fault.detail}" for model, fault in faults if fault is not None) or "ok"
 
 
-def _knowledge() -> str:
-    """Return the embedder's fault, or that the vectors which are searched are not those of the configured one."""
+def _describe_knowledge_fault() -> str:
+    """Return the embedder's fault, or the space that is searched in place of the configured one; else `ok`."""
     if (fault := get_knowledge_state().embedder_fault) is not None:
         return f"Searched by words alone: {fault}"
     try:
