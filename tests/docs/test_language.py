@@ -17,6 +17,7 @@ OTHERS = sorted(path for name in FOLDERS for path in (ROOT / name).rglob("*.py")
 VAGUE = re.compile(
     r"\b(who|whom|whose|what|whoever|whatever|somebody|anybody|nobody|everybody|someone|anyone)\b", re.IGNORECASE
 )
+PERSON = re.compile(r"\b(whoever|(some|any|no|every)body|someone|anyone|(Who|who) [a-z]+s\b)")
 RETIRED = {
     *("Abort", "Ask", "Brief", "Crowd", "DRIFT", "GRACE", "HARMLESS", "Hold", "Inlet", "LOCK_PATIENCE", "Prompted"),
     *("Reached", "Running", "SIGNS_OF_ILLNESS", "Stored", "Try", "Turnstile", "Wire"),
@@ -51,6 +52,13 @@ def test_first_lines_of_docstrings_have_concrete_subjects(path: Path) -> None:
     first_lines = list(docstrings(path))
     assert [(line, text) for line, text in first_lines if VAGUE.search(text)] == []
     assert [(line, text) for line, text in first_lines if text.split()[0] in {"Tell", "Tells"}] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_comments_have_concrete_subjects(path: Path) -> None:
+    with path.open("rb") as file:
+        comments = [token for token in tokenize.tokenize(file.readline) if token.type == tokenize.COMMENT]
+    assert [(one.start[0], one.string) for one in comments if PERSON.search(one.string)] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
