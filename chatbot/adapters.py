@@ -39,6 +39,14 @@ class EmbedderSettings:
     model: str
 
 
+@dataclass(frozen=True, slots=True)
+class PromptBudget:
+    """The maximum of a prompt's tokens, and the function that counts them."""
+
+    max_tokens: int
+    count: Counter
+
+
 def create_llm(config: Config) -> FallbackLLM:
     """Create the language model with its fallbacks; raises ModelUnavailable, UnknownAdapter, MissingLibrary."""
     adapter = registry.load("llms", config["LLM"])
@@ -56,16 +64,16 @@ def get_llm_slots(config: Config) -> int | None:
     return slots
 
 
-def get_prompt_budget(config: Config) -> tuple[int, Counter]:
-    """Return the maximum of a prompt's tokens, and the function that counts them."""
+def get_prompt_budget(config: Config) -> PromptBudget:
+    """Return the budget of the prompts for the configured model."""
     max_tokens: int = config["PROMPT_TOKENS"]
     if is_embedded(config):
         room = EMBEDDED_CONTEXT_TOKENS - config["OPENAI_MAX_TOKENS"]
-        return min(max_tokens, EMBEDDED_PROMPT_TOKENS, room), token_counts.estimate
+        return PromptBudget(min(max_tokens, EMBEDDED_PROMPT_TOKENS, room), token_counts.estimate)
     if config["OPENAI_BASE_URL"] or config["LLM"] != "openai":
         # Elsewhere a model of the same name, such as the default, may have another tokenizer.
-        return max_tokens, token_counts.estimate
-    return max_tokens, token_counts.counter(config["OPENAI_MODEL"])
+        return PromptBudget(max_tokens, token_counts.estimate)
+    return PromptBudget(max_tokens, token_counts.counter(config["OPENAI_MODEL"]))
 
 
 def list_model_names(config: Config) -> list[str]:

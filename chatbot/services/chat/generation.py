@@ -96,7 +96,7 @@ def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
     text = running.text.since(0)
     prompt_info = running.prompt_info
     running.grounding.first_text = running.first_text_at
-    cited, grounded = running.grounding.cite(text, prompt_info.passages)
+    cited = running.grounding.cite(text, prompt_info.passages)
     counts = finish.prompt_tokens, finish.completion_tokens
     return Outcome(
         STATUS[finish.reason],
@@ -105,8 +105,8 @@ def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
         finish.model,
         *counts,
         retrieval_query=prompt_info.query,
-        citations=cited or None,
-        grounded=grounded,
+        citations=cited.citations or None,
+        grounded=cited.grounded,
         extras=dict(finish.extras) or None,
     )
 
@@ -135,7 +135,8 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
         running.turn.instructions or "",
     )
     llm = get_chat_state().llm_for(running.user_id)
-    with contextlib.closing(pipeline.answer(question, llm, *adapters.get_prompt_budget(current_app.config))) as pieces:
+    budget = adapters.get_prompt_budget(current_app.config)
+    with contextlib.closing(pipeline.answer(question, llm, budget.max_tokens, budget.count)) as pieces:
         yield from pieces
 
 

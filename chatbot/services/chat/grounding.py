@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,14 @@ Place = tuple[str, int, int]  # document, version, start
 CANDIDATES = 20  # passages that are looked at for a prompt, and told in the trace
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GroundedAnswer:
+    """The stored citations of an answer, and the share of it that they support, None without passages."""
+
+    citations: list[StoredCitation]
+    grounded: float | None
 
 
 class Grounding:
@@ -63,13 +72,13 @@ class Grounding:
             return False
         return self.mode == "strict" or self._collections is not None or self._has_searchable_collections
 
-    def cite(self, answer: str, passages: Sequence[Passage]) -> tuple[list[StoredCitation], float | None]:
-        """Return the citations of an answer, as they are stored, and the share of it that they support."""
+    def cite(self, answer: str, passages: Sequence[Passage]) -> GroundedAnswer:
+        """Return the citations of an answer, as they are stored."""
         if not passages or not answer.strip():
-            return [], None
+            return GroundedAnswer([], None)
         # By words alone (docs/decisions): the embedder added nothing to the sentences that it was measured on.
         cited = run_in_thread(alignment.cite, answer, passages)
-        return [to_stored(one) for one in cited.citations], cited.grounded
+        return GroundedAnswer([to_stored(one) for one in cited.citations], cited.grounded)
 
     def build_trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
         """Return why the turn was answered as it was."""

@@ -58,8 +58,8 @@ def test_conversation_of_500_turns_stays_within_the_budget(app: Flask, ada: Pers
         connection.execute(db.update(Conversation).values(last_sequence=500))
     assert ada.says("And now?", conversation_id=home).status_code == 200
     with app.app_context():
-        budget, count = adapters.get_prompt_budget(current_app.config)
+        budget = adapters.get_prompt_budget(current_app.config)
     sent = llm.prompts[-1]
-    assert budget * 0.9 < prompt.tokens(sent, count) <= budget
-    assert count is token_counts.estimate
+    assert budget.max_tokens * 0.9 < prompt.tokens(sent, budget.count) <= budget.max_tokens
+    assert budget.count is token_counts.estimate
     assert sent[-2].content.startswith("Answer 500.")
