@@ -51,7 +51,7 @@ _running = RunningEventSchema()
 @blueprint.arguments(SyncQuerySchema, location="query")
 @blueprint.response(200, SyncSchema)
 def read_changes(query: dict[str, Any]) -> dict[str, Any]:
-    """Read what changed since a cursor, each thing once and as it is now, with what was deleted.
+    """Read the changes since a cursor, each thing once and as it is now, and the deletions.
 
     Without `since` the newest conversations come first, then all else backwards, page by page, until there is no
     `more`. An item may come twice; of two with the same type and id the one of the higher revision is right. With 410

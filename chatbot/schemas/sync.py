@@ -83,7 +83,7 @@ class SyncSchema(Schema):
 
 
 class RunningEventSchema(Schema):
-    """The data of an event `running`: a turn whose answer is being written, to be followed from its start."""
+    """The data of an event `running`: a running turn, to be followed from its start."""
 
     turn_id = fields.UUID(required=True)
     conversation_id = fields.UUID(required=True)

@@ -1,4 +1,4 @@
-"""Wakes those who wait for rows to change, in whichever process: one query for all of them, again and again."""
+"""Waits for changes of rows, made in any process: one query at a time for all readers."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""The feed of changes: replicas equal the server, whatever happens between two syncs."""
+"""The feed of changes: replicas equal the server after each sync."""
 
 import base64
 import json

@@ -8,7 +8,7 @@ Thing = tuple[str, str]  # type and id
 
 
 class Replica:
-    """A copy of what a user may read, and the cursor of how far it has followed."""
+    """A copy of a user's data, and the cursor of its last sync."""
 
     def __init__(self, person: Person, *, limit: int = 1_000, window: int = 20) -> None:
         self.person = person
@@ -59,7 +59,7 @@ class Replica:
 
 
 def read_server(person: Person) -> dict[Thing, dict[str, Any]]:
-    """Return what a user's lists show, as a replica should have it."""
+    """Return all items of a user's lists, as a replica should have them."""
     lists = {
         "conversation": ("/api/conversations/?", "/api/conversations/?archived=true&"),
         "turn": ("/api/chat-history/?",),

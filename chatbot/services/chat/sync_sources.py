@@ -46,7 +46,7 @@ def list_kept(connection: sa.Connection, caller: Caller, before: datetime) -> Se
 
 
 def find_running(caller: Caller) -> list[Turn]:
-    """Return the turns of the caller whose answers are being written."""
+    """Return the running turns of the caller."""
     statement = sa.select(ChatMessage.id).where(ChatMessage.user_id == caller.user_id, ChatMessage.listed, IS_RUNNING)
     with read() as connection:
         return history.load_turns(connection, caller, connection.scalars(statement).all())

@@ -216,11 +216,8 @@ def list_documents(
 def list_chunks(caller: Caller, document_id: UUID, *, limit: int, after: int = -1) -> ChunkPage:
     """Return up to `limit` passages of a document as they are searched, those behind position `after`."""
     get(caller, document_id)
-    statement = (
-        sa.select(*CHUNK_FIELDS)
-        .join(Collection, Collection.id == Chunk.collection_id)
-        .where(Chunk.document_id == document_id, Chunk.position > after, may_read(caller))
-    )
+    statement = sa.select(*CHUNK_FIELDS).join(Collection, Collection.id == Chunk.collection_id)
+    statement = statement.where(Chunk.document_id == document_id, Chunk.position > after, may_read(caller))
     with read() as connection:
         found = connection.execute(statement.order_by(Chunk.position).limit(limit + 1)).all()
     items = [records.Chunk(**row._mapping) for row in found[:limit]]

@@ -1,4 +1,4 @@
-"""The users whose devices follow a collection, its owner and its members, and the record of its changes for them.
+"""Owner and members of collections, and the record of changes for their devices.
 
 Collections that all users may read are followed by these alone; those of the operator have no owner.
 """
@@ -26,7 +26,7 @@ READERS: sa.CompoundSelect[Any] = sa.union_all(OWNERS, MEMBERS)
 def record_documents(
     connection: sa.Connection, documents: Mapping[UUID, Iterable[UUID]], *, are_deleted: bool = False
 ) -> None:
-    """Record changes of documents, by collection, and of the collections, which count what is in them."""
+    """Record changes of documents, by collection, and of the collections, which count their documents."""
     changed: defaultdict[UUID, list[Change]] = defaultdict(list)
     for collection_id, user_id in connection.execute(READERS, {"ids": sorted(documents)}).all():
         ids = documents[collection_id]

@@ -1,4 +1,4 @@
-"""The feed of a user's changes: what a device lacks, as state, page by page.
+"""The feed of a user's changes: the state of all things that a device lacks, page by page.
 
 A device without a cursor gets its newest conversations first, then all else backwards; from then on what changed
 since, each thing once, in the state that it has now. What it gets may come twice and never too late: a page is one
