@@ -112,7 +112,8 @@ def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterato
             return
         cursor = page.cursor
         if frames:
-            yield b"id: %s\n" % cursor.encode() + b"".join(frames)
+            # With the last one: a client that loses the others begins before all of them.
+            yield b"".join(frames[:-1]) + b"id: %s\n" % cursor.encode() + frames[-1]
         if not page.more and not watch.wait(caller.user_id, page.position, sse.CHECK_INTERVAL_SECONDS):
             yield sse.HEARTBEAT
 
