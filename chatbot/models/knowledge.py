@@ -180,6 +180,11 @@ class ChunkVector(Model):
     vector: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
+def has_dimension(dimension: "int | sa.ScalarSelect[int]") -> sa.ColumnElement[bool]:
+    """Return the condition that a chunk's vector has a dimension; a server may have changed its own."""
+    return sa.func.length(ChunkVector.vector) == 4 * dimension
+
+
 class KnowledgeChange(Model):
     """A change of a document's searchable chunks, kept for a while for the indexes that follow."""
 

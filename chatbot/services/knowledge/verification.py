@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read
 from chatbot.models import Chunk, ChunkVector, Collection, Document, DocumentPiece, EmbeddingSpace, User
+from chatbot.models.knowledge import has_dimension
 
 from . import records
 
@@ -60,7 +61,9 @@ def verify(on_batch: Callable[[int], None]) -> Iterator[str]:
 
 def _documents(space: str | None) -> sa.Select[Any]:
     chunk = sa.select(sa.func.count()).select_from(Chunk).where(Chunk.document_id == Document.id)
-    vector = chunk.join(ChunkVector, sa.and_(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space))
+    dimension = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == space).scalar_subquery()
+    usable = sa.and_(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space, has_dimension(dimension))
+    vector = chunk.join(ChunkVector, usable)
     return sa.select(
         Document.id,
         Document.title,

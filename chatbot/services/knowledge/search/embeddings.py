@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
+from chatbot.models.knowledge import has_dimension
 from chatbot.rag.errors import AdapterError, EmbedderError
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content, readers
@@ -64,11 +65,15 @@ def probe_embedder() -> None:
         state.embedder_fault = error.detail
 
 
-def _embed(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
-    """Return the vectors of some texts, and keep the embedder's fault for `/readyz`; raises EmbedderError."""
+def _embed(embedder: Embedder, texts: Sequence[str], dimension: int | None) -> "Vectors":
+    """Return the vectors of some texts, and keep the embedder's fault for `/readyz`.
+
+    Raises EmbedderError, also for vectors that have not the dimension of their space where that is known.
+    """
     state = get_knowledge_state()
     try:
         vectors = embedder.embed(texts)
+        _require_dimension(embedder.space, dimension, vectors.shape[1])
     except EmbedderError as error:
         state.embedder_fault = error.detail
         raise
@@ -79,33 +84,35 @@ def _embed(embedder: Embedder, texts: Sequence[str]) -> "Vectors":
 def embed_query(query: str) -> "tuple[Embedder, Vector]":
     """Return the embedder of the space that is searched, and a query's vector there; raises EmbedderError."""
     embedder, dimension = _find_active_embedder()
-    vector: Vector = _embed(embedder, [query])[0]
-    _require_dimension(embedder.space, dimension, len(vector))
+    vector: Vector = _embed(embedder, [query], dimension)[0]
     return embedder, vector
 
 
-def ensure_space(embedder: Embedder, dimension: int) -> str:
-    """Return the name of an embedder's space, made and active when it is the first; its dimension is fixed then.
+def ensure_space(embedder: Embedder) -> int:
+    """Return the dimension of an embedder's space, made and active when it is the first; it is fixed then.
 
-    Raises EmbedderError for vectors of another dimension.
+    Raises EmbedderError.
     """
-    if _dimension(embedder.space, dimension) is None:
-        try:
-            with write("make_space") as connection:
-                first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
-                settings = get_knowledge_state().embedder_settings
-                values = {"name": embedder.space, "adapter": settings.adapter, "model": settings.model}
-                connection.execute(sa.insert(EmbeddingSpace).values(**values, dimension=dimension, active=first))
-        except IntegrityError:  # another process made it
-            return ensure_space(embedder, dimension)
-    return embedder.space
+    known = _find_dimension(embedder.space)
+    if known is not None:
+        return known
+    dimension: int = _embed(embedder, [embedder_choice.PROBE_TEXT], None).shape[1]
+    try:
+        with write("make_space") as connection:
+            first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
+            settings = get_knowledge_state().embedder_settings
+            values = {"name": embedder.space, "adapter": settings.adapter, "model": settings.model}
+            values["dimension"] = dimension
+            connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
+    except IntegrityError:  # another process made it
+        return _find_dimension(embedder.space) or dimension
+    return dimension
 
 
-def _dimension(space: str, got: int) -> int | None:
-    """Return the dimension of a space, None before its first vector; raises EmbedderError when `got` is another."""
+def _find_dimension(space: str) -> int | None:
+    """Return the dimension of a space, None before its first vector."""
     with read() as connection:
         known: int | None = connection.scalar(DIMENSION, {"space": space})
-    _require_dimension(space, known, got)
     return known
 
 
@@ -120,31 +127,31 @@ def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]"
 
     A few are embedded at a time, so that questions are in between.
     """
+    dimension = ensure_space(embedder)
     found: list[Vector | None] = []
     coming = iter(texts)
     while part := list(islice(coming, BATCH_TEXTS)):
         try:
-            vectors = list(_embed(embedder, part))
+            found.extend(_embed(embedder, part, dimension))
         except EmbedderError:
-            (harmless,) = _embed(
-                embedder, [embedder_choice.PROBE_TEXT]
-            )  # raises when it is the embedder's fault and not a text's
-            vectors = [harmless]
-            found.extend(_embed_one(embedder, text) for text in part)
-        else:
-            found.extend(vectors)
-        if len(found) == len(part):
-            ensure_space(embedder, len(vectors[0]))
+            _require_working(embedder, dimension)
+            found.extend(_embed_one(embedder, text, dimension) for text in part)
     return found
 
 
-def _embed_one(embedder: Embedder, text: str) -> "Vector | None":
+def _embed_one(embedder: Embedder, text: str, dimension: int) -> "Vector | None":
     try:
-        vector: Vector = embedder.embed([text])[0]
+        vector: Vector = _embed(embedder, [text], dimension)[0]
     except EmbedderError as error:
         log.warning("the embedder refused a passage", detail=error.detail)
+        _require_working(embedder, dimension)
         return None
     return vector
+
+
+def _require_working(embedder: Embedder, dimension: int) -> None:
+    """Raise EmbedderError when a failure was the embedder's fault and not a text's: a harmless text fails then too."""
+    _embed(embedder, [embedder_choice.PROBE_TEXT], dimension)
 
 
 def find_outdated_space() -> str | None:
@@ -235,6 +242,8 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
         healed: dict[UUID, list[UUID]] = {}
         if values:
+            unusable = (ChunkVector.chunk_id.in_(wanting), ChunkVector.space == space)
+            connection.execute(sa.delete(ChunkVector).where(*unusable))
             connection.execute(sa.insert(ChunkVector), values)
             documents = {row.document_id for row in rows if row.id in wanting}
             healed = content.withdraw_warning(connection, documents, NO_VECTORS)
@@ -270,4 +279,7 @@ def _activate(embedder: Embedder, refused: set[int]) -> bool:
 
 
 def _has_no_vector(space: str) -> sa.ColumnElement[bool]:
-    return ~sa.exists().where(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)
+    """Return the condition that a chunk has no vector of a space, or one of another dimension."""
+    dimension = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == space).scalar_subquery()
+    same_chunk = (ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)
+    return ~sa.exists().where(*same_chunk, has_dimension(dimension))

@@ -18,6 +18,7 @@ from chatbot.concurrency.threads import give_back, run_in_thread
 from chatbot.database.transactions import read
 from chatbot.errors import DatabaseBusy, LeaseLost, StorageFull
 from chatbot.models import Chunk, ChunkVector
+from chatbot.models.knowledge import has_dimension
 from chatbot.rag.errors import StoreFenced, StoreForgot
 from chatbot.rag.ports import VectorStore
 from chatbot.rag.types import Hit, VectorBatch
@@ -139,7 +140,7 @@ class DenseSearch:
             return
         change = max(reached.change, searched.last_change)
         if reached.change < searched.last_change:
-            change = self._catch_up(held, searched, reached)
+            change = self._catch_up(held, searched, reached, dimension)
         if not self.store.durable and self.store.count(str(searched.id)) is None:
             self._load(held, searched, space, dimension)  # it outgrew the way in which it was held
         else:
@@ -154,19 +155,20 @@ class DenseSearch:
         except StoreFenced as error:  # another process has taken over, or the store is older than these tables
             held.advance_token(error.fence)
             self._do(self.store.open, name, space, searched.chunks, dimension, used, held.token)
-        for rows in _rows(space, Chunk.collection_id == searched.id):
+        for rows in _rows(space, dimension, Chunk.collection_id == searched.id):
             self._change(held, name, [], rows)
         if searched.chunks > MANY:
             run_in_thread(give_back)
         held.reach(ReplicaPosition(space, searched.last_change, time.time()))
 
-    def _catch_up(self, held: ReplicaLease, searched: Searched, reached: ReplicaPosition) -> int:
+    def _catch_up(self, held: ReplicaLease, searched: Searched, reached: ReplicaPosition, dimension: int) -> int:
         changes = find_changes(searched, reached.change)
         touched = changes.document_ids
         name = str(searched.id)
         self._change(held, name, [str(one) for one in touched], [])
         for start in range(0, len(touched), ROWS):
-            for rows in _rows(reached.space, Chunk.document_id.in_(touched[start : start + ROWS])):
+            within = Chunk.document_id.in_(touched[start : start + ROWS])
+            for rows in _rows(reached.space, dimension, within):
                 self._change(held, name, [], rows)
         return changes.last_change
 
@@ -184,11 +186,10 @@ def _age(reached: ReplicaPosition) -> float:
     return time.time() - reached.at
 
 
-def _rows(space: str, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Row]]:
-    """Yield (id, document, vector) of the chunks that have a vector, by id, some at a time."""
-    statement = sa.select(Chunk.id, Chunk.document_id, ChunkVector.vector).join(
-        ChunkVector, sa.and_(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)
-    )
+def _rows(space: str, dimension: int, condition: sa.ColumnElement[bool]) -> Iterator[Sequence[Row]]:
+    """Yield (id, document, vector) of the chunks that have a vector of the space's dimension, by id, some at a time."""
+    usable = sa.and_(ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space, has_dimension(dimension))
+    statement = sa.select(Chunk.id, Chunk.document_id, ChunkVector.vector).join(ChunkVector, usable)
     last = 0
     while True:
         with read() as connection:

@@ -1,0 +1,62 @@
+"""Embedders that change their dimension or fail in the middle of documents, and the vectors that are stored."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import write
+from chatbot.models import Chunk, ChunkVector, Document
+from chatbot.rag.embedders import memory
+from chatbot.services.knowledge import verification
+from chatbot.services.knowledge.search import embeddings
+from tests.api.test_documents import BEES, HOURS, find, send, work
+from tests.conftest import Person
+
+from .test_embeddings import vectors, warnings, with_vectors
+
+pytestmark = pytest.mark.both_databases
+
+
+def test_another_dimension_in_the_middle_of_a_document_stores_none_of_its_vectors(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    real = memory.MemoryEmbedder.embed
+    calls = []
+
+    def embed(self: memory.MemoryEmbedder, texts: Sequence[str]) -> Any:
+        calls.append(len(texts))
+        monkeypatch.setattr(memory, "DIMENSION", 64 if len(calls) == 1 else 32)
+        return real(self, texts)
+
+    monkeypatch.setattr(embeddings, "BATCH_TEXTS", 2)
+    monkeypatch.setattr(memory.MemoryEmbedder, "embed", embed)
+    send(ada, "Book", "\n\n".join(f"Library number {number}. " + "More words. " * 120 for number in range(6)))
+    work(app)
+    assert len(calls) > 1
+    assert with_vectors(app) == {"Hours"}
+    assert warnings(ada) == {"Book": [embeddings.NO_VECTORS], "Hours": []}
+    assert ada.call("POST", "/api/search/", {"query": "library"}).status_code == 200
+
+
+def test_stored_vectors_of_another_dimension_are_passed_over_told_and_made_anew(app: Flask, ada: Person) -> None:
+    send(ada, "Hours", HOURS)
+    send(ada, "Bees", BEES)
+    work(app)
+    with app.app_context():
+        stored = sorted(vectors())
+        with write("test") as connection:
+            bees = sa.select(Chunk.id).join(Document, Document.id == Chunk.document_id).where(Document.title == "Bees")
+            connection.execute(sa.update(ChunkVector).where(ChunkVector.chunk_id.in_(bees)).values(vector=bytes(4)))
+    assert find(ada, "waggle dance")[0]["dense_rank"] is None
+    assert find(ada, "library")[0]["dense_rank"] == 1
+    with app.app_context():
+        assert "Bees) has 1 passages without a vector" in next(iter(verification.verify(lambda _: None)))
+        embeddings.backfill_vectors()
+        assert list(verification.verify(lambda _: None)) == []
+        assert sorted(vectors()) == stored
+    assert find(ada, "waggle dance")[0]["dense_rank"] == 1
