@@ -1,5 +1,8 @@
 """Errors of adapters and documents. The texts are ours: a server's words or keys are never repeated."""
 
+# Raised where a server's answer is read that is not of the protocol: nested too deeply, a number without end.
+MALFORMED_ANSWER = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+
 
 class AdapterError(Exception):
     """A model, store, index or reranker failed. `retry_after` is in seconds, where the server named it."""

@@ -48,6 +48,7 @@ class PineconeServer:
         self.lag = 0.0
         self.pause = 0.0
         self.fault = 0
+        self.malformed = b""  # the body of each answer, where there is one
         self.calls: list[str] = []
         self._lock = threading.Lock()
         self._held: dict[str, dict[str, Vector]] = {}
@@ -185,7 +186,8 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refused(401, "Invalid API Key")
             if refused:
                 raise Refused(refused, "too large")
-            body = msgspec.json.encode(self.index.answer(unquote(urlsplit(self.path).path), given))
+            answer = self.index.answer(unquote(urlsplit(self.path).path), given)
+            body = self.index.malformed or msgspec.json.encode(answer)
         except Refused as error:
             status = error.args[0]
             body = json.dumps({"code": 3, "message": error.args[1]}).encode()

@@ -69,7 +69,7 @@ class Upstream:
         return False
 
     async def tell(self, facts: Any, writer: asyncio.StreamWriter, status: int = 200) -> None:
-        body = json.dumps(facts).encode()
+        body = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()

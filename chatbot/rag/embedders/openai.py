@@ -6,7 +6,7 @@ from urllib.request import getproxies
 
 import openai
 
-from chatbot.rag.errors import EmbedderError, EmbeddingsMissing
+from chatbot.rag.errors import MALFORMED_ANSWER, EmbedderError, EmbeddingsMissing
 from chatbot.rag.http.pool import Pool
 from chatbot.rag.types import EmbedderOptions
 
@@ -48,7 +48,7 @@ class OpenAIEmbedder:
             rows += self._batch([text[:MAX_TEXT_LENGTH].strip() or "." for text in texts[start : start + BATCH]])
         try:
             vectors: Vectors = np.array(rows, dtype=np.float32)
-        except (ValueError, TypeError) as error:
+        except MALFORMED_ANSWER as error:
             raise EmbedderError("The embedding server sent something that is no vectors.") from error
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True) if vectors.ndim == 2 else np.zeros(1)
         if not np.isfinite(lengths).all() or not (lengths > 0).all():
@@ -69,5 +69,5 @@ class OpenAIEmbedder:
             raise EmbedderError(f"The embedding server answered with status {error.status_code}.") from error
         except openai.APIConnectionError as error:
             raise EmbedderError("The embedding server cannot be reached.") from error
-        except (openai.OpenAIError, ValueError, TypeError, AttributeError) as error:
+        except (openai.OpenAIError, *MALFORMED_ANSWER) as error:
             raise EmbedderError("The embedding server did not answer as it should.") from error

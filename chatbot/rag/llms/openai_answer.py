@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from chatbot.rag.errors import AdapterError, UpstreamGarbled, UpstreamIncomplete
+from chatbot.rag.errors import MALFORMED_ANSWER, AdapterError, UpstreamGarbled, UpstreamIncomplete
 from chatbot.rag.types import Finish, FinishReason, discard
 
 from .tool_calls import ToolCalls, storable
@@ -120,7 +120,7 @@ class Answer:
             self.is_reasoning = self.is_reasoning or bool(calls or reasoning)
             self._reasoning += _reasoning(reasoning)
             self._take_logprobs(choice.get("logprobs"))
-        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        except MALFORMED_ANSWER as error:
             raise UpstreamGarbled("The model's server sent a chunk that is not of the protocol.") from error
         self.reason = reason or self.reason
         return text

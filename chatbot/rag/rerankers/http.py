@@ -1,10 +1,11 @@
 """Any server with a `/rerank` endpoint in the style of Jina's and Cohere's, as vLLM and llama.cpp serve it."""
 
+import math
 from collections.abc import Sequence
 
 import httpx2
 
-from chatbot.rag.errors import RerankerError
+from chatbot.rag.errors import MALFORMED_ANSWER, RerankerError
 from chatbot.rag.types import EmbedderOptions
 
 
@@ -28,6 +29,8 @@ class HttpReranker:
             answer = self._client.post(self._url, json=body)
             answer.raise_for_status()
             scores = {int(row["index"]): float(row["relevance_score"]) for row in answer.json()["results"]}
+            if not all(map(math.isfinite, scores.values())):
+                raise RerankerError("The reranker sent a relevance that is no number.")
             return [scores[at] for at in range(len(texts))]
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx2.HTTPError, *MALFORMED_ANSWER) as error:
             raise RerankerError("The reranker did not answer as it should.") from error

@@ -14,6 +14,7 @@ from chatbot.rag.embedders.wordllama import MAX_BATCH_CHARACTERS, MAX_BATCH_TEXT
 from chatbot.rag.errors import EmbedderError, MissingLibrary
 from chatbot.rag.ports import Embedder
 from chatbot.rag.types import EmbedderOptions
+from tests.support import upstream_vectors
 from tests.support.processes import Upstream
 
 
@@ -56,6 +57,17 @@ def test_openai_embedder_that_fails_says_so(upstream: Upstream, fault: str) -> N
         embedder.embed([f"[[{fault}]]", "good"])
     embedder.close()
     assert "Upstream words" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", upstream_vectors.MALFORMED)
+def test_openai_embedder_with_a_malformed_answer_says_so(upstream: Upstream, fault: str) -> None:
+    embedder = OpenAIEmbedder(EmbedderOptions("scripted-embedding", None, upstream.url, timeout=5))
+    if fault != "endless":  # the place of one vector alone does not matter
+        with pytest.raises(EmbedderError):
+            embedder.embed([f"[[{fault}]]"])
+    with pytest.raises(EmbedderError):
+        embedder.embed([f"[[{fault}]]", "good"])
+    embedder.close()
 
 
 def test_openai_embedder_without_a_server_says_so() -> None:

@@ -10,6 +10,7 @@ from chatbot.rag.types import EmbedderOptions
 from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import send, work
 from tests.conftest import MakeApp, join
+from tests.support import upstream_vectors
 from tests.support.processes import Upstream
 
 
@@ -24,10 +25,10 @@ def test_each_text_has_its_own_relevance(reranker: HttpReranker) -> None:
     assert reranker.rank("waggle dance", ["the waggle dance", "nothing", "a dance"]) == [1.0, 0.0, 0.5]
 
 
-@pytest.mark.parametrize("fault", ["status", "empty"])
+@pytest.mark.parametrize("fault", ["status", "empty", *upstream_vectors.MALFORMED])
 def test_reranker_that_fails_says_so(reranker: HttpReranker, fault: str) -> None:
     with pytest.raises(RerankerError):
-        reranker.rank(f"[[{fault}]]", ["a", "b"])
+        reranker.rank(f"[[{fault}]]", ["a"])
 
 
 def test_search_is_ordered_by_the_reranker_and_goes_on_without_it(make_app: MakeApp, upstream: Upstream) -> None:

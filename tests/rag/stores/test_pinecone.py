@@ -53,6 +53,16 @@ def test_index_of_another_dimension_is_a_clear_sentence(store: PineconeStore) ->
         store.open("c", "s", 5, 9)
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"vectors": 1e999}', b'{"vectors": {"c": []}}', b"[]", b"\xff"])
+def test_malformed_answer_is_a_failure_of_the_store(server: PineconeServer, store: PineconeStore, body: bytes) -> None:
+    made = filled(store, 5)
+    server.malformed = body
+    with pytest.raises(StoreFailed):
+        store.search("c", made[0], 5)
+    with pytest.raises(StoreFailed):
+        store.count("c")
+
+
 def test_many_documents_are_asked_for_in_several_calls(
     server: PineconeServer, store: PineconeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

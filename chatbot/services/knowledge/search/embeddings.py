@@ -102,8 +102,7 @@ def ensure_space(embedder: Embedder) -> int:
             first = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active)) is None
             settings = get_knowledge_state().embedder_settings
             values = {"name": embedder.space, "adapter": settings.adapter, "model": settings.model}
-            values["dimension"] = dimension
-            connection.execute(sa.insert(EmbeddingSpace).values(**values, active=first))
+            connection.execute(sa.insert(EmbeddingSpace).values(**values, dimension=dimension, active=first))
     except IntegrityError:  # another process made it
         return _find_dimension(embedder.space) or dimension
     return dimension
