@@ -28,7 +28,10 @@ class Embedder(Protocol):
     weight: float  # of the lexical side beside this embedder, 0 to 1
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
-        """Return one vector of length 1 for each text; raise an `errors.EmbedderError` when it cannot."""
+        """Return one vector of length 1 for each text; raise an `errors.EmbedderError` when it cannot.
+
+        An `errors.TextRefused` where the fault is one of the texts: each is then tried alone.
+        """
 
 
 class VectorStore(Protocol):

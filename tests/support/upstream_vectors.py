@@ -21,8 +21,8 @@ def answer(path: str, request: dict[str, Any]) -> tuple[int, Any]:
     texts = request["documents"] if path.endswith("/rerank") else request["input"]
     texts = [texts] if isinstance(texts, str) else texts
     faults = re.findall(r"\[\[(\w+)\]\]", " ".join([*texts, request.get("query", "")]))
-    if "status" in faults:
-        return 500, {"error": {"message": WORDS.format("status")}}
+    if statuses := [fault for fault in faults if fault.startswith("status")]:
+        return int(statuses[0][6:] or 500), {"error": {"message": WORDS.format("status")}}
     if malformed := [MALFORMED[fault] for fault in faults if fault in MALFORMED]:
         return 200, malformed[0]
     if path.endswith("/rerank"):

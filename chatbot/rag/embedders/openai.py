@@ -6,7 +6,7 @@ from urllib.request import getproxies
 
 import openai
 
-from chatbot.rag.errors import MALFORMED_ANSWER, EmbedderError, EmbeddingsMissing
+from chatbot.rag.errors import MALFORMED_ANSWER, EmbedderError, EmbeddingsMissing, TextRefused
 from chatbot.rag.http.pool import Pool
 from chatbot.rag.types import EmbedderOptions
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BATCH = 128  # texts in one request
 MISSING = {404, 405, 501}  # what servers without embeddings, or without this model, answer
+REFUSED = {400, 413, 422, 500}  # what servers answer to a text that is too long or odd: llama.cpp with 500
 MAX_TEXT_LENGTH = 24_000  # characters of a text; models take 8,191 tokens
 NO_KEY = "none"  # local servers want none, the package insists on one
 
@@ -40,7 +41,7 @@ class OpenAIEmbedder:
         self._client.close()
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
-        """Return one vector of length 1 for each text; raises EmbedderError."""
+        """Return one vector of length 1 for each text; raises TextRefused, EmbedderError for other faults."""
         import numpy as np
 
         rows: list[Any] = []
@@ -49,10 +50,10 @@ class OpenAIEmbedder:
         try:
             vectors: Vectors = np.array(rows, dtype=np.float32)
         except MALFORMED_ANSWER as error:
-            raise EmbedderError("The embedding server sent something that is no vectors.") from error
+            raise TextRefused("The embedding server sent something that is no vectors.") from error
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True) if vectors.ndim == 2 else np.zeros(1)
         if not np.isfinite(lengths).all() or not (lengths > 0).all():
-            raise EmbedderError("The embedding server sent something that is no vectors.")
+            raise TextRefused("The embedding server sent something that is no vectors.")
         vectors /= lengths
         return vectors
 
@@ -61,12 +62,13 @@ class OpenAIEmbedder:
             answer = self._client.embeddings.create(model=self.space, input=texts, encoding_format="float")
             rows = sorted(answer.data, key=lambda row: row.index)
             if len(rows) != len(texts):
-                raise EmbedderError("The embedding server sent another number of vectors.")
+                raise TextRefused("The embedding server sent another number of vectors.")
             return [row.embedding for row in rows]
         except openai.APIStatusError as error:
             if error.status_code in MISSING:
                 raise EmbeddingsMissing(f"The embedding server has no embeddings of {self.space!r}.") from error
-            raise EmbedderError(f"The embedding server answered with status {error.status_code}.") from error
+            kind = TextRefused if error.status_code in REFUSED else EmbedderError
+            raise kind(f"The embedding server answered with status {error.status_code}.") from error
         except openai.APIConnectionError as error:
             raise EmbedderError("The embedding server cannot be reached.") from error
         except (openai.OpenAIError, *MALFORMED_ANSWER) as error:

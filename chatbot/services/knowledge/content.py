@@ -200,6 +200,18 @@ def write_facts(connection: sa.Connection, document_id: UUID, details: dict[str,
         connection.execute(sa.insert(DocumentFact), facts)
 
 
+def add_warning(connection: sa.Connection, document_ids: Iterable[UUID], warning: str) -> dict[UUID, list[UUID]]:
+    """Add a warning to those documents of locked collections that lack it; returns these, by collection."""
+    changed: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    columns = (Document.id, Document.collection_id, Document.warnings)
+    for row in connection.execute(sa.select(*columns).where(Document.id.in_(list(document_ids)))).all():
+        if warning not in row.warnings:
+            values = {"warnings": [*row.warnings, warning]}
+            connection.execute(sa.update(Document).where(Document.id == row.id).values(**values))
+            changed[row.collection_id].append(row.id)
+    return changed
+
+
 def withdraw_warning(connection: sa.Connection, document_ids: Iterable[UUID], warning: str) -> dict[UUID, list[UUID]]:
     """Remove an outdated warning from documents of locked collections; returns those that had it, by collection."""
     changed: defaultdict[UUID, list[UUID]] = defaultdict(list)

@@ -11,7 +11,7 @@ import pytest
 from chatbot.rag import registry
 from chatbot.rag.embedders.openai import OpenAIEmbedder
 from chatbot.rag.embedders.wordllama import MAX_BATCH_CHARACTERS, MAX_BATCH_TEXTS, WordLlamaEmbedder, split_into_batches
-from chatbot.rag.errors import EmbedderError, MissingLibrary
+from chatbot.rag.errors import EmbedderError, MissingLibrary, TextRefused
 from chatbot.rag.ports import Embedder
 from chatbot.rag.types import EmbedderOptions
 from tests.support import upstream_vectors
@@ -57,6 +57,15 @@ def test_openai_embedder_that_fails_says_so(upstream: Upstream, fault: str) -> N
         embedder.embed([f"[[{fault}]]", "good"])
     embedder.close()
     assert "Upstream words" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 422, 429, 500, 502, 503, 529])
+def test_openai_embedder_tells_a_refused_text_from_a_failure(upstream: Upstream, status: int) -> None:
+    embedder = OpenAIEmbedder(EmbedderOptions("scripted-embedding", None, upstream.url, timeout=5))
+    with pytest.raises(EmbedderError) as caught:
+        embedder.embed([f"[[status{status}]]"])
+    embedder.close()
+    assert isinstance(caught.value, TextRefused) == (status in {400, 413, 422, 500})
 
 
 @pytest.mark.parametrize("fault", upstream_vectors.MALFORMED)

@@ -200,6 +200,8 @@ def embed_jobs(jobs: list[Job]) -> DocumentVectors:
     for job in jobs:
         found[job.id] = vectors[at : at + len(job.chunks)]
         at = at + len(job.chunks)
+        if any(vector is None for vector in found[job.id]):
+            job.warnings = [*job.warnings, embeddings.REFUSED_PASSAGES]
     return DocumentVectors(embedder.space, found)
 
 

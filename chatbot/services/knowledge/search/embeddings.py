@@ -1,6 +1,7 @@
 """Which vectors are searched: those of the active space, until `flask knowledge reindex` goes over to another one."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from chatbot.models.knowledge import has_dimension
-from chatbot.rag.errors import AdapterError, EmbedderError
+from chatbot.rag.errors import AdapterError, EmbedderError, TextRefused
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content, readers
 from chatbot.services.knowledge.state import get_knowledge_state
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BATCH = 200  # chunks that are embedded and stored at a time
 BATCH_TEXTS = 64  # texts in one call of the embedder: 20 ms of the embedded one
 NO_VECTORS = "The embedder failed: until it does not, this document is found by its words alone."
+REFUSED_PASSAGES = "The embedder refused passages of this document: these are found by their words alone."
 BACKFILL_CHUNKS = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
@@ -132,7 +134,7 @@ def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]"
     while part := list(islice(coming, BATCH_TEXTS)):
         try:
             found.extend(_embed(embedder, part, dimension))
-        except EmbedderError:
+        except TextRefused:
             _require_working(embedder, dimension)
             found.extend(_embed_one(embedder, text, dimension) for text in part)
     return found
@@ -141,7 +143,7 @@ def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]"
 def _embed_one(embedder: Embedder, text: str, dimension: int) -> "Vector | None":
     try:
         vector: Vector = _embed(embedder, [text], dimension)[0]
-    except EmbedderError as error:
+    except TextRefused as error:
         log.warning("the embedder refused a passage", detail=error.detail)
         _require_working(embedder, dimension)
         return None
@@ -149,7 +151,7 @@ def _embed_one(embedder: Embedder, text: str, dimension: int) -> "Vector | None"
 
 
 def _require_working(embedder: Embedder, dimension: int) -> None:
-    """Raise EmbedderError when a failure was the embedder's fault and not a text's: a harmless text fails then too."""
+    """Raise EmbedderError when a refusal was the embedder's fault and not a text's: it refuses a harmless one too."""
     _embed(embedder, [embedder_choice.PROBE_TEXT], dimension)
 
 
@@ -239,13 +241,11 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
         connection.execute(collections.order_by(Collection.id).with_for_update()).all()
         wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
-        healed: dict[UUID, list[UUID]] = {}
         if values:
             unusable = (ChunkVector.chunk_id.in_(wanting), ChunkVector.space == space)
             connection.execute(sa.delete(ChunkVector).where(*unusable))
             connection.execute(sa.insert(ChunkVector), values)
-            documents = {row.document_id for row in rows if row.id in wanting}
-            healed = content.withdraw_warning(connection, documents, NO_VECTORS)
+        changed = _update_warnings(connection, space, rows, {row.document_id for row in rows if row.id not in vectors})
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
@@ -253,7 +253,28 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
                 content.record_changes(
                     connection, collection_id, {one: 0 for collection, one in touched if collection == collection_id}
                 )
-        readers.record_documents(connection, healed)
+        readers.record_documents(connection, changed)
+
+
+def _update_warnings(
+    connection: sa.Connection, space: str, rows: Sequence[Any], refused: set[UUID]
+) -> dict[UUID, set[UUID]]:
+    """Update the warnings of documents after passages were embedded again; returns those that changed, by collection.
+
+    `refused` have a passage without a vector.
+    """
+    documents = {row.document_id for row in rows}
+    lacking = sa.select(Chunk.document_id).where(Chunk.document_id.in_(documents), _has_no_vector(space))
+    changes = (
+        content.withdraw_warning(connection, documents, NO_VECTORS),
+        content.withdraw_warning(connection, documents - set(connection.scalars(lacking)), REFUSED_PASSAGES),
+        content.add_warning(connection, refused, REFUSED_PASSAGES),
+    )
+    changed: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    for ids_by_collection in changes:
+        for collection_id, ids in ids_by_collection.items():
+            changed[collection_id].update(ids)
+    return changed
 
 
 def _activate(embedder: Embedder, refused: set[int]) -> bool:

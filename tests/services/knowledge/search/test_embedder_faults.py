@@ -10,8 +10,10 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.models import Chunk, ChunkVector, Document
 from chatbot.rag.embedders import memory
+from chatbot.rag.errors import EmbedderError, TextRefused
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import Person
 
@@ -60,3 +62,51 @@ def test_stored_vectors_of_another_dimension_are_passed_over_told_and_made_anew(
         assert list(verification.verify(lambda _: None)) == []
         assert sorted(vectors()) == stored
     assert find(ada, "waggle dance")[0]["dense_rank"] == 1
+
+
+def test_transient_failure_within_a_batch_loses_no_vector(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = memory.MemoryEmbedder.embed
+
+    def embed(self: memory.MemoryEmbedder, texts: Sequence[str]) -> Any:
+        if any("Hours" in text for text in texts):
+            raise EmbedderError("busy") if len(texts) == 1 else TextRefused("refused")
+        return real(self, texts)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(memory.MemoryEmbedder, "embed", embed)
+        send(ada, "Hours", HOURS)
+        send(ada, "Bees", BEES)
+        work(app)
+        assert warnings(ada) == {"Bees": [embeddings.NO_VECTORS], "Hours": [embeddings.NO_VECTORS]}
+    with app.app_context():
+        assert get_knowledge_state().embeddings_missing.is_set()
+        embeddings.backfill_vectors()
+    assert with_vectors(app) == {"Hours", "Bees"}
+    assert warnings(ada) == {"Bees": [], "Hours": []}
+
+
+def test_backfill_tells_the_owner_of_refused_passages_until_they_have_vectors(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = memory.MemoryEmbedder.embed
+
+    def embed(self: memory.MemoryEmbedder, texts: Sequence[str]) -> Any:
+        if any("Hours" in text for text in texts):
+            raise TextRefused("refused")
+        return real(self, texts)
+
+    send(ada, "Hours", HOURS)
+    send(ada, "Bees", BEES)
+    with app.app_context(), monkeypatch.context() as patched:
+        patched.setattr(get_knowledge_state().embedder(), "fails", True)
+        work(app)
+    with app.app_context():
+        with monkeypatch.context() as patched:
+            patched.setattr(memory.MemoryEmbedder, "embed", embed)
+            embeddings.backfill_vectors()
+        assert warnings(ada) == {"Bees": [], "Hours": [embeddings.REFUSED_PASSAGES]}
+        embeddings.reindex(lambda _: None)
+    assert with_vectors(app) == {"Hours", "Bees"}
+    assert warnings(ada) == {"Bees": [], "Hours": []}

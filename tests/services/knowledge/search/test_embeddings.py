@@ -10,7 +10,7 @@ from flask import Flask
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Document, EmbeddingSpace
 from chatbot.rag.embedders import memory
-from chatbot.rag.errors import EmbedderError
+from chatbot.rag.errors import EmbedderError, TextRefused
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import publication, worker
 from chatbot.services.knowledge.search import embeddings
@@ -32,7 +32,7 @@ def poison(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def embed(self: memory.MemoryEmbedder, texts: Sequence[str]) -> Any:
         if any("POISON" in text for text in texts):
-            raise EmbedderError("refused")
+            raise TextRefused("refused")
         return real(self, texts)
 
     monkeypatch.setattr(memory.MemoryEmbedder, "embed", embed)
@@ -59,6 +59,7 @@ def test_text_that_the_embedder_refuses_takes_no_other_with_it(app: Flask, ada: 
     send(ada, "Hours", HOURS)
     work(app)
     assert with_vectors(app) == {"Hours"}
+    assert (warnings(eve), warnings(ada)) == ({"Bad": [embeddings.REFUSED_PASSAGES]}, {"Hours": []})
     assert find(eve, "library")[0]["lexical_rank"] == 1
     with app.app_context():
         embeddings.backfill_vectors()
