@@ -100,7 +100,7 @@ class Answer:
         model = chunk.get("model")
         usage = chunk.get("usage")
         if isinstance(model, str) and model:
-            self.model = model.replace("\0", "")[:MAX_NAME_LENGTH]
+            self.model = storable(model)[:MAX_NAME_LENGTH]
         if isinstance(usage, dict):
             self.usage = usage
         choices = chunk.get("choices")

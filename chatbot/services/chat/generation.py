@@ -176,8 +176,9 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
             return history.find_ended_turn(running.turn) or _build_interrupted_turn(running)
-        except DataError as error:  # there is something in it that the database does not take: all but that
-            log.error("turn's end refused", turn=str(running.turn.id), error=type(error.orig).__name__)  # not its words
+        except (DataError, UnicodeError) as error:  # something in it cannot be stored, such as half a character
+            kind = type(getattr(error, "orig", error)).__name__  # not its words
+            log.error("turn's end refused", turn=str(running.turn.id), error=kind)
             outcome = Outcome("failed", error=UpstreamGarbled.__name__)
             trace = None
         except (DatabaseBusy, DatabaseUnavailable, StorageFull) as error:

@@ -52,6 +52,12 @@ def test_text_of_a_call_can_be_stored() -> None:
     assert whole([piece(0, "a\0b\ud83d", "f", "a")]) == [("a", "f", "ab?")]
 
 
+def test_name_of_a_model_can_be_stored() -> None:
+    answer = Answer("m")
+    answer.take_all([{"model": "a\0b\ud83d", "choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]}])
+    assert answer.finish().model == "ab?"
+
+
 @pytest.mark.parametrize("arguments", [5, ["x"]])
 def test_call_that_is_none_is_garbled(arguments: object) -> None:
     with pytest.raises(UpstreamGarbled):

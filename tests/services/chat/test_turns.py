@@ -11,6 +11,7 @@ from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
+from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
@@ -76,3 +77,16 @@ def test_pool_keeps_what_it_makes(app: Flask) -> None:
     """A connection beyond the pool was made for one use: half of PostgreSQL's work for a chat."""
     with app.app_context():
         assert db.engine.pool._max_overflow == 0  # type: ignore[attr-defined]  # there is no public name
+
+
+def test_turn_with_half_a_character_in_it_ends_as_failed(
+    ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "name", "a\ud800b")
+    answer = ada.call("POST", "/api/chat/", {"message": "hi"})
+    assert (answer.status_code, answer.get_json()["code"]) == (502, "upstream_garbled")
+    turn = ada.call("GET", "/api/chat-history/").get_json()["items"][0]
+    assert turn["status"] == "failed"
+    monkeypatch.undo()
+    again = ada.call("POST", "/api/chat/", {"message": "hi", "conversation_id": turn["conversation_id"]})
+    assert again.status_code == 200
