@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.transactions import read
 from chatbot.database.types import now
 from chatbot.errors import IdempotencyKeyReused
 from chatbot.models import IdempotencyKey
@@ -49,6 +50,14 @@ def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = T
         raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
     made_then: UUID = row.made
     return made_then
+
+
+def find_committed(user_id: UUID, key: Key | None) -> UUID | None:
+    """Return the turn or thing that another request made of this key, or None; raises IdempotencyKeyReused."""
+    if key is None:
+        return None
+    with read() as connection:
+        return find(connection, user_id, key, writes=False)
 
 
 def store(

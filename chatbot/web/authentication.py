@@ -5,6 +5,7 @@ from functools import wraps
 from typing import Any
 
 from flask import g, request
+from sqlalchemy.exc import IntegrityError
 
 from chatbot.errors import Unauthenticated
 from chatbot.extension_config import SCHEME
@@ -50,7 +51,11 @@ def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., 
             g.caller = authentication.authenticate(credential())
             admission.enter_request(g.caller.user_id)
             authentication.require_scope(g.caller, scope)
-            return view(*args, **kwargs)
+            try:
+                return view(*args, **kwargs)
+            except IntegrityError:
+                authentication.require_account(g.caller)
+                raise
 
         return problems.document(401, 403, 429, security=[{SCHEME: []}], description=_describe(scope))(wrapper)
 

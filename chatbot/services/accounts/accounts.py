@@ -186,5 +186,8 @@ def _replace_password(connection: sa.Connection, caller: Caller, password_hash: 
 
 
 def load_account(connection: sa.Connection, user_id: UUID) -> Account:
-    """Return an account that is there."""
-    return Account(**connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one()._mapping)
+    """Return an account; raises Unauthenticated for one that was deleted."""
+    row = connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one_or_none()
+    if row is None:
+        raise Unauthenticated("The account was deleted.")
+    return Account(**row._mapping)

@@ -115,7 +115,7 @@ def create(
             issued = replace(_load(connection, caller, key_id), secret=secret)
     except IntegrityError:
         # A request with the same idempotency key came in the same moment.
-        if key is None:
+        if idempotency.find_committed(caller.user_id, key) is None:
             raise
         return create(caller, name=name, scopes=scopes, expires_at=expires_at, key=key)
     security_log.record("api_key", "created", **caller.to_log_fields(), key=issued.id, scopes=" ".join(issued.scopes))

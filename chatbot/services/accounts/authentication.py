@@ -51,6 +51,18 @@ def require_open(caller: Caller) -> None:
             _look_up_api_key(ApiKey.id == caller.credential_id)
 
 
+def require_account(caller: Caller) -> None:
+    """Raise Unauthenticated when the caller's account is gone, which a cached credential outlives by moments.
+
+    After an IntegrityError: the database refuses rows of a user that is not there.
+    """
+    with read() as connection:
+        is_there = connection.scalar(sa.select(User.id).where(User.id == caller.user_id)) is not None
+    if not is_there:
+        invalidate(caller.credential_id)
+        raise Unauthenticated("The account was deleted.")
+
+
 def invalidate(credential_id: UUID) -> None:
     """Let the database be asked about a credential at its next request."""
     get_accounts_state().credential_cache.invalidate(credential_id)

@@ -152,7 +152,8 @@ def create(caller: Caller, values: Mapping[str, Any], key: idempotency.Key | Non
             return CreateResult(_load(connection, caller, conversation_id), is_new=True)
     except IntegrityError:
         # A request with the same external id or key came in the same moment.
-        if key is None and values.get("external_id") is None:
+        made = conversation_rows.find_by_external_id(caller, values.get("external_id"))
+        if made is None and idempotency.find_committed(caller.user_id, key) is None:
             raise
         return create(caller, values, key)
 

@@ -15,6 +15,7 @@ from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn
 from chatbot.models import ChatMessage, TurnLogPiece, TurnTrace
 from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
+from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.sync import changes
@@ -278,4 +279,5 @@ def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: In
     known = find_turn_by_key(caller, key)
     if known:
         return OpenResult(known)
+    authentication.require_account(caller)
     raise ConversationBusy("The conversation's last turn is still running.", retry_after=1) from error

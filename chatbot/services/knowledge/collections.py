@@ -69,7 +69,7 @@ def create(caller: Caller, values: records.CollectionValues, key: idempotency.Ke
             return _find(connection, Collection.owner_id == caller.user_id, made)
     except IntegrityError:
         # A request with the same key came in the same moment.
-        if key is None:
+        if idempotency.find_committed(caller.user_id, key) is None:
             raise
         return create(caller, values, key)
 
@@ -132,9 +132,7 @@ def _take_batch(found: Sequence[Any]) -> dict[UUID, int]:
 
 def ensure_default(caller: Caller) -> UUID:
     """Return the caller's default collection, creating it on first use."""
-    statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
-    with read() as connection:
-        found: UUID | None = connection.scalar(statement)
+    found = _find_default(caller)
     if found:
         return found
     try:
@@ -145,7 +143,17 @@ def ensure_default(caller: Caller) -> UUID:
             readers.record_collection(connection, made)
             return made
     except IntegrityError:  # another request made it
-        return ensure_default(caller)
+        found = _find_default(caller)
+        if found is None:
+            raise
+        return found
+
+
+def _find_default(caller: Caller) -> UUID | None:
+    statement = sa.select(Collection.id).where(Collection.owner_id == caller.user_id, Collection.is_default)
+    with read() as connection:
+        found: UUID | None = connection.scalar(statement)
+    return found
 
 
 def ensure_operator_collection(name: str = OPERATORS_NAME) -> UUID:

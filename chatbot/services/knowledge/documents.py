@@ -16,6 +16,7 @@ from chatbot.database.types import now, uuid7
 from chatbot.errors import ExternalIdTaken, InvalidInput, NotFailed, NotFound
 from chatbot.models import Chunk, Collection, Document, DocumentPiece
 from chatbot.services import idempotency
+from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.state import get_knowledge_state
 
@@ -273,6 +274,7 @@ def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: In
             known = idempotency.find(connection, caller.user_id, key, writes=False)
             if known:
                 return _find(connection, Document.id == known)
+    authentication.require_account(caller)
     raise ExternalIdTaken("Another document of this collection has this external_id.") from error
 
 
