@@ -12,7 +12,7 @@ import click
 from flask.cli import AppGroup
 
 from chatbot.errors import DocumentTooLarge, QuotaExceeded, TooManyDocuments
-from chatbot.rag.errors import AdapterError, TypeMismatch, UnsupportedType
+from chatbot.rag.errors import AdapterError, DimensionChanged, TypeMismatch, UnsupportedType
 from chatbot.rag.loaders import sniffing
 from chatbot.services import periodic
 from chatbot.services.accounts import accounts
@@ -118,6 +118,8 @@ def reindex() -> None:
     with reporting_errors(), bar("Embedding", embeddings.count_missing()) as step:
         try:
             done = embeddings.reindex(step)
+        except DimensionChanged as error:
+            raise click.ClickException(error.detail) from error
         except AdapterError as error:
             raise click.ClickException(f"{error.detail} What is embedded stays; run it again.") from error
     click.echo(f"Embedded {done} passages.")

@@ -12,7 +12,7 @@ from chatbot.rag.errors import AdapterError
 from chatbot.services import periodic
 from chatbot.services.knowledge.ingestion import worker
 from chatbot.services.knowledge.ingestion.queue import QUEUES, Queue
-from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.search import embeddings, hybrid
 from chatbot.services.knowledge.state import get_knowledge_state
 
 FETCHERS = 4  # documents that are fetched from their addresses at a time
@@ -35,6 +35,7 @@ def start(app: Flask) -> None:
     periodic.every(app, LOOK_INTERVAL_SECONDS, follow_replicas)
     periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.backfill_vectors)
     periodic.every(app, BACKFILL_INTERVAL_SECONDS, embeddings.probe_embedder)
+    periodic.every(app, BACKFILL_INTERVAL_SECONDS, hybrid.probe_store)
 
 
 def signal_queued_documents() -> None:

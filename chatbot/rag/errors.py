@@ -85,6 +85,10 @@ class EmbeddingsMissing(EmbedderError):
     """The server has no embeddings, or none of this model: asking it again is of no use."""
 
 
+class DimensionChanged(EmbedderError):
+    """The server has another model of the same name now: asking it again is of no use."""
+
+
 class TextRefused(EmbedderError):
     """The embedder gives no vector for one of these texts, and may give one for others."""
 

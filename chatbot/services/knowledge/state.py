@@ -35,6 +35,7 @@ class KnowledgeState:
         self.embedder_settings = adapters.get_embedder_settings(app.config)
         self.is_embedder_probed = False
         self.embedder_fault: str | None = None  # since a call of the active embedder failed, until one does not
+        self.has_store_failed = False  # since a search in the vector store failed, until one does not
         self._embedders: dict[adapters.EmbedderSettings, Embedder] = {}
         self.parsers: dict[Queue, Parser] = {}
         self.claimed_documents: dict[UUID, UUID] = {}  # and the tokens of their leases

@@ -54,9 +54,11 @@ def _describe_model_faults() -> str:
 
 
 def _describe_knowledge_fault() -> str:
-    """Return the embedder's fault, or the space that is searched in place of the configured one; else `ok`."""
+    """Return the fault of the embedder or the vector store, or the outdated space that is searched; else `ok`."""
     if (fault := get_knowledge_state().embedder_fault) is not None:
         return f"Searched by words alone: {fault}"
+    if get_knowledge_state().has_store_failed:
+        return "Searched by words alone: the vector store fails."  # its own words may name hosts
     try:
         space = embeddings.find_outdated_space()
     except (ChatbotError, AdapterError) as error:

@@ -15,7 +15,7 @@ from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
 from chatbot.models.knowledge import has_dimension
-from chatbot.rag.errors import AdapterError, EmbedderError, TextRefused
+from chatbot.rag.errors import AdapterError, DimensionChanged, EmbedderError, TextRefused
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content, readers
 from chatbot.services.knowledge.state import get_knowledge_state
@@ -118,9 +118,10 @@ def _find_dimension(space: str) -> int | None:
 
 
 def _require_dimension(space: str, known: int | None, got: int) -> None:
-    """Raise EmbedderError for another dimension: so a server shows that it has another model of the same name now."""
+    """Raise DimensionChanged for another dimension than the space has."""
     if known is not None and known != got:
-        raise EmbedderError(f"The vectors of {space} have {got} dimensions, and had {known} before.")
+        way = "give this model another name, at its server and in EMBEDDING_MODEL, and run `flask knowledge reindex`"
+        raise DimensionChanged(f"The vectors of {space} have {got} dimensions, and had {known} before: {way}.")
 
 
 def embed_all(embedder: Embedder, texts: Iterable[str]) -> "list[Vector | None]":

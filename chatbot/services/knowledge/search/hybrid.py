@@ -185,11 +185,23 @@ def _search_both_sides(
         hits = [hit for one in collections for hit in dense.search(one, embedder.space, vector, CANDIDATES, documents)]
         sides.dense = sorted(hits, key=lambda hit: -hit[1])[:CANDIDATES]
         sides.weight = embedder.weight
+        get_knowledge_state().has_store_failed = False
     except AdapterError as error:
         log.warning("searched by words alone", error=type(error).__name__, detail=error.detail)
-        failed = "vector store" if isinstance(error, StoreFailed) else "embedder"
+        failed = "embedder"
+        if isinstance(error, StoreFailed):
+            failed = "vector store"
+            get_knowledge_state().has_store_failed = True
         retrieved.notes.append(f"The {failed} failed: searched by words alone.")
     return sides
+
+
+def probe_store() -> None:
+    """Ask a vector store that failed again, so that `/readyz` tells of no fault that is over; raises StoreFailed."""
+    state = get_knowledge_state()
+    if state.has_store_failed:
+        state.vector_index.store.collections()
+        state.has_store_failed = False
 
 
 def _merge(sides: _Sides, other: _Sides) -> None:

@@ -10,10 +10,11 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.models import Chunk, ChunkVector, Document
 from chatbot.rag.embedders import memory
-from chatbot.rag.errors import EmbedderError, TextRefused
+from chatbot.rag.errors import EmbedderError, StoreFailed, TextRefused
 from chatbot.services.knowledge import verification
-from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.search import embeddings, hybrid
 from chatbot.services.knowledge.state import get_knowledge_state
+from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import Person
 
@@ -110,3 +111,43 @@ def test_backfill_tells_the_owner_of_refused_passages_until_they_have_vectors(
         embeddings.reindex(lambda _: None)
     assert with_vectors(app) == {"Hours", "Bees"}
     assert warnings(ada) == {"Bees": [], "Hours": []}
+
+
+def test_another_dimension_shows_in_readiness_and_reindex_names_the_way(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ada, "Hours", HOURS)
+    work(app)
+    monkeypatch.setattr(memory, "DIMENSION", 32)
+    with app.app_context():
+        embeddings.probe_embedder()
+        embeddings.probe_embedder()
+        send(ada, "Bees", BEES)
+        work(app)
+        assert "have 32 dimensions, and had 64 before: give" in readiness.checks()["knowledge"]
+    ended = app.test_cli_runner().invoke(args=["knowledge", "reindex"])
+    assert ended.exit_code == 1
+    assert "EMBEDDING_MODEL" in ended.output
+    assert "run it again" not in ended.output
+
+
+def test_vector_store_that_fails_shows_in_readiness_until_it_answers(
+    app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise StoreFailed("pgvector: no route to db-7.internal")
+
+    send(ada, "Hours", HOURS)
+    work(app)
+    with app.app_context():
+        store = get_knowledge_state().vector_index.store
+        for how in (lambda: find(ada, "library"), hybrid.probe_store):
+            with monkeypatch.context() as patched:
+                for name in ("search", "collections"):
+                    patched.setattr(store, name, fail)
+                assert find(ada, "library")[0]["dense_rank"] is None
+                with pytest.raises(StoreFailed):
+                    hybrid.probe_store()
+                assert readiness.checks()["knowledge"] == "Searched by words alone: the vector store fails."
+            how()
+            assert readiness.checks()["knowledge"] == "ok"
