@@ -9,7 +9,7 @@ from flask import current_app
 from chatbot import adapters
 from chatbot.database.transactions import read
 from chatbot.models import EmbeddingSpace
-from chatbot.rag.errors import EmbeddingsMissing
+from chatbot.rag.errors import EmbedderError, EmbeddingsMissing
 from chatbot.services.knowledge.state import get_knowledge_state
 
 PROBE_TEXT = "hello"
@@ -59,6 +59,25 @@ def ensure_probed() -> None:
                 state.embedder_settings = replace(configured, adapter=active.adapter)
             state.embedder_settings = _probe_default(configured)
     state.is_embedder_probed = True
+
+
+def reprobe() -> None:
+    """Take the default embedder where it is found after all, by this process or by another one, which embedded with it.
+
+    One answer may have come from a server that was starting; the embedded embedder stands in until then.
+    """
+    state = get_knowledge_state()
+    configured = adapters.get_embedder_settings(current_app.config)
+    if not state.is_embedder_probed or state.embedder_settings == configured:
+        return
+    active = find_active_space()
+    if active is None or active.adapter != configured.adapter:
+        try:
+            state.embedder(configured.adapter, configured.model).embed([PROBE_TEXT])
+        except EmbedderError:
+            return
+    log.info("the default embedder is there")
+    state.embedder_settings = configured
 
 
 def _probe_default(configured: adapters.EmbedderSettings) -> adapters.EmbedderSettings:

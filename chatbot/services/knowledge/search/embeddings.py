@@ -53,6 +53,7 @@ def _find_active_embedder() -> tuple[Embedder, int | None]:
 def probe_embedder() -> None:
     """Ask a remote embedder for a vector at the start and while it fails, so that `/readyz` tells of its fault."""
     state = get_knowledge_state()
+    embedder_choice.reprobe()
     if state.is_embedder_probed and state.embedder_fault is None:
         return
     try:

@@ -10,13 +10,14 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.models import Chunk, ChunkVector, Document
 from chatbot.rag.embedders import memory
-from chatbot.rag.errors import EmbedderError, StoreFailed, TextRefused
+from chatbot.rag.errors import EmbedderError, EmbeddingsMissing, StoreFailed, TextRefused
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.search import embeddings, hybrid
 from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
-from tests.conftest import Person
+from tests.conftest import MakeApp, Person, join
+from tests.support.processes import Upstream
 
 from .test_embeddings import vectors, warnings, with_vectors
 
@@ -129,6 +130,34 @@ def test_another_dimension_shows_in_readiness_and_reindex_names_the_way(
     assert ended.exit_code == 1
     assert "EMBEDDING_MODEL" in ended.output
     assert "run it again" not in ended.output
+
+
+@pytest.mark.parametrize("is_found_by", ["another process", "this process"])
+def test_server_that_had_no_embeddings_once_is_taken_when_it_has(
+    make_app: MakeApp, upstream: Upstream, monkeypatch: pytest.MonkeyPatch, is_found_by: str
+) -> None:
+    def fail(_: Sequence[str]) -> Any:
+        raise EmbeddingsMissing("no embeddings yet")
+
+    served = {"LLM": "openai", "OPENAI_BASE_URL": upstream.url, "OPENAI_API_KEY": "sk-canary", "EMBEDDER": ""}
+    first = make_app(**served)
+    other = make_app(**served)
+    with first.app_context():
+        configured = get_knowledge_state().embedder()
+        with monkeypatch.context() as patched:
+            patched.setattr(configured, "embed", fail)
+            embeddings.probe_embedder()
+            assert get_knowledge_state().embedder() is not configured
+            if is_found_by == "another process":
+                send(join(other.test_client(), "ada"), "Hours", HOURS)
+                work(other)
+            else:
+                embeddings.probe_embedder()
+                assert get_knowledge_state().embedder() is not configured
+                patched.undo()
+            embeddings.probe_embedder()
+        assert get_knowledge_state().embedder() is configured
+        assert readiness.checks()["knowledge"] == "ok"
 
 
 def test_vector_store_that_fails_shows_in_readiness_until_it_answers(
