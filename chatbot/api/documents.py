@@ -161,6 +161,7 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
                 with app.app_context():
                     sse.require_open(caller)
             with app.app_context():
+                sse.require_open(caller)
                 document = documents.get(caller, document.id)
         except ChatbotError as error:
             address = f"{blueprint.url_prefix}/{document.id}/"

@@ -39,7 +39,7 @@ REASONING = {
 }
 # Proxies must neither keep nor buffer nor compress what is to be seen at once.
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
-CHECK_INTERVAL_SECONDS = 5.0  # seconds between two looks whether the session that reads is still open
+CHECK_INTERVAL_SECONDS = 2.0  # seconds between two looks whether the session that reads is still open, at least
 HEARTBEAT = b": all is well\n\n"
 LAST = "-end"  # of the id of a stream's last event
 LINE_ENDS = re.compile("\u2028|\u2029|\u0085".encode())  # U+2028, U+2029, U+0085

@@ -16,8 +16,11 @@ from chatbot.errors import DatabaseBusy, Unauthenticated
 from chatbot.models import ApiKey, User
 from chatbot.schemas import auth as schema
 from chatbot.services.accounts import accounts, api_keys, authentication
+from chatbot.services.accounts.credential_cache import CREDENTIAL_CACHE_SECONDS
 from chatbot.services.accounts.state import get_accounts_state
+from chatbot.services.chat import following
 from chatbot.services.operations import retention
+from chatbot.web import sse
 from tests.conftest import Person
 
 KEYS = "/api/users/api-keys/"
@@ -186,10 +189,12 @@ def test_deleted_key_ends_what_is_followed_with_it(ada: Person, app: Flask) -> N
         authentication.require_open(caller)
         with write("test") as connection:  # in another process
             connection.execute(sa.delete(ApiKey))
-        authentication.require_open(caller)
-        get_accounts_state().credential_cache.clear()  # as after 5 seconds
         with pytest.raises(Unauthenticated):
             authentication.require_open(caller)
+
+
+def test_stream_outlives_its_credential_no_longer_than_a_request_may() -> None:
+    assert sse.CHECK_INTERVAL_SECONDS + following.HEARTBEAT_SECONDS <= CREDENTIAL_CACHE_SECONDS
 
 
 def test_administrators_rights_need_their_scope(ada: Person, app: Flask) -> None:

@@ -40,15 +40,14 @@ def require_scope(caller: Caller, scope: str | None) -> None:
 
 
 def require_open(caller: Caller) -> None:
-    """Raise Unauthenticated when the caller's session or API key has ended.
+    """Raise Unauthenticated when the caller's session or API key has ended; the database is asked each time.
 
-    Another process notices it within `credential_cache.CREDENTIAL_CACHE_SECONDS`.
+    Streams look now and then: with the age of a cached credential on top they would go on for too long.
     """
-    if get_accounts_state().credential_cache.get(caller.credential_id) is None:
-        if caller.scopes is None:
-            _look_up_session(caller.credential_id)
-        else:
-            _look_up_api_key(ApiKey.id == caller.credential_id)
+    if caller.scopes is None:
+        _look_up_session(caller.credential_id)
+    else:
+        _look_up_api_key(ApiKey.id == caller.credential_id)
 
 
 def require_account(caller: Caller) -> None:

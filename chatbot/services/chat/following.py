@@ -17,7 +17,7 @@ from . import grounding, history
 from .records import OpenResult, StoredCitation, Turn
 from .state import get_chat_state
 
-HEARTBEAT_SECONDS = 5.0  # without news, after which a reader hears that all is well
+HEARTBEAT_SECONDS = 2.0  # without news, after which a reader hears that all is well
 POLL_SECONDS = 0.5  # between two looks at a turn that another process runs
 
 
@@ -150,7 +150,7 @@ def _follow_row(app: Flask, caller: Caller, turn_id: UUID, offset: int) -> Itera
             if ended:
                 yield turn
                 return
-            look = news.wait(HEARTBEAT_SECONDS)
+            look = news.wait(max(0.0, silent_since + HEARTBEAT_SECONDS - time.monotonic()))
             if time.monotonic() - silent_since >= HEARTBEAT_SECONDS:
                 silent_since = time.monotonic()
                 yield None
