@@ -116,7 +116,8 @@ def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     caller = authentication.current()
     key = idempotency.read_key(again)
     stream = _enter_stream(again.get("stream", False))
-    result = execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
+    repeated = _find_repeated_sibling(turn_id) if stream and key is None else None
+    result = repeated or execution.open_and_start(caller, lambda: turns.regenerate(caller, turn_id, key=key), key)
     return _answer(result, stream=stream)
 
 
@@ -160,6 +161,14 @@ def _repeated(message: dict[str, Any]) -> OpenResult | None:
     conversation_id = message.get("conversation_id")
     turn_id = history.find_recent_turn(authentication.current(), message["message"], conversation_id)
     return None if turn_id is None else OpenResult(turn_id)
+
+
+def _find_repeated_sibling(turn_id: UUID) -> OpenResult | None:
+    """Return the sibling that a repeated request without a key resumes, as `_repeated` does for a message."""
+    if sse.last_event_id()[0] is None:
+        return None
+    sibling_id = history.find_recent_sibling(authentication.current(), turn_id)
+    return None if sibling_id is None else OpenResult(sibling_id)
 
 
 def _resume(turn_id: UUID, offset: int) -> Response:

@@ -167,6 +167,23 @@ def test_repeated_post_goes_on_with_its_turn(ada: Person, llm: MemoryLLM, keyed:
     assert len(ada.history()) == len(llm.prompts) == 1
 
 
+@pytest.mark.parametrize("is_ended", [False, True])
+def test_repeated_regeneration_goes_on_with_its_sibling(ada: Person, llm: MemoryLLM, is_ended: bool) -> None:
+    old = ada.says("Hi").get_json()["id"]
+    path = f"/api/chat/{old}/regenerate/"
+    gate = gated(llm, "Grü", "ße!")
+    sibling = ada.call("POST", path, {}, headers={"Prefer": "respond-async"}).get_json()["id"]
+    if is_ended:
+        gate.set()
+        ended(ada, sibling)
+    else:
+        threading.Timer(0.2, gate.set).start()
+    found = events(ada.call("POST", path, {}, headers={**STREAM, "Last-Event-ID": "3"}))
+    assert (text(found), found[-1][1], found[-1][2]["id"]) == ("ße!", "done", sibling)
+    assert ada.call("POST", path, {}, headers={**STREAM, "Last-Event-ID": "6-end"}).status_code == 204
+    assert ada.call("POST", path, {}, headers=STREAM).get_json()["code"] == "not_the_last_turn"
+
+
 def test_post_that_resumes_another_message_is_a_new_turn(ada: Person, llm: MemoryLLM) -> None:
     ada.says("Hi")
     found = events(ada.call("POST", "/api/chat/", {"message": "Ho"}, headers={**STREAM, "Last-Event-ID": "1"}))

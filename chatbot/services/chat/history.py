@@ -96,6 +96,16 @@ def find_recent_turn(caller: Caller, message: str, conversation_id: UUID | None)
         return connection.scalar(sa.select(ChatMessage.id).where(*conditions).order_by(*newest).limit(1))
 
 
+def find_recent_sibling(caller: Caller, turn_id: UUID) -> UUID | None:
+    """Return the newest turn of the last minutes that took the place of one of the caller's turns, or None."""
+    old = sa.select(sa.func.coalesce(ChatMessage.root_id, ChatMessage.id).label("root"), ChatMessage.sequence)
+    replaced = old.where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id).subquery()
+    later = (ChatMessage.root_id == replaced.c.root, ChatMessage.sequence > replaced.c.sequence)
+    statement = sa.select(ChatMessage.id).where(*later, ChatMessage.created_at > now() - RECENT)
+    with read() as connection:
+        return connection.scalar(statement.order_by(ChatMessage.sequence.desc()).limit(1))
+
+
 @functools.cache
 def _page(direction: str, has_key: bool, has_conversation: bool) -> sa.Select[*tuple[Any, ...]]:
     """Return the statement of a page of `:caller_id`, after a key and of `:conversation_id` if given."""
