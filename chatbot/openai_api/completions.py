@@ -86,7 +86,7 @@ def _answer(body: dict[str, Any], messages: Sequence[Message], answer_format: fr
     if ended.status in sse.FAILED and not ended.bot_response:
         framing.finish_reason(ended)
     options = body.get("stream_options") or {}
-    include_usage = options.get("include_usage", False)
+    include_usage = bool(options.get("include_usage"))
     chunks = framing.Chunks(turn, completion.request.model, answer_format, include_usage=include_usage)
     response = sse.response(chunks.frames(sse.Reader(caller, turn_id)))
     response.headers.update(headers)

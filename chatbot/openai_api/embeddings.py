@@ -24,7 +24,7 @@ def create_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""
     caller = authentication.current()
     embeddings = openai.embed(
-        caller, body["model"], body["input"], body["encoding_format"], dimensions=body.get("dimensions")
+        caller, body["model"], body["input"], body["encoding_format"] or "float", dimensions=body.get("dimensions")
     )
     items = [{"object": "embedding", "index": at, "embedding": vector} for at, vector in enumerate(embeddings.vectors)]
     usage = {"prompt_tokens": embeddings.tokens, "total_tokens": embeddings.tokens}

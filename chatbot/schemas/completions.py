@@ -3,7 +3,7 @@
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Length, OneOf, Range
+from marshmallow.validate import Equal, Length, OneOf, Range
 
 from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 from .passed_on import (
@@ -106,7 +106,8 @@ class PromptMessageSchema(Schema):
 class StreamOptionsSchema(Schema):
     """The options of a stream."""
 
-    include_usage = TrueOrFalse(load_default=False)
+    include_usage = TrueOrFalse(load_default=False, allow_none=True)
+    include_obfuscation = TrueOrFalse(allow_none=True, validate=Equal(False, error="No obfuscation is offered."))
 
 
 class SamplingSchema(Schema):

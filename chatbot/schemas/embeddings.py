@@ -55,7 +55,7 @@ class EmbeddingRequestSchema(Schema):
             "example": "Tell me about the sea.",
         },
     )
-    encoding_format = fields.String(load_default="float", validate=OneOf(["float", "base64"]))
+    encoding_format = fields.String(load_default="float", allow_none=True, validate=OneOf(["float", "base64"]))
     dimensions = fields.Integer(
         strict=True, allow_none=True, metadata={"description": "Only those that the model has."}
     )

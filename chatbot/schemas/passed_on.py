@@ -148,8 +148,11 @@ def _is_image_address(url: Any) -> bool:
     if url[:5].lower() == "data:":
         return True
     try:
-        host = urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
+        return False
+    if "\\" in url or "@" in parts.netloc:  # readers differ in where such a host begins and ends
         return False
     domain = host.rstrip(".").rpartition(".")[2]
     return "." in host and domain.isalpha() and domain not in {"local", "internal", "localhost", "lan", "home"}

@@ -59,6 +59,7 @@ def ask(person: Person, headers: dict[str, str] | None = None, **fields: Any) ->
                 "file:///etc/passwd",
                 "http://db.internal/",
                 "https://2130706433/",
+                r"https://127.0.0.1\@example.com/x",
                 "x",
             )
         ),
@@ -114,7 +115,8 @@ def test_answer_that_is_capped_says_so(ada: Person, stream: bool) -> None:
 def test_values_that_change_nothing_pass(ada: Person, llm: MemoryLLM) -> None:
     said = {"tools": [], "tool_choice": "none", "parallel_tool_calls": True, "response_format": {"type": "text"}, "user": None,
             "logprobs": False, "logit_bias": {}, "functions": None, "service_tier": "auto", "top_logprobs": 0, "seed": None}  # fmt: skip
-    assert dict(sent(ada, llm, **said)[0]) == {}
+    streamed = {"stream_options": {"include_usage": None, "include_obfuscation": False}}
+    assert dict(sent(ada, llm, **said, **streamed)[0]) == {}
 
 
 def test_messages_reach_the_model_with_their_further_members(ada: Person, llm: MemoryLLM) -> None:

@@ -67,3 +67,8 @@ def test_server_without_tables_says_how_to_send_texts(ada: Person, tmp_path: Pat
         status, error = embed(ada, list(b"bees"))
     assert (status, error["param"]) == (400, "input")
     assert "check_embedding_ctx_length=False" in error["message"]
+
+
+def test_encoding_may_be_null(ada: Person) -> None:
+    body = {"model": "memory-64", "input": "bees", "encoding_format": None}
+    assert ada.call("POST", "/v1/embeddings", body).get_json()["data"][0]["embedding"] == embed(ada, "bees")[1][0]
