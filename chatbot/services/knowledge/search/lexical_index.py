@@ -31,7 +31,7 @@ from .changes import FRESH, Searched, find_changes
 ROWS = 200  # chunks in one reading
 MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time
 MANY = 10_000  # chunks whose indexing leaves memory behind
-CATCH_UP_SECONDS = 0.5  # seconds in which the process that writes may catch up
+CATCH_UP_SECONDS = 1.2  # seconds in which the process that writes may catch up: it looks once a second
 POLL_SECONDS = 0.02
 
 T = TypeVar("T")

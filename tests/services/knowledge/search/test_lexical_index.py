@@ -18,6 +18,7 @@ from chatbot.rag.errors import IndexBroken
 from chatbot.rag.lexical import analysis
 from chatbot.rag.lexical.tantivy import TantivyIndex
 from chatbot.services import periodic
+from chatbot.services.knowledge.search import lexical_index
 from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import MakeApp, Person, join
@@ -197,3 +198,7 @@ def test_databases_that_share_a_folder_have_an_index_each(
     work(second)
     assert find(eve, "waggle")[0]["lexical_rank"] == 1
     assert find(ada, "library")[0]["lexical_rank"] == 1
+
+
+def test_search_waits_until_the_process_that_writes_has_looked_once() -> None:
+    assert lexical_index.CATCH_UP_SECONDS > job.LOOK_INTERVAL_SECONDS
