@@ -193,6 +193,17 @@ def test_deleted_key_ends_what_is_followed_with_it(ada: Person, app: Flask) -> N
             authentication.require_open(caller)
 
 
+def test_cached_key_ends_when_it_expires(ada: Person, app: Flask) -> None:
+    made = make(ada)
+    with app.app_context():
+        key_id = UUID(made["id"])
+        caller = authentication.authenticate(made["secret"])
+        cache = get_accounts_state().credential_cache
+        assert cache.get(key_id) == caller
+        cache.add(caller, cache.generation, now())
+        assert cache.get(key_id) is None
+
+
 def test_stream_outlives_its_credential_no_longer_than_a_request_may() -> None:
     assert sse.CHECK_INTERVAL_SECONDS + following.HEARTBEAT_SECONDS <= CREDENTIAL_CACHE_SECONDS
 

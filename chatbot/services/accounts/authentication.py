@@ -92,7 +92,7 @@ def _authenticate_api_key(secret: str) -> Caller:
 
 def _look_up_session(session_id: UUID) -> Caller:
     statement = (
-        sa.select(Session.user_id, User.role)
+        sa.select(Session.user_id, User.role, Session.expires_at)
         .join(User, User.id == Session.user_id)
         .where(
             Session.id == session_id,
@@ -106,7 +106,7 @@ def _look_up_session(session_id: UUID) -> Caller:
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
     statement = (
-        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, User.role)
+        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.expires_at, User.role)
         .join(User, User.id == ApiKey.user_id)
         .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
     )
@@ -122,7 +122,7 @@ def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], 
     if row is None:
         raise Unauthenticated(ended)
     caller = build(row)
-    cache.add(caller, generation)
+    cache.add(caller, generation, row.expires_at)
     return caller
 
 
