@@ -32,7 +32,7 @@ LOCAL = "http://127.0.0.1:8000"
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
-FALLBACK = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
+MODEL = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
 HOST = Regexp(r"^(https?://)?[\w-]+(\.[\w-]+)+(:\d+)?/?\Z", error="Must be the name of a host.")
 REDIS = Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://.")
 PRINTABLE = Regexp(r"^[\x21-\x7e]+\Z", error="Must be printable ASCII without spaces.")
@@ -91,6 +91,7 @@ class Config(Bounds):
     OPENAI_FALLBACK_MODELS = setting(
         fields.String, "", "Asked in this order when the model fails: NAME, NAME@BASE_URL or NAME@BASE_URL KEY, ..."
     )
+    OPENAI_MODELS = setting(fields.String, "", "Further models that users may ask for, written in the same way")
     PROMPT_TOKENS = setting(
         fields.Integer, 5000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
     )
@@ -121,10 +122,8 @@ class Config(Bounds):
     @validates_schema
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
         """Check settings together: addresses, origins and the needs of several workers."""
-        errors = _origin_errors(data["CORS_ORIGINS"])
-        errors |= _database_errors(data["DATABASE_URL"])
-        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"])
-        errors |= _fallback_errors(data["OPENAI_FALLBACK_MODELS"])
+        errors = _origin_errors(data["CORS_ORIGINS"]) | _database_errors(data["DATABASE_URL"])
+        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"]) | _model_errors(data)
         postgres = data["DATABASE_URL"].startswith("postgres")
         if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and postgres):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
@@ -196,15 +195,15 @@ def _database_errors(url: str) -> dict[str, list[str]]:
     return {"DATABASE_URL": ["Must be sqlite:///FILE or postgresql://USER@HOST/NAME."]}
 
 
-def fallbacks(text: str) -> list[dict[str, str | None]]:
-    """Split a list of fallback models into `model`, `base_url` and `api_key`; an unreadable one is empty."""
-    found = (FALLBACK.fullmatch(item.strip()) for item in text.split(",") if item.strip())
+def models(text: str) -> list[dict[str, str | None]]:
+    """Split a list of models into `model`, `base_url` and `api_key`; an unreadable one is empty."""
+    found = (MODEL.fullmatch(item.strip()) for item in text.split(",") if item.strip())
     return [match.groupdict() if match else {} for match in found]
 
 
-def _fallback_errors(text: str) -> dict[str, list[str]]:
+def _model_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
     hint = "Must read like 'gpt-4o-mini, llama3@http://127.0.0.1:11434/v1, NAME@https://host/v1 KEY'."
-    return {} if all(fallbacks(text)) else {"OPENAI_FALLBACK_MODELS": [hint]}
+    return {name: [hint] for name in ("OPENAI_FALLBACK_MODELS", "OPENAI_MODELS") if not all(models(data[name]))}
 
 
 def previous_secrets(text: str) -> list[str]:
@@ -271,7 +270,8 @@ def _resolve(data: dict[str, Any]) -> dict[str, Any]:
     data["SECRET_KEY_PREVIOUS"] = previous_secrets(data["SECRET_KEY_PREVIOUS"])
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
     data["INGEST_HOSTS"] = data["INGEST_HOSTS"].lower().replace(",", " ").split()
-    data["OPENAI_FALLBACK_MODELS"] = fallbacks(data["OPENAI_FALLBACK_MODELS"])
+    data["OPENAI_FALLBACK_MODELS"] = models(data["OPENAI_FALLBACK_MODELS"])
+    data["OPENAI_MODELS"] = models(data["OPENAI_MODELS"])
     return data
 
 

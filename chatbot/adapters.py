@@ -52,6 +52,7 @@ def create_llm(config: Config) -> FallbackLLM:
     adapter = registry.load("llms", config["LLM"])
     return FallbackLLM(
         [adapter(options) for options in build_llm_options(config)],
+        selectable=[adapter(options) for options in _build_selectable_options(config)],
         retries=config["LLM_RETRIES"],
         breaker_failures=config["LLM_BREAKER_FAILURES"],
         breaker_seconds=config["LLM_BREAKER_SECONDS"],
@@ -77,8 +78,9 @@ def get_prompt_budget(config: Config) -> PromptBudget:
 
 
 def list_model_names(config: Config) -> list[str]:
-    """Return the names of the model and its fallbacks, in the order of use; raises ModelUnavailable."""
-    return list(dict.fromkeys(options.model for options in build_llm_options(config)))
+    """Return the names that users may ask for, the first model's first; raises ModelUnavailable."""
+    options = [*build_llm_options(config), *_build_selectable_options(config)]
+    return list(dict.fromkeys(one.model for one in options))
 
 
 def describe_models(config: Config) -> list[str]:
@@ -171,11 +173,19 @@ def build_llm_options(config: Config) -> list[LLMOptions]:
         deadlines=deadlines,
         cache_key="prefix" if is_embedded(config) else _cache_key(url),
     )
-    return [first, *(_fallback_options(first, **other) for other in config["OPENAI_FALLBACK_MODELS"])]
+    return [first, *(_further_options(first, **other) for other in config["OPENAI_FALLBACK_MODELS"])]
 
 
-def _fallback_options(first: LLMOptions, model: str, base_url: str | None, api_key: str | None) -> LLMOptions:
-    """Return the options of a fallback: at its own server, or at that of the first model."""
+def _build_selectable_options(config: Config) -> list[LLMOptions]:
+    """Return the options of models that are asked only by their names; raises ModelUnavailable."""
+    first, *fallbacks = build_llm_options(config)
+    names = {first.model, *(one.model for one in fallbacks)}
+    selectable = (_further_options(first, **other) for other in config["OPENAI_MODELS"])
+    return [one for one in selectable if one.model not in names]
+
+
+def _further_options(first: LLMOptions, model: str, base_url: str | None, api_key: str | None) -> LLMOptions:
+    """Return the options of a further model: at its own server, or at that of the first model."""
     if base_url is None:
         return replace(first, model=model)
     return replace(first, model=model, base_url=base_url, api_key=api_key, cache_key=_cache_key(base_url))

@@ -53,7 +53,7 @@ REPEATED = [*".a1 \n\t[](<`~*-#=|\"'/\\,\u0301。é", "![", "<a ", "【1†"]
 WORST = {
     "bounds.RATE": worst(("1 per day", " ", "x"), ("1 per day", ";1 per day", "x"), ("", "1", "x")),
     "config.HTTP_URL": worst(("https://a", "/", " "), ("https://", "a", " ")),
-    "config.FALLBACK": worst(("a@https://a", " ", "\n"), ("a", "@https://", ""), ("", "a", "@")),
+    "config.MODEL": worst(("a@https://a", " ", "\n"), ("a", "@https://", ""), ("", "a", "@")),
     "config.HOST": worst(("", "a.", "!"), ("https://", "a", "!"), ("a.a", ":1", "!")),
     "config.REDIS": ANY, "config.PRINTABLE": worst(("", "a", " ")),
     "config._origin_errors": worst(("https://", "a", "/"), ("http://localhost", ":", "")),

@@ -11,7 +11,7 @@ from chatbot.schemas import events
 from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
 from chatbot.schemas.knowledge import TraceSchema
 from chatbot.services.chat import execution, feedback, following, grounding, history, turns
-from chatbot.services.chat.records import OpenResult, Trace, Turn
+from chatbot.services.chat.records import OpenResult, Trace, Turn, TurnOptions
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -24,6 +24,7 @@ PREFER = {
     "schema": {"type": "string"},
     "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
 }
+TURN_OPTIONS = ("collection_ids", "grounding", "instructions", "model", "temperature", "max_tokens")
 PARAMETERS = [idempotency.DOCUMENT, PREFER, sse.REASONING, sse.LAST_EVENT_ID]
 
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
@@ -48,7 +49,10 @@ def send_message(message: dict[str, Any]) -> Answer:
     key = idempotency.read_key(message)
     stream = _enter_stream(message.pop("stream", False))
     again = _repeated(message) if stream and key is None else None
-    result = again or execution.open_and_start(caller, lambda: turns.open_turn(caller, **message, key=key), key)
+    options = TurnOptions(**{name: message.pop(name) for name in TURN_OPTIONS if name in message})
+    result = again or execution.open_and_start(
+        caller, lambda: turns.open_turn(caller, **message, options=options, key=key), key
+    )
     return _answer(result, stream=stream)
 
 
@@ -165,7 +169,7 @@ def _repeated(message: dict[str, Any]) -> OpenResult | None:
 
 def _find_repeated_sibling(turn_id: UUID) -> OpenResult | None:
     """Return the sibling that a repeated request without a key resumes, as `_repeated` does for a message."""
-    if sse.last_event_id()[0] is None:
+    if sse.read_last_event().offset is None:
         return None
     sibling_id = history.find_recent_sibling(authentication.current(), turn_id)
     return None if sibling_id is None else OpenResult(sibling_id)

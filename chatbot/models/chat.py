@@ -63,9 +63,7 @@ class ChatMessage(Model):
     lease_token: Mapped[UUID | None]
     lease_expires_at: Mapped[Time | None]
     cancel_requested_at: Mapped[Time | None]
-    asked: Mapped[dict[str, Any] | None] = mapped_column(
-        sa.JSON(none_as_null=True)
-    )  # how passages are to be looked for
+    asked: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))  # the message's options
     retrieval_query: Mapped[str | None] = mapped_column(sa.Text)
     citations: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
     grounded: Mapped[float | None]

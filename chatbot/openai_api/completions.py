@@ -11,6 +11,7 @@ from chatbot.schemas import events
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, TextRequestSchema
 from chatbot.schemas.passed_on import passed_on
 from chatbot.services.chat import execution, following, openai, turns
+from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -69,11 +70,10 @@ def _answer(body: dict[str, Any], messages: Sequence[Message], answer_format: fr
     if body["stream"]:
         admission.enter_stream(caller.user_id)
     completion = openai.build_completion(caller, model=body["model"], messages=messages, parameters=_parameters(body))
+    turn_options = TurnOptions(collection_ids=completion.collection_ids)
     result = execution.open_and_start(
         caller,
-        lambda: turns.open_turn(
-            caller, completion.question, collection_ids=completion.collection_ids, key=key, listed=listed
-        ),
+        lambda: turns.open_turn(caller, completion.question, options=turn_options, key=key, listed=listed),
         key,
         completion.request,
     )

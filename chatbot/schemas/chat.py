@@ -14,6 +14,7 @@ from .fields import (
     Identifiers,
     Items,
     Moment,
+    Number,
     TrueOrFalse,
     external_id,
     instructions,
@@ -25,6 +26,7 @@ from .problem import TurnErrorSchema
 MAX_MESSAGE_LENGTH = 32_000
 MAX_COMMENT_LENGTH = 4_000
 MAX_COLLECTIONS = 50
+MAX_TOKENS = 1_000_000
 GROUNDINGS = ["auto", "strict", "off"]
 STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
 STATUSES = ["pending", "streaming", "completed", "truncated", "filtered", "failed", "cancelled", "interrupted"]
@@ -50,6 +52,17 @@ class MessageSchema(Schema):
     grounding = fields.String(
         validate=OneOf(GROUNDINGS),
         metadata={"description": "`strict` refuses where nothing relevant is found, `off` looks for nothing."},
+    )
+
+    model = fields.String(
+        validate=[Length(1, 200), not_blank],
+        metadata=NO_NUL | {"description": "The model to ask first, a chat model of `GET /v1/models`."},
+    )
+    temperature = Number(validate=Range(0, 2), metadata={"description": "0 is terse and repeatable, 2 is wild."})
+    max_tokens = fields.Integer(
+        strict=True,
+        validate=Range(1, MAX_TOKENS),
+        metadata={"description": "Of the answer, which ends there with `truncated`; at most `OPENAI_MAX_TOKENS`."},
     )
 
     @validates_schema

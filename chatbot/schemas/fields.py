@@ -64,6 +64,15 @@ class TrueOrFalse(fields.Boolean):
         return value
 
 
+class Number(fields.Float):
+    """JSON's number; a word or a truth value is none."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, str | bool):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class Trimmed(fields.String):
     """A text without the blanks around it: keyboards add one when they complete an e-mail address."""
 

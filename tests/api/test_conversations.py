@@ -256,7 +256,7 @@ def test_collections_of_a_conversation_are_searched_by_default(app: Flask, ada: 
     turn = ada.says("hello", conversation_id=made["id"]).get_json()
     with app.app_context(), read() as connection:
         asked = connection.scalar(sa.select(ChatMessage.asked).where(ChatMessage.user_message == "hello"))
-    assert asked == {"collection_ids": [own], "grounding": "auto"}
+    assert asked == {"collection_ids": [own]}
     assert turn["status"] == "completed"
     foreign = eve.call("POST", "/api/collections/", {"name": "Hers"}).get_json()["id"]
     for identity in (foreign, str(uuid4())):

@@ -30,18 +30,32 @@ JITTER = tenacity.wait_random_exponential(multiplier=0.2, max=2.0)  # seconds; s
 
 
 class FallbackLLM:
-    """Asks one model after the other until one begins to answer; an answer that began is never restarted."""
+    """Asks one model after the other until one begins to answer; an answer that began is never restarted.
 
-    def __init__(self, models: Sequence[LLM], *, retries: int, breaker_failures: int, breaker_seconds: float) -> None:
+    Those that are `selectable` are asked only where a request names them, and the others after them.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[LLM],
+        *,
+        retries: int,
+        breaker_failures: int,
+        breaker_seconds: float,
+        selectable: Sequence[LLM] = (),
+    ) -> None:
         self.models = models
+        self.selectable = selectable
         self.name = models[0].name
         self._retries = retries
         breakers = SyncCircuitBreakerFactory(breaker_failures, breaker_seconds)
-        self._guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate(models)]
+        guarded = [_Guarded(model, breakers, str(number)) for number, model in enumerate([*models, *selectable])]
+        self._guarded = guarded[: len(models)]
+        self._selectable = guarded[len(models) :]
 
     def breakers(self) -> dict[str, bool]:
         """Return by model whether its breaker is open: it is skipped for now."""
-        return {guarded.name: guarded.is_open for guarded in self._guarded}
+        return {guarded.name: guarded.is_open for guarded in (*self._guarded, *self._selectable)}
 
     def probe(self) -> None:
         """Ask the server of each model whether it answers, for `faults`."""
@@ -55,7 +69,7 @@ class FallbackLLM:
     def stream(self, request: CompletionRequest) -> Iterator[str | Finish]:
         """Yield the answer's text piece by piece, then one Finish; raises the first model's error when all fail."""
         failures: list[AdapterError] = []
-        for guarded in sorted(self._guarded, key=lambda one: one.name != request.model):
+        for guarded in self._order(request.model):
             try:
                 first, rest = self._begin(guarded, request)
             except AdapterError as error:
@@ -67,6 +81,11 @@ class FallbackLLM:
             yield from rest
             return
         raise failures[0]
+
+    def _order(self, name: str) -> list["_Guarded"]:
+        """Return the models in the order in which they are asked, those of a name first."""
+        selected = [one for one in self._selectable if one.name == name]
+        return [*selected, *sorted(self._guarded, key=lambda one: one.name != name)]
 
     def _begin(self, guarded: "_Guarded", request: CompletionRequest) -> tuple[str | Finish, Iterator[str | Finish]]:
         """Return an answer's first piece and the rest, after as many tries as it takes and is allowed."""

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -21,7 +20,7 @@ from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.knowledge.search.hybrid import Found, Retrieved
 
-from .records import Candidate, RankedCitation, StoredCitation, Trace
+from .records import Candidate, RankedCitation, StoredCitation, Trace, TurnOptions
 
 Place = tuple[str, int, int]  # document, version, start
 CANDIDATES = 20  # passages that are looked at for a prompt, and told in the trace
@@ -40,14 +39,11 @@ class GroundedAnswer:
 class Grounding:
     """Finds passages for one turn, and remembers how."""
 
-    def __init__(
-        self, caller: Caller, options: dict[str, Any] | None, *, has_searchable_collections: bool = True
-    ) -> None:
-        options = options or {}
+    def __init__(self, caller: Caller, options: TurnOptions, *, has_searchable_collections: bool = True) -> None:
         self._caller = caller
         self._has_searchable_collections = has_searchable_collections
-        self._collections = [UUID(one) for one in options["collection_ids"]] if options.get("collection_ids") else None
-        self.mode: str = options.get("grounding", "auto")
+        self._collections = options.collection_ids
+        self.mode = options.grounding
         self.retrieved: Retrieved | None = None
         self._started = time.monotonic()
         self.first_text: float | None = None
@@ -161,7 +157,7 @@ def get_trace(caller: Caller, turn_id: UUID) -> Trace:
             raise NotFound("There is no such turn.")
         facts: Trace | None = connection.scalar(statement.where(*conditions))
     if facts is None:
-        return Grounding(caller, {"grounding": "off"}).build_trace(PromptInfo(), ())
+        return Grounding(caller, TurnOptions(grounding="off")).build_trace(PromptInfo(), ())
     with read() as connection:
         (refreshed,) = refresh_citations(connection, caller, [facts["candidates"]])
         texts = _find_texts(connection, caller, refreshed)

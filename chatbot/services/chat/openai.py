@@ -75,7 +75,7 @@ class CompletionPrompt:
     """A prompt to be answered: the user's last message, the collections to search for it, and the request."""
 
     question: str
-    collection_ids: list[UUID] | None
+    collection_ids: tuple[UUID, ...] | None
     request: GenerationRequest
 
 
@@ -110,7 +110,7 @@ def build_completion(
     request = GenerationRequest(
         history=messages[:last], following=messages[last + 1 :], parameters=parameters, model=first
     )
-    return CompletionPrompt(question, [known.collection_id], request)
+    return CompletionPrompt(question, (known.collection_id,), request)
 
 
 def embed(

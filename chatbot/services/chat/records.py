@@ -1,6 +1,7 @@
 """Values of the chat: turns as they are opened, closed and shown."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
@@ -87,6 +88,45 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnOptions:
+    """The options of a message, kept with its turn: other answers to it are made with them too.
+
+    Passages are looked for in the collections, in those of the conversation, or in all that the caller may read.
+    `model`, `temperature` and `max_tokens` are the settings' where they are None; `instructions` the conversation's.
+    """
+
+    collection_ids: tuple[UUID, ...] | None = None
+    grounding: str = "auto"
+    instructions: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any] | None) -> "TurnOptions":
+        """Return options as they were stored."""
+        if not stored:
+            return DEFAULT_OPTIONS
+        collection_ids = stored.get("collection_ids")
+        return cls(**{**stored, "collection_ids": collection_ids and tuple(UUID(one) for one in collection_ids)})
+
+    def to_json(self) -> dict[str, Any] | None:
+        """Return the options that differ from the defaults, for the turn's row, or None."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) != one.default}
+        if self.collection_ids:
+            values["collection_ids"] = [str(one) for one in self.collection_ids]
+        return values or None
+
+    def get_parameters(self) -> dict[str, Any]:
+        """Return the parameters for the model."""
+        parameters = {"temperature": self.temperature, "max_tokens": self.max_tokens}
+        return {name: value for name, value in parameters.items() if value is not None}
+
+
+DEFAULT_OPTIONS = TurnOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedTurn:
     """A running turn with its lease: only the holder of `lease_token` may close it."""
 
@@ -97,7 +137,7 @@ class OpenedTurn:
     lease_token: UUID
     sequence: int = 1
     siblings: tuple[UUID, ...] = ()
-    retrieval_options: dict[str, Any] | None = None  # the caller's collections and grounding; None: the defaults
+    options: TurnOptions = DEFAULT_OPTIONS
     has_searchable_collections: bool = True  # among those that are searched by default
     instructions: str | None = None  # of the user, beside the message
     listed: bool = True  # in the history

@@ -35,9 +35,7 @@ class RunningTurn:
         self.turn = turn
         self.text = text
         self.request = request
-        self.grounding = Grounding(
-            caller, turn.retrieval_options, has_searchable_collections=turn.has_searchable_collections
-        )
+        self.grounding = Grounding(caller, turn.options, has_searchable_collections=turn.has_searchable_collections)
         self.attempts: list[Attempt] = []
         self.prompt_info = PromptInfo()
         self.cancel_token = CancelToken()

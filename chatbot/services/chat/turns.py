@@ -1,17 +1,26 @@
 """A turn's life in the database: opened before the model is called, closed exactly once."""
 
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
+from chatbot import adapters
 from chatbot.database.transactions import autocommit, read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import ConversationBusy, LeaseLost, NotFound, NotTheLastTurn, TooManySiblings
+from chatbot.errors import (
+    ConversationBusy,
+    InvalidInput,
+    LeaseLost,
+    ModelNotFound,
+    NotFound,
+    NotTheLastTurn,
+    TooManySiblings,
+)
 from chatbot.models import ChatMessage, TurnLogPiece, TurnTrace
 from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
@@ -23,7 +32,7 @@ from chatbot.services.sync.changes import Change
 
 from . import conversation_rows, turn_statements
 from .conversation_rows import Opening
-from .records import OpenedTurn, OpenResult, Outcome, Trace, Turn
+from .records import DEFAULT_OPTIONS, OpenedTurn, OpenResult, Outcome, Trace, Turn, TurnOptions
 
 LEASE = timedelta(seconds=15)
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
@@ -41,28 +50,23 @@ def open_turn(
     conversation_id: UUID | None = None,
     *,
     external_id: str | None = None,
-    instructions: str | None = None,
-    collection_ids: Sequence[UUID] | None = None,
-    grounding: str = "auto",
+    options: TurnOptions = DEFAULT_OPTIONS,
     key: idempotency.Key | None = None,
     listed: bool = True,
 ) -> OpenResult:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
-    An `external_id` names the conversation that has it, or is given to the new one; `instructions` go with the message
-    and stay with a new conversation. Passages are looked for in the named collections, in those of the conversation, or
-    in all that the caller may read. A key that opened a turn before returns that one, unless it may be tried again.
-    Raises NotFound for a conversation or collection that is absent or another user's, ConversationBusy,
-    IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
+    An `external_id` names the conversation that has it, or is given to the new one; instructions stay with a new
+    conversation. A key that opened a turn before returns that one, unless it may be tried again. Raises NotFound for a
+    conversation or collection that is absent or another user's, ModelNotFound, InvalidInput for more tokens than may be
+    asked for, ConversationBusy, IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
-    options = _build_retrieval_options(caller, collection_ids, grounding)
-    opening = Opening(message, now(), conversation_id, external_id, instructions, listed=listed)
-    return _open_or_replay(caller, opening, options, grounding, key)
+    _check_options(caller, options)
+    opening = Opening(message, now(), conversation_id, external_id, options.instructions, listed=listed)
+    return _open_or_replay(caller, opening, options, key)
 
 
-def _open_or_replay(
-    caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str, key: idempotency.Key | None
-) -> OpenResult:
+def _open_or_replay(caller: Caller, opening: Opening, options: TurnOptions, key: idempotency.Key | None) -> OpenResult:
     if key is None and opening.begins_conversation:
         return _open_first(caller, opening, options)
     try:
@@ -70,7 +74,7 @@ def _open_or_replay(
             known = idempotency.find(connection, caller.user_id, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
-            turn = _open(connection, caller, opening, options, grounding)
+            turn = _open(connection, caller, opening, options)
             if key:
                 idempotency.store(connection, caller.user_id, key, turn.id)
             _record(connection, caller, turn)
@@ -81,28 +85,26 @@ def _open_or_replay(
         if made is None or find_turn_by_key(caller, key):
             return _resolve_key_conflict(caller, key, error)
     # A request with the same external id began the conversation in the same moment, or its last turn runs.
-    return _open_or_replay(caller, replace(opening, conversation_id=made), options, grounding, key)
+    return _open_or_replay(caller, replace(opening, conversation_id=made), options, key)
 
 
-def _open_first(caller: Caller, opening: Opening, options: dict[str, Any] | None) -> OpenResult:
+def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenResult:
     """Open a turn in a new conversation, in a single statement where the database has one for it."""
     conversation = conversation_rows.build_first_row(caller, opening)
-    turn = _build(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
+    turn = _build(opening, conversation_rows.Place(conversation["id"], 1), options)
     row = build_turn_row(caller, turn)
     with autocommit("open_turn") as connection:
         searchable = turn_statements.open_first(connection, caller.role, row, conversation, listed=turn.listed)
     return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
 
 
-def _open(
-    connection: sa.Connection, caller: Caller, opening: Opening, options: dict[str, Any] | None, grounding: str
-) -> OpenedTurn:
+def _open(connection: sa.Connection, caller: Caller, opening: Opening, options: TurnOptions) -> OpenedTurn:
     place = conversation_rows.enter(connection, caller, opening)
-    turn = _build(opening, place, options or _build_default_options(place, grounding))
+    turn = _build(opening, place, options)
     return replace(turn, has_searchable_collections=_insert(connection, caller, turn))
 
 
-def _build(opening: Opening, place: conversation_rows.Place, options: dict[str, Any] | None) -> OpenedTurn:
+def _build(opening: Opening, place: conversation_rows.Place, options: TurnOptions) -> OpenedTurn:
     return OpenedTurn(
         id=uuid7(),
         conversation_id=place.conversation_id,
@@ -110,8 +112,8 @@ def _build(opening: Opening, place: conversation_rows.Place, options: dict[str, 
         created_at=opening.created_at,
         lease_token=uuid7(),
         sequence=place.sequence,
-        retrieval_options=options,
-        instructions=opening.instructions or place.instructions,
+        options=_complete_options(options, place),
+        instructions=options.instructions or place.instructions,
         listed=opening.listed,
     )
 
@@ -195,7 +197,7 @@ def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None
         "lease_expires_at": turn.created_at + LEASE,
         "listed": turn.listed,
         "root_id": root_id,
-        "asked": turn.retrieval_options,
+        "asked": turn.options.to_json(),
     }
 
 
@@ -222,6 +224,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     siblings = connection.scalars(statement.limit(MAX_SIBLINGS)).all()
     if len(siblings) == MAX_SIBLINGS:
         raise TooManySiblings(f"A message may have {MAX_SIBLINGS} answers; send it again to go on.")
+    options = TurnOptions.from_json(old.asked)
     turn = OpenedTurn(
         id=uuid7(),
         conversation_id=old.conversation_id,
@@ -230,28 +233,31 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
         lease_token=uuid7(),
         sequence=place.sequence,
         siblings=tuple(siblings),
-        retrieval_options=old.asked,
-        instructions=place.instructions,
+        options=options,
+        instructions=options.instructions or place.instructions,
         listed=old.listed,
     )
     return replace(turn, has_searchable_collections=_insert(connection, caller, turn, root))
 
 
-def _build_retrieval_options(
-    caller: Caller, collection_ids: Sequence[UUID] | None, grounding: str
-) -> dict[str, Any] | None:
-    """Return the retrieval options to store; raises NotFound for a collection that the caller may not read."""
-    if collection_ids:
-        hybrid.find_searched_collections(caller, collection_ids)
-        return {"collection_ids": [str(one) for one in collection_ids], "grounding": grounding}
-    return None if grounding == "auto" else {"grounding": grounding}
+def _check_options(caller: Caller, options: TurnOptions) -> None:
+    """Raise NotFound, ModelNotFound or InvalidInput for options that the caller may not choose."""
+    if options.collection_ids:
+        hybrid.find_searched_collections(caller, options.collection_ids)
+    if options.model is not None and options.model not in adapters.list_model_names(current_app.config):
+        raise ModelNotFound(f"The model {options.model!r} does not exist here; GET /v1/models lists those that do.")
+    most = current_app.config["OPENAI_MAX_TOKENS"]
+    if options.max_tokens is not None and options.max_tokens > most:
+        raise InvalidInput({"max_tokens": [f"At most {most} tokens may be asked for."]})
 
 
-def _build_default_options(place: conversation_rows.Place, grounding: str) -> dict[str, Any] | None:
-    """Return the retrieval options of a message without any: its conversation's collections."""
-    if not place.collection_ids:
-        return None
-    return {"collection_ids": place.collection_ids, "grounding": grounding}
+def _complete_options(options: TurnOptions, place: conversation_rows.Place) -> TurnOptions:
+    """Return the options to store: with the conversation's collections, without its own instructions."""
+    if options.instructions is not None and options.instructions == place.instructions:
+        options = replace(options, instructions=None)
+    if options.collection_ids is None and place.collection_ids:
+        options = replace(options, collection_ids=tuple(UUID(one) for one in place.collection_ids))
+    return options
 
 
 def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, replaced_id: UUID | None = None) -> None:
