@@ -11,10 +11,12 @@ from chatbot.schemas.conversations import (
     ConversationListSchema,
     ConversationSchema,
     ConversationsQuerySchema,
+    ForkSchema,
     NewConversationSchema,
 )
 from chatbot.services.chat import conversations, deletion
 from chatbot.services.chat.conversations import ConversationRecord
+from chatbot.services.chat.copies import forks
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -86,6 +88,18 @@ def change_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged
 def delete_conversation(conversation_id: UUID) -> None:
     """Delete a conversation with all its turns; an answer that is being written ends."""
     deletion.delete_conversation(authentication.current(), conversation_id)
+
+
+@blueprint.route("/<uuid:conversation_id>/fork/", methods=["POST"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(ForkSchema, required=False)
+@blueprint.response(201, ConversationSchema)
+def fork_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
+    """Make another conversation with copies of this one's turns, all or those up to `turn_id`."""
+    key = idempotency.read_key(values)
+    return _tag(forks.fork(authentication.current(), conversation_id, values.get("turn_id"), key), 201)
 
 
 def _tag(conversation: ConversationRecord, status: int = 200) -> Tagged:

@@ -95,6 +95,12 @@ class ConversationSchema(Schema):
     updated_at = Moment(required=True)
 
 
+class ForkSchema(Schema):
+    """Where a fork ends."""
+
+    turn_id = fields.UUID(metadata={"description": "The last turn to be copied; without it, all are."})
+
+
 class ConversationsQuerySchema(Schema):
     """Which conversations, and which page of them."""
 

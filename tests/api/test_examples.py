@@ -18,6 +18,7 @@ ORDER = [
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("readChanges", "followChanges"),
+    *("forkConversation",),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),

@@ -36,6 +36,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("DELETE", "/api/conversations/{conversation_id}/"): "chat",
     ("GET", "/api/sync/"): "history",
     ("GET", "/api/sync/events/"): "history",
+    ("POST", "/api/conversations/{conversation_id}/fork/"): "chat",
     ("GET", "/api/collections/"): "knowledge:read",
     ("POST", "/api/collections/"): "knowledge:write",
     ("GET", "/api/collections/{collection_id}/"): "knowledge:read",

@@ -118,7 +118,7 @@ def list_conversations(
 def get(caller: Caller, conversation_id: UUID) -> ConversationRecord:
     """Return one of the caller's conversations; raises NotFound."""
     with read() as connection:
-        return _load(connection, caller, conversation_id)
+        return load(connection, caller, conversation_id)
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[ConversationRecord]:
@@ -142,14 +142,14 @@ def create(caller: Caller, values: Mapping[str, Any], key: idempotency.Key | Non
             if known is None and values.get("external_id") is not None:
                 known = conversation_rows.find_id(connection, caller, values["external_id"])
             if known is not None:
-                return CreateResult(_load(connection, caller, known), is_new=False)
+                return CreateResult(load(connection, caller, known), is_new=False)
             row = conversation_rows.build_row(caller, conversation_id, now()) | _columns(values)
             connection.execute(sa.insert(Conversation).values(row))
-            _write_tags(connection, conversation_id, values.get("tags", ()))
+            write_tags(connection, conversation_id, values.get("tags", ()))
             if key:
                 idempotency.store(connection, caller.user_id, key, thing_id=conversation_id)
             changes.record(connection, caller.user_id, [Change("conversation", conversation_id)])
-            return CreateResult(_load(connection, caller, conversation_id), is_new=True)
+            return CreateResult(load(connection, caller, conversation_id), is_new=True)
     except IntegrityError:
         # A request with the same external id or key came in the same moment.
         made = conversation_rows.find_by_external_id(caller, values.get("external_id"))
@@ -180,18 +180,28 @@ def change(
             columns |= {"revision": Conversation.revision + 1, "updated_at": now()}
             connection.execute(sa.update(Conversation).where(*own).values(columns))
             if "tags" in values:
-                _write_tags(connection, conversation_id, values["tags"])
+                write_tags(connection, conversation_id, values["tags"])
             changes.record(connection, caller.user_id, [Change("conversation", conversation_id)])
-            return _load(connection, caller, conversation_id)
+            return load(connection, caller, conversation_id)
     except IntegrityError as error:
         raise ExternalIdTaken("Another conversation of yours has this external id.") from error
 
 
-def _load(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> ConversationRecord:
+def load(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> ConversationRecord:
+    """Return one of the caller's conversations; raises NotFound."""
     found = load_all(connection, caller, [conversation_id])
     if not found:
         raise NotFound("There is no such conversation.")
     return found[0]
+
+
+def write_tags(connection: sa.Connection, conversation_id: UUID, tags: Iterable[str]) -> None:
+    """Replace a conversation's tags."""
+    of_this = ConversationTag.conversation_id == conversation_id
+    connection.execute(sa.delete(ConversationTag).where(of_this))
+    rows = [{"conversation_id": conversation_id, "tag": tag, "position": position} for position, tag in enumerate(tags)]
+    if rows:
+        connection.execute(sa.insert(ConversationTag), rows)
 
 
 def _build(activity_at: datetime, turns: int, collection_ids: list[str] | None, **fields: Any) -> ConversationRecord:
@@ -227,14 +237,6 @@ def _read_columns(connection: sa.Connection, conversation_id: UUID, values: Mapp
 def _require_collections(caller: Caller, values: Mapping[str, Any]) -> None:
     if values.get("collection_ids"):
         hybrid.find_searched_collections(caller, values["collection_ids"])
-
-
-def _write_tags(connection: sa.Connection, conversation_id: UUID, tags: Iterable[str]) -> None:
-    of_this = ConversationTag.conversation_id == conversation_id
-    connection.execute(sa.delete(ConversationTag).where(of_this))
-    rows = [{"conversation_id": conversation_id, "tag": tag, "position": position} for position, tag in enumerate(tags)]
-    if rows:
-        connection.execute(sa.insert(ConversationTag), rows)
 
 
 def _add_tags(connection: sa.Connection, conversations: Sequence[ConversationRecord]) -> list[ConversationRecord]:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from chatbot.database.compiled import Prepared
 from chatbot.database.types import now
 from chatbot.database.upserts import insert_or_update
-from chatbot.models import SyncChange, SyncCounter
+from chatbot.models import ChatMessage, SyncChange, SyncCounter
 
 KEY = ("user_id", "type", "object_id")
 KEPT_FOR = timedelta(days=90)  # a deletion; a device that was away for longer begins anew
@@ -55,6 +55,21 @@ def record(connection: sa.Connection, user_id: UUID, changes: Sequence[Change]) 
     ]
     for row in rows:
         _keep(dialect).run(connection, row)
+
+
+def record_turns(connection: sa.Connection, user_id: UUID, conversation_id: UUID) -> None:
+    """Record all turns of a new conversation, in one statement, of which none was recorded before."""
+    of_this = ChatMessage.conversation_id == conversation_id
+    number = connection.scalar(sa.select(sa.func.count()).where(of_this)) or 0
+    if not number:
+        return
+    count = _count(connection.dialect.name).run(connection, {"user_id": user_id, "position": number})
+    before = count.scalar_one() - number
+    position = before + sa.func.row_number().over(order_by=ChatMessage.sequence)
+    columns = (sa.literal(user_id, sa.Uuid()), sa.literal("turn"), ChatMessage.id, position, sa.false())
+    rows = sa.select(*columns, sa.literal(now(), SyncChange.changed_at.type)).where(of_this)
+    names = ["user_id", "type", "object_id", "position", "deleted", "changed_at"]
+    connection.execute(sa.insert(SyncChange).from_select(names, rows))
 
 
 def record_all(connection: sa.Connection, changes: Mapping[UUID, Sequence[Change]]) -> None:

@@ -1,0 +1,1 @@
+"""Copies of conversations: forks, shares and exports."""

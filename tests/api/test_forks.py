@@ -1,0 +1,166 @@
+"""Forks: copies of conversations up to a turn."""
+
+import threading
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database import failpoints
+from chatbot.database.transactions import read
+from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter
+from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services.chat.copies import forks
+from tests.conftest import Person
+from tests.support.turns import ended, gated, running
+
+pytestmark = pytest.mark.both_databases
+
+NEW = {"id", "conversation_id", "siblings"}
+
+
+def fork(person: Person, conversation_id: str, **body: Any) -> dict[str, Any]:
+    response = person.call("POST", f"/api/conversations/{conversation_id}/fork/", body)
+    assert response.status_code == 201, response.get_json()
+    forked: dict[str, Any] = response.get_json()
+    return forked
+
+
+def talk(person: Person, *messages: str) -> list[dict[str, Any]]:
+    turns = [person.says(messages[0]).get_json()]
+    for message in messages[1:]:
+        turns.append(person.says(message, conversation_id=turns[0]["conversation_id"]).get_json())
+    return turns
+
+
+def turns_of(person: Person, conversation_id: str) -> list[dict[str, Any]]:
+    return person.history(f"?conversation_id={conversation_id}")
+
+
+def without_ids(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in turn.items() if name not in NEW} for turn in turns]
+
+
+def test_fork_has_copies_of_all_turns(ada: Person) -> None:
+    turns = talk(ada, "one", "two", "three")
+    source_id = turns[0]["conversation_id"]
+    settings = {"tags": ["b", "a"], "instructions": "Be short.", "title": "Mine", "pinned": True}
+    ada.call("PATCH", f"/api/conversations/{source_id}/", settings)
+    forked = fork(ada, source_id)
+    assert (forked["title"], forked["title_source"], forked["tags"]) == ("Mine", "user", ["b", "a"])
+    assert (forked["instructions"], forked["pinned"], forked["external_id"]) == ("Be short.", True, None)
+    assert (forked["forked_from"], forked["turns"], forked["unread"]) == (source_id, 3, False)
+    copies = turns_of(ada, forked["id"])
+    assert without_ids(copies) == without_ids(turns)
+    assert {one["id"] for one in copies}.isdisjoint(one["id"] for one in turns)
+    assert forked["read_turn_id"] == copies[-1]["id"]
+    assert ada.call("GET", "/api/conversations/").get_json()["items"][0] == forked
+
+
+def test_each_goes_on_by_itself(ada: Person, llm: MemoryLLM) -> None:
+    first, second = talk(ada, "one", "two")
+    forked = fork(ada, first["conversation_id"], turn_id=first["id"])
+    ada.says("another", conversation_id=forked["id"])
+    assert [message.content for message in llm.prompts[-1]][-3:] == ["one", "one", "another"]
+    assert [one["user_message"] for one in turns_of(ada, forked["id"])] == ["one", "another"]
+    ada.call("DELETE", f"/api/conversations/{first['conversation_id']}/")
+    assert [one["user_message"] for one in turns_of(ada, forked["id"])] == ["one", "another"]
+    assert ada.call("GET", f"/api/chat/{second['id']}/").status_code == 404
+
+
+def test_replaced_answers_are_copied_where_the_fork_ends_with_them(ada: Person, llm: MemoryLLM) -> None:
+    llm.says("first")
+    turn = ada.says("hello").get_json()
+    llm.says("second")
+    again = ada.call("POST", f"/api/chat/{turn['id']}/regenerate/").get_json()
+    for turn_id, answer in ((turn["id"], "first"), (again["id"], "second"), (None, "second")):
+        body = {} if turn_id is None else {"turn_id": turn_id}
+        (copy,) = turns_of(ada, fork(ada, turn["conversation_id"], **body)["id"])
+        assert (copy["bot_response"], copy["siblings"]) == (answer, [])
+
+
+def test_running_turn_is_left_out(ada: Person, llm: MemoryLLM) -> None:
+    gate = gated(llm, "begins", "ends")
+    turn = running(ada)
+    forked = fork(ada, turn["conversation_id"])
+    assert (forked["turns"], turns_of(ada, forked["id"])) == (0, [])
+    gate.set()
+    ended(ada, turn["id"])
+
+
+def test_turns_of_others_and_of_other_conversations_are_404(ada: Person, eve: Person) -> None:
+    (turn,) = talk(ada, "one")
+    (other,) = talk(ada, "elsewhere")
+    (foreign,) = talk(eve, "foreign")
+    path = f"/api/conversations/{turn['conversation_id']}/fork/"
+    for turn_id in (other["id"], foreign["id"], str(uuid4())):
+        assert ada.call("POST", path, {"turn_id": turn_id}).status_code == 404
+    assert eve.call("POST", path, {}).status_code == 404
+    response = ada.call("POST", path, {"turn_id": "no"})
+    assert (response.status_code, list(response.get_json()["errors"])) == (400, ["turn_id"])
+    assert len(ada.call("GET", "/api/conversations/").get_json()["items"]) == 2
+
+
+def test_key_makes_one_fork(app: Flask, ada: Person) -> None:
+    (turn,) = talk(ada, "one")
+    path = f"/api/conversations/{turn['conversation_id']}/fork/"
+    headers = {"Idempotency-Key": "one"}
+    made = []
+
+    def send() -> None:
+        person = Person(app.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+        response = person.call("POST", path, {}, headers=headers)
+        made.append((response.status_code, response.get_json()["id"]))
+
+    threads = [threading.Thread(target=send) for _ in range(4)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(set(made)) == 1
+    assert ada.call("POST", path, {"turn_id": turn["id"]}, headers=headers).status_code == 422
+    assert len(ada.call("GET", "/api/conversations/").get_json()["items"]) == 2
+
+
+def test_long_fork_is_copied_in_batches_and_shown_as_a_whole(
+    context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = talk(ada, *map(str, range(7)))
+    monkeypatch.setattr(forks, "BATCH", 3)
+    seen = []
+
+    def look(step: str) -> None:
+        if step in {"copy_turns:committed", "show_fork:written"}:
+            listed = ada.call("GET", "/api/conversations/").get_json()["items"]
+            seen.append((len(listed), len(ada.history())))
+
+    monkeypatch.setattr(failpoints, "reach", look)
+    forked = fork(ada, turns[0]["conversation_id"])
+    assert seen[:3] == [(1, 7)] * 3
+    monkeypatch.undo()
+    assert [one["user_message"] for one in turns_of(ada, forked["id"])] == list(map(str, range(7)))
+    with read() as connection:
+        query = sa.select(SyncChange.object_id, SyncChange.position).where(SyncChange.user_id == UUID(ada.id))
+        changed = connection.execute(query.order_by(SyncChange.position)).all()
+        counter = connection.scalar(sa.select(SyncCounter.position).where(SyncCounter.user_id == UUID(ada.id)))
+    new = [UUID(one["id"]) for one in turns_of(ada, forked["id"])]
+    assert [row.object_id for row in changed][-8:] == [*new, UUID(forked["id"])]
+    assert changed[-1].position == counter
+
+
+def test_fork_that_fails_leaves_nothing(context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    (turn,) = talk(ada, "one")
+
+    def fail(step: str) -> None:
+        if step == "show_fork:written":
+            raise RuntimeError("as a crash")
+
+    monkeypatch.setattr(failpoints, "reach", fail)
+    monkeypatch.setitem(context.config, "PROPAGATE_EXCEPTIONS", False)
+    assert ada.call("POST", f"/api/conversations/{turn['conversation_id']}/fork/", {}).status_code == 500
+    monkeypatch.undo()
+    with read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 1
+        assert connection.scalar(sa.select(sa.func.count()).select_from(ChatMessage)) == 1
