@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import request
+from flask import Response, request
 
 from chatbot.errors import InvalidInput
 from chatbot.schemas.conversations import (
@@ -14,12 +14,12 @@ from chatbot.schemas.conversations import (
     ForkSchema,
     NewConversationSchema,
 )
-from chatbot.services.chat import conversations, deletion
+from chatbot.services.chat import conversations, deletion, titles
 from chatbot.services.chat.conversations import ConversationRecord
 from chatbot.services.chat.copies import forks
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
-from chatbot.web.rate_limits import by_user
+from chatbot.web.rate_limits import by_address, by_user
 
 blueprint = Blueprint("conversations", __name__, url_prefix="/api/conversations", description="Threads of turns")
 
@@ -100,6 +100,20 @@ def fork_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
     """Make another conversation with copies of this one's turns, all or those up to `turn_id`."""
     key = idempotency.read_key(values)
     return _tag(forks.fork(authentication.current(), conversation_id, values.get("turn_id"), key), 201)
+
+
+@blueprint.route("/<uuid:conversation_id>/title/", methods=["POST"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+@problems.document(404, 503)
+@blueprint.response(202)
+def make_title(conversation_id: UUID) -> Response:
+    """Let the model make a title, which takes the old one's place when it is there.
+
+    A title that the user gives meanwhile stays, and so does the old one when the model fails.
+    """
+    titles.request_title(authentication.current(), conversation_id)
+    return Response(status=202)
 
 
 def _tag(conversation: ConversationRecord, status: int = 200) -> Tagged:

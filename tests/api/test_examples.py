@@ -19,6 +19,7 @@ ORDER = [
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("readChanges", "followChanges"),
     *("forkConversation",),
+    *("forkConversation", "makeTitle"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),

@@ -37,6 +37,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/sync/"): "history",
     ("GET", "/api/sync/events/"): "history",
     ("POST", "/api/conversations/{conversation_id}/fork/"): "chat",
+    ("POST", "/api/conversations/{conversation_id}/title/"): "chat",
     ("GET", "/api/collections/"): "knowledge:read",
     ("POST", "/api/collections/"): "knowledge:write",
     ("GET", "/api/collections/{collection_id}/"): "knowledge:read",
