@@ -78,6 +78,10 @@ class TooManySiblings(ChatbotError):
     """A message has as many answers as one may have."""
 
 
+class TooManyShares(ChatbotError):
+    """A conversation has as many shares as one may have."""
+
+
 class IdempotencyKeyReused(ChatbotError):
     """The key was used with another body before."""
 

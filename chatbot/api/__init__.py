@@ -13,6 +13,7 @@ from . import (
     metrics,
     search,
     sync,
+    shares,
 )
 
 BLUEPRINTS = (
@@ -22,6 +23,7 @@ BLUEPRINTS = (
     history.blueprint,
     conversations.blueprint,
     sync.blueprint,
+    shares.blueprint,
     collections.blueprint,
     invitations.blueprint,
     documents.blueprint,

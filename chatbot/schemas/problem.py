@@ -50,6 +50,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.TooManyTurns: Problem("too_many_turns", 429, "Too many answers are being written for you.", True),
     errors.TooManyDocuments: Problem("too_many_documents", 429, "Too many documents wait or were read.", True),
     errors.TooManySiblings: Problem("too_many_siblings", 409, "The message has too many answers."),
+    errors.TooManyShares: Problem("too_many_shares", 409, "The conversation has too many shares."),
     errors.TooManyCollections: Problem("too_many_collections", 409, "Too many collections or members."),
     errors.Busy: Problem("busy", 503, "The service is overloaded; retry later.", True),
     errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; retry later.", True),

@@ -26,6 +26,8 @@ PATH_PARAMETERS = {
     "invitation_id": "The invitation's `id`, which is that of its collection.",
     "key_id": "The API key's `id`; not its secret.",
     "name": "The model's `id`; it may contain slashes.",
+    "share_id": "The share's `id`; not its token.",
+    "token": "The share's `token`.",
     "turn_id": "The turn's `id`.",
     "user_id": "The member's `user_id`.",
 }

@@ -51,9 +51,16 @@ def _end(response: Response) -> Response:
     metrics.REQUESTS.labels(method, route, response.status_code).inc()
     metrics.REQUEST_SECONDS.labels(method, route).observe(seconds)
     if request.path not in QUIET:
-        facts = {"method": request.method, "path": request.path, "status": response.status_code}
+        facts = {"method": request.method, "path": _loggable_path(), "status": response.status_code}
         log.info("request", **facts, **_caller_facts(response.status_code), milliseconds=round(seconds * 1000, 1))
     return response
+
+
+def _loggable_path() -> str:
+    """Return the request's path, or its rule where the path has a token in it."""
+    if request.url_rule is not None and "token" in request.url_rule.arguments:
+        return request.url_rule.rule
+    return request.path
 
 
 def _caller_facts(status: int) -> dict[str, str]:

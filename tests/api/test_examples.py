@@ -20,6 +20,7 @@ ORDER = [
     *("readChanges", "followChanges"),
     *("forkConversation",),
     *("forkConversation", "makeTitle"),
+    *("forkConversation", "makeTitle", "createShare", "listShares", "getShared", "deleteShare"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
@@ -37,6 +38,7 @@ MADE = {  # an id in a path: the operation before it whose answer has it
     "createDocument": "document_id",
     "sendMessage": "turn_id",
     "createConversation": "conversation_id",
+    "createShare": "share_id",
 }
 
 
@@ -97,6 +99,7 @@ def test_each_operation_sends_its_example_successfully(app: Flask) -> None:
             assert (response.status_code < 300) == (expected is None), (name, response.text)
         if name in MADE:
             ids[MADE[name]] = answer["id"]
+        ids["token"] = answer.get("token", ids.get("token"))
         if name == "listModels":
             ids["name"] = answer["data"][0]["id"]
         tokens = answer if "access_token" in answer else tokens

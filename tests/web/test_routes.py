@@ -12,7 +12,7 @@ from tests.conftest import Person
 
 OPEN = {
     "users.sign_up", "users.log_in", "users.refresh", "health.get_health", "health.get_readiness", "metrics.get_metrics",
-    "docs.get_document", "docs.get_page", "docs.get_file", "home.get_home",
+    "shares.get_shared", "docs.get_document", "docs.get_page", "docs.get_file", "home.get_home",
 }  # fmt: skip
 MAY_REFUSE = {"users.log_in", "users.refresh", "metrics.get_metrics"}  # open, and not to everybody
 BODIES = {
@@ -21,6 +21,7 @@ BODIES = {
     "chat.give_feedback": {"rating": 1},
     "conversations.create_conversation": {"title": "Canary"},
     "conversations.change_conversation": {"title": "Another"},
+    "shares.create_share": {"expires_in": 60},
     "users.change_me": {"username": "another"},
     "collections.create_collection": {"name": "Another"},
     "collections.change_collection": {"name": "Other"},
@@ -75,11 +76,15 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
     others = [eve.call("POST", "/api/collections/", {"name": name}).get_json()["id"] for name in ("a", "b")]
     for other in others:
         eve.call("PUT", f"/api/collections/{other}/members/{ada.id}/", {"role": "reader"})
+    shared = ada.says("a shared canary").get_json()["conversation_id"]
+    share = ada.call("POST", f"/api/conversations/{shared}/shares/", {}).get_json()["id"]
     return {
+        "conversation_id": shared,
+        "share_id": share,
         "invitation_id": others[0],
         "/api/invitations/<uuid:invitation_id>/": others[1],  # which she declines after she accepted the first
         "turn_id": ada.says("canary").get_json()["id"],
-        "conversation_id": ada.says("another canary").get_json()["conversation_id"],
+        "/api/conversations/<uuid:conversation_id>/": ada.says("another canary").get_json()["conversation_id"],
         "document_id": send(ada, "Canary", "canary", collection_id=home)["id"],
         "collection_id": home,
         "user_id": ada.id,

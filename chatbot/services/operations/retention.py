@@ -19,6 +19,7 @@ from chatbot.models import (
     ApiKey,
     ChatMessage,
     Conversation,
+    ConversationShare,
     IdempotencyKey,
     KnowledgeChange,
     Lease,
@@ -212,6 +213,11 @@ def _delete_api_keys(connection: sa.Connection, cutoff: datetime, _: Purged) -> 
     return connection.execute(sa.delete(ApiKey).where(ApiKey.id.in_(old))).rowcount
 
 
+def _delete_shares(connection: sa.Connection, _: datetime, __: Purged) -> int:
+    old = sa.select(ConversationShare.id).where(ConversationShare.expires_at < now()).limit(_most(connection))
+    return connection.execute(sa.delete(ConversationShare).where(ConversationShare.id.in_(old))).rowcount
+
+
 def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:
     old = IdempotencyKey.created_at < now() - idempotency.LIFETIME
     name = sa.tuple_(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key)
@@ -231,6 +237,7 @@ STEPS = (
     _advance_watermark,
     _delete_sessions,
     _delete_api_keys,
+    _delete_shares,
     _delete_keys,
     _delete_changes,
     _delete_tombstones,

@@ -182,6 +182,18 @@ def test_keys_go_after_a_day(context: Flask, ada: Person) -> None:
     assert len(ada.history()) == 2
 
 
+def test_shares_go_when_they_expire(context: Flask, ada: Person) -> None:
+    path = f"/api/conversations/{ada.says('hello').get_json()['conversation_id']}/shares/"
+    old, new = (ada.call("POST", path, {}).get_json()["id"] for _ in range(2))
+    with write("test") as connection:
+        is_old = ConversationShare.id == UUID(old)
+        past = now() - timedelta(seconds=1)
+        connection.execute(db.update(ConversationShare).where(is_old).values(expires_at=past))
+    retention.purge(MONTH)
+    with read() as connection:
+        assert connection.execute(db.select(ConversationShare.id)).scalars().all() == [UUID(new)]
+
+
 def test_second_purge_at_the_same_time_is_refused(context: Flask) -> None:
     held = leases.acquire("purge", timedelta(minutes=1))
     assert held is not None
