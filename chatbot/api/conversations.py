@@ -1,23 +1,31 @@
 """Routes for conversations."""
 
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
+import orjson
 from flask import Response, request
 
 from chatbot.errors import InvalidInput
+from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.conversations import (
     ConversationChangeSchema,
     ConversationListSchema,
     ConversationSchema,
     ConversationsQuerySchema,
+    ExportQuerySchema,
+    ExportSchema,
     ForkSchema,
     NewConversationSchema,
 )
 from chatbot.services.chat import conversations, deletion, titles
 from chatbot.services.chat.conversations import ConversationRecord
-from chatbot.services.chat.copies import forks
-from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
+from chatbot.services.chat.copies import exports, forks
+from chatbot.services.chat.records import Turn
+from chatbot.services.chat.state import get_chat_state
+from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
@@ -28,6 +36,14 @@ IF_MATCH = {
     "name": "If-Match",
     "schema": {"type": "string"},
     "description": "The `revision` that the change is made for, as in `ETag`; without it the last change wins.",
+}
+
+ENDINGS = {"json": "json", "markdown": "md"}
+EXPORTED = {
+    "200": {
+        "description": "OK",
+        "content": {"application/json": {"schema": ExportSchema}, "text/markdown": {"schema": {"type": "string"}}},
+    }
 }
 
 Tagged = tuple[ConversationRecord, int, dict[str, str]]
@@ -114,6 +130,41 @@ def make_title(conversation_id: UUID) -> Response:
     """
     titles.request_title(authentication.current(), conversation_id)
     return Response(status=202)
+
+
+@blueprint.route("/<uuid:conversation_id>/export/", methods=["GET"])
+@authentication.required("history")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 404, 503)
+@problems.document(responses=EXPORTED)
+@blueprint.arguments(ExportQuerySchema, location="query")
+@blueprint.response(200, ExportSchema)
+def export_conversation(query: dict[str, Any], conversation_id: UUID) -> Response:
+    """Download a conversation with all its turns, as JSON or as Markdown."""
+    caller = authentication.current()
+    conversation = conversations.get(caller, conversation_id)
+    admission.enter_stream(caller.user_id)
+    pages = exports.read_pages(get_chat_state().app, caller, conversation_id)
+    if query["format"] == "json":
+        response = Response(_to_json(conversation, pages), mimetype="application/json")
+    else:
+        response = Response(exports.to_markdown(conversation, pages), mimetype="text/markdown")
+    name = exports.build_file_name(conversation, ENDINGS[query["format"]])
+    names = {"filename": name} if name.isascii() else {"filename*": f"UTF-8''{quote(name)}"}
+    response.headers.set("Content-Disposition", "attachment", **names)
+    return response
+
+
+def _to_json(conversation: ConversationRecord, pages: Iterator[list[Turn]]) -> Iterator[bytes]:
+    """Yield the JSON of an ExportSchema, piece by piece."""
+    turns = TurnSchema()
+    yield b'{"conversation":%s,"turns":[' % orjson.dumps(ConversationSchema().dump(conversation))
+    separator = b""
+    for page in pages:
+        for turn in page:
+            yield separator + orjson.dumps(turns.dump(turn))
+            separator = b","
+    yield b"]}\n"
 
 
 def _tag(conversation: ConversationRecord, status: int = 200) -> Tagged:

@@ -3,9 +3,9 @@
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Length, OneOf, Range
 
-from .chat import MAX_COLLECTIONS
+from .chat import MAX_COLLECTIONS, TurnSchema
 from .fields import (
     CURSOR,
     LIMIT,
@@ -114,6 +114,22 @@ class ConversationsQuerySchema(Schema):
     tag = fields.String(
         validate=Length(1, MAX_TAG_LENGTH), metadata=NO_NUL | {"description": "Those with this tag alone."}
     )
+
+
+class ExportQuerySchema(Schema):
+    """The format of an export."""
+
+    class Meta:
+        unknown = "exclude"
+
+    format = fields.String(load_default="json", validate=OneOf(["json", "markdown"]))
+
+
+class ExportSchema(Schema):
+    """A conversation with its turns, the oldest first."""
+
+    conversation = fields.Nested(ConversationSchema, required=True)
+    turns = fields.List(fields.Nested(TurnSchema), required=True)
 
 
 class ConversationListSchema(Schema):

@@ -21,6 +21,7 @@ ORDER = [
     *("forkConversation",),
     *("forkConversation", "makeTitle"),
     *("forkConversation", "makeTitle", "createShare", "listShares", "getShared", "deleteShare"),
+    *("exportConversation",),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),

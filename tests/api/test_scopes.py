@@ -39,6 +39,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("POST", "/api/conversations/{conversation_id}/fork/"): "chat",
     ("POST", "/api/conversations/{conversation_id}/title/"): "chat",
     ("GET", "/api/conversations/{conversation_id}/shares/"): "history",
+    ("GET", "/api/conversations/{conversation_id}/export/"): "history",
     ("POST", "/api/conversations/{conversation_id}/shares/"): "chat",
     ("DELETE", "/api/conversations/{conversation_id}/shares/{share_id}/"): "chat",
     ("GET", "/api/collections/"): "knowledge:read",
