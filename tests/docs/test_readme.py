@@ -47,7 +47,7 @@ def test_every_page_with_commands_has_its_test() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     assert {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages if blocks(str(page))} == {
         "README.md": 6, "CONTRIBUTING.md": 1, "docs/benchmarks.md": 1, "docs/tutorial.md": 5, "docs/guides/authentication.md": 2,
-        "docs/guides/backup.md": 1, "docs/guides/knowledge.md": 3, "docs/guides/models.md": 2, "docs/guides/openai-clients.md": 1,
+        "docs/guides/backup.md": 1, "docs/guides/conversations.md": 5, "docs/guides/knowledge.md": 3, "docs/guides/models.md": 2, "docs/guides/openai-clients.md": 1,
         "docs/guides/streaming.md": 4, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
     }  # fmt: skip
 
@@ -180,6 +180,24 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
         assert trace["candidates"][0]["document_id"] == replaced["id"]
         for line in operate.splitlines():
             assert server.flask(*line.removeprefix(".venv/bin/flask ").split()).returncode == 0, line
+
+
+def test_conversations_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        script = "\necho\n".join(blocks("docs/guides/conversations.md"))
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("\ncurl -s", "\necho; curl -sf")
+        script = f"TOKEN={server.sign_in()}\n{script}"
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    listed, history, changed, made, turn, exported, shared, shares = map(json.loads, lines)
+    assert listed["items"][0]["title"] == "Where shall we spend the holidays?"
+    assert len(history["items"]) == 1
+    assert (changed["title"], changed["pinned"], changed["tags"]) == ("Holidays", True, ["family"])
+    assert made["external_id"] == "my-own-id-7"
+    assert "\n## User, " in ended.stdout
+    assert exported["turns"][1]["id"] == turn["id"]
+    assert exported["conversation"]["forked_from"] == changed["id"] == history["items"][0]["conversation_id"]
+    assert (shared["title"], len(shared["items"]), len(shares["items"])) == ("Holidays", 1, 1)
 
 
 def test_login_refresh_and_metrics_commands_work_as_printed(tmp_path: Path) -> None:
