@@ -12,8 +12,8 @@ from . import (
     invitations,
     metrics,
     search,
-    sync,
     shares,
+    sync,
 )
 
 BLUEPRINTS = (

@@ -18,8 +18,6 @@ ORDER = [
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("readChanges", "followChanges"),
-    *("forkConversation",),
-    *("forkConversation", "makeTitle"),
     *("forkConversation", "makeTitle", "createShare", "listShares", "getShared", "deleteShare"),
     *("exportConversation",),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
