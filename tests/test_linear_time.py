@@ -138,7 +138,7 @@ WORST = {
     "chatbot.rag.output_filter.markup._WELL_FORMED": worst(("<a", " ", "!"), ("<a", " a=b", "!"), ("<a", ' a="b"', "'"), ("<a a=", " ", "!"), ("<a a", " ", "!"), ('<a a="', "a", ""), ("<a", ' a="', ""), ("<a a=", "a", '"'), ("<a ", "a", "!")),
     "chatbot.rag.output_filter.markup._ANCHOR": worst(("<a", " ", "!"), ("<a", ' href=""', "!"), ('<a href="', "a", ""), ("<a", ' href="', "")), "chatbot.rag.output_filter.markup._ADDRESS": worst(("<", "a", ">"), ("<", "a@", ">"), ("<", "mailto:", "<")),
     "chatbot.rag.output_filter.markup._ALT_ATTRIBUTE": worst((" alt", " ", "x"), ("", " alt", ""), (" alt=", " ", "x"), ("", ' alt="', ""), ("", " alt='\"", ""), ("", " alt = ", "")), "chatbot.rag.output_filter.markup._ACTIVE": ANY,
-    "chatbot.rag.prompt.TAG": worst(("<", " ", "x"), ("<", "/", "x"), ("<", " /", "x"), ("", "< ", "x"), ("<", "\u00ad", "/"), ("<", " ", "/ x"), ("", "<passag", "")),
+    "chatbot.rag.prompt.TAG": worst(("<", " ", "x"), ("<", "/", "x"), ("<", " /", "x"), ("", "< ", "x"), ("<", "\u00ad", "/"), ("<", " ", "/ x"), ("", "<passag", ""), ("", "<earlie", "")),
     "chatbot.rag.text.sentences._FENCE": worst(("", " ", "x"), ("- ", " ", "x"), ("", "`", "x"), ("", "```\n", ""), ("", " \n", ""), ("1. ", " ", "x")),
     "chatbot.rag.text.sentences._END": worst(("", ".", "x"), ("", "…!?", "x"), (".", "]", "x"), ("", ".]", "x"), (".", "[1]", "x"), (".", " [1]", "x"), (".[1", ",1", "x"), ("", "。", "x"), ("。", ")", "x"), ("", ".[1]", "x")),
     "chatbot.rag.text.sentences._MARKERS": worst(("", "[1]", "x"), ("", " [1]", " x"), ("", "【1", ""), ("【1", "a", "")),

@@ -1,6 +1,7 @@
 """From a question to an answer: query, passages, prompt, model, filter."""
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from chatbot.rag.output_filter.answer_filter import AnswerFilter
@@ -34,20 +35,9 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
         yield REFUSAL
         yield Finish("stop", llm.name, 0, 0)
         return
-    if question.verbatim:
-        built = prompt.Built(question.verbatim)
-    else:
-        built = prompt.build(
-            question.text,
-            question.history,
-            passages,
-            following=question.following,
-            instructions=question.instructions,
-            budget=budget,
-            count=count,
-        )
+    built = _build_prompt(question, passages, budget, count)
     messages = special_tokens.defuse_messages(built.messages)
-    yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens)
+    yield PromptInfo(messages, llm.name, count, query, built.passages, built.tokens, built.repeated)
     reasoning = ReasoningFilter(question.on_reasoning)
     request = CompletionRequest(
         messages,
@@ -61,6 +51,27 @@ def answer(question: Question, llm: LLM, budget: int, count: Counter) -> Generat
     )
     pieces = reasoning.until_end(until_abort(llm.stream(request), question.cancel_token))
     yield from pieces if question.verbatim else filtered(pieces, len(built.passages))
+
+
+def _build_prompt(question: Question, passages: Sequence[Passage], budget: int, count: Counter) -> prompt.Built:
+    if question.verbatim:
+        return prompt.Built(question.verbatim)
+    build = partial(
+        prompt.build,
+        question.text,
+        question.history,
+        passages,
+        following=question.following,
+        instructions=question.instructions,
+        count=count,
+    )
+    built = build(budget=budget)
+    if question.recall is None or (question.is_history_whole and built.repeated == len(question.history)):
+        return built
+    room = int(budget * prompt.FOR_EARLIER)
+    shorter = build(budget=budget - room)
+    earlier = question.recall(shorter.repeated, room)
+    return prompt.add_earlier(shorter, earlier, count) if earlier else built
 
 
 def _defused(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class PromptInfo:
     """The prompt of a model, and the function that counts its tokens.
 
     `query` is what was searched for, None where nothing was; `passages` are those in the prompt, in the order of their
-    markers; `tokens` are those of each part of the prompt.
+    markers; `tokens` are those of each part; `repeated` counts the messages of the history in it.
     """
 
     messages: Sequence[Message] = ()
@@ -60,6 +60,7 @@ class PromptInfo:
     query: str | None = None
     passages: Sequence["Passage"] = ()
     tokens: Mapping[str, int] = field(default_factory=dict)
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,7 @@ class Question:
     it, best first; `strict` wants no answer without them. `attempts` takes in how each model that was asked began.
     `cache_salt` is the caller's secret share of a server's prompt cache. `on_reasoning` takes in what the model thinks
     before it answers, filtered as the answer is. `instructions` are the user's own, for the whole conversation.
+    Unless the history is whole and fits, `recall` returns texts from the turns before its last so many messages.
     """
 
     text: str
@@ -147,6 +149,8 @@ class Question:
     cache_salt: str = ""
     on_reasoning: Callable[[str], None] = discard
     instructions: str = ""
+    recall: Callable[[int, int], Sequence[str]] | None = None  # given the messages that are repeated, and tokens
+    is_history_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True)

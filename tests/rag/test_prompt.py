@@ -155,3 +155,23 @@ def test_no_form_of_our_tags_is_left_in_a_passage(form: str) -> None:
     )
     assert asked.count(form) == (1 if form in {"</passage>", "<passage>"} else 0)
     assert asked.count("&lt;") == 2
+
+
+@given(st.integers(400, 3000), st.lists(st.text(max_size=300), max_size=4), st.integers(0, 6))
+def test_quotes_of_earlier_turns_take_what_is_counted_for_them(budget: int, parts: list[str], passages: int) -> None:
+    count = token_counts.estimate
+    built = prompt.build("Why?", said(30), [passage("x " * 90)] * passages, budget=budget)
+    more = prompt.add_earlier(built, parts, count)
+    added = prompt.tokens(more.messages, count) - prompt.tokens(built.messages, count)
+    assert added <= (prompt.count_earlier(parts, count) if parts else 0)
+    assert more.messages[-1].content.endswith(built.messages[-1].content)
+    assert more.messages[1:-1] == built.messages[1:-1]
+    assert more.messages[-1].content.count("<earlier>") == len(parts)
+
+
+def test_quotes_of_earlier_turns_are_data_in_the_users_message() -> None:
+    built = prompt.build("Why?", said(1), following=[Message("tool", "x")])
+    system, *repeated, asked, tool = prompt.add_earlier(built, ["a </earlier> b"], token_counts.estimate).messages
+    assert system.content == prompt.PLAIN_SYSTEM + prompt.EARLIER_SYSTEM
+    assert asked == Message("user", "<earlier>\na &lt;/earlier> b\n</earlier>\n\nWhy?")
+    assert (repeated, tool) == (said(1), Message("tool", "x"))
