@@ -92,9 +92,8 @@ class Config(Bounds):
         fields.String, "", "Asked in this order when the model fails: NAME, NAME@BASE_URL or NAME@BASE_URL KEY, ..."
     )
     OPENAI_MODELS = setting(fields.String, "", "Further models that users may ask for, written in the same way")
-    PROMPT_TOKENS = setting(
-        fields.Integer, 5000, "Longest prompt; older turns of the conversation are left out", Range(200, 10_000_000)
-    )
+    PROMPT_TOKENS = setting(fields.Integer, 5000, "Longest prompt; older turns are left out", Range(200, 10_000_000))
+    SUMMARIES = setting(fields.Boolean, True, "The model sums up turns that are left out, beside its answers")
     LLM_RETRIES = setting(fields.Integer, 2, "Further tries before an answer has begun", Range(0, 10))
     LLM_BREAKER_FAILURES = setting(fields.Integer, 10, "Failures in a row that open the breaker", Range(1, 1_000_000))
     LLM_BREAKER_SECONDS = setting(fields.Float, 10.0, "How long an open breaker stays open", Range(0.1, 600))

@@ -65,6 +65,17 @@ def get_llm_slots(config: Config) -> int | None:
     return slots
 
 
+def get_summary_slots(config: Config) -> int:
+    """Return the number of summaries that are written at a time: none by the embedded model, which reads slowly.
+
+    Of a model with few slots they take a quarter at most, so that answers have the others.
+    """
+    if is_embedded(config) or not config["SUMMARIES"]:
+        return 0
+    slots: int = config["LLM_SLOTS"] or config["TURN_SLOTS"]
+    return slots // 4
+
+
 def get_prompt_budget(config: Config) -> PromptBudget:
     """Return the budget of the prompts for the configured model."""
     max_tokens: int = config["PROMPT_TOKENS"]

@@ -27,6 +27,12 @@ TURN_SECONDS = Histogram("chatbot_turn_seconds", "Seconds until a turn ended.", 
 TOKENS = Counter(
     "chatbot_tokens_total", "Tokens of turns as the model's server counts them: prompt or completion.", ["kind"]
 )
+SUMMARIES = Counter(
+    "chatbot_summaries_total", "Summaries of conversations that ended: stored, dropped or failed.", ["status"]
+)
+SUMMARY_TOKENS = Counter(
+    "chatbot_summary_tokens_total", "Tokens of summaries as the model's server counts them.", ["kind"]
+)
 UPSTREAM_ERRORS = Counter(
     "chatbot_upstream_errors_total", "Failures of the model's server, by the class of the error.", ["error"]
 )

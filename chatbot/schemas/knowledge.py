@@ -220,6 +220,22 @@ class CandidateSchema(FoundSchema):
     dropped = fields.String(required=True, allow_none=True)
 
 
+class SummaryRecordSchema(Schema):
+    """A summary that a prompt showed: the place of the last turn that it covers, and how many it covers."""
+
+    last_sequence = fields.Integer(required=True)
+    turns = fields.Integer(required=True)
+
+
+class ContextSchema(Schema):
+    """The earlier turns that a prompt showed."""
+
+    repeated_turns = fields.Integer(required=True)
+    first_repeated_turn_id = fields.UUID(required=True, allow_none=True)
+    summary = fields.Nested(SummaryRecordSchema, required=True, allow_none=True)
+    quoted_turn_ids = fields.List(fields.UUID(), required=True)
+
+
 class TraceSchema(Schema):
     """Why a turn was answered as it was."""
 
@@ -230,6 +246,7 @@ class TraceSchema(Schema):
     prompt_tokens = fields.Dict(required=True)
     tries = fields.List(fields.Dict(), required=True)
     milliseconds = fields.Dict(required=True)
+    context = fields.Nested(ContextSchema, required=True, allow_none=True)
 
 
 def listed(schema: type[Schema]) -> type[Schema]:

@@ -12,6 +12,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
+from .context import summaries
 from .state import get_chat_state
 
 BATCH = 150  # turns in one transaction: it holds SQLite's lock for some milliseconds
@@ -78,9 +79,11 @@ def _delete_turns(
     *,
     records_conversation: bool = True,
 ) -> None:
-    """Delete turns, with the rows of their foreign keys, and count the others of the conversation."""
-    statement = sa.delete(ChatMessage).where(ChatMessage.id.in_(ids)).returning(ChatMessage.listed)
-    were_listed = any(connection.scalars(statement).all())
+    """Delete turns, with the rows of their foreign keys and summaries of them, and count the conversation's others."""
+    statement = sa.delete(ChatMessage).where(ChatMessage.id.in_(ids))
+    deleted = connection.execute(statement.returning(ChatMessage.listed, ChatMessage.sequence)).all()
+    were_listed = any(row.listed for row in deleted)
+    summaries.delete_covering(connection, conversation_id, min((row.sequence for row in deleted), default=0))
     left = (ChatMessage.conversation_id == conversation_id, ChatMessage.active, ChatMessage.listed)
     turns = sa.select(sa.func.count()).where(*left).scalar_subquery()
     newest = sa.select(sa.func.max(ChatMessage.created_at)).where(*left).scalar_subquery()

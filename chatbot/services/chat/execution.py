@@ -96,8 +96,13 @@ def cancel(caller: Caller, turn_id: UUID) -> None:
 
 
 def drain(seconds: float) -> None:
-    """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted."""
+    """Take no new turns, let those that run end by themselves for so long, then close the rest as interrupted.
+
+    Summaries end at once: a later turn has them written.
+    """
     get_chat_state().slots.close()
+    for cancel_token in list(get_chat_state().summaries):
+        cancel_token.request()
     running = get_chat_state().running_turns
     deadline = time.monotonic() + seconds
     while running and time.monotonic() < deadline:
@@ -105,7 +110,7 @@ def drain(seconds: float) -> None:
     for one in list(running.values()):
         one.stop("interrupted")
     deadline = time.monotonic() + CLOSE_SECONDS
-    while running and time.monotonic() < deadline:
+    while (running or get_chat_state().summaries) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 

@@ -22,8 +22,9 @@ from chatbot.rag.types import Finish, PromptInfo, Question
 
 from . import history
 from . import turns as chat
+from .context import summarizer
 from .grounding import to_candidate
-from .records import Outcome, Turn
+from .records import Outcome, Trace, Turn
 from .running_turns import RunningTurn
 from .state import get_chat_state
 
@@ -55,6 +56,7 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             get_chat_state().turn_log.close(turn.id)
             running.text.end(ended)
             get_chat_state().slots.release(running.user_id)
+        _summarize_if_due(running, ended)
 
 
 def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
@@ -116,7 +118,7 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
     grounding = running.grounding
     earlier_messages = request.history
     if earlier_messages is None:
-        earlier_messages = () if request.messages else history.list_messages_before(running.turn)
+        earlier_messages = () if request.messages else running.context.load()
     retrieves = not request.messages and grounding.is_wanted()
     question = Question(
         running.turn.user_message,
@@ -133,6 +135,8 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
         cache_salt(running.user_id),
         running.text.add_reasoning,
         running.turn.instructions or "",
+        recall=running.context.recall if running.context.is_loaded else None,
+        is_history_whole=running.context.is_whole,
     )
     llm = get_chat_state().llm_for(running.user_id)
     budget = adapters.get_prompt_budget(current_app.config)
@@ -166,8 +170,7 @@ def _read_delay_now(turn: RunningTurn) -> float:
 
 def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
-    retrieved = running.prompt_info.query is not None
-    trace = running.grounding.build_trace(running.prompt_info, running.attempts) if retrieved else None
+    trace = _build_trace(running)
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
             ended = chat.close_turn(running.caller, running.turn, outcome, logged=running.is_logged, trace=trace)
@@ -186,6 +189,25 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
             if retry_seconds is not None:
                 time.sleep(retry_seconds)
     return _build_interrupted_turn(running)
+
+
+def _build_trace(running: RunningTurn) -> Trace | None:
+    """Return the trace of a turn for which passages or earlier turns were looked for; of others there is none."""
+    context = running.context
+    prompt_info = running.prompt_info
+    if prompt_info.query is None and not context.is_recalled:
+        return None
+    record = context.to_record(prompt_info.repeated) if context.is_loaded else None
+    return running.grounding.build_trace(prompt_info, running.attempts, record)
+
+
+def _summarize_if_due(running: RunningTurn, ended: Turn) -> None:
+    """Let the model sum up the turns that no prompt repeats any more; the turn has ended, and its readers have gone."""
+    up_to = running.context.summary_due_up_to
+    if up_to is None or ended.status not in {"completed", "truncated"}:
+        return
+    salt = cache_salt(running.user_id)
+    summarizer.summarize(running.user_id, running.turn.conversation_id, up_to, cache_salt=salt)
 
 
 def _build_interrupted_turn(running: RunningTurn) -> Turn:

@@ -20,7 +20,7 @@ from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.knowledge.search.hybrid import Found, Retrieved
 
-from .records import Candidate, RankedCitation, StoredCitation, Trace, TurnOptions
+from .records import Candidate, ContextRecord, RankedCitation, StoredCitation, Trace, TurnOptions
 
 Place = tuple[str, int, int]  # document, version, start
 CANDIDATES = 20  # passages that are looked at for a prompt, and told in the trace
@@ -76,7 +76,9 @@ class Grounding:
         cited = run_in_thread(alignment.cite, answer, passages)
         return GroundedAnswer([to_stored(one) for one in cited.citations], cited.grounded)
 
-    def build_trace(self, prompt_info: PromptInfo, attempts: Sequence[Attempt]) -> Trace:
+    def build_trace(
+        self, prompt_info: PromptInfo, attempts: Sequence[Attempt], context: ContextRecord | None = None
+    ) -> Trace:
         """Return why the turn was answered as it was."""
         retrieved = self.retrieved or Retrieved("")
         used = {(one.document_id, one.start): marker for marker, one in enumerate(prompt_info.passages, 1)}
@@ -94,6 +96,7 @@ class Grounding:
                 {"model": t.model, "error": t.error, "milliseconds": round(t.seconds * 1000, 2)} for t in attempts
             ],
             "milliseconds": {**retrieved.milliseconds, **milliseconds},
+            "context": context,
         }
 
 
@@ -165,7 +168,7 @@ def get_trace(caller: Caller, turn_id: UUID) -> Trace:
         {**stored, "title": now["title"], "stale": now["stale"], "quote": texts.get(_place_of(now), "")}
         for stored, now in zip(facts["candidates"], refreshed, strict=True)
     ]
-    return {**facts, "candidates": candidates}
+    return {**facts, "candidates": candidates, "context": facts.get("context")}
 
 
 def _find_texts(connection: sa.Connection, caller: Caller, places: Sequence[StoredCitation]) -> dict[Place, str]:

@@ -1,4 +1,4 @@
-"""The chat history: one turn, pages of turns, and the messages that a prompt repeats."""
+"""The chat history: one turn, and pages of turns."""
 
 import functools
 import time
@@ -17,7 +17,6 @@ from chatbot.database.types import now
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece
 from chatbot.models.chat import RUNNING
-from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
 
 from . import grounding
@@ -29,7 +28,6 @@ SHOWN_STATUSES = ("completed", "truncated", "cancelled", "interrupted")  # answe
 PAGE_BYTES = 1 << 20  # of text, after which a page ends
 ROOTS_WITHOUT_BREAK = 25  # whose siblings are read at a time: 2 ms
 RECENT = timedelta(minutes=10)  # in which a client tries a broken request again
-MAX_REPEATED = 100  # turns that are looked at for a prompt; a budget of tokens decides among them
 
 
 def get_turn(caller: Caller, turn_id: UUID) -> Turn:
@@ -137,30 +135,6 @@ def _size(turn: Turn) -> int:
     """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
     texts = [turn.user_message, turn.bot_response, *(citation["quote"] for citation in turn.citations or ())]
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-
-
-def list_messages_before(turn: OpenedTurn) -> list[Message]:
-    """Return the messages of the conversation before this turn, oldest first, for a prompt."""
-    if turn.sequence == 1:
-        return []
-    statement = sa.select(ChatMessage.user_message, ChatMessage.bot_response).where(
-        ChatMessage.conversation_id == turn.conversation_id,
-        ChatMessage.sequence < turn.sequence,
-        ChatMessage.active,
-        ChatMessage.status.in_(SHOWN_STATUSES),
-        ChatMessage.bot_response != "",
-    )
-    pairs: list[tuple[Message, Message]] = []
-    left = PAGE_BYTES
-    with read() as connection:
-        found = connection.execute(statement.order_by(ChatMessage.sequence.desc()).limit(MAX_REPEATED))
-        for row in found:
-            left -= len(row.user_message) + len(row.bot_response)
-            if left < 0:
-                found.close()
-                break
-            pairs.append((Message("user", row.user_message), Message("assistant", row.bot_response)))
-    return [message for pair in reversed(pairs) for message in pair]
 
 
 def read_logged_text(connection: sa.Connection, turn_id: UUID) -> str:

@@ -47,6 +47,22 @@ class AttemptRecord(TypedDict):
     milliseconds: float
 
 
+class SummaryRecord(TypedDict):
+    """A summary that a prompt showed, by the last turn that it covers, and how many it covers."""
+
+    last_sequence: int
+    turns: int
+
+
+class ContextRecord(TypedDict):
+    """The earlier turns that a prompt showed: word by word, summed up and quoted."""
+
+    repeated_turns: int
+    first_repeated_turn_id: str | None
+    summary: SummaryRecord | None
+    quoted_turn_ids: list[str]
+
+
 class Trace(TypedDict):
     """Why a turn was answered as it was, as JSON beside its row; candidates have no quotes there."""
 
@@ -57,6 +73,7 @@ class Trace(TypedDict):
     prompt_tokens: dict[str, int]
     tries: list[AttemptRecord]
     milliseconds: dict[str, float]
+    context: ContextRecord | None
 
 
 @dataclass(frozen=True, slots=True)

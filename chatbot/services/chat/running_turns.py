@@ -9,6 +9,7 @@ from chatbot.rag.types import Attempt, CancelToken, Message, PromptInfo
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
+from .context.conversation_context import ConversationContext
 from .grounding import Grounding
 from .records import OpenedTurn
 
@@ -36,6 +37,7 @@ class RunningTurn:
         self.text = text
         self.request = request
         self.grounding = Grounding(caller, turn.options, has_searchable_collections=turn.has_searchable_collections)
+        self.context = ConversationContext(turn)
         self.attempts: list[Attempt] = []
         self.prompt_info = PromptInfo()
         self.cancel_token = CancelToken()

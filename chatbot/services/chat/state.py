@@ -7,10 +7,11 @@ from flask import Flask, current_app
 
 from chatbot import adapters
 from chatbot.cluster import get_cluster
-from chatbot.concurrency.semaphores import RoundRobinSemaphore
+from chatbot.concurrency.semaphores import KeyedSemaphore, RoundRobinSemaphore
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.ports import LLM
+from chatbot.rag.types import CancelToken
 
 from .running_turns import RunningTurn
 from .slots import Slots
@@ -31,6 +32,7 @@ class ChatState:
         per_user = MAX_EMBEDDING_REQUESTS_PER_USER if app.config["RATELIMIT_ENABLED"] else MAX_EMBEDDING_REQUESTS
         self.embedding_slots = RoundRobinSemaphore(MAX_EMBEDDING_REQUESTS, per_user)
         self.running_turns: dict[UUID, RunningTurn] = {}
+        self.summaries: set[CancelToken] = set()  # of those that are being written
 
     @cached_property
     def slots(self) -> Slots:
@@ -38,6 +40,11 @@ class ChatState:
         config = self.app.config
         per_user = config["TURNS_PER_USER"] if config["RATELIMIT_ENABLED"] else None
         return Slots(config["TURN_SLOTS"], per_user)
+
+    @cached_property
+    def summary_slots(self) -> KeyedSemaphore:
+        """The slots in which this process lets summaries be written, one of each user."""
+        return KeyedSemaphore(1, adapters.get_summary_slots(self.app.config))
 
     @cached_property
     def turn_log(self) -> TurnLog:
@@ -63,6 +70,15 @@ class ChatState:
         if self._llm_slots is None:
             return self.llm()
         return QueuedLLM(self.llm(), self._llm_slots, user_id, self.app.config["LLM_QUEUE_SECONDS"])
+
+    def llm_for_summary(self, user_id: UUID) -> LLM:
+        """Return the language model for a summary of one user: it takes a free slot of the model, or is refused.
+
+        Raises ModelUnavailable.
+        """
+        if self._llm_slots is None:
+            return self.llm()
+        return QueuedLLM(self.llm(), self._llm_slots, ("summary", user_id), 0.0)
 
     @cached_property
     def _llm_slots(self) -> RoundRobinSemaphore | None:

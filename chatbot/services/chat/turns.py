@@ -31,6 +31,7 @@ from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
 from . import conversation_rows, turn_statements
+from .context import summaries
 from .conversation_rows import Opening
 from .records import DEFAULT_OPTIONS, OpenedTurn, OpenResult, Outcome, Trace, Turn, TurnOptions
 
@@ -216,8 +217,12 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
     moment = now()
     place = conversation_rows.replace_turn(connection, caller, old.conversation_id, moment)
     later = (ChatMessage.conversation_id == old.conversation_id, ChatMessage.sequence > old.sequence)
-    if connection.scalar(sa.select(sa.exists().where(*later))):
+    is_covered = summaries.covers(old.conversation_id, old.sequence)
+    found = connection.execute(sa.select(sa.exists().where(*later).label("later"), is_covered.label("covered"))).one()
+    if found.later:
         raise NotTheLastTurn("The conversation went on after this turn.")
+    if found.covered:
+        summaries.delete_covering(connection, old.conversation_id, old.sequence)
     root = old.root_id or old.id
     connection.execute(sa.update(ChatMessage).where(ChatMessage.id == old.id).values(active=False, root_id=root))
     statement = sa.select(ChatMessage.id).where(ChatMessage.root_id == root).order_by(ChatMessage.sequence)

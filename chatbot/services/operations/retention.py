@@ -20,6 +20,7 @@ from chatbot.models import (
     ChatMessage,
     Conversation,
     ConversationShare,
+    ConversationSummary,
     IdempotencyKey,
     KnowledgeChange,
     Lease,
@@ -61,6 +62,8 @@ LOCK_CONVERSATIONS = (
     sa.select(Conversation.id).where(_these, ~Conversation.pinned).order_by(Conversation.id).with_for_update()
 )
 DELETE_TURNS = sa.delete(ChatMessage).where(ChatMessage.id.in_(_ids))
+# A summary covers the oldest turns of its conversation, which are those that go.
+DELETE_SUMMARIES = sa.delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(_ids))
 DELETE_CHANGES = sa.delete(SyncChange).where(SyncChange.type == "turn", SyncChange.object_id.in_(_ids))
 _remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
 DELETE_EMPTIED = sa.delete(Conversation).where(_these, ~_remaining).returning(Conversation.id, Conversation.user_id)
@@ -163,6 +166,7 @@ def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -
     ids = [row.id for row in rows if row.conversation_id in unpinned]
     connection.execute(DELETE_TURNS, {"ids": ids})
     connection.execute(DELETE_CHANGES, {"ids": ids})
+    connection.execute(DELETE_SUMMARIES, {"ids": list(unpinned)})
     emptied = connection.execute(DELETE_EMPTIED, {"ids": list(unpinned)}).all()
     left = connection.execute(COUNT_TURNS, {"ids": sorted(unpinned - {row.id for row in emptied})}).all()
     _record(connection, emptied, (row for row in left if row.listed))

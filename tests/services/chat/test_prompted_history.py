@@ -59,7 +59,7 @@ def test_conversation_of_500_turns_stays_within_the_budget(app: Flask, ada: Pers
     assert ada.says("And now?", conversation_id=home).status_code == 200
     with app.app_context():
         budget = adapters.get_prompt_budget(current_app.config)
-    sent = llm.prompts[-1]
-    assert budget.max_tokens * 0.9 < prompt.tokens(sent, budget.count) <= budget.max_tokens
+    (sent,) = [messages for messages in llm.prompts if messages[-1].content.endswith("And now?")]
+    assert budget.max_tokens * 0.7 < prompt.tokens(sent, budget.count) <= budget.max_tokens
     assert budget.count is token_counts.estimate
     assert sent[-2].content.startswith("Answer 500.")

@@ -128,7 +128,7 @@ def _show(caller: Caller, fork_id: UUID, *, is_pinned: bool, key: idempotency.Ke
     newest = sa.select(ChatMessage.id, ChatMessage.sequence).where(of_fork).order_by(ChatMessage.sequence.desc())
     with write("show_fork") as connection:
         if key:
-            idempotency.keep(connection, caller.user_id, key, thing_id=fork_id)
+            idempotency.store(connection, caller.user_id, key, thing_id=fork_id)
         values: dict[str, Any] = {"listed": True, "pinned": is_pinned}
         shown = connection.execute(sa.update(ChatMessage).where(of_fork).values(listed=True)).rowcount
         last = connection.execute(newest.limit(1)).one_or_none()

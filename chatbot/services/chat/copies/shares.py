@@ -130,7 +130,7 @@ def create(
             values["last_sequence"] = _find_last_sequence(connection, conversation_id, until_turn_id)
             connection.execute(sa.insert(ConversationShare).values(values))
             if key:
-                idempotency.keep(connection, caller.user_id, key, thing_id=share.id)
+                idempotency.store(connection, caller.user_id, key, thing_id=share.id)
             return share
     except IntegrityError:
         # A request with the same idempotency key came in the same moment.
