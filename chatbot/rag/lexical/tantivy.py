@@ -11,60 +11,26 @@ chunks a score knows nothing but their average length. The folder is a cache: wh
 
 from __future__ import annotations
 
-import fcntl
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from chatbot.rag.errors import IndexBroken, IndexLocked
-from chatbot.rag.text.languages import detect
 from chatbot.rag.types import Hit, Indexed
 
-from . import analysis
-from .analysis import ANALYZERS, analyzer_of, query_terms, terms
-from .checksums import damaged
+from .analysis import analyzer_of, terms
+from .folder import FolderIndex, reading
+from .rarity import ALL, Term, look_up, within
 
 if TYPE_CHECKING:
-    from tantivy import IndexWriter, Query, Schema, Searcher
-
-HEAP = 15_000_000  # bytes that a writer collects before it writes a segment: tantivy's least
-WRITER_LOCK = ".tantivy-writer.lock"
-MAX_TERMS = 256  # of a query: a pasted page must not take seconds
-ALL = "*"  # the group that each chunk is in
+    from tantivy import Query, Schema
 
 
-@dataclass(frozen=True, slots=True)
-class _Term:
-    """A term of a query: its rarity where it is searched, and that of its entry of each collection in the index."""
-
-    rarity: float
-    entries: Sequence[tuple[str, float]]
-
-
-class TantivyIndex:
+class TantivyIndex(FolderIndex):
     """A lexical index in a folder. Any thread may search; one at a time may write."""
 
-    version = analysis.VERSION
-
     def __init__(self, folder: Path, *, anew: bool = False) -> None:
-        """Open the index, or begin a new one where there is none, or where one is to be thrown away (`anew`).
-
-        Raises IndexBroken, and IndexLocked when another process writes what is to be thrown away.
-        """
-        from tantivy import Index
-
-        folder.mkdir(parents=True, exist_ok=True)
-        if anew:
-            _clear(folder)
-        self.fresh = not (folder / "meta.json").exists()
-        if name := damaged(folder):
-            raise IndexBroken(name)
-        with _reading():
-            self._index = Index(_schema(), path=str(folder))
-        self._writer: IndexWriter | None = None
+        """Open the index, or begin a new one (see FolderIndex)."""
+        super().__init__(folder, _schema(), anew=anew)
 
     def add(self, items: Iterable[Indexed]) -> None:
         """Add chunks; they are found after commit. Raises IndexLocked."""
@@ -76,10 +42,10 @@ class TantivyIndex:
             collection = item.collection_id
             row = Document()
             row.add_integer("chunk", item.chunk_id)
-            for group in (ALL, collection, _within(collection, analyzer)):
+            for group in (ALL, collection, within(collection, analyzer)):
                 row.add_text("group", group)
             row.add_text("document", item.document_id)
-            row.add_text("terms", " ".join(_within(collection, term) for term in terms(item.text, analyzer)))
+            row.add_text("terms", " ".join(within(collection, term) for term in terms(item.text, analyzer)))
             writer.add_document(row)
 
     def remove(self, field: Literal["document", "collection"], ids: Iterable[str]) -> None:
@@ -88,21 +54,6 @@ class TantivyIndex:
         for one in ids:
             writer.delete_documents_by_term("group" if field == "collection" else field, one)
 
-    def commit(self) -> None:
-        """Make additions and removals visible to all processes. Raises IndexLocked, IndexBroken."""
-        writer = self._writing()
-        with _reading():
-            writer.commit()
-
-    def close(self) -> None:
-        """Release the write lock; uncommitted changes are lost. Raises IndexBroken, after the release too."""
-        if self._writer is not None:
-            writer = self._writer
-            self._writer = None
-            with _reading():
-                writer.rollback()
-                writer.wait_merging_threads()
-
     def search(
         self, query: str, collections: Sequence[str], k: int, documents: Sequence[str] | None = None
     ) -> list[Hit]:
@@ -110,9 +61,9 @@ class TantivyIndex:
 
         Any text is a query: nothing in it is syntax. Ties are in the order of ids. Raises IndexBroken.
         """
-        with _reading():
+        with reading():
             searcher = self._searcher()
-            found = _looked_up(searcher, query, collections)
+            found = look_up(searcher, query, collections)
             entries = {term: each for words in found.values() for term, each in words.items()}
             if k < 1 or not any(each.entries for each in entries.values()):
                 return []
@@ -127,12 +78,12 @@ class TantivyIndex:
         A term that is nowhere in these collections counts as the rarest. What a hit has of it says how much of the
         question it meets, however much is searched. Raises IndexBroken.
         """
-        with _reading():
-            found = _looked_up(self._searcher(), query, collections).values()
+        with reading():
+            found = look_up(self._searcher(), query, collections).values()
         each = [sum(term.rarity for term in words.values()) for words in found]
         return min((weight for weight in each if weight), default=0.0)
 
-    def _wanted(self, words: Iterable[_Term], documents: Sequence[str] | None) -> Query:
+    def _wanted(self, words: Iterable[Term], documents: Sequence[str] | None) -> Query:
         from tantivy import Occur, Query
 
         schema = self._index.schema
@@ -146,43 +97,6 @@ class TantivyIndex:
         among = Query.const_score_query(Query.term_set_query(schema, "document", list(documents)), 0.0)
         return Query.boolean_query([(Occur.Must, among), (Occur.Must, Query.boolean_query(any_word))])
 
-    def _searcher(self) -> Searcher:
-        self._index.reload()  # 26 microseconds where nothing has changed
-        return self._index.searcher()
-
-    def _writing(self) -> IndexWriter:
-        if self._writer is None:
-            try:
-                self._writer = self._index.writer(HEAP, 1)
-            except ValueError as error:
-                raise IndexLocked from error
-        return self._writer
-
-
-def _clear(folder: Path) -> None:
-    """Remove all files but the locks; under tantivy's own lock, so that no process writes meanwhile."""
-    with (folder / WRITER_LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise IndexLocked from error
-        for path in folder.iterdir():
-            if path.suffix != ".lock":
-                path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    """Raise IndexBroken for tantivy's errors over unreadable files."""
-    try:
-        yield
-    except ValueError as error:
-        raise IndexBroken(str(error)) from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # pyo3's word for a Rust panic: no Exception, and not importable
-            raise
-        raise IndexBroken(str(error)) from error
-
 
 def _schema() -> Schema:
     from tantivy import SchemaBuilder
@@ -191,46 +105,3 @@ def _schema() -> Schema:
     for key in ("group", "document"):
         builder.add_text_field(key, tokenizer_name="raw", index_option="basic")
     return builder.add_text_field("terms", tokenizer_name="whitespace", index_option="freq").build()
-
-
-def _within(collection: str, word: str) -> str:
-    return f"{collection}:{word}"
-
-
-def _looked_up(searcher: Searcher, query: str, collections: Sequence[str]) -> dict[str, dict[str, _Term]]:
-    """Return the query's terms by each analyzer that some chunk of the collections went through.
-
-    What counts deleted chunks counts them everywhere, until tantivy merges them away.
-    """
-    everything = searcher.doc_freq("group", ALL)
-    count = sum(searcher.doc_freq("group", one) for one in collections)
-    asked_in = analyzer_of(detect(query))
-
-    def looked_up(term: str) -> _Term:
-        entries = [(entry := _within(one, term), searcher.doc_freq("terms", entry)) for one in collections]
-        held = [(entry, holding) for entry, holding in entries if holding]
-        rarity = _rarity(count, sum(holding for _, holding in held))
-        return _Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
-
-    used = (name for name in ANALYZERS if any(searcher.doc_freq("group", _within(one, name)) for one in collections))
-    return {
-        name: _with_inflected({term: looked_up(term) for term in query_terms(query, name, asked_in)[:MAX_TERMS]})
-        for name in used
-    }
-
-
-def _with_inflected(words: dict[str, _Term]) -> dict[str, _Term]:
-    """Let a word that is nowhere be as rare as its beginning, where that is somewhere: it is another form of it.
-
-    As the rarest, it would hide half of what a chunk has in common with the question.
-    """
-    for word, term in words.items():
-        beginning = words.get(analysis.beginning(word))
-        if not term.entries and beginning is not None and beginning.entries:
-            words[word] = _Term(beginning.rarity, ())
-    return words
-
-
-def _rarity(count: int, holding: int) -> float:
-    """Return the inverse document frequency as BM25 has it (Robertson and Spaerck Jones, with Lucene's 1 +)."""
-    return math.log(1 + (count - holding + 0.5) / (holding + 0.5))
