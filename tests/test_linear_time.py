@@ -16,6 +16,7 @@ import pytest
 from chatbot.rag import follow_ups, prompt, token_counts
 from chatbot.rag.citations import alignment
 from chatbot.rag.lexical import analysis
+from chatbot.rag.lexical.highlights import Highlighter
 from chatbot.rag.loaders import csv, sniffing
 from chatbot.rag.output_filter import answer_filter
 from chatbot.rag.text import chunking, languages, sentences
@@ -92,6 +93,7 @@ WORST = {
     "chatbot.rag.output_filter.answer_filter._in_span": worst(("", "`", ""), ("", "``a", ""), ("", "`a", ""), self=SimpleNamespace(_span=3)),
     "chatbot.rag.text.languages.KANA": ANY, "chatbot.rag.text.languages.THAI": ANY, "chatbot.rag.text.languages.HAN": ANY,
     "chatbot.rag.lexical.analysis.CUT_WORD": worst(("", "a", "-"), ("", "a-\n", ""), ("ab-", " ", "\n"), ("", "ab-\n ", "")),
+    "chatbot.rag.lexical.highlights.WORD": worst(("", "a", ""), ("", "a\u0301", "“"), ("", "\u0301", ""), ("", "a ", "")),
     "chatbot.rag.text.markdown.DELIMITERS": worst(("|", "-", "x"), ("|", " ", "x"), ("|", "-|", "x"), ("|", " - |", "")),
     "chatbot.rag.text.unspaced.RUN": worst(("", "中", "a"), ("", "中a", "")),
     "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
@@ -247,6 +249,10 @@ ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
     "condense": (follow_ups.depends_on_history, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
     "language": (languages.detect, [("", "a", ""), ("", "中", ""), MARKS]),
     "terms": (lambda text: analysis.query_terms(text, "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
+    "highlights": (
+        lambda text: Highlighter("a 中中 b", ["plain", "en"]).cut([text]),
+        [MARKS, ("", "a ", ""), ("", "中", ""), ("", "a\u0301", "“"), ("", "a中", "")],
+    ),
     "account": (accounts.fold_name, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
     "title": (sniffing.title, [MARKS, ("", "%25", ""), ("", ".", ""), ("", "\ufdfa", "")]),
     "tokens": (token_counts.estimate, [("", "a1", ""), MARKS]),

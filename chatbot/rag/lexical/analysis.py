@@ -9,6 +9,7 @@ tokenization for European language text retrieval", 2004): measured, it is worth
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from chatbot.rag.text.stems import STEMMERS
 from chatbot.rag.text.stop_words import QUESTION_WORDS
 
 if TYPE_CHECKING:
-    from tantivy import TextAnalyzer
+    from tantivy import TextAnalyzer, TextAnalyzerBuilder
 
 VERSION = 2  # one more with each change of what terms a text has
 PLAIN = "plain"  # the analyzer of all languages without a stemmer
@@ -55,9 +56,19 @@ def query_terms(query: str, name: str, asked_in: str) -> list[str]:
     return list(dict.fromkeys(_with_beginnings(found, name)))
 
 
-def _prepared(text: str) -> str:
+def word_terms(words: Sequence[str], name: str) -> list[str]:
+    """Return the term of each word, or of each pair of characters where words have no spaces between them."""
+    prepared = " ".join("".join(_normalized(word).split()) or "_" for word in words)
+    return _analyzer_of_words(name).analyze(prepared)
+
+
+def _normalized(text: str) -> str:
     # Turkish and others' capital I with a dot would be two characters in lower case.
-    text = CUT_WORD.sub(r"\1\2 \1 \2", nfkc(text)).replace("İ", "i")
+    return nfkc(text).replace("İ", "i")
+
+
+def _prepared(text: str) -> str:
+    text = CUT_WORD.sub(r"\1\2 \1 \2", _normalized(text))
     return unspaced.RUN.sub(lambda run: f" {' '.join(unspaced.bigrams(run[0]))} ", text)
 
 
@@ -84,6 +95,19 @@ def _analyzer(name: str, stop_words_of: frozenset[str] = frozenset()) -> TextAna
         builder = builder.filter(Filter.custom_stopword(_STOP_WORDS.get(stops, [])))
         if stops not in WITHOUT_STOP_WORDS:
             builder = builder.filter(Filter.stopword(STEMMERS[stops]))
+    return _stemming(builder, name)
+
+
+@cache
+def _analyzer_of_words(name: str) -> TextAnalyzer:
+    from tantivy import Filter, TextAnalyzerBuilder, Tokenizer
+
+    return _stemming(TextAnalyzerBuilder(Tokenizer.whitespace()).filter(Filter.lowercase()), name)
+
+
+def _stemming(builder: TextAnalyzerBuilder, name: str) -> TextAnalyzer:
+    from tantivy import Filter
+
     if name in STEMMERS:
         builder = builder.filter(Filter.stemmer(STEMMERS[name]))
     return builder.filter(Filter.ascii_fold()).build()
