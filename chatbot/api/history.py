@@ -5,7 +5,8 @@ from uuid import UUID
 
 from chatbot.schemas.chat import HistoryQuerySchema, HistorySchema
 from chatbot.services.chat import deletion, history
-from chatbot.web import authentication, pagination, problems, rate_limits
+from chatbot.services.chat.search import results
+from chatbot.web import admission, authentication, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
 
@@ -19,8 +20,13 @@ blueprint = Blueprint("history", __name__, url_prefix="/api/chat-history", descr
 @blueprint.arguments(HistoryQuerySchema, location="query")
 @blueprint.response(200, HistorySchema)
 def list_turns(query: dict[str, Any]) -> dict[str, Any]:
-    """List the caller's turns by time, a page at a time."""
-    return pagination.page(history.list_turns, query, authentication.current())
+    """List the caller's turns by time, a page at a time, or those with some words, the best first."""
+    caller = authentication.current()
+    if "q" not in query:
+        return pagination.page(history.list_turns, query, caller)
+    admission.enter_page(caller.user_id)
+    found = results.search_turns(caller, query["q"], query["limit"], conversation_id=query.get("conversation_id"))
+    return {"items": found, "next_cursor": None}
 
 
 @blueprint.route("/", methods=["DELETE"])

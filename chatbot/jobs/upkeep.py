@@ -12,12 +12,14 @@ from chatbot.database.state import get_database_state
 from chatbot.services import periodic
 from chatbot.services.accounts import api_keys
 from chatbot.services.chat import maintenance
+from chatbot.services.chat.search import results
 from chatbot.services.operations import gauges
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
 KEY_USE_INTERVAL_SECONDS = 15.0  # seconds; API keys show the minute of their last use
+FOLLOW_INTERVAL_SECONDS = 10.0  # seconds in which the index of the history forgets what was deleted
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were cancelled through another process
 
 
@@ -29,6 +31,7 @@ def start(app: Flask) -> None:
         (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
         (PROBE_INTERVAL_SECONDS, maintenance.probe_models),
+        (FOLLOW_INTERVAL_SECONDS, results.follow),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
         (KEY_USE_INTERVAL_SECONDS, api_keys.store_uses),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),

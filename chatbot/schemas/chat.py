@@ -19,6 +19,7 @@ from .fields import (
     external_id,
     instructions,
     not_blank,
+    search_query,
     to_dict,
 )
 from .problem import TurnErrorSchema
@@ -133,6 +134,8 @@ class TurnSchema(Schema):
         shown = to_dict(turn)
         shown["usage"] = turn  # not `shown`: a cycle keeps the texts in memory until the collector comes
         shown["citations"] = turn.citations or []
+        if turn.snippet is None:
+            del shown["snippet"], shown["highlights"]
         if shown.pop("error") is not None or turn.status == "interrupted":
             shown["error"] = problem.of_turn_error(turn.error)
         return shown
@@ -150,10 +153,30 @@ class HistoryQuerySchema(Schema):
         load_default="asc", validate=OneOf(["asc", "desc"]), metadata={"description": "`desc`: the newest turn first."}
     )
     conversation_id = fields.UUID(metadata={"description": "The turns of this conversation alone."})
+    q = search_query(
+        "Words: the turns that have all of them, in message or answer, the best first; else those that have some. One "
+        "page, without `cursor` and whatever the `order`."
+    )
+
+    @validates_schema
+    def refuse_cursor(self, values: dict[str, Any], **_: Any) -> None:
+        """Refuse a cursor for a search, which has one page."""
+        if "q" in values and "cursor" in values:
+            raise ValidationError("A search has one page.", "cursor")
+
+
+class ListedTurnSchema(TurnSchema):
+    """A turn in a list; one that was searched for has a part of its texts."""
+
+    snippet = fields.String(metadata={"description": "With `q`: some 200 characters of the message or the answer."})
+    highlights = fields.List(
+        fields.List(fields.Integer(), validate=Length(equal=2)),
+        metadata={"description": "With `q`: `[start, end]` of its words in `snippet`, in code points."},
+    )
 
 
 class HistorySchema(Schema):
     """One page of turns."""
 
-    items = Items(fields.Nested(TurnSchema), required=True)
+    items = Items(fields.Nested(ListedTurnSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)

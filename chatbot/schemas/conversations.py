@@ -18,6 +18,7 @@ from .fields import (
     external_id,
     instructions,
     not_blank,
+    search_query,
 )
 
 MAX_TITLE_LENGTH = 200
@@ -114,6 +115,7 @@ class ConversationsQuerySchema(Schema):
     tag = fields.String(
         validate=Length(1, MAX_TAG_LENGTH), metadata=NO_NUL | {"description": "Those with this tag alone."}
     )
+    q = search_query("Words: those whose title, or one of whose turns, has all of them; else those that have some.")
 
 
 class ExportQuerySchema(Schema):

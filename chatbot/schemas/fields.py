@@ -14,6 +14,7 @@ ITEMS_WITHOUT_BREAK = 10  # of a page: 1 ms
 MAX_EMAIL_LENGTH = 254  # RFC 5321, 4.5.3.1.3
 MAX_EXTERNAL_ID_LENGTH = 255
 MAX_INSTRUCTIONS_LENGTH = 8_000
+MAX_QUERY_LENGTH = 400
 
 # What the strict entry refuses in every text, told to readers of the API document (JSON Schema, 6.3.3).
 NO_NUL = {"pattern": r"^[^\u0000]*$"}
@@ -44,6 +45,13 @@ def instructions(**options: Any) -> fields.String:
     """Return the field of instructions to the model."""
     description = {"description": "What the model is to mind in this conversation: a part of the user's own message."}
     return fields.String(validate=Length(1, MAX_INSTRUCTIONS_LENGTH), metadata=NO_NUL | description, **options)
+
+
+def search_query(description: str) -> fields.String:
+    """Return the field of words to search for."""
+    return fields.String(
+        validate=[Length(1, MAX_QUERY_LENGTH), not_blank], metadata=NO_NUL | {"description": description}
+    )
 
 
 def build_example(schema: Schema) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
 from . import conversation_rows
+from .search import results
 
 ORDER = (Conversation.activity_at, Conversation.id)
 
@@ -97,10 +98,12 @@ def list_conversations(
     archived: bool = False,
     pinned: bool | None = None,
     tag: str | None = None,
+    q: str | None = None,
 ) -> keyset.Page[ConversationRecord]:
     """Return up to `limit` of the caller's conversations, the one with the newest activity first.
 
-    They are the archived ones or the others, and of these the pinned ones, or the others, and those with a tag.
+    They are the archived ones or the others, and of these the pinned ones, or the others, those with a tag, and those
+    with the words of a query. Raises Busy while the history is indexed for the first time.
     """
     statement = sa.select(*FIELDS).where(Conversation.user_id == caller.user_id, Conversation.listed)
     statement = statement.where(Conversation.archived == archived)
@@ -110,6 +113,8 @@ def list_conversations(
         statement = statement.where(
             sa.exists().where(ConversationTag.conversation_id == Conversation.id, ConversationTag.tag == tag)
         )
+    if q is not None:
+        statement = statement.where(Conversation.id.in_(results.find_conversations(caller, q)))
     with read() as connection:
         page = keyset.fetch_page(connection, statement, _build, order=ORDER, limit=limit, after=after, descending=True)
         return replace(page, items=_add_tags(connection, page.items))

@@ -66,15 +66,20 @@ def list_turns(
         values |= keyset.bind_key(after)
     with read() as connection:
         if conversation_id:
-            _require_conversation(connection, caller, conversation_id)
+            require_conversation(connection, caller, conversation_id)
             values["conversation_id"] = conversation_id
         found = _fetch_page(connection.execute(statement, values), limit)
         return replace(found, items=_complete(connection, caller, found.items))
 
 
+def owner_of_row() -> sa.ColumnElement[UUID]:
+    """Return the user of turns that are looked up by id, where SQLite would go through all turns of the user's."""
+    return sa.func.coalesce(ChatMessage.user_id, ChatMessage.user_id)
+
+
 def load_turns(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[Turn]:
     """Return those of some turns that the caller's history lists, in no order."""
-    shown = (ChatMessage.user_id == caller.user_id, ChatMessage.active, ChatMessage.listed)
+    shown = (owner_of_row() == caller.user_id, ChatMessage.active, ChatMessage.listed)
     rows = connection.execute(sa.select(*LISTED_FIELDS).where(*shown, ChatMessage.id.in_(ids))).all()
     return _complete(connection, caller, [Turn(**row._mapping) for row in rows])
 
@@ -123,7 +128,7 @@ def _fetch_page(result: sa.CursorResult[Any], limit: int) -> keyset.Page[Turn]:
     left = PAGE_BYTES
     for row in result:  # from SQLite one at a time: what does not fit is not read
         turn = Turn(**row._mapping)
-        left -= _size(turn)
+        left -= count_bytes(turn)
         if items and (left < 0 or len(items) == limit):
             result.close()
             return keyset.Page(items, (items[-1].created_at, items[-1].id))
@@ -131,7 +136,7 @@ def _fetch_page(result: sa.CursorResult[Any], limit: int) -> keyset.Page[Turn]:
     return keyset.Page(items, None)
 
 
-def _size(turn: Turn) -> int:
+def count_bytes(turn: Turn) -> int:
     """Return how many bytes of text a turn has; counting them costs nothing where all are ASCII."""
     texts = [turn.user_message, turn.bot_response, *(citation["quote"] for citation in turn.citations or ())]
     return sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
@@ -185,7 +190,8 @@ def _list_siblings(turn: Turn, ids_by_root: dict[UUID, list[UUID]]) -> tuple[UUI
     return tuple(sibling for sibling in ids_by_root.get(turn.root_id, ()) if sibling != turn.id)
 
 
-def _require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:
+def require_conversation(connection: sa.Connection, caller: Caller, conversation_id: UUID) -> None:
+    """Raise NotFound for a conversation that is absent or another user's."""
     own = sa.select(Conversation.id).where(Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
     if connection.scalar(own) is None:
         raise NotFound("There is no such conversation.")

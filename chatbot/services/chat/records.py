@@ -81,7 +81,8 @@ class Turn:
     """A message and its answer so far; `error` is the name of an error's class.
 
     `extras` are parts of an answer on `/v1` beside its text: `tool_calls` and `logprobs`. Turns that answer the same
-    message share `root_id`. `retry_after` is in seconds, where a failed model named it.
+    message share `root_id`. `retry_after` is in seconds, where a failed model named it. A turn that a search found has
+    a `snippet` of its texts, and in it the places of the query's words in code points.
     """
 
     id: UUID
@@ -102,6 +103,8 @@ class Turn:
     root_id: UUID | None = None
     siblings: tuple[UUID, ...] = ()
     retry_after: float | None = None
+    snippet: str | None = None
+    highlights: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

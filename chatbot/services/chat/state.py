@@ -1,6 +1,7 @@
 """The state that one process keeps of the chat domain."""
 
 from functools import cached_property
+from pathlib import Path
 from uuid import UUID
 
 from flask import Flask, current_app
@@ -12,8 +13,10 @@ from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.ports import LLM
 from chatbot.rag.types import CancelToken
+from chatbot.services.knowledge.state import name_index
 
 from .running_turns import RunningTurn
+from .search.history_index import HistorySearch
 from .slots import Slots
 from .turn_log.memory import MemoryTurnLog
 from .turn_log.port import TurnLog
@@ -55,6 +58,22 @@ class ChatState:
         from .turn_log.redis import RedisTurnLog
 
         return RedisTurnLog(cluster.redis, cluster.channels)
+
+    @cached_property
+    def history_index(self) -> HistorySearch:
+        """The search over users' turns and titles."""
+        return HistorySearch(self._history_folder)
+
+    @property
+    def has_history_index(self) -> bool:
+        """Whether anything was searched on this host: before that, the index need not follow."""
+        return self._history_folder.exists()
+
+    @property
+    def _history_folder(self) -> Path:
+        config = self.app.config
+        folder = Path(config["INSTANCE_PATH"])
+        return folder / "lexical-history" / name_index(config["DATABASE_URL"], folder)
 
     def llm(self) -> FallbackLLM:
         """Return the language model; raises ModelUnavailable where there is none."""

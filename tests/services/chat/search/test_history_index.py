@@ -1,0 +1,149 @@
+"""The index of the history is a cache: it follows the changes, and is rebuilt from the tables after any damage."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import write
+from chatbot.errors import Busy
+from chatbot.models import SyncChange, SyncCounter, SyncState, User
+from chatbot.rag.errors import IndexBroken
+from chatbot.rag.lexical.history import HistoryIndex
+from chatbot.services.chat.search import feed, history_index, results
+from chatbot.services.chat.search.progress import Progress
+from chatbot.services.chat.state import get_chat_state
+from tests.api.test_history_search import messages
+from tests.conftest import MakeApp, Person, join
+
+pytestmark = pytest.mark.both_databases
+
+
+@pytest.fixture
+def folder(context: Flask, tmp_path: Path) -> Path:
+    """Return the pattern of the index's folder."""
+    return tmp_path / "lexical-history"
+
+
+def indexed(folder: Path, person: Person, words: str) -> list[UUID]:
+    """Return the turns that the index itself has, without the tables."""
+    (path,) = folder.glob("*/index")
+    return HistoryIndex(path).search("turn", UUID(person.id), words, 9)
+
+
+def test_job_begins_with_the_first_search_and_forgets_what_was_deleted(folder: Path, ada: Person, eve: Person) -> None:
+    turn = ada.says("canary").get_json()
+    eve.says("canary")
+    results.follow()
+    assert not folder.exists()
+    assert messages(ada, "canary") == ["canary"]
+    ada.call("DELETE", f"/api/chat-history/{turn['id']}/")
+    ada.says("robin")
+    assert len(indexed(folder, ada, "canary")) == 1
+    results.follow()
+    assert indexed(folder, ada, "canary") == []
+    assert len(indexed(folder, ada, "robin")) == 1
+    assert indexed(folder, eve, "canary") == []
+
+
+def test_user_that_is_deleted_leaves_the_index(folder: Path, ada: Person) -> None:
+    ada.says("canary")
+    messages(ada, "canary")
+    with write("test") as connection:
+        connection.execute(sa.text("DELETE FROM chat_messages"))
+        connection.execute(sa.delete(User))
+    results.follow()
+    assert indexed(folder, ada, "canary") == []
+    assert list(folder.glob("*/positions/*")) == []
+
+
+def test_other_database_begins_anew(folder: Path, ada: Person, eve: Person) -> None:
+    for person in (ada, eve):
+        person.says("bees")
+        assert messages(person, "bees") == ["bees"]
+    with write("test") as connection:
+        connection.execute(sa.update(SyncState).values(epoch=uuid4()))
+    assert messages(ada, "bees") == ["bees"]
+    assert indexed(folder, eve, "bees") == []
+    assert messages(eve, "bees") == ["bees"]
+
+
+def test_older_database_in_its_place_is_followed_from_the_beginning(folder: Path, ada: Person) -> None:
+    ada.says("bees")
+    ada.says("wasps")
+    assert messages(ada, "wasps") == ["wasps"]
+    with write("test") as connection:
+        connection.execute(sa.delete(SyncChange).where(SyncChange.position > 4))
+        connection.execute(sa.update(SyncCounter).values(position=4))
+    assert messages(ada, "wasps") == []
+    assert messages(ada, "bees") == ["bees"]
+    assert indexed(folder, ada, "wasps") == []
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "meta.json cut": lambda path: (path / "index" / "meta.json").write_text("{"),
+    "meta.json gone": lambda path: (path / "index" / "meta.json").unlink(),
+    "state cut": lambda path: (path / "state.json").write_text("{"),
+    "state gone": lambda path: (path / "state.json").unlink(),
+    "position cut": lambda path: next(path.glob("positions/*")).write_text(""),
+    "all gone": lambda path: [one.unlink() for one in sorted(path.rglob("*")) if one.is_file()],
+}
+
+
+def test_broken_index_is_rebuilt(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app()
+    ada = join(app.test_client(), "ada")
+    for name, damage in DAMAGE.items():
+        ada.says(f"bees {name}")
+        assert f"bees {name}" in messages(ada, f"bees {name}")
+        with app.app_context():
+            del get_chat_state().history_index  # as of a process that begins
+        damage(next(tmp_path.glob("lexical-history/*")))
+        assert f"bees {name}" in messages(ada, f"bees {name}"), name
+
+
+def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
+    context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada.says("bees")
+    assert messages(ada, "bees") == ["bees"]
+    search = HistoryIndex.search
+    broken: Iterator[bool] = iter([True])
+
+    def search_once_broken(self: HistoryIndex, *args: object, **options: object) -> list[UUID]:
+        if next(broken, False):
+            raise IndexBroken("a flipped byte")
+        return search(self, *args, **options)  # type: ignore[arg-type]  # whatever it takes
+
+    monkeypatch.setattr(HistoryIndex, "search", search_once_broken)
+    assert messages(ada, "bees") == ["bees"]
+
+
+def test_long_history_is_indexed_in_pieces(context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        ada.says(f"bees {number}")
+    monkeypatch.setattr(feed, "ROWS", 2)
+    monkeypatch.setattr(history_index, "MAX_BEHIND", 1)
+    monkeypatch.setattr(history_index, "CATCH_UP_SECONDS", 0)
+    refused = ada.call("GET", "/api/chat-history/?q=bees")
+    assert (refused.status_code, refused.get_json()["code"]) == (503, "busy")
+    assert refused.headers["Retry-After"] == "5"
+    results.follow()
+    assert len(messages(ada, "bees")) == 5
+
+
+def test_search_beside_a_process_that_writes_is_a_moment_old(
+    folder: Path, ada: Person, eve: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada.says("bees")
+    assert messages(ada, "bees") == ["bees"]
+    monkeypatch.setattr(history_index, "CATCH_UP_SECONDS", 0)
+    with Progress(next(folder.glob("*"))).lock():
+        ada.says("more bees")
+        assert messages(ada, "bees") == ["bees"]
+        with pytest.raises(Busy):  # nothing of hers is indexed
+            get_chat_state().history_index.search(UUID(eve.id), lambda index: index.list_analyzers(UUID(eve.id)))
+    assert len(messages(ada, "bees")) == 2
