@@ -14,6 +14,7 @@ from . import (
     search,
     shares,
     sync,
+    ui_stream,
 )
 
 BLUEPRINTS = (
@@ -24,6 +25,7 @@ BLUEPRINTS = (
     conversations.blueprint,
     sync.blueprint,
     shares.blueprint,
+    ui_stream.blueprint,
     collections.blueprint,
     invitations.blueprint,
     documents.blueprint,

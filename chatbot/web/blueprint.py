@@ -20,6 +20,7 @@ from .json_body import StrictParser
 
 NO_CREDENTIAL = "Needs no credential."
 PATH_PARAMETERS = {
+    "chat_id": "The chat's id: its conversation's `external_id` or `id`.",
     "collection_id": "The collection's `id`.",
     "conversation_id": "The conversation's `id`.",
     "document_id": "The document's `id`.",

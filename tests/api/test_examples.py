@@ -20,14 +20,18 @@ ORDER = [
     *("readChanges", "followChanges"),
     *("forkConversation", "makeTitle", "createShare", "listShares", "getShared", "deleteShare"),
     *("exportConversation",),
+    *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
     *("deleteDocument", "deleteCollection", "changePassword", "logOut"),
 ]
-# A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these three:
+# A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
 SECRETS = {"refresh": "refresh_token"}  # a secret of the session
-NOTHING_TO_DO = {"cancelTurn": "not_running", "retryDocument": "not_failed"}  # the turn has ended, no document failed
+NOTHING_TO_DO = {  # the turn has ended, no document failed
+    **dict.fromkeys(("cancelTurn", "stopUiChat"), "not_running"),
+    "retryDocument": "not_failed",
+}
 
 
 MADE = {  # an id in a path: the operation before it whose answer has it
@@ -80,7 +84,7 @@ def test_each_operation_sends_its_example_successfully(app: Flask) -> None:
     host = join(client, "host")
     known = operations(client.get("/api/openapi.json").get_json())
     assert set(ORDER) == set(known)
-    ids = {"user_id": host.id}
+    ids = {"user_id": host.id, "chat_id": "holidays"}
     tokens: dict[str, str] = {}
     for name in ORDER:
         method, path, operation = known[name]

@@ -22,6 +22,7 @@ BODIES = {
     "conversations.create_conversation": {"title": "Canary"},
     "conversations.change_conversation": {"title": "Another"},
     "shares.create_share": {"expires_in": 60},
+    "ui_stream.send_ui_message": {"id": "x", "messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]},
     "users.change_me": {"username": "another"},
     "collections.create_collection": {"name": "Another"},
     "collections.change_collection": {"name": "Other"},
