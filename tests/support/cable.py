@@ -13,9 +13,10 @@ BITE = 900  # bytes of an answer after which the connection is cut: its head, th
 class Cable:
     """Listens on a port of its own; the first `lives` answers that are longer than a bite are cut there."""
 
-    def __init__(self, port: int, lives: int) -> None:
+    def __init__(self, port: int, lives: int, bite: int = BITE) -> None:
         self._to = port
         self._lives = lives
+        self._bite = bite
         self.cut = 0
         self.port = free_port()
         self._listener = socket.create_server(("127.0.0.1", self.port))
@@ -46,7 +47,7 @@ class Cable:
             while data := server.recv(100):
                 client.sendall(data)
                 passed += len(data)
-                if passed > BITE and self.cut < self._lives:
+                if passed > self._bite and self.cut < self._lives:
                     self.cut += 1
                     break
         for one in (client, server):
