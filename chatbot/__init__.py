@@ -10,7 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 import config
 
 from . import api, cli, cluster, extension_config, openai_api, web
-from .api import home
+from .api import demo, home
 from .api import openapi as api_document
 from .database import state as database_state  # `database` is the package
 from .database.base import db
@@ -57,6 +57,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
         smorest.register_blueprint(blueprint)
     api_document.init_app(app)
     home.init_app(app)
+    demo.init_app(app)
     cli.init_app(app)
     return app
 

@@ -1,0 +1,55 @@
+"""The chat page of `examples/web` at `/demo/`, in development only."""
+
+from flask import Blueprint, Flask, Response, redirect, request
+from werkzeug import Response as WerkzeugResponse
+
+import config
+from chatbot.errors import NotFound
+from chatbot.web import rate_limits
+from chatbot.web.rate_limits import by_address
+
+from .assets import Asset
+
+FOLDER = config.ROOT / "examples" / "web"
+FILES = {"index.html": "text/html", "app.js": "text/javascript", "style.css": "text/css"}
+# Of its own files it runs and shows these alone, and HTML cannot be made of texts; it may call other servers of this
+# machine (`?api=`), as their CORS_ORIGINS allow by default.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:;"
+    " connect-src 'self' http://localhost:* http://127.0.0.1:*;"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+)
+
+blueprint = Blueprint("demo", __name__, url_prefix="/demo")
+
+
+def init_app(app: Flask) -> None:
+    """Register the page of a development server."""
+    if app.config["APP_ENV"] == "development":
+        app.register_blueprint(blueprint)
+
+
+@blueprint.get("/")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_page() -> WerkzeugResponse:
+    """Serve the page, at the one address that the names of its files are relative to."""
+    if not request.path.endswith("/"):
+        query = request.query_string.decode("latin-1")
+        return redirect(f"{blueprint.url_prefix}/?{query}" if query else f"{blueprint.url_prefix}/", 308)
+    return _serve("index.html")
+
+
+@blueprint.get("/<name>")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_file(name: str) -> Response:
+    """Serve one of the page's files."""
+    return _serve(name)
+
+
+def _serve(name: str) -> Response:
+    path = FOLDER / name
+    if name not in FILES or not path.is_file():  # an installation may come without examples
+        raise NotFound
+    response = Asset(path.read_bytes(), FILES[name]).respond()
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
