@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf
 
 from .chat import MAX_MESSAGE_LENGTH, MessageSchema
-from .events import WHOLE
+from .events import STREAM_AS_TEXT
 from .fields import MAX_EXTERNAL_ID_LENGTH, NO_NUL, not_blank
 
 TRIGGERS = ["submit-message", "regenerate-message"]
@@ -103,5 +103,5 @@ class UIChunkSchema(Schema):
 UI_MESSAGE_STREAM = {
     "description": "Server-sent events without a name, each with a chunk of a UI message stream as its `data`, the last"
     " one with `[DONE]`.",
-    "anyOf": [UIChunkSchema, WHOLE],
+    "anyOf": [UIChunkSchema, STREAM_AS_TEXT],
 }

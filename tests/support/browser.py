@@ -1,11 +1,15 @@
-"""Debian's Chromium, without a window, and pages that are bundled from packages of npm."""
+"""A headless Chromium, pages that are bundled from packages of npm, and a server of files."""
 
 import contextlib
+import functools
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +21,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 NODE = ROOT / "tests/node"
+NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
 @contextlib.contextmanager
 def open_browser() -> "Iterator[Browser]":
-    """Run a browser for the time of a block; skips the test where there is none."""
+    """Run Debian's Chromium, or playwright's, for the time of a block; skips the test where there is none."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright has no wheel for this platform")
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("there is no chromium (a package of Debian's)")
     with playwright.sync_playwright() as driver:
-        # As root, as in CI, there is no sandbox.
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        own = driver.chromium.executable_path
+        found = next(filter(None, map(shutil.which, NAMES)), None) or (own if Path(own).exists() else None)
+        if found is None:
+            pytest.skip(f"no browser: install {' or '.join(NAMES)}, or run `playwright install chromium`")
+        # Its sandbox does not start for root, and /dev/shm of a container is too small for it.
+        options = ["--disable-dev-shm-usage", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+        browser = driver.chromium.launch(executable_path=found, args=options)
         try:
             yield browser
         finally:
@@ -54,3 +61,20 @@ def open_page(browser: "Browser", port: int, script: str, settings: dict[str, An
     page.route("**/page.js", lambda route: route.fulfill(body=script, content_type="text/javascript"))
     page.goto(f"http://127.0.0.1:{port}/page")
     return page
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[int]:
+    """Serve a folder for the time of a block; returns the port."""
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+class _QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files and logs nothing."""
+
+    def log_message(self, *_: object) -> None:
+        pass
