@@ -8,7 +8,14 @@ from flask import Response, g, request, url_for
 
 from chatbot.errors import TurnFailed
 from chatbot.schemas import events
-from chatbot.schemas.chat import AgainSchema, FeedbackSchema, MessageSchema, TurnSchema
+from chatbot.schemas.chat import (
+    AgainSchema,
+    FeedbackSchema,
+    MessageSchema,
+    PolledTurnSchema,
+    PollQuerySchema,
+    TurnSchema,
+)
 from chatbot.schemas.knowledge import TraceSchema
 from chatbot.services.chat import execution, feedback, following, grounding, history, turns
 from chatbot.services.chat.records import OpenResult, Trace, Turn, TurnOptions
@@ -24,7 +31,6 @@ PREFER = {
     "schema": {"type": "string"},
     "description": "`respond-async`: the turn comes at once, with 202, and its answer is read later (RFC 7240).",
 }
-TURN_OPTIONS = ("collection_ids", "grounding", "instructions", "model", "temperature", "max_tokens")
 PARAMETERS = [idempotency.DOCUMENT, PREFER, sse.REASONING, sse.LAST_EVENT_ID]
 
 Answer = Turn | Response | tuple[Turn, int, dict[str, str]]
@@ -49,7 +55,7 @@ def send_message(message: dict[str, Any]) -> Answer:
     key = idempotency.read_key(message)
     stream = _enter_stream(message.pop("stream", False))
     again = _repeated(message) if stream and key is None else None
-    options = TurnOptions(**{name: message.pop(name) for name in TURN_OPTIONS if name in message})
+    options = TurnOptions.take(message)
     result = again or execution.open_and_start(
         caller, lambda: turns.open_turn(caller, **message, options=options, key=key), key
     )
@@ -59,11 +65,19 @@ def send_message(message: dict[str, Any]) -> Answer:
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(404, 503)
-@blueprint.response(200, TurnSchema)
-def get_turn(turn_id: UUID) -> Turn:
-    """Show one turn, in any state, with the text so far."""
-    return following.get_turn(authentication.current(), turn_id)
+@problems.document(400, 404, 503)
+@blueprint.arguments(PollQuerySchema, location="query")
+@blueprint.response(200, PolledTurnSchema)
+def get_turn(query: dict[str, Any], turn_id: UUID) -> following.PolledTurn:
+    """Show one turn, in any state, with the text so far, or with more of it than the client knows.
+
+    For clients that cannot stream: `after` is the length of the text that they have, in code points, and `wait` how
+    long they wait for more.
+    """
+    caller = authentication.current()
+    if query["wait"]:
+        admission.enter_stream(caller.user_id)
+    return following.poll(caller, turn_id, query.get("after"), query["wait"])
 
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])

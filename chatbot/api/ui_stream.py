@@ -6,8 +6,9 @@ from flask import Response, g, url_for
 
 from chatbot.errors import InvalidInput, NotFound, TurnFailed
 from chatbot.schemas.ui_stream import UI_MESSAGE_STREAM, UIChatSchema
-from chatbot.services.chat import execution, following, ui_chats
-from chatbot.services.chat.records import OpenResult, Turn
+from chatbot.services.chat import execution, following
+from chatbot.services.chat.protocols import ui_chats
+from chatbot.services.chat.records import OpenResult, Turn, TurnOptions
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -37,13 +38,14 @@ def send_ui_message(body: dict[str, Any]) -> Response:
     if trigger == "submit-message" and message_id is not None:
         raise InvalidInput({"messageId": ["A message that was sent cannot be changed; send another one."]})
     key = idempotency.read_key({**body, "message_id": message_id, "trigger": trigger})
+    options = TurnOptions.take(body)
     sse.wants_reasoning()  # an invalid parameter opens no turn
     admission.enter_stream(caller.user_id)
 
     def open_turn() -> OpenResult:
         if trigger == "submit-message":
-            return ui_chats.send(caller, **body, key=key)
-        return ui_chats.regenerate(caller, **body, message_id=message_id, key=key)
+            return ui_chats.send(caller, **body, options=options, key=key)
+        return ui_chats.regenerate(caller, **body, message_id=message_id, options=options, key=key)
 
     result = execution.open_and_start(caller, open_turn, key)
     turn = following.get_result_turn(caller, result)

@@ -1,7 +1,4 @@
-"""Work that one process does at a time, with a fencing token against one that slept too long.
-
-(M. Kleppmann, "How to do distributed locking", 2016: a lease without a fence is no lock.)
-"""
+"""Leases: work of one process at a time, with a fencing token (M. Kleppmann, "How to do distributed locking", 2016)."""
 
 from dataclasses import dataclass
 from datetime import timedelta

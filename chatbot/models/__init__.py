@@ -4,7 +4,7 @@ from chatbot.database.lease import Lease
 
 from .auth import ApiKey, Session, User
 from .chat import ChatMessage, Feedback, IdempotencyKey, TurnLogPiece
-from .conversations import Conversation, ConversationShare, ConversationSummary, ConversationTag
+from .conversations import Conversation, ConversationTag
 from .knowledge import (
     Chunk,
     ChunkVector,
@@ -19,6 +19,8 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
+from .shares import ConversationShare
+from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
 
 __all__ = [

@@ -1,6 +1,5 @@
-"""Conversations, with their tags, shares and summaries."""
+"""Conversations and their tags."""
 
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -54,29 +53,3 @@ class ConversationTag(Model):
     conversation_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Conversation.id, ondelete="CASCADE"), primary_key=True)
     tag: Mapped[str] = mapped_column(sa.String(50), primary_key=True)
     position: Mapped[int] = mapped_column(sa.SmallInteger)
-
-
-class ConversationShare(Model):
-    """A link to the turns up to `last_sequence`, as they were when it was made, for readers without an account."""
-
-    __tablename__ = "conversation_shares"
-
-    id: Mapped[Id]
-    conversation_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Conversation.id, ondelete="CASCADE"), index=True)
-    token_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
-    last_sequence: Mapped[int]
-    title: Mapped[str | None] = mapped_column(sa.String(200))
-    created_at: Mapped[Time] = mapped_column(default=now)
-    expires_at: Mapped[Time] = mapped_column(index=True)
-
-
-class ConversationSummary(Model):
-    """A model's summary of a conversation's turns up to `last_sequence`; a prompt shows it in their place."""
-
-    __tablename__ = "conversation_summaries"
-
-    conversation_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Conversation.id, ondelete="CASCADE"), primary_key=True)
-    last_sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    text: Mapped[str] = mapped_column(sa.Text)
-    facts: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
-    created_at: Mapped[Time] = mapped_column(default=now)

@@ -10,7 +10,8 @@ from chatbot.rag.types import Message, Role
 from chatbot.schemas import events
 from chatbot.schemas.completions import CompletionRequestSchema, CompletionSchema, TextRequestSchema
 from chatbot.schemas.passed_on import passed_on
-from chatbot.services.chat import execution, following, openai, turns
+from chatbot.services.chat import execution, following, turns
+from chatbot.services.chat.protocols import openai
 from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint

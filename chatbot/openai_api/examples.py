@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from chatbot.rag.errors import AdapterError
 from chatbot.schemas.fields import build_example
-from chatbot.services.chat import openai
+from chatbot.services.chat.protocols import openai
 
 
 def with_model(schema: type[Schema], kind: str) -> Callable[[], dict[str, Any]]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from chatbot.schemas.completions import ModelSchema, ModelsSchema
-from chatbot.services.chat import openai
+from chatbot.services.chat.protocols import openai
 from chatbot.web import authentication, openai_errors, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user

@@ -27,6 +27,7 @@ from .problem import TurnErrorSchema
 MAX_MESSAGE_LENGTH = 32_000
 MAX_COMMENT_LENGTH = 4_000
 MAX_COLLECTIONS = 50
+MAX_WAIT_SECONDS = 25
 MAX_TOKENS = 1_000_000
 GROUNDINGS = ["auto", "strict", "off"]
 STREAM = {"description": "Answer with an event stream, as with `Accept: text/event-stream`."}
@@ -139,6 +140,36 @@ class TurnSchema(Schema):
         if shown.pop("error") is not None or turn.status == "interrupted":
             shown["error"] = problem.of_turn_error(turn.error)
         return shown
+
+
+class PollQuerySchema(Schema):
+    """From where on a turn's text is wanted, and how long to wait for more of it."""
+
+    class Meta:
+        unknown = "exclude"
+
+    after = fields.Integer(
+        validate=Range(0, 999_999_999), metadata={"description": "Code points of the text that the client has."}
+    )
+    wait = fields.Integer(
+        load_default=0,
+        validate=Range(0, MAX_WAIT_SECONDS),
+        metadata={"description": "Seconds in which to wait for more text or the end."},
+    )
+
+
+class PolledTurnSchema(TurnSchema):
+    """A turn with its text from an offset on."""
+
+    text_from = fields.Integer(
+        metadata={"description": "With `after`: the offset of `bot_response` in the whole text, in code points."}
+    )
+
+    @pre_dump
+    def nest(self, turn: Any, **_: Any) -> dict[str, Any]:
+        """Add the offset of the text."""
+        shown = super().nest(turn.turn)
+        return shown if turn.text_from is None else {**shown, "text_from": turn.text_from}
 
 
 class HistoryQuerySchema(Schema):

@@ -124,7 +124,11 @@ class ExportQuerySchema(Schema):
     class Meta:
         unknown = "exclude"
 
-    format = fields.String(load_default="json", validate=OneOf(["json", "markdown"]))
+    format = fields.String(
+        load_default="json",
+        validate=OneOf(["json", "markdown"]),
+        metadata={"description": "`json` has all of the turns, `markdown` their texts and sources."},
+    )
 
 
 class ExportSchema(Schema):

@@ -5,11 +5,11 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, Range
 
+from .chat import MAX_WAIT_SECONDS
 from .fields import NO_NUL, Moment
 
 TYPES = ["collection", "conversation", "document", "turn"]
 MAX_ITEMS = 1_000
-MAX_WAIT_SECONDS = 25
 MAX_WINDOW = 90
 DATA = {
     "description": "The thing as it is now; not there where `op` is `delete`.",

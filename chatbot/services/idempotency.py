@@ -75,8 +75,4 @@ def reassign(connection: sa.Connection, user_id: UUID, key: Key, turn_id: UUID) 
 
 
 def _matches(user_id: UUID, key: Key) -> tuple[sa.ColumnElement[bool], ...]:
-    return (
-        IdempotencyKey.user_id == user_id,
-        IdempotencyKey.route == key.route,
-        IdempotencyKey.key == key.key,
-    )
+    return (IdempotencyKey.user_id == user_id, IdempotencyKey.route == key.route, IdempotencyKey.key == key.key)

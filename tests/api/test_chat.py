@@ -172,7 +172,7 @@ def test_second_message_to_a_running_conversation_is_409(app: Flask, ada: Person
         ({"message": ""}, "message"), ({"message": " \n"}, "message"), ({"message": "x" * 32_001}, "message"),
         ({"message": "Hi", "conversation_id": "5"}, "conversation_id"), ({"message": "Hi", "conversation_id": 5}, "conversation_id"),
         *(({"message": "Hi", name: "x"}, name) for name in (
-            "role", "id", "user_id", "created_at", "model_base_url", "api_base", "base_url", "model", "status", "bot_response")),
+            "role", "id", "user_id", "created_at", "model_base_url", "api_base", "base_url", "status", "bot_response")),
     ],
 )  # fmt: skip
 def test_bad_message_is_400_names_the_field_and_stores_nothing(

@@ -8,7 +8,7 @@ from flask import Flask
 
 from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.chat import openai
+from chatbot.services.chat.protocols import openai
 from chatbot.services.knowledge import collections
 from tests.api.test_collections import home, invitations, invite, let
 from tests.api.test_documents import HOURS, find, send, work

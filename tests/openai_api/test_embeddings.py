@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatbot.services.chat import openai
+from chatbot.services.chat.protocols import openai
 from tests.conftest import Person
 from tests.support import token_tables
 

@@ -1,6 +1,5 @@
 """Word documents: headings, lists, tables and text in Markdown notation."""
 
-import email
 import email.policy
 import io
 

@@ -1,7 +1,6 @@
 """Front matter: a block of YAML or TOML in front of a text, of which a rendered page shows title and description.
 
-Of YAML only strings at the top are read, line by line: blocks are written by hand, and many have values that parsers of
-YAML refuse ("title: Pumps: a primer").
+Of YAML only strings at the top are read: many blocks have values that its parsers refuse ("title: Pumps: a primer").
 """
 
 import json

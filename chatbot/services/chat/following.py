@@ -37,6 +37,35 @@ class Reasoning:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class PolledTurn:
+    """A turn with its text from an offset on, in code points; None where the client named none."""
+
+    turn: Turn
+    text_from: int | None
+
+
+def poll(caller: Caller, turn_id: UUID, after: int | None, seconds: float) -> PolledTurn:
+    """Return a turn with its text from an offset on, as soon as there is more or it has ended; raises NotFound.
+
+    Where neither comes in time, the text is empty. An offset beyond the text, which a crash took back, gets all of it.
+    """
+    deadline = time.monotonic() + seconds
+    turn = get_turn(caller, turn_id)
+    if after is None:
+        return PolledTurn(turn, None)
+    while turn.status in RUNNING and len(turn.bot_response) <= after and (left := deadline - time.monotonic()) > 0:
+        text = get_chat_state().turn_log.find(turn_id)
+        if text is None:
+            time.sleep(min(POLL_SECONDS, left))
+        else:
+            text.wait(after, left)
+        turn = get_turn(caller, turn_id)
+    is_taken_back = turn.status not in RUNNING and len(turn.bot_response) < after
+    offset = 0 if is_taken_back else after
+    return PolledTurn(replace(turn, bot_response=turn.bot_response[offset:]), offset)
+
+
 def get_result_turn(caller: Caller, result: OpenResult) -> Turn:
     """Return the turn of a request, in any state; raises NotFound for one that was deleted meanwhile."""
     return get_turn(caller, result.turn_id) if result.opened is None else result.opened.to_turn()

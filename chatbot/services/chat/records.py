@@ -123,6 +123,11 @@ class TurnOptions:
     max_tokens: int | None = None
 
     @classmethod
+    def take(cls, values: dict[str, Any]) -> "TurnOptions":
+        """Return the options among the values of a request, and remove them there."""
+        return cls(**{one.name: values.pop(one.name) for one in fields(cls) if one.name in values})
+
+    @classmethod
     def from_json(cls, stored: Mapping[str, Any] | None) -> "TurnOptions":
         """Return options as they were stored."""
         if not stored:

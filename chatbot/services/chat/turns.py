@@ -92,7 +92,7 @@ def _open_or_replay(caller: Caller, opening: Opening, options: TurnOptions, key:
 def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenResult:
     """Open a turn in a new conversation, in a single statement where the database has one for it."""
     conversation = conversation_rows.build_first_row(caller, opening)
-    turn = _build(opening, conversation_rows.Place(conversation["id"], 1), options)
+    turn = _build(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
     row = build_turn_row(caller, turn)
     with autocommit("open_turn") as connection:
         searchable = turn_statements.open_first(connection, caller.role, row, conversation, listed=turn.listed)

@@ -63,7 +63,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the feed finds things: by kind, the newest conversations with their turns, and what the purge left."""
+    """Sources of the feed: loaders by kind, the newest conversations, and the conversations that the purge left."""
 
     loaders: Mapping[Kind, Loader]
     list_window: Callable[[sa.Connection, Caller, int, int], list[tuple[Kind, UUID]]]
@@ -160,7 +160,7 @@ def _advance(cursor: Cursor, rows: Sequence[Any], limit: int) -> Cursor:
 
 
 def _load(connection: sa.Connection, caller: Caller, loaders: Mapping[Kind, Loader], rows: Sequence[Any]) -> list[Item]:
-    """Return the items of some changes, in their order; what cannot be read any more is gone for the caller."""
+    """Return the items of some changes, in their order; unreadable things are gone for the caller."""
     found: dict[tuple[Kind, UUID], Any] = {}
     for kind, load in loaders.items():
         ids = [row.object_id for row in rows if row.type == kind and not row.deleted]

@@ -26,7 +26,7 @@ from chatbot.rag.errors import AdapterError, DocumentError, ParserCrashed, Parse
 from chatbot.rag.text import chunking, languages
 from chatbot.rag.types import Parsed
 from chatbot.services.knowledge import readers
-from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.search import embeddings, vector_warnings
 from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import queue as queues
@@ -191,7 +191,7 @@ def embed_jobs(jobs: list[Job]) -> DocumentVectors:
         log.warning("documents without vectors", error=type(error).__name__, detail=error.detail)
         get_knowledge_state().embeddings_missing.set()
         for job in jobs:
-            job.warnings = [*job.warnings, embeddings.NO_VECTORS]
+            job.warnings = [*job.warnings, vector_warnings.NO_VECTORS]
         return DocumentVectors()
     if embeddings.get_active_embedder().space != embedder.space:  # `reindex` went over to another one in this moment
         get_knowledge_state().embeddings_missing.set()
@@ -201,7 +201,7 @@ def embed_jobs(jobs: list[Job]) -> DocumentVectors:
         found[job.id] = vectors[at : at + len(job.chunks)]
         at = at + len(job.chunks)
         if any(vector is None for vector in found[job.id]):
-            job.warnings = [*job.warnings, embeddings.REFUSED_PASSAGES]
+            job.warnings = [*job.warnings, vector_warnings.REFUSED_PASSAGES]
     return DocumentVectors(embedder.space, found)
 
 

@@ -1,11 +1,9 @@
 """Which vectors are searched: those of the active space, until `flask knowledge reindex` goes over to another one."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import sqlalchemy as sa
 import structlog
@@ -14,21 +12,18 @@ from sqlalchemy.exc import IntegrityError
 from chatbot import adapters
 from chatbot.database.transactions import read, write
 from chatbot.models import Chunk, ChunkVector, Collection, Document, EmbeddingSpace
-from chatbot.models.knowledge import has_dimension
 from chatbot.rag.errors import AdapterError, DimensionChanged, EmbedderError, TextRefused
 from chatbot.rag.ports import Embedder
 from chatbot.services.knowledge import content, readers
 from chatbot.services.knowledge.state import get_knowledge_state
 
-from . import embedder_choice
+from . import embedder_choice, vector_warnings
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vector, Vectors
 
 BATCH = 200  # chunks that are embedded and stored at a time
 BATCH_TEXTS = 64  # texts in one call of the embedder: 20 ms of the embedded one
-NO_VECTORS = "The embedder failed: until it does not, this document is found by its words alone."
-REFUSED_PASSAGES = "The embedder refused passages of this document: these are found by their words alone."
 BACKFILL_CHUNKS = 2_000  # chunks whose vectors are looked for in one statement: 4 ms
 
 DIMENSION = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == sa.bindparam("space"))
@@ -168,7 +163,9 @@ def count_missing() -> int:
     """Return how many chunks have no vector of the configured embedder."""
     with read() as connection:
         return (
-            connection.scalar(sa.select(sa.func.count()).where(_has_no_vector(get_knowledge_state().embedder().space)))
+            connection.scalar(
+                sa.select(sa.func.count()).where(vector_warnings.has_no_vector(get_knowledge_state().embedder().space))
+            )
             or 0
         )
 
@@ -224,7 +221,9 @@ def _fill(embedder: Embedder, on_batch: Callable[[int], None]) -> tuple[int, set
 def _find_chunks_without_vector(space: str) -> Iterator[Sequence[Any]]:
     """Yield the chunks without a vector, some at a time; others run in between."""
     columns = (Chunk.id, Chunk.collection_id, Chunk.document_id, *content.INDEXED)
-    statement = sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(_has_no_vector(space))
+    statement = (
+        sa.select(*columns).join(Document, Document.id == Chunk.document_id).where(vector_warnings.has_no_vector(space))
+    )
     with read() as connection:
         first, last = connection.execute(sa.select(sa.func.min(Chunk.id), sa.func.max(Chunk.id))).one()
     for start in range(first or 0, (last or -1) + 1, BACKFILL_CHUNKS):
@@ -241,13 +240,17 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
     collections = sa.select(Collection.id).where(Collection.id.in_({row.collection_id for row in rows}))
     with write("fill_vectors", is_long=True) as connection:
         connection.execute(collections.order_by(Collection.id).with_for_update()).all()
-        wanting = set(connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), _has_no_vector(space))))
+        wanting = set(
+            connection.scalars(sa.select(Chunk.id).where(Chunk.id.in_(vectors), vector_warnings.has_no_vector(space)))
+        )
         values = [{"chunk_id": one, "space": space, "vector": vectors[one]} for one in wanting]
         if values:
             unusable = (ChunkVector.chunk_id.in_(wanting), ChunkVector.space == space)
             connection.execute(sa.delete(ChunkVector).where(*unusable))
             connection.execute(sa.insert(ChunkVector), values)
-        changed = _update_warnings(connection, space, rows, {row.document_id for row in rows if row.id not in vectors})
+        changed = vector_warnings.update(
+            connection, space, rows, {row.document_id for row in rows if row.id not in vectors}
+        )
         searched = connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.active))
         if space == searched:
             touched = {(row.collection_id, row.document_id) for row in rows if row.id in wanting}
@@ -258,31 +261,10 @@ def _insert_vectors(space: str, vectors: dict[int, bytes], rows: Sequence[Any]) 
         readers.record_documents(connection, changed)
 
 
-def _update_warnings(
-    connection: sa.Connection, space: str, rows: Sequence[Any], refused: set[UUID]
-) -> dict[UUID, set[UUID]]:
-    """Update the warnings of documents after passages were embedded again; returns those that changed, by collection.
-
-    `refused` have a passage without a vector.
-    """
-    documents = {row.document_id for row in rows}
-    lacking = sa.select(Chunk.document_id).where(Chunk.document_id.in_(documents), _has_no_vector(space))
-    changes = (
-        content.withdraw_warning(connection, documents, NO_VECTORS),
-        content.withdraw_warning(connection, documents - set(connection.scalars(lacking)), REFUSED_PASSAGES),
-        content.add_warning(connection, refused, REFUSED_PASSAGES),
-    )
-    changed: defaultdict[UUID, set[UUID]] = defaultdict(set)
-    for ids_by_collection in changes:
-        for collection_id, ids in ids_by_collection.items():
-            changed[collection_id].update(ids)
-    return changed
-
-
 def _activate(embedder: Embedder, refused: set[int]) -> bool:
     """Search the new vectors from now on, unless a document came in meanwhile; then let the old ones go."""
     with write("switch_space") as connection:
-        wanting = sa.select(Chunk.id).where(_has_no_vector(embedder.space)).limit(len(refused) + 1)
+        wanting = sa.select(Chunk.id).where(vector_warnings.has_no_vector(embedder.space)).limit(len(refused) + 1)
         if set(connection.scalars(wanting)) - refused:
             return False
         if connection.scalar(sa.select(EmbeddingSpace.name).where(EmbeddingSpace.name == embedder.space)) is None:
@@ -298,10 +280,3 @@ def _activate(embedder: Embedder, refused: set[int]) -> bool:
             connection.execute(gone)
         if not ids:
             return True
-
-
-def _has_no_vector(space: str) -> sa.ColumnElement[bool]:
-    """Return the condition that a chunk has no vector of a space, or one of another dimension."""
-    dimension = sa.select(EmbeddingSpace.dimension).where(EmbeddingSpace.name == space).scalar_subquery()
-    same_chunk = (ChunkVector.chunk_id == Chunk.id, ChunkVector.space == space)
-    return ~sa.exists().where(*same_chunk, has_dimension(dimension))

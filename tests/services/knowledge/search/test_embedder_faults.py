@@ -12,7 +12,7 @@ from chatbot.models import Chunk, ChunkVector, Document
 from chatbot.rag.embedders import memory
 from chatbot.rag.errors import EmbedderError, EmbeddingsMissing, StoreFailed, TextRefused
 from chatbot.services.knowledge import verification
-from chatbot.services.knowledge.search import embeddings, hybrid
+from chatbot.services.knowledge.search import embeddings, hybrid, vector_warnings
 from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -43,7 +43,7 @@ def test_another_dimension_in_the_middle_of_a_document_stores_none_of_its_vector
     work(app)
     assert len(calls) > 1
     assert with_vectors(app) == {"Hours"}
-    assert warnings(ada) == {"Book": [embeddings.NO_VECTORS], "Hours": []}
+    assert warnings(ada) == {"Book": [vector_warnings.NO_VECTORS], "Hours": []}
     assert ada.call("POST", "/api/search/", {"query": "library"}).status_code == 200
 
 
@@ -81,7 +81,7 @@ def test_transient_failure_within_a_batch_loses_no_vector(
         send(ada, "Hours", HOURS)
         send(ada, "Bees", BEES)
         work(app)
-        assert warnings(ada) == {"Bees": [embeddings.NO_VECTORS], "Hours": [embeddings.NO_VECTORS]}
+        assert warnings(ada) == {"Bees": [vector_warnings.NO_VECTORS], "Hours": [vector_warnings.NO_VECTORS]}
     with app.app_context():
         assert get_knowledge_state().embeddings_missing.is_set()
         embeddings.backfill_vectors()
@@ -108,7 +108,7 @@ def test_backfill_tells_the_owner_of_refused_passages_until_they_have_vectors(
         with monkeypatch.context() as patched:
             patched.setattr(memory.MemoryEmbedder, "embed", embed)
             embeddings.backfill_vectors()
-        assert warnings(ada) == {"Bees": [], "Hours": [embeddings.REFUSED_PASSAGES]}
+        assert warnings(ada) == {"Bees": [], "Hours": [vector_warnings.REFUSED_PASSAGES]}
         embeddings.reindex(lambda _: None)
     assert with_vectors(app) == {"Hours", "Bees"}
     assert warnings(ada) == {"Bees": [], "Hours": []}

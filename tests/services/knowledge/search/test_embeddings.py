@@ -13,7 +13,7 @@ from chatbot.rag.embedders import memory
 from chatbot.rag.errors import EmbedderError, TextRefused
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import publication, worker
-from chatbot.services.knowledge.search import embeddings
+from chatbot.services.knowledge.search import embeddings, vector_warnings
 from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.operations import readiness
 from tests.api.test_documents import BEES, HOURS, find, send, work
@@ -59,7 +59,7 @@ def test_text_that_the_embedder_refuses_takes_no_other_with_it(app: Flask, ada: 
     send(ada, "Hours", HOURS)
     work(app)
     assert with_vectors(app) == {"Hours"}
-    assert (warnings(eve), warnings(ada)) == ({"Bad": [embeddings.REFUSED_PASSAGES]}, {"Hours": []})
+    assert (warnings(eve), warnings(ada)) == ({"Bad": [vector_warnings.REFUSED_PASSAGES]}, {"Hours": []})
     assert find(eve, "library")[0]["lexical_rank"] == 1
     with app.app_context():
         embeddings.backfill_vectors()
@@ -156,7 +156,7 @@ def test_words_alone_find_while_the_embedder_fails_and_say_so(
     send(ada, "Bees", BEES)
     work(app)
     assert ada.client.get("/readyz").get_json()["checks"]["knowledge"] == f"Searched by words alone: {FAULT}"
-    assert warnings(ada) == {"Bees": [embeddings.NO_VECTORS], "Hours": []}
+    assert warnings(ada) == {"Bees": [vector_warnings.NO_VECTORS], "Hours": []}
     answer = ada.call("POST", "/api/search/", {"query": "waggle dance"}).get_json()
     assert (answer["items"][0]["title"], answer["items"][0]["dense_rank"]) == ("Bees", None)
     assert answer["notes"] == ["The embedder failed: searched by words alone."]

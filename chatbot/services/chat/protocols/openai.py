@@ -18,11 +18,10 @@ from chatbot.models import Collection
 from chatbot.rag import token_counts
 from chatbot.rag.types import Message
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat.running_turns import GenerationRequest
+from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
 from chatbot.services.knowledge.state import get_knowledge_state
-
-from .running_turns import GenerationRequest
-from .state import get_chat_state
 
 COLLECTION = "collection:"
 MAX_TEXT_LENGTH = 32_000  # characters of one text that tokens may say

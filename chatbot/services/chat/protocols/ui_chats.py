@@ -1,7 +1,6 @@
 """Chats of user-interface protocols: a chat's id is made by the client, and names one conversation."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -11,9 +10,8 @@ from chatbot.models import ChatMessage, Conversation
 from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
-
-from . import turns
-from .records import OpenResult
+from chatbot.services.chat import turns
+from chatbot.services.chat.records import OpenResult, TurnOptions
 
 NO_ID = UUID(int=0)
 
@@ -40,13 +38,13 @@ def find_last_turn(caller: Caller, chat_id: str) -> LastTurn | None:
 
 
 def send(
-    caller: Caller, chat_id: str, message: str, *, key: idempotency.Key | None = None, **options: Any
+    caller: Caller, chat_id: str, message: str, *, options: TurnOptions, key: idempotency.Key | None = None
 ) -> OpenResult:
     """Open a turn in a chat, which begins with it unless it is there; options and errors are those of `open_turn`."""
     with read() as connection:
         conversation_id = _find_conversation(connection, caller, chat_id)
     place = {"external_id": chat_id} if conversation_id is None else {"conversation_id": conversation_id}
-    return turns.open_turn(caller, message, key=key, **place, **options)
+    return turns.open_turn(caller, message, options=options, key=key, **place)
 
 
 def regenerate(
@@ -55,8 +53,8 @@ def regenerate(
     message: str,
     *,
     message_id: str | None = None,
+    options: TurnOptions,
     key: idempotency.Key | None = None,
-    **options: Any,
 ) -> OpenResult:
     """Open another answer to the chat's last message, or the first one to a message that never arrived.
 
@@ -67,7 +65,7 @@ def regenerate(
         conversation_id = _find_conversation(connection, caller, chat_id)
         found = None if conversation_id is None else _find_answered(connection, conversation_id, message, message_id)
     if found is None:
-        return send(caller, chat_id, message, key=key, **options)
+        return send(caller, chat_id, message, options=options, key=key)
     return turns.regenerate(caller, found, key=key)
 
 

@@ -1,0 +1,1 @@
+"""Chats in other protocols: prompts of OpenAI's clients, chats of user-interface libraries."""
