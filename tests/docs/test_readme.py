@@ -48,7 +48,7 @@ def test_every_page_with_commands_has_its_test() -> None:
     assert {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages if blocks(str(page))} == {
         "README.md": 6, "CONTRIBUTING.md": 1, "docs/benchmarks.md": 1, "docs/tutorial.md": 5, "docs/guides/authentication.md": 2,
         "docs/guides/backup.md": 1, "docs/guides/conversations.md": 5, "docs/guides/knowledge.md": 3, "docs/guides/models.md": 2, "docs/guides/openai-clients.md": 1,
-        "docs/guides/streaming.md": 4, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
+        "docs/guides/streaming.md": 4, "docs/guides/sync.md": 2, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
     }  # fmt: skip
 
 
@@ -284,3 +284,16 @@ def test_example_of_a_turn_has_the_fields_that_a_turn_has(server: Server) -> Non
     )
     token = server.sign_in("reader")
     assert set(server.call("POST", "/api/chat/", {"message": "Hi"}, token)[2]) == set(example)
+
+
+def test_sync_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        token = server.sign_in()
+        server.call("POST", "/api/chat/", {"message": "Hello there"}, token)
+        script = "\necho\n".join(blocks("docs/guides/sync.md")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        script = f"TOKEN={token}\n{script.replace('-sN', '-sNi')}"
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+    first, _, events = ended.stdout.partition("\n")
+    assert {item["type"] for item in json.loads(first)["items"]} == {"conversation", "turn"}
+    assert "200 OK" in events
+    assert "text/event-stream" in events
