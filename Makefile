@@ -58,7 +58,8 @@ bench-grown: $(VENV)/dev ## Long histories and the purge on two million made-up 
 bench-hostile: $(VENV)/dev ## Attacks of one address and one user at full size: what others see meanwhile
 	@$(BIN)/python -m bench.hostile
 
-chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; then search M=30 minutes for texts that hold others up
+chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; sync replicas between S=100000 random changes; then search M=30 minutes for texts that hold others up
+	@$(BIN)/python -m tests.support.sync_chaos --steps $(or $(S),100000)
 	@$(BIN)/python -m tests.support.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
 
 docs: $(VENV)/dev ## Generate docs/postman and the tables of docs/reference from the code

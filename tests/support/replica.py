@@ -19,24 +19,26 @@ class Replica:
 
     def sync(self) -> int:
         """Follow until there is no more; returns the number of requests. It begins anew where the cursor expired."""
-        requests = 0
-        more = True
-        while more:
-            since = "" if self.cursor is None else f"&since={self.cursor}"
-            response = self.person.call("GET", f"/api/sync/{self._query}{since}")
+        requests = 1
+        while self.sync_page():
             requests += 1
-            body = response.get_json()
-            if response.status_code == 410:
-                self.things = {}
-                self.revisions = {}
-                self.cursor = None
-                continue
-            assert response.status_code == 200, body
-            for item in body["items"]:
-                self.apply(item)
-            self.cursor = body["next_cursor"]
-            more = body["more"]
         return requests
+
+    def sync_page(self) -> bool:
+        """Make one request; returns whether there is more."""
+        since = "" if self.cursor is None else f"&since={self.cursor}"
+        response = self.person.call("GET", f"/api/sync/{self._query}{since}")
+        body = response.get_json()
+        if response.status_code == 410:
+            self.things = {}
+            self.revisions = {}
+            self.cursor = None
+            return True
+        assert response.status_code == 200, body
+        for item in body["items"]:
+            self.apply(item)
+        self.cursor = body["next_cursor"]
+        return bool(body["more"])
 
     def apply(self, item: dict[str, Any]) -> None:
         """Take in an item; an older one than it has changes nothing."""

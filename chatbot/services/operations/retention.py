@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -51,7 +51,14 @@ _cutoff = sa.bindparam("cutoff", type_=ChatMessage.created_at.type)
 _reached = sa.bindparam("reached", type_=ChatMessage.created_at.type)
 _is_pinned = sa.exists().where(Conversation.id == ChatMessage.conversation_id, Conversation.pinned)
 FIND_TURNS = (
-    sa.select(ChatMessage.id, ChatMessage.conversation_id, ChatMessage.created_at)
+    sa.select(
+        ChatMessage.id,
+        ChatMessage.user_id,
+        ChatMessage.conversation_id,
+        ChatMessage.root_id,
+        ChatMessage.created_at,
+        ChatMessage.listed,
+    )
     .where(ChatMessage.created_at >= _reached, ChatMessage.created_at < _cutoff, ~_is_pinned)
     .order_by(ChatMessage.created_at)
     .limit(sa.bindparam("most"))
@@ -74,6 +81,13 @@ COUNT_TURNS = (
     .values(turns=sa.select(sa.func.count()).where(*_shown).scalar_subquery())
     .returning(Conversation.id, Conversation.user_id, Conversation.listed)
 )
+# Answers to the same message tell of each other.
+FIND_SIBLINGS = sa.select(ChatMessage.id, ChatMessage.user_id).where(
+    ChatMessage.root_id.in_(_ids), ChatMessage.active, ChatMessage.listed
+)
+_is_later = sa.or_(SyncState.purged_before.is_(None), SyncState.purged_before < _cutoff)
+IS_WATERMARK_BEFORE = sa.select(SyncState.id).where(_is_later)
+ADVANCE_WATERMARK = sa.update(SyncState).where(_is_later).values(purged_before=_cutoff)
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +105,7 @@ class Purged:
 def count(older_than: timedelta) -> int:
     """Return how many turns a purge would delete."""
     with read() as connection:
-        statement = sa.select(sa.func.count()).where(ChatMessage.created_at < now() - older_than)
+        statement = sa.select(sa.func.count()).where(ChatMessage.created_at < now() - older_than, ~_is_pinned)
         return connection.scalar(statement) or 0
 
 
@@ -169,27 +183,45 @@ def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -
     connection.execute(DELETE_SUMMARIES, {"ids": list(unpinned)})
     emptied = connection.execute(DELETE_EMPTIED, {"ids": list(unpinned)}).all()
     left = connection.execute(COUNT_TURNS, {"ids": sorted(unpinned - {row.id for row in emptied})}).all()
-    _record(connection, emptied, (row for row in left if row.listed))
+    deleted = [row for row in rows if row.conversation_id in unpinned]
+    _record(connection, emptied, [row for row in left if row.listed], deleted, cutoff)
     purged.turns += len(ids)
     purged.reached = max(row.created_at for row in rows)
     purged.conversations += len(emptied)
     return len(rows)
 
 
-def _record(connection: sa.Connection, emptied: Iterable[Any], left: Iterable[Any]) -> None:
-    """Record the conversations that a batch deleted or shortened; of its turns the watermark tells."""
+def _record(
+    connection: sa.Connection,
+    emptied: Sequence[Any],
+    left: Sequence[Any],
+    deleted: Sequence[Any],
+    cutoff: datetime,
+) -> None:
+    """Record what a batch deleted and changed; of the turns of emptied conversations the watermark tells.
+
+    Those of others have tombstones: a conversation that is pinned later is exempt from the watermarks after that. All
+    have them where the watermark does not move, since it was longer ago that the conversations were unpinned.
+    """
     changed: defaultdict[UUID, list[Change]] = defaultdict(list)
     for row in emptied:
         changed[row.user_id].append(Change("conversation", row.id, is_deleted=True))
     for row in left:
         changed[row.user_id].append(Change("conversation", row.id))
+    moves = connection.execute(IS_WATERMARK_BEFORE, {"cutoff": cutoff}).one_or_none() is not None
+    told = {row.id for row in emptied} if moves else set()
+    for row in deleted:
+        if row.listed and row.conversation_id not in told:
+            changed[row.user_id].append(Change("turn", row.id, is_deleted=True))
+    roots = {row.root_id for row in deleted if row.root_id is not None}
+    for row in connection.execute(FIND_SIBLINGS, {"ids": sorted(roots)}).all() if roots else ():
+        changed[row.user_id].append(Change("turn", row.id))
     changes.record_all(connection, changed)
 
 
 def _advance_watermark(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
     """Send to devices that follow the time from which on turns are kept; the clock may have been set back."""
-    is_later = sa.or_(SyncState.purged_before.is_(None), SyncState.purged_before < cutoff)
-    connection.execute(sa.update(SyncState).where(is_later).values(purged_before=cutoff))
+    connection.execute(ADVANCE_WATERMARK, {"cutoff": cutoff})
     return 0
 
 

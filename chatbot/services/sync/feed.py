@@ -91,12 +91,12 @@ def read_page(
         else:
             cursor = _require_current(cursors.decode(since, epoch=state.epoch, user_id=caller.user_id), last)
             watermark = _find_watermark(connection, caller, sources, cursor, state.purged_before)
-            rows = _find_older(connection, cursor, limit) if cursor.before else _find_newer(connection, cursor, limit)
-            cursor = _advance(cursor, rows, limit)
+            rows, cursor = _find_next(connection, cursor, limit, last)
         shown = [row for row in rows if types is None or row.type in types]
         items = _load(connection, caller, sources.loaders, shown)
     cursor = replace(cursor, purged_before=state.purged_before, at=now())
-    more = bool(cursor.before) or (since is not None and len(rows) == limit)
+    # Behind what was there at first comes what changed since it was begun.
+    more = bool(cursor.before) or (since is not None and cursor.position < last)
     return FeedPage(items, watermark, cursors.encode(cursor), cursor.position, more)
 
 
@@ -152,11 +152,15 @@ def _find_newer(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequen
     return connection.execute(statement.limit(limit)).all()
 
 
-def _advance(cursor: Cursor, rows: Sequence[Any], limit: int) -> Cursor:
-    """Return the cursor behind some rows."""
+def _find_next(connection: sa.Connection, cursor: Cursor, limit: int, last: int) -> tuple[Sequence[Any], Cursor]:
+    """Return the next changes, and the cursor behind them."""
     if cursor.before:
-        return replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
-    return replace(cursor, position=rows[-1].position) if rows else cursor
+        rows = _find_older(connection, cursor, limit)
+        if rows:
+            return rows, replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
+    rows = _find_newer(connection, cursor, limit)
+    # The last positions may have no changes any more.
+    return rows, replace(cursor, before=0, position=rows[-1].position if len(rows) == limit else last)
 
 
 def _load(connection: sa.Connection, caller: Caller, loaders: Mapping[Kind, Loader], rows: Sequence[Any]) -> list[Item]:

@@ -1,0 +1,70 @@
+"""The feed between a first sync, pins and purges: what devices are told, and at once."""
+
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import write
+from chatbot.database.types import now
+from chatbot.models import ChatMessage
+from chatbot.services.operations import retention
+from tests.api.test_sync import MONTH, age, require_equal
+from tests.conftest import Person
+from tests.support.replica import Replica
+
+pytestmark = pytest.mark.both_databases
+
+
+def test_changes_during_a_first_sync_follow_it(ada: Person) -> None:
+    for number in range(3):
+        turn = ada.says(f"m{number}").get_json()
+    replica = Replica(ada, limit=2, window=1)
+    assert replica.sync_page()
+    ada.call("PATCH", f"/api/conversations/{turn['conversation_id']}/", {"title": "New"})
+    require_equal(replica)
+
+
+def test_answer_is_changed_by_the_purge_of_one_that_it_replaced(app: Flask, ada: Person) -> None:
+    turn = ada.says("one").get_json()
+    replica = Replica(ada)
+    age(app, "one")
+    ada.call("POST", f"/api/chat/{turn['id']}/regenerate/")
+    require_equal(replica)
+    with app.app_context():
+        retention.purge(MONTH)
+    require_equal(replica)
+    assert [data["siblings"] for thing, data in replica.things.items() if thing[0] == "turn"] == [[]]
+
+
+def test_purge_before_a_pin_is_told_after_it(app: Flask, ada: Person) -> None:
+    home = ada.says("old").get_json()["conversation_id"]
+    ada.says("young", conversation_id=home)
+    age(app, "old")
+    with app.app_context(), write("test") as connection:
+        younger = sa.update(ChatMessage).where(ChatMessage.user_message == "young")
+        connection.execute(younger.values(created_at=now() - timedelta(days=20)))
+    replica = Replica(ada)
+    require_equal(replica)
+    with app.app_context():
+        retention.purge(MONTH)
+    ada.call("PATCH", f"/api/conversations/{home}/", {"pinned": True})
+    with app.app_context():
+        retention.purge(timedelta(days=10))
+    require_equal(replica)
+    assert [data["user_message"] for thing, data in replica.things.items() if thing[0] == "turn"] == ["young"]
+
+
+def test_purge_behind_the_watermark_is_told(app: Flask, ada: Person) -> None:
+    home = ada.says("pinned").get_json()["conversation_id"]
+    age(app, "pinned")
+    ada.call("PATCH", f"/api/conversations/{home}/", {"pinned": True})
+    replica = Replica(ada)
+    for days, is_pinned in ((30, True), (35, False)):
+        ada.call("PATCH", f"/api/conversations/{home}/", {"pinned": is_pinned})
+        with app.app_context():
+            assert retention.count(timedelta(days=days)) == (not is_pinned)
+            retention.purge(timedelta(days=days))
+        require_equal(replica)
+    assert not any(thing[0] == "turn" for thing in replica.things)

@@ -1,0 +1,53 @@
+"""Each table that belongs to a user is followed by devices, or has a reason why not."""
+
+import sqlalchemy as sa
+
+from chatbot.database.base import db
+from chatbot.models import User
+
+RECORDED = {
+    "chat_messages": "turn",
+    "collection_members": "collection",
+    "collections": "collection",
+    "conversation_tags": "conversation",
+    "conversations": "conversation",
+    "documents": "document",
+}
+NOT_RECORDED = {
+    "api_keys": "a list of its own, which is read where keys are managed",
+    "chunk_vectors": "a search's index, not shown",
+    "chunks": "read at /api/documents/{id}/chunks/; a change of theirs is one of the document's version",
+    "conversation_shares": "a list of its own, which is read where a conversation is shared",
+    "conversation_summaries": "a part of prompts, not shown",
+    "document_facts": "the document's metadata, as filters look for them",
+    "document_pieces": "the document's upload; a change of theirs is one of the document's version",
+    "feedback": "written by a client, shown by no route",
+    "idempotency_keys": "of requests, not shown",
+    "knowledge_changes": "followed by processes that search copies of vectors",
+    "parser_usage": "of the operator's limits, not shown",
+    "sessions": "of devices themselves",
+    "sync_changes": "the record itself",
+    "sync_counters": "the record itself",
+    "turn_logs": "the text of a running turn, which devices follow at /api/chat/{id}/events/",
+    "turn_traces": "read at /api/chat/{id}/trace/ where the cause of an answer is looked for",
+    "vector_copies": "how far processes with copies of vectors are",
+}
+
+
+def find_tables_of_users() -> set[str]:
+    """Return the tables whose rows go with a user's, by their foreign keys."""
+    found = {User.__tablename__}
+    while True:
+        tables = [table for table in db.metadata.tables.values() if refers_to(table, found)]
+        if found >= {table.name for table in tables}:
+            return found - {User.__tablename__}
+        found |= {table.name for table in tables}
+
+
+def refers_to(table: sa.Table, names: set[str]) -> bool:
+    return any(key.column.table.name in names for key in table.foreign_keys)
+
+
+def test_each_table_of_users_is_recorded_or_has_its_reason() -> None:
+    assert not RECORDED.keys() & NOT_RECORDED.keys()
+    assert find_tables_of_users() == RECORDED.keys() | NOT_RECORDED.keys()
