@@ -51,6 +51,23 @@ def test_seeded_users_log_in_read_and_write(seeded: Flask) -> None:
     assert len(find(logged_in(seeded, 0), "word1 word2 word3", limit=50, per_document=50)) > 10
 
 
+def test_seeded_users_see_their_conversations_and_follow_their_changes(seeded: Flask) -> None:
+    few = logged_in(seeded, 2)
+    shown = few.call("GET", "/api/conversations/?limit=100").get_json()["items"]
+    assert [one["turns"] for one in shown] == [seeding.PER_CONVERSATION] * (100 // seeding.PER_CONVERSATION)
+    assert all(one["title"] and not one["unread"] for one in shown)
+    path = "/api/sync/?limit=1000&window=0"
+    page = few.call("GET", path).get_json()
+    rest = few.call("GET", f"{path}&since={page['next_cursor']}").get_json()
+    turns = [item["data"]["created_at"] for item in rest["items"] if item["type"] == "turn"]
+    assert len(rest["items"]) == 110
+    assert len(turns) == 100
+    assert turns == sorted(turns, reverse=True)
+    owner = logged_in(seeded, 0).call("GET", "/api/sync/?limit=1000&window=0").get_json()
+    rest = logged_in(seeded, 0).call("GET", f"/api/sync/?limit=5&since={owner['next_cursor']}").get_json()
+    assert [item["type"] for item in rest["items"]] == [*["document"] * 3, "collection", "turn"]
+
+
 def test_half_of_the_turns_is_older_than_the_retention_and_all_is_sound(seeded: Flask) -> None:
     with seeded.app_context():
         assert list(verification.verify(lambda _: None)) == []

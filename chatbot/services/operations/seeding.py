@@ -15,18 +15,33 @@ from sqlalchemy.exc import IntegrityError
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import EmailTaken
-from chatbot.models import ChatMessage, Chunk, ChunkVector, Collection, Conversation, Document, EmbeddingSpace, User
+from chatbot.models import (
+    ChatMessage,
+    Chunk,
+    ChunkVector,
+    Collection,
+    Conversation,
+    Document,
+    EmbeddingSpace,
+    SyncChange,
+    SyncCounter,
+    User,
+)
 from chatbot.services.accounts import passwords
+from chatbot.services.chat import conversation_rows
 from chatbot.services.knowledge import content
+from chatbot.services.sync import changes
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
 
 PASSWORD = "a passphrase for benchmarks"  # noqa: S105 - of made-up users; the command is refused in production
 SPAN = timedelta(days=60)  # over which turns are spread: half are older than the usual retention
-PER_CONVERSATION = 20
+PER_CONVERSATION = 10
+NUMBERS = ("last_sequence", "turns", "read_sequence")  # of a conversation, all of whose turns were read
 BATCH = 5_000
 DIMENSION = 256
+SETTLED = (ChatMessage, Conversation, Chunk, ChunkVector, SyncChange, SyncCounter)
 SPACE = "wordllama-256"
 PER_DOCUMENT = 50
 WORDS = 60
@@ -34,6 +49,43 @@ VOCABULARY = 50_000
 COMMON = list(itertools.accumulate(1 / (rank + 50) for rank in range(VOCABULARY)))
 
 Step = Callable[[int], None]
+
+_owner = sa.bindparam("owner", type_=sa.Uuid())
+_of_this = ChatMessage.conversation_id == Conversation.id
+COUNT_TURNS = (
+    sa.update(Conversation)
+    .where(Conversation.user_id == _owner)
+    .values(
+        {name: sa.select(sa.func.max(ChatMessage.sequence)).where(_of_this).scalar_subquery() for name in NUMBERS}
+        | {
+            name: sa.select(sa.func.max(ChatMessage.created_at)).where(_of_this).scalar_subquery()
+            for name in ("activity_at", "updated_at")
+        }
+    )
+)
+
+
+def _record_changes() -> sa.Insert:
+    """Return the statement that records all that a new user has, as it would have been by and by."""
+    things = sa.union_all(
+        sa.select(
+            sa.literal("conversation").label("type"), Conversation.id, Conversation.activity_at.label("at")
+        ).where(Conversation.user_id == _owner),
+        sa.select(sa.literal("turn"), ChatMessage.id, ChatMessage.created_at).where(ChatMessage.user_id == _owner),
+    ).subquery()
+    position = sa.func.row_number().over(order_by=(things.c.at, things.c.id))
+    rows = sa.select(_owner, things.c.type, things.c.id, position, sa.false(), things.c.at)
+    names = ["user_id", "type", "object_id", "position", "deleted", "changed_at"]
+    return sa.insert(SyncChange).from_select(names, rows)
+
+
+RECORD_CHANGES = _record_changes()
+COUNT_CHANGES = sa.insert(SyncCounter).from_select(
+    ["user_id", "position"],
+    sa.select(SyncChange.user_id, sa.func.max(SyncChange.position))
+    .where(SyncChange.user_id == _owner)
+    .group_by(SyncChange.user_id),
+)
 
 
 def counts(users: int, turns: int) -> list[int]:
@@ -87,28 +139,35 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
                 connection.execute(sa.insert(Conversation), fresh)
             connection.execute(sa.insert(ChatMessage), rows)
         on_batch(len(part))
+    for owner in owners:
+        with write("seed_changes") as connection:
+            connection.execute(COUNT_TURNS, {"owner": owner})
+            connection.execute(RECORD_CHANGES, {"owner": owner})
+            connection.execute(COUNT_CHANGES, {"owner": owner})
 
 
 def settle() -> None:
     """Count and tidy up as PostgreSQL does by itself, with grown data long ago, so that this is not measured."""
     with read() as connection:  # a statement alone has no transaction, which this must not have
         if connection.dialect.name == "postgresql":
-            names = ", ".join(model.__tablename__ for model in (ChatMessage, Conversation, Chunk, ChunkVector))
+            names = ", ".join(model.__tablename__ for model in SETTLED)
             connection.exec_driver_sql(f"VACUUM (ANALYZE) {names}")
 
 
 def _turn(
     owner: UUID, at: datetime, threads: dict[UUID, _Thread], fresh: list[dict[str, Any]], sentences: list[str]
 ) -> dict[str, Any]:
+    mark = hash((owner, at))
+    message = sentences[mark % len(sentences)]
     thread = threads[owner]
     if thread.turns == PER_CONVERSATION:
         thread = threads[owner] = _Thread()
-        fresh.append({"id": thread.id, "user_id": owner, "last_sequence": PER_CONVERSATION, "created_at": at})
+        title = conversation_rows.build_title(message)
+        fresh.append({"id": thread.id, "user_id": owner, "title": title, "title_source": "auto", "created_at": at})
     thread.turns += 1
-    mark = hash((owner, at))
     return {
         "id": uuid7(), "user_id": owner, "conversation_id": thread.id, "sequence": thread.turns,
-        "user_message": sentences[mark % len(sentences)],
+        "user_message": message,
         "bot_response": f"{sentences[mark % 991]} {sentences[mark % 983]}",
         "status": "completed", "model": "bench", "prompt_tokens": 20, "completion_tokens": 40,
         "created_at": at, "completed_at": at,
@@ -125,6 +184,7 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
     with write("seed_collection") as connection:
         _ensure_space(connection)
         connection.execute(sa.insert(Collection).values(id=collection_id, owner_id=owner, name=name))
+        changes.record(connection, owner, [changes.Change("collection", collection_id)])
     for start in range(0, count, BATCH):
         size = min(BATCH, count - start)
         if vectors is None:
@@ -133,7 +193,8 @@ def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vecto
         else:
             batch = vectors[start : start + size]
         with write("seed_passages") as connection:
-            _add(connection, collection_id, f"{name} {start}", size, batch, dice)
+            documents = _add(connection, collection_id, f"{name} {start}", size, batch, dice)
+            changes.record(connection, owner, changes.changed("document", documents))
         on_batch(size)
     return collection_id
 
@@ -147,7 +208,8 @@ def _ensure_space(connection: sa.Connection) -> None:
 
 def _add(
     connection: sa.Connection, collection_id: UUID, title: str, size: int, vectors: Any, dice: random.Random
-) -> None:
+) -> list[UUID]:
+    """Add passages to a collection; returns the documents that they are of."""
     documents = [uuid7() for _ in range(-(-size // PER_DOCUMENT))]
     sizes = Counter(number // PER_DOCUMENT for number in range(size))
     rows = [_document(collection_id, one, f"{title}.{number}", sizes[number]) for number, one in enumerate(documents)]
@@ -159,6 +221,7 @@ def _add(
     values = [{"chunk_id": one, "space": SPACE, "vector": row.tobytes()} for one, row in zip(ids, vectors, strict=True)]
     connection.execute(sa.insert(ChunkVector), values)
     content.record_changes(connection, collection_id, {documents[number]: count for number, count in sizes.items()})
+    return documents
 
 
 def _document(collection_id: UUID, identity: UUID, title: str, chunks: int) -> dict[str, Any]:
