@@ -154,6 +154,16 @@ def test_watermark_tells_of_the_purge(app: Flask, ada: Person) -> None:
     assert replica.things.keys() == read_server(ada).keys()
 
 
+def test_watermark_of_the_longest_retention_is_before_1970(app: Flask, ada: Person) -> None:
+    replica = Replica(ada)
+    replica.sync()
+    ada.says("kept")
+    with app.app_context():
+        retention.purge(timedelta(days=36_500))
+    require_equal(replica)
+    require_equal(replica, Replica(ada))
+
+
 @pytest.mark.parametrize("since", ["x", "AAAA", "A" * 60, "%00", "\N{HONEYBEE}"])
 def test_no_cursor_is_410(ada: Person, since: str) -> None:
     response = ada.call("GET", PATH, query_string={"since": since})

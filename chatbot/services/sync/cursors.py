@@ -9,7 +9,7 @@ from uuid import UUID
 
 from chatbot.errors import CursorExpired
 
-FORM = struct.Struct(">B8s8sQQQI")
+FORM = struct.Struct(">B8s8sQQqI")  # a watermark of long retention lies before 1970
 VERSION = 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
