@@ -5,6 +5,7 @@ since, each thing once, in the state that it has now. What it gets may come twic
 snapshot, and its cursor tells how far that is.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -134,8 +135,16 @@ def _find_watermark(
 def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, window: int) -> list[Any]:
     """Return the changes of the newest conversations and of their last turns."""
     things = sources.list_window(connection, caller, window, TURNS_OF_WINDOW)
-    among = sa.tuple_(SyncChange.type, SyncChange.object_id).in_(things)
-    found = connection.execute(sa.select(*COLUMNS).where(SyncChange.user_id == caller.user_id, among)).all()
+    own = sa.select(*COLUMNS).where(SyncChange.user_id == caller.user_id)
+    ids: defaultdict[Kind, list[UUID]] = defaultdict(list)
+    for kind, object_id in things:
+        ids[kind].append(object_id)
+    # By kind: of 220 pairs in one IN, PostgreSQL makes as many scans of the index, and a plan of 10 ms.
+    found = [
+        row
+        for kind, among in ids.items()
+        for row in connection.execute(own.where(SyncChange.type == kind, SyncChange.object_id.in_(among)))
+    ]
     order = {thing: number for number, thing in enumerate(things)}
     return sorted(found, key=lambda row: order[row.type, row.object_id])
 
