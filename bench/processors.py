@@ -71,6 +71,10 @@ class Connection:
         found: dict[str, object] = json.loads(body)
         return found
 
+    def close(self) -> None:
+        """Close the connection; the next request opens another one."""
+        self._connection.close()
+
     def fetch(self, path: str) -> tuple[int, bytes]:
         """Make a GET; returns status and body."""
         self._connection.request("GET", path, headers=self._headers)

@@ -108,8 +108,11 @@ def wait_for_index(users: list[User]) -> float:
     """Search until all turns are indexed; returns the seconds."""
     started = time.monotonic()
     for user in users:
+        user.connection.close()  # the server has closed those that were idle while others' turns were indexed
         while user.connection.fetch("/api/chat-history/?q=word1")[0] == 503:
             time.sleep(0.5)
+    for user in users:
+        user.connection.close()
     return time.monotonic() - started
 
 
