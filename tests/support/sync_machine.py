@@ -30,7 +30,7 @@ _names = itertools.count()
 
 
 def _strip(things: dict[Thing, dict[str, Any]]) -> dict[Thing, dict[str, Any]]:
-    """Leave out what a device derives: the quotes of documents, and the text of a running turn, which it follows."""
+    """Remove the derived parts of data: quotes of documents, and the text of a running turn."""
     stripped = {}
     for thing, data in things.items():
         kept = dict(data)
@@ -44,7 +44,7 @@ def _strip(things: dict[Thing, dict[str, Any]]) -> dict[Thing, dict[str, Any]]:
 
 
 class SyncMachine(RuleBasedStateMachine):
-    """A user with replicas, and another one who shares a collection with them."""
+    """A user with replicas, and another one with a shared collection."""
 
     app: Flask
 

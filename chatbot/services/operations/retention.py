@@ -198,7 +198,7 @@ def _record(
     deleted: Sequence[Any],
     cutoff: datetime,
 ) -> None:
-    """Record what a batch deleted and changed; of the turns of emptied conversations the watermark tells.
+    """Record the changes of a batch; for turns of emptied conversations the watermark is enough.
 
     Those of others have tombstones: a conversation that is pinned later is exempt from the watermarks after that. All
     have them where the watermark does not move, since it was longer ago that the conversations were unpinned.
@@ -209,9 +209,9 @@ def _record(
     for row in left:
         changed[row.user_id].append(Change("conversation", row.id))
     moves = connection.execute(IS_WATERMARK_BEFORE, {"cutoff": cutoff}).one_or_none() is not None
-    told = {row.id for row in emptied} if moves else set()
+    covered = {row.id for row in emptied} if moves else set()
     for row in deleted:
-        if row.listed and row.conversation_id not in told:
+        if row.listed and row.conversation_id not in covered:
             changed[row.user_id].append(Change("turn", row.id, is_deleted=True))
     roots = {row.root_id for row in deleted if row.root_id is not None}
     for row in connection.execute(FIND_SIBLINGS, {"ids": sorted(roots)}).all() if roots else ():

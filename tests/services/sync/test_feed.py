@@ -1,4 +1,4 @@
-"""The feed between a first sync, pins and purges: what devices are told, and at once."""
+"""The feed between a first sync, pins and purges."""
 
 from datetime import timedelta
 

@@ -35,7 +35,7 @@ NOT_RECORDED = {
 
 
 def find_tables_of_users() -> set[str]:
-    """Return the tables whose rows go with a user's, by their foreign keys."""
+    """Return the tables with foreign keys that lead to users."""
     found = {User.__tablename__}
     while True:
         tables = [table for table in db.metadata.tables.values() if refers_to(table, found)]
