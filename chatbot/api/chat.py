@@ -77,7 +77,10 @@ def get_turn(query: dict[str, Any], turn_id: UUID) -> following.PolledTurn:
     caller = authentication.current()
     if query["wait"]:
         admission.enter_stream(caller.user_id)
-    return following.poll(caller, turn_id, query.get("after"), query["wait"])
+    polled = following.poll(caller, turn_id, query.get("after"), query["wait"])
+    if query["wait"]:
+        sse.require_open(caller)  # it may have ended meanwhile
+    return polled
 
 
 @blueprint.route("/<uuid:turn_id>/events/", methods=["GET"])

@@ -65,7 +65,7 @@ def read_changes(query: dict[str, Any]) -> dict[str, Any]:
         admission.enter_page(caller.user_id)
     page = feed.read_page(caller, SOURCES, **{"since": None, **query})
     if not page.items and not page.more and page.watermark is None and wait:
-        get_change_watch().wait(caller.user_id, page.position, wait)
+        _wait(caller, page.position, wait)
         page = feed.read_page(caller, SOURCES, **{**query, "since": page.cursor})
     return {"items": _dump(page), "next_cursor": page.cursor, "more": page.more}
 
@@ -116,6 +116,15 @@ def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterato
             yield b"".join(frames[:-1]) + b"id: %s\n" % cursor.encode() + frames[-1]
         if not page.more and not watch.wait(caller.user_id, page.position, sse.CHECK_INTERVAL_SECONDS):
             yield sse.HEARTBEAT
+
+
+def _wait(caller: Caller, position: int, seconds: float) -> None:
+    """Wait for a change; raises Unauthenticated when the caller's session ends meanwhile."""
+    deadline = time.monotonic() + seconds
+    has_changed = False
+    while not has_changed and (left := deadline - time.monotonic()) > 0:
+        has_changed = get_change_watch().wait(caller.user_id, position, min(left, sse.CHECK_INTERVAL_SECONDS))
+        sse.require_open(caller)
 
 
 def _dump(page: feed.FeedPage) -> list[dict[str, Any]]:

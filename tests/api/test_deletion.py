@@ -4,12 +4,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.base import db
 from chatbot.database.transactions import read
 from chatbot.models import Conversation, SyncChange
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import deletion
 from tests.api.test_conversations import PATH, listed, titles
 from tests.conftest import Person
+from tests.database.test_compiled import statements
 from tests.support.turns import gated, running
 
 pytestmark = pytest.mark.both_databases
@@ -68,3 +70,45 @@ def test_whole_history_is_deleted_for_its_user_alone(app: Flask, ada: Person, ev
     assert [turn["id"] for turn in eve.history()] == [kept["id"]]
     with app.app_context(), read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 1
+
+
+def test_deletion_takes_the_answer_of_a_regeneration_along(ada: Person) -> None:
+    turn = ada.says("one").get_json()
+    ada.call("POST", f"/api/chat/{turn['id']}/regenerate/")
+    assert ada.call("DELETE", f"/api/chat-history/{turn['id']}/").status_code == 204
+    assert ada.history() == []
+
+
+def test_regeneration_and_deletion_lock_the_conversation_before_the_turn(context: Flask, ada: Person) -> None:
+    """In two orders they would wait for each other on PostgreSQL."""
+    turn = ada.says("one").get_json()
+    for method, path in (
+        ("POST", f"/api/chat/{turn['id']}/regenerate/"),
+        ("DELETE", f"/api/chat-history/{turn['id']}/"),
+    ):
+        with statements() as sent:
+            assert ada.call(method, path).status_code in {200, 204}
+        locked = [one.split("FROM ", 1)[1].split()[0] for one in sent if one.rstrip().endswith("FOR UPDATE")]
+        if db.engine.dialect.name == "postgresql":
+            assert locked[0] == "conversations"
+
+
+def test_words_of_a_deleted_message_are_in_no_title(ada: Person) -> None:
+    secret = ada.says("SECRET words").get_json()
+    home = secret["conversation_id"]
+    ada.says("other words", conversation_id=home)
+    shared = ada.call("POST", f"{PATH}{home}/shares/", {}).get_json()
+    assert ada.call("DELETE", f"/api/chat-history/{secret['id']}/").status_code == 204
+    assert titles(ada) == ["other words"]
+    page = ada.client.get(f"/api/shared/{shared['token']}/").get_json()
+    assert (page["title"], "SECRET" in str(page)) == (None, False)
+    last = ada.history()[0]
+    ada.call("DELETE", f"/api/chat-history/{last['id']}/")
+    assert titles(ada) == [None]
+
+
+def test_title_of_the_user_stays(ada: Person) -> None:
+    turn = ada.says("words").get_json()
+    ada.call("PATCH", f"{PATH}{turn['conversation_id']}/", {"title": "Mine"})
+    ada.call("DELETE", f"/api/chat-history/{turn['id']}/")
+    assert titles(ada) == ["Mine"]

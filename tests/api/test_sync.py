@@ -17,7 +17,7 @@ from chatbot.models import ChatMessage, SyncChange, SyncState
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.operations import retention
 from tests.api.test_documents import BEES, HOURS, send, work
-from tests.conftest import Person
+from tests.conftest import PASSWORD, Person
 from tests.support.replica import Replica, read_server
 from tests.support.turns import ended, gated, running
 
@@ -269,3 +269,18 @@ def test_events_begin_anew_after_a_restore(app: Flask, ada: Person) -> None:
     assert next(read_events(chunks))[0] == "reset"
     assert list(chunks) == []
     response.close()
+
+
+def test_wait_tells_nothing_after_the_session_has_ended(app: Flask, ada: Person) -> None:
+    cursor = ada.call("GET", f"{PATH}?window=0").get_json()["next_cursor"]
+    logged_in = {"email": "ada@example.org", "password": PASSWORD}
+    other = app.test_client().post("/api/users/login/", json=logged_in).get_json()["access_token"]
+    waiter = Person(app.test_client(), ada.name, ada.id, other, "")
+    found: list[Any] = []
+    waiting = threading.Thread(target=lambda: found.append(waiter.call("GET", f"{PATH}?wait=20&since={cursor}")))
+    waiting.start()
+    ended = Person(app.test_client(), ada.name, ada.id, other, "")
+    assert ended.call("POST", "/api/users/logout/").status_code == 204
+    ada.says("a canary")
+    waiting.join(15)
+    assert found[0].status_code == 401

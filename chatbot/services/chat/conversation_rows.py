@@ -1,5 +1,7 @@
-"""A conversation's row, as turns are opened in it."""
+"""A conversation's row, as turns are opened in it and deleted."""
 
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +13,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read
 from chatbot.database.types import uuid7
 from chatbot.errors import NotFound
-from chatbot.models import Conversation
+from chatbot.models import ChatMessage, Conversation, ConversationShare
 from chatbot.services.accounts.callers import Caller
 
 MAX_AUTO_TITLE_LENGTH = 80
@@ -47,11 +49,12 @@ class Place:
 
 def enter(connection: sa.Connection, caller: Caller, opening: Opening) -> Place:
     """Return the place of a new turn in a conversation, or in the one that it begins; raises NotFound."""
-    conversation_id = opening.conversation_id
-    if conversation_id is None and opening.external_id is not None:
-        conversation_id = find_id(connection, caller, opening.external_id)
-    if conversation_id is not None:
-        return add_turn(connection, caller, conversation_id, opening)
+    if opening.conversation_id is not None:
+        return add_turn(connection, caller, opening.conversation_id, opening)
+    known = find_id(connection, caller, opening.external_id) if opening.external_id is not None else None
+    if known is not None:
+        with contextlib.suppress(NotFound):  # deleted since it was found
+            return add_turn(connection, caller, known, opening)
     row = build_first_row(caller, opening)
     INSERT.run(connection, row)
     return Place(row["id"], 1, opening.instructions)
@@ -128,6 +131,27 @@ def find_by_external_id(caller: Caller, external_id: str | None) -> UUID | None:
         return None
     with read() as connection:
         return find_id(connection, caller, external_id)
+
+
+def lock(connection: sa.Connection, ids: Any) -> None:
+    """Lock conversations, before any of their turns; `ids` are ids or a query of them."""
+    connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(ids)).with_for_update()).all()
+
+
+def retitle(connection: sa.Connection, ids: Iterable[UUID]) -> None:
+    """Title conversations anew whose first message is gone: words that were deleted live on in no automatic title."""
+    titled = sa.select(Conversation.id, Conversation.title).where(
+        Conversation.id.in_(list(ids)), Conversation.title_source == "auto"
+    )
+    for row in connection.execute(titled).all():
+        of_this = (ChatMessage.conversation_id == row.id, ChatMessage.listed)
+        first = sa.select(ChatMessage.user_message).where(*of_this).order_by(ChatMessage.sequence).limit(1)
+        message = connection.scalar(first)
+        title = None if message is None else build_title(message)
+        values = {"title": title, "title_source": None if title is None else "auto"}
+        connection.execute(sa.update(Conversation).where(Conversation.id == row.id).values(values))
+        shared = (ConversationShare.conversation_id == row.id, ConversationShare.title == row.title)
+        connection.execute(sa.update(ConversationShare).where(*shared).values(title=None))
 
 
 def build_title(message: str) -> str:

@@ -12,6 +12,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
+from . import conversation_rows
 from .context import summaries
 from .state import get_chat_state
 
@@ -22,10 +23,10 @@ def delete_turn(caller: Caller, turn_id: UUID) -> None:
     """Delete a message of the caller's with all answers to it; one that is being written ends. Raises NotFound."""
     own = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
     with write("delete_turn") as connection:
+        conversation_rows.lock(connection, sa.select(ChatMessage.conversation_id).where(*own))
         row = connection.execute(sa.select(ChatMessage.conversation_id, ChatMessage.root_id).where(*own)).one_or_none()
         if row is None:
             raise NotFound("There is no such turn.")
-        _lock(connection, row.conversation_id)
         of_message = ChatMessage.id == turn_id if row.root_id is None else ChatMessage.root_id == row.root_id
         ids = list(connection.scalars(sa.select(ChatMessage.id).where(of_message)))
         _delete_turns(connection, caller, row.conversation_id, ids)
@@ -83,7 +84,8 @@ def _delete_turns(
     statement = sa.delete(ChatMessage).where(ChatMessage.id.in_(ids))
     deleted = connection.execute(statement.returning(ChatMessage.listed, ChatMessage.sequence)).all()
     were_listed = any(row.listed for row in deleted)
-    summaries.delete_covering(connection, conversation_id, min((row.sequence for row in deleted), default=0))
+    first = min((row.sequence for row in deleted), default=0)
+    summaries.delete_covering(connection, conversation_id, first)
     left = (ChatMessage.conversation_id == conversation_id, ChatMessage.active, ChatMessage.listed)
     turns = sa.select(sa.func.count()).where(*left).scalar_subquery()
     newest = sa.select(sa.func.max(ChatMessage.created_at)).where(*left).scalar_subquery()
@@ -92,15 +94,14 @@ def _delete_turns(
         .where(Conversation.id == conversation_id)
         .values(turns=turns, activity_at=sa.func.coalesce(newest, Conversation.created_at))
     )
+    earlier = sa.exists().where(*left, ChatMessage.sequence < first)
+    if not connection.scalar(sa.select(earlier)):
+        conversation_rows.retitle(connection, [conversation_id])
     if were_listed:
         changed = changes.deleted("turn", ids)
         if records_conversation:
             changed.append(Change("conversation", conversation_id))
         changes.record(connection, caller.user_id, changed)
-
-
-def _lock(connection: sa.Connection, conversation_id: UUID) -> None:
-    connection.execute(sa.select(Conversation.id).where(Conversation.id == conversation_id).with_for_update()).all()
 
 
 def _stop(ids: list[UUID]) -> None:

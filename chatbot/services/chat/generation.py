@@ -49,7 +49,7 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             ended = _close(running, *_answer(running))
         except Exception as error:
             log.error("turn without an end", turn=str(turn.id), exc_info=error)
-            ended = _build_interrupted_turn(running)
+            ended = _build_turn_without_row(running)
         finally:
             _count(running, ended)
             get_chat_state().running_turns.pop(turn.id, None)
@@ -178,7 +178,9 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
-            return history.find_ended_turn(running.turn) or _build_interrupted_turn(running)
+            # One that its user deleted has no row any more: to its readers it was cancelled.
+            is_deleted = running.stop_reason == "cancelled"
+            return history.find_ended_turn(running.turn) or _build_turn_without_row(running, is_deleted=is_deleted)
         except (DataError, UnicodeError) as error:  # something in it cannot be stored, such as half a character
             kind = type(getattr(error, "orig", error)).__name__  # not its words
             log.error("turn's end refused", turn=str(running.turn.id), error=kind)
@@ -188,7 +190,7 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
             log.warning("turn not closed yet", turn=str(running.turn.id), detail=error.detail)
             if retry_seconds is not None:
                 time.sleep(retry_seconds)
-    return _build_interrupted_turn(running)
+    return _build_turn_without_row(running)
 
 
 def _build_trace(running: RunningTurn) -> Trace | None:
@@ -210,9 +212,10 @@ def _summarize_if_due(running: RunningTurn, ended: Turn) -> None:
     summarizer.summarize(running.user_id, running.turn.conversation_id, up_to, cache_salt=salt)
 
 
-def _build_interrupted_turn(running: RunningTurn) -> Turn:
-    """Return the turn as its row will be when the lease has expired."""
-    return running.turn.to_turn(status="interrupted", bot_response=running.text.since(0))
+def _build_turn_without_row(running: RunningTurn, *, is_deleted: bool = False) -> Turn:
+    """Return the turn as its row will be when the lease has expired, or as one that was deleted."""
+    status = "cancelled" if is_deleted else "interrupted"
+    return running.turn.to_turn(status=status, bot_response=running.text.since(0))
 
 
 def _count(running: RunningTurn, ended: Turn) -> None:

@@ -67,7 +67,9 @@ def open_turn(
     return _open_or_replay(caller, opening, options, key)
 
 
-def _open_or_replay(caller: Caller, opening: Opening, options: TurnOptions, key: idempotency.Key | None) -> OpenResult:
+def _open_or_replay(
+    caller: Caller, opening: Opening, options: TurnOptions, key: idempotency.Key | None, *, is_retry: bool = False
+) -> OpenResult:
     if key is None and opening.begins_conversation:
         return _open_first(caller, opening, options)
     try:
@@ -81,12 +83,10 @@ def _open_or_replay(caller: Caller, opening: Opening, options: TurnOptions, key:
             _record(connection, caller, turn)
             return OpenResult(turn.id, turn)
     except IntegrityError as error:
-        is_named = opening.conversation_id is not None
-        made = None if is_named else conversation_rows.find_by_external_id(caller, opening.external_id)
-        if made is None or find_turn_by_key(caller, key):
+        if is_retry or opening.conversation_id is not None or opening.external_id is None:
             return _resolve_key_conflict(caller, key, error)
     # A request with the same external id began the conversation in the same moment, or its last turn runs.
-    return _open_or_replay(caller, replace(opening, conversation_id=made), options, key)
+    return _open_or_replay(caller, opening, options, key, is_retry=True)
 
 
 def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenResult:
@@ -203,8 +203,10 @@ def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None
 
 
 def _lock_turn(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
-    statement = sa.select(ChatMessage.__table__).where(ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
-    row = connection.execute(statement.with_for_update()).one_or_none()
+    """Lock a turn's conversation, then the turn, in the order in which deletions do; raises NotFound."""
+    own = (ChatMessage.id == turn_id, ChatMessage.user_id == caller.user_id)
+    conversation_rows.lock(connection, sa.select(ChatMessage.conversation_id).where(*own))
+    row = connection.execute(sa.select(ChatMessage.__table__).where(*own).with_for_update()).one_or_none()
     if row is None:
         raise NotFound("There is no such turn.")
     return row

@@ -30,6 +30,7 @@ from chatbot.models import (
 )
 from chatbot.observability import metrics
 from chatbot.services import idempotency
+from chatbot.services.chat import conversation_rows
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
@@ -41,6 +42,7 @@ LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
 # Rows of a batch: it holds SQLite's lock for some milliseconds; PostgreSQL lets others write, and is asked seven times.
 BATCH = {"sqlite": 150, "postgresql": 400}
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
+DRAFT = timedelta(hours=1)  # in which a fork is written
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PAUSE_SECONDS = 0.008  # seconds in which writers come in between two batches
 
@@ -183,6 +185,7 @@ def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -
     connection.execute(DELETE_SUMMARIES, {"ids": list(unpinned)})
     emptied = connection.execute(DELETE_EMPTIED, {"ids": list(unpinned)}).all()
     left = connection.execute(COUNT_TURNS, {"ids": sorted(unpinned - {row.id for row in emptied})}).all()
+    conversation_rows.retitle(connection, [row.id for row in left])
     deleted = [row for row in rows if row.conversation_id in unpinned]
     _record(connection, emptied, [row for row in left if row.listed], deleted, cutoff)
     purged.turns += len(ids)
@@ -223,6 +226,17 @@ def _advance_watermark(connection: sa.Connection, cutoff: datetime, _: Purged) -
     """Send to devices that follow the time from which on turns are kept; the clock may have been set back."""
     connection.execute(ADVANCE_WATERMARK, {"cutoff": cutoff})
     return 0
+
+
+def _delete_drafts(connection: sa.Connection, _: datetime, __: Purged) -> int:
+    """Delete the copies of a fork that broke off: no list shows them."""
+    broken_off = (~Conversation.listed, Conversation.forked_from.is_not(None), Conversation.created_at < now() - DRAFT)
+    draft = connection.scalar(sa.select(Conversation.id).where(*broken_off).limit(1))
+    if draft is None:
+        return 0
+    some = sa.select(ChatMessage.id).where(ChatMessage.conversation_id == draft).limit(_most(connection))
+    deleted = connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_(some))).rowcount
+    return deleted or connection.execute(sa.delete(Conversation).where(Conversation.id == draft)).rowcount
 
 
 def _delete_tombstones(connection: sa.Connection, _: datetime, __: Purged) -> int:
@@ -270,6 +284,7 @@ def _delete_changes(connection: sa.Connection, _: datetime, __: Purged) -> int:
 
 STEPS = (
     _delete_turns,
+    _delete_drafts,
     _advance_watermark,
     _delete_sessions,
     _delete_api_keys,

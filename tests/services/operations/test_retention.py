@@ -136,7 +136,7 @@ def test_pinned_conversations_stay(app: Flask, ada: Person) -> None:
     assert (purged.turns, purged.conversations) == (2, 1)
     assert [turn["user_message"] for turn in ada.history()] == ["stays", "stays young"]
     listed = ada.call("GET", "/api/conversations/").get_json()["items"]
-    assert [(one["title"], one["turns"]) for one in listed] == [("goes too", 1), ("stays", 1)]
+    assert [(one["title"], one["turns"]) for one in listed] == [("stays young", 1), ("stays", 1)]
 
 
 def test_what_hangs_on_a_conversation_goes_with_it(context: Flask, ada: Person) -> None:
@@ -262,3 +262,16 @@ def test_purge_that_another_process_did_meanwhile_is_not_done_again(
     monkeypatch.setattr(leases, "acquire", late)
     assert retention.purge_if_due(timedelta(days=30), clock.Watch()) is None
     assert acquire("purge", timedelta(seconds=1)) is not None  # and is free for the next one
+
+
+def test_copies_of_a_fork_that_broke_off_go(context: Flask, ada: Person) -> None:
+    turn = ada.says("words").get_json()
+    fork = ada.call("POST", f"/api/conversations/{turn['conversation_id']}/fork/", {}).get_json()
+    with write("test") as connection:
+        draft = Conversation.id == UUID(fork["id"])
+        old = {"listed": False, "created_at": now() - timedelta(hours=2)}
+        connection.execute(db.update(Conversation).where(draft).values(**old))
+    retention.purge(MONTH)
+    with read() as connection:
+        assert connection.scalars(db.select(Conversation.id)).all() == [UUID(turn["conversation_id"])]
+        assert connection.scalars(db.select(ChatMessage.id)).all() == [UUID(turn["id"])]

@@ -71,6 +71,8 @@ def regenerate(
 
 def _find_conversation(connection: sa.Connection, caller: Caller, chat_id: str) -> UUID | None:
     """Return the id of the conversation with this external id, else of the one with this id, or None."""
+    if "\0" in chat_id:  # which no database can look for
+        return None
     named = Conversation.external_id == chat_id
     identity = _parse_uuid(chat_id)
     condition = named if identity is None else sa.or_(named, Conversation.id == identity)
