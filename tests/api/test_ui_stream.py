@@ -297,8 +297,3 @@ def test_reader_ahead_of_a_crash_is_given_the_true_text(
     ]
     assert text(found) == "True"
     assert found[-2]["data"]["code"] == "interrupted"
-
-
-def test_chat_id_with_a_nul_is_no_chat(ada: Person) -> None:
-    assert ada.call("GET", "/api/ui/chat/%00/stream/").status_code == 204
-    assert ada.call("POST", "/api/ui/chat/a%00b/stop/").status_code == 404

@@ -139,7 +139,7 @@ def lock(connection: sa.Connection, ids: Any) -> None:
 
 
 def retitle(connection: sa.Connection, ids: Iterable[UUID]) -> None:
-    """Title conversations anew whose first message is gone: words that were deleted live on in no automatic title."""
+    """Make automatic titles anew after the first message is gone, so that no deleted words live on in one."""
     titled = sa.select(Conversation.id, Conversation.title).where(
         Conversation.id.in_(list(ids)), Conversation.title_source == "auto"
     )
