@@ -1,0 +1,117 @@
+"""A thousand random disconnects of readers: each shows the stored text, and nothing twice."""
+
+import http.client
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import UNMEASURED, Server, Upstream, running
+
+pytestmark = pytest.mark.slow
+
+CUTS = 1_000
+READERS = 8
+MAX_BYTES = 4_000  # of an answer, after which a connection is cut
+SECONDS = 30
+
+
+@pytest.fixture(scope="module")
+def paced_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    upstream = Upstream("--interval", "0.01", "--tokens", "300")
+    folder: Path = tmp_path_factory.mktemp("disconnects")
+    with running(folder, OPENAI_BASE_URL=upstream.url, **UNMEASURED) as server:
+        yield server
+    upstream.stop()
+
+
+def read(server: Server, path: str, token: str, limit: int, **headers: str) -> tuple[int, str, bool]:
+    """Read a stream up to some bytes and cut it; returns its status, its whole events, and whether it was cut."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}", **headers})
+        response = connection.getresponse()
+        data = b""
+        while len(data) < limit:
+            piece = response.read1(min(700, limit - len(data)))
+            if not piece:
+                return response.status, data.decode(), False
+            data += piece
+        return response.status, data.rpartition(b"\n\n")[0].decode(), True
+    finally:
+        connection.close()
+
+
+def parse(text: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield the id, the name and the data of each event."""
+    for block in text.split("\n\n"):
+        if block.strip() and not block.startswith(":"):
+            fields = dict(line.split(": ", 1) for line in block.strip().split("\n"))
+            if fields["data"] != "[DONE]":
+                yield fields.get("id", ""), fields.get("event", ""), json.loads(fields["data"])
+
+
+def follow_events(server: Server, token: str, turn: dict[str, Any], chance: random.Random) -> tuple[str, int]:
+    """Read a turn's events, each time behind the last one; returns the text and the number of cuts."""
+    shown = ""
+    last = ""
+    for cuts in itertools.count():
+        headers = {"Last-Event-ID": last} if last else {}
+        status, text, is_cut = read(
+            server, f"/api/chat/{turn['id']}/events/", token, chance.randrange(MAX_BYTES), **headers
+        )
+        assert status in {200, 204}
+        for event_id, name, data in parse(text):
+            last = event_id
+            if name == "delta":
+                assert data["offset"] == len(shown) + len(data["text"]) or data["offset"] == len(shown), data
+                shown += data["text"]
+        if not is_cut:
+            return shown, cuts
+    raise AssertionError
+
+
+def follow_ui(server: Server, token: str, turn: dict[str, Any], chance: random.Random) -> tuple[str, int]:
+    """Read a turn's UI stream, each time from its start; returns the longest text and the number of cuts."""
+    shown = ""
+    for cuts in itertools.count():
+        limit = chance.randrange(MAX_BYTES)
+        status, text, is_cut = read(server, f"/api/ui/chat/{turn['conversation_id']}/stream/", token, limit)
+        if status == 204:  # it ended: a client shows what is stored
+            stored = server.call("GET", f"/api/chat/{turn['id']}/", token=token)[2]["bot_response"]
+            assert stored.startswith(shown)
+            return stored, cuts
+        found = "".join(data["delta"] for _, _, data in parse(text) if data["type"] == "text-delta")
+        assert found.startswith(shown) or shown.startswith(found)
+        shown = max(shown, found, key=len)
+        if not is_cut:
+            return shown, cuts
+    raise AssertionError
+
+
+def test_thousand_disconnects_lose_and_double_nothing(paced_server: Server) -> None:
+    chance = random.Random(17)
+    token = paced_server.sign_in("ada")
+
+    def play(seed: int) -> int:
+        drawn = random.Random(seed)
+        said = {"message": f"Grüße \N{GRINNING FACE} {seed}"}
+        turn = paced_server.call("POST", "/api/chat/", said, token, headers={"Prefer": "respond-async"})[2]
+        follow = follow_events if seed % 2 else follow_ui
+        shown, cuts = follow(paced_server, token, turn, drawn)
+        stored = paced_server.call("GET", f"/api/chat/{turn['id']}/", token=token)[2]
+        assert (stored["status"], shown) == ("completed", stored["bot_response"])
+        return cuts
+
+    cut = [0, 0]
+    with ThreadPoolExecutor(READERS) as pool:
+        while sum(cut) < CUTS:
+            seeds = [2 * chance.randrange(1 << 30) + number % 2 for number in range(READERS)]
+            for seed, cuts in zip(seeds, pool.map(play, seeds), strict=True):
+                cut[seed % 2] += cuts
+    assert min(cut) > CUTS // 10
