@@ -3,7 +3,7 @@
 from typing import Any
 
 from marshmallow import INCLUDE, Schema, ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import Equal, Length, OneOf, Range
+from marshmallow.validate import Length, OneOf, Range
 
 from .fields import MAX_ERRORS, NO_NUL, BoundedList, BoundedNested, TrueOrFalse
 from .passed_on import (
@@ -103,11 +103,19 @@ class PromptMessageSchema(Schema):
         return {"role": role, "content": text, "fields": further}
 
 
+def refuse_obfuscation(value: bool) -> None:
+    """Refuse the padding of streams; a validator with a constant is an enum of booleans, which generators drop."""
+    if value:
+        raise ValidationError("No obfuscation is offered.")
+
+
 class StreamOptionsSchema(Schema):
     """The options of a stream."""
 
     include_usage = TrueOrFalse(load_default=False, allow_none=True)
-    include_obfuscation = TrueOrFalse(allow_none=True, validate=Equal(False, error="No obfuscation is offered."))
+    include_obfuscation = TrueOrFalse(
+        allow_none=True, validate=refuse_obfuscation, metadata={"description": "Only `false`: none is offered."}
+    )
 
 
 class SamplingSchema(Schema):
