@@ -186,7 +186,7 @@ def measure(kind: str, sizes: tuple[int, ...], rounds: int, report: Report) -> N
         try:
             users = prepare(server, ids, sizes)
             measure_reading(kind, server, users, [name for name in MAX_MS if name != "q"], rounds, report)
-            measure_week(kind, users[1], report)
+            measure_week(kind, users[min(1, len(users) - 1)], report)
             report.tell(f"{kind}: {sum(sizes):,} turns indexed", wait_for_index(users), "s")
             measure_reading(kind, server, users, ["q"], rounds, report)
         finally:
