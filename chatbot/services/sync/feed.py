@@ -101,12 +101,6 @@ def read_page(
     return FeedPage(items, watermark, cursors.encode(cursor), cursor.position, more)
 
 
-def find_last_position(caller: Caller) -> int:
-    """Return the number of the last change of the caller's data."""
-    with read() as connection:
-        return connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
-
-
 def build_cursor(caller: Caller) -> str:
     """Return the cursor of a device that knows all there is."""
     with read(snapshot=True) as connection:
