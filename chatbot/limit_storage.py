@@ -107,4 +107,5 @@ class BoundedLimiter(Limiter):
     def init_app(self, app: Flask) -> None:
         """Set an application up."""
         super().init_app(app)
+        self._storage_dead = False  # the Redis of another application of this process may be away
         self._fallback_limiter = MovingWindowRateLimiter(LeastRecentlyUsedStorage())

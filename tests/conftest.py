@@ -3,13 +3,11 @@
 import shutil
 import socket
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import greenlet
 import psycopg
 import pytest
 from flask import Flask
@@ -26,31 +24,10 @@ from tests.support.redis_server import RedisServer
 # Hypothesis bounds an example to 200 ms, and the making of data: clocks. What a test may take is said in the test.
 settings.register_profile("chatbot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chatbot")
-pytest_plugins = ["tests.support.selection"]
+pytest_plugins = ["tests.support.selection", "tests.support.clocks", "tests.support.greenlets"]
 DATABASES = ("sqlite", "postgresql")
 PASSWORD = "a sound passphrase"
 MakeApp = Callable[..., Flask]
-
-
-_greenlets: list[greenlet.greenlet] = []
-_begin = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]  # no public one runs inside
-
-
-def _begin_and_keep(thread: threading.Thread) -> None:
-    """Keep the main greenlet of each thread for good.
-
-    Where it is freed with its thread, greenlet does that in a pending call of the interpreter, and coverage hears of it
-    by a weak reference: Python code, traced, in a pending call. When another thread's is pending at that moment, the
-    loop of CPython 3.11 handles it before each traced instruction, is told that one is being handled, and never ends.
-    What else greenlet does in that call for a greenlet that somebody keeps, a walk over all objects, is switched off
-    below: it imports a module in the midst of any frame, and fails in those that have no builtins (namedtuple's).
-    """
-    _greenlets.append(greenlet.getcurrent())
-    _begin(thread)
-
-
-threading.Thread._bootstrap_inner = _begin_and_keep  # type: ignore[attr-defined]  # as above
-greenlet._greenlet.enable_optional_cleanup(False)
 
 
 @pytest.fixture(autouse=True)

@@ -2,8 +2,10 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
+import time_machine
 from limits import parse
 from limits.strategies import MovingWindowRateLimiter
 
@@ -12,30 +14,29 @@ from chatbot.limit_storage import LeastRecentlyUsedStorage
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [1000.0]
-    monkeypatch.setattr("chatbot.limit_storage.time.time", lambda: now[0])
-    return now
+def stopped_clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(1000.0, tick=False) as traveller:
+        yield traveller
 
 
-def test_window_moves(clock: list[float]) -> None:
+def test_window_moves(stopped_clock: time_machine.Traveller) -> None:
     limiter = MovingWindowRateLimiter(LeastRecentlyUsedStorage())
     three = parse("3 per minute")
     hits = []
     for _ in range(5):
         hits.append(limiter.hit(three, "a"))
-        clock[0] += 10
+        stopped_clock.shift(10)
     assert hits == [True, True, True, False, False]
     assert limiter.get_window_stats(three, "a") == (1060.0, 0)
-    clock[0] += 11  # 61 seconds after the first
+    stopped_clock.shift(11)  # 61 seconds after the first
     assert [limiter.hit(three, "a"), limiter.hit(three, "a"), limiter.hit(three, "b")] == [True, False, True]
 
 
-def test_counter_lives_from_its_first_addition(clock: list[float]) -> None:
+def test_counter_lives_from_its_first_addition(stopped_clock: time_machine.Traveller) -> None:
     storage = LeastRecentlyUsedStorage()
     assert [storage.incr("a", 60), storage.incr("a", 60), storage.get("a"), storage.get("b")] == [1, 2, 2, 0]
     assert storage.get_expiry("a") == 1060
-    clock[0] += 61
+    stopped_clock.shift(61)
     assert [storage.get("a"), storage.incr("a", 60)] == [0, 1]
     storage.clear("a")
     assert storage.get("a") == 0

@@ -23,11 +23,17 @@ LONG_ROUND_SECONDS = 0.05  # before it, a gate for all requests costs an eighth 
 class RoundRobinGate:
     """Lets each key in once in a round of the event loop, while rounds are long or keys wait, or for costly work."""
 
-    def __init__(self) -> None:
+    def __init__(self, long_round_seconds: float = LONG_ROUND_SECONDS) -> None:
+        self._long_round_seconds = long_round_seconds
         self._iteration = -1
         self._began_at = 0.0  # the first start in it
         self._entered: set[str] = set()
         self._waiting: dict[str, deque[Event]] = {}
+
+    @property
+    def waiting_count(self) -> int:
+        """The number of waiters."""
+        return sum(map(len, self._waiting.values()))
 
     def enter(self, key: str, *, is_costly: bool = False) -> None:
         """Wait for a round in which the key has not entered yet; cheap work enters at once while rounds are short."""
@@ -41,13 +47,13 @@ class RoundRobinGate:
         event.wait()
 
     def _is_long(self) -> bool:
-        """Return whether the first start in this round of the loop was over LONG_ROUND_SECONDS ago."""
+        """Return whether the first start in this round of the loop was too long ago."""
         iteration = gevent.get_hub().loop.iteration
         now = time.monotonic()
         if iteration != self._iteration or iteration < 0:  # libuv does not count
             self._iteration = iteration
             self._began_at = now
-        return now - self._began_at > LONG_ROUND_SECONDS
+        return now - self._began_at > self._long_round_seconds
 
     def _enter(self, key: str) -> None:
         if not self._entered:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -168,9 +169,9 @@ def test_refresh_again_within_ten_seconds_gives_the_same_pair(ada: Person) -> No
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_reuse_later_ends_the_session(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reuse_later_ends_the_session(ada: Person, clock: time_machine.Traveller) -> None:
     new = refresh(ada.client, ada.refresh_token).get_json()
-    monkeypatch.setattr(sessions, "REFRESH_GRACE_PERIOD", timedelta(seconds=-1))
+    clock.shift(sessions.REFRESH_GRACE_PERIOD + timedelta(seconds=1))
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert me(ada.client, new["access_token"]).status_code == 401
     assert refresh(ada.client, new["refresh_token"]).status_code == 401
@@ -195,9 +196,8 @@ def test_bad_refresh_token_is_refused(ada: Person, token: object) -> None:
     assert response.status_code in {400, 401}
 
 
-def test_expired_session_is_not_refreshed(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
-    moment = sessions.now()
-    monkeypatch.setattr(sessions, "now", lambda: moment + timedelta(days=31))
+def test_expired_session_is_not_refreshed(ada: Person, clock: time_machine.Traveller) -> None:
+    clock.shift(timedelta(days=31))
     assert refresh(ada.client, ada.refresh_token).status_code == 401
 
 

@@ -3,9 +3,9 @@
 from uuid import uuid4
 
 import pytest
+import time_machine
 from flask import Flask
 
-from chatbot.database import leases
 from chatbot.database.base import db
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage
@@ -113,12 +113,12 @@ def test_unforeseen_error_is_a_500_with_a_failed_turn_and_the_traceback_in_the_l
 
 
 def test_turn_that_was_closed_elsewhere_is_interrupted(
-    ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+    ada: Person, llm: MemoryLLM, clock: time_machine.Traveller
 ) -> None:
     stream = llm.stream
 
     def slow(messages):
-        monkeypatch.setattr(leases, "now", lambda: turns.now() + 2 * turns.LEASE)
+        clock.shift(2 * turns.LEASE)
         assert maintenance.close_abandoned() == 1
         return stream(messages)
 

@@ -1,7 +1,6 @@
 """Answers from documents: passages in the prompt, citations, refusal, rights, and the trace that tells why."""
 
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import MakeApp, Person, join
 from tests.support.pinecone_server import KEY, PineconeServer, pinecone_server
 from tests.support.processes import events
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -269,8 +269,7 @@ def test_member_who_is_sent_away_while_a_turn_runs_reads_no_passage_of_it(
     llm.says("The library is open ", "from nine to five on weekdays [1].")
     turn = eve.call("POST", "/api/chat/", {"message": QUESTION}, headers={"Prefer": "respond-async"}).get_json()
     address = f"/api/chat/{turn['id']}"
-    while not llm.prompts:
-        time.sleep(0.01)
+    wait_for(lambda: llm.prompts)
     assert ada.call("DELETE", let).status_code == 204
     frames = iter(eve.call("GET", f"{address}/events/", buffered=False).response)
     begun = next(frames)  # while the turn runs

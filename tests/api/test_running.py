@@ -16,7 +16,7 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person, join
 from tests.support.processes import Event
-from tests.support.turns import ended, gated, resumed, running
+from tests.support.turns import ended, gated, resumed, running, wait_for_text
 
 pytestmark = pytest.mark.both_databases
 
@@ -24,8 +24,7 @@ pytestmark = pytest.mark.both_databases
 def test_cancel_keeps_the_text_and_counts_its_tokens(ada: Person, llm: MemoryLLM) -> None:
     gated(llm, "one", " two", " never")
     turn = running(ada)
-    while ada.call("GET", f"/api/chat/{turn['id']}/").get_json()["bot_response"] != "one two":
-        time.sleep(0.01)
+    wait_for_text(ada, turn["id"], "one two")
     started = time.monotonic()
     response = ada.call("POST", f"/api/chat/{turn['id']}/cancel/")
     assert (response.status_code, response.get_data()) == (202, b"")
@@ -146,8 +145,7 @@ def test_text_of_several_turns_is_saved_at_once_and_gone_with_their_end(
     for name in ("a", "b", "c"):
         gates.append(gated(llm, f"{name}1", f" {name}2"))
         opened.append(running(ada))
-        while not ada.call("GET", f"/api/chat/{opened[-1]['id']}/").get_json()["bot_response"]:
-            time.sleep(0.01)
+        wait_for_text(ada, opened[-1]["id"], f"{name}1")
     with app.app_context():
         assert maintenance.flush_texts() == 3
         assert maintenance.flush_texts() == 0

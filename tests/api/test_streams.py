@@ -1,7 +1,6 @@
 """A turn's events: streaming, resuming from every offset, and the habits of phones."""
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -19,9 +18,11 @@ from chatbot.services.chat import execution, following, maintenance
 from chatbot.services.chat.state import get_chat_state
 from chatbot.web import sse
 from tests.conftest import Person
+from tests.support import processes
 from tests.support.processes import Event
 from tests.support.processes import events as events_of
-from tests.support.turns import ended, events, gated, later, resumed, running, text
+from tests.support.turns import ended, events, gated, later, resumed, running, text, wait_for_text
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -98,8 +99,7 @@ def test_slow_beginning_is_bridged_by_heartbeats(ada: Person, llm: MemoryLLM, mo
 def test_turn_runs_on_when_nobody_waits(ada: Person, llm: MemoryLLM) -> None:
     gate = gated(llm, "one", " two", " three")
     turn = running(ada)
-    while (seen := ada.call("GET", f"/api/chat/{turn['id']}/").get_json())["bot_response"] != "one two":
-        time.sleep(0.01)
+    seen = wait_for_text(ada, turn["id"], "one two")
     assert seen["status"] == "streaming"
     gate.set()
     assert ended(ada, turn["id"])["bot_response"] == "one two three"
@@ -237,14 +237,15 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
     gate = gated(llm, "saved", " lost")
     turn = running(ada)
     with app.app_context():
-        while maintenance.flush_texts() == 0:
-            time.sleep(0.01)
+        wait_for(maintenance.flush_texts)
         mine = get_chat_state().running_turns
         one = mine.pop(execution.UUID(turn["id"]))
         get_chat_state().turn_log.close(one.turn.id)  # as after a restart: nothing in memory
 
+        heartbeat = threading.Event()
+
         def reap() -> None:
-            time.sleep(0.3)
+            assert heartbeat.wait(30)
             with app.app_context():
                 with write("test") as connection:
                     past = maintenance.now() - maintenance.LEASE
@@ -253,17 +254,20 @@ def test_turn_of_a_dead_process_is_followed_by_its_row(
 
         reaper = threading.Thread(target=reap)
         reaper.start()
-        body = ada.call("GET", f"/api/chat/{turn['id']}/events/", headers={"Last-Event-ID": "2"})
-        assert sse.HEARTBEAT in body.get_data()
-        found = events(body)
+        frames = []
+        resume = {"Last-Event-ID": "2"}
+        for frame in ada.call("GET", f"/api/chat/{turn['id']}/events/", headers=resume, buffered=False).response:
+            frames.append(frame)
+            if frame == sse.HEARTBEAT:
+                heartbeat.set()
+        found = processes.events(b"".join(frames).decode())
         reaper.join()
     assert text(found) == "ved"
     assert (found[-1][1], found[-1][2]["code"], found[-1][2]["retryable"]) == ("error", "interrupted", True)
     assert ended(ada, turn["id"])["bot_response"] == "saved"
     gate.set()
     mine[one.turn.id] = one
-    while one.text.ended is None:
-        time.sleep(0.01)
+    wait_for(lambda: one.text.ended is not None)
     assert ended(ada, turn["id"])["bot_response"] == "saved"  # the late runner changes nothing
     with app.app_context(), write("test") as connection:
         assert connection.execute(db.select(TurnLogPiece.__table__)).all() == []

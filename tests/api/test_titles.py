@@ -1,7 +1,5 @@
 """Titles that the model makes on request."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,15 +10,9 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat.state import get_chat_state
 from tests.conftest import MakeApp, Person, join
 from tests.support.turns import ended, gated, running
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
-
-
-def until(is_there: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not is_there():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def conversation(person: Person, conversation_id: str) -> dict[str, Any]:
@@ -35,7 +27,7 @@ def request_title(person: Person, conversation_id: str) -> int:
 def wait_for_slots(app: Flask) -> None:
     with app.app_context():
         slots = get_chat_state().slots
-        until(lambda: slots.used == 0)
+        wait_for(lambda: slots.used == 0)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +45,7 @@ def test_model_makes_a_title(app: Flask, ada: Person, llm: MemoryLLM, answer: tu
     before = conversation(ada, turn["conversation_id"])
     llm.says(*answer)
     assert request_title(ada, turn["conversation_id"]) == 202
-    until(lambda: conversation(ada, turn["conversation_id"])["title"] == title)
+    wait_for(lambda: conversation(ada, turn["conversation_id"])["title"] == title)
     after = conversation(ada, turn["conversation_id"])
     assert (after["title_source"], after["revision"], after["turns"]) == ("auto", before["revision"] + 1, 1)
     prompt = llm.prompts[-1][-1].content
@@ -72,7 +64,7 @@ def test_title_that_the_user_gives_meanwhile_stays(app: Flask, ada: Person, llm:
     assert conversation(ada, turn["conversation_id"])["title"] == "Mine"
     llm.says("Another title")
     request_title(ada, turn["conversation_id"])
-    until(lambda: conversation(ada, turn["conversation_id"])["title"] == "Another title")
+    wait_for(lambda: conversation(ada, turn["conversation_id"])["title"] == "Another title")
 
 
 @pytest.mark.parametrize("pieces", [("half a",), ("...", "\n"), ()])
@@ -84,7 +76,7 @@ def test_failure_leaves_the_old_title(app: Flask, ada: Person, llm: MemoryLLM, p
     else:
         llm.fails(UpstreamRefused("no"), *pieces)
     assert request_title(ada, turn["conversation_id"]) == 202
-    until(lambda: len(llm.requests) == 2)
+    wait_for(lambda: len(llm.requests) == 2)
     wait_for_slots(app)
     assert conversation(ada, turn["conversation_id"]) == before
 
@@ -120,9 +112,9 @@ def test_titles_take_slots(make_app: MakeApp) -> None:
         llm = get_chat_state().llm().models[0]
         slots = get_chat_state().slots
     assert isinstance(llm, MemoryLLM)
-    until(lambda: slots.used == 0)
+    wait_for(lambda: slots.used == 0)
     gate = gated(llm, "A", " title")
     assert request_title(ada, turn["conversation_id"]) == 202
     assert request_title(ada, turn["conversation_id"]) == 503
     gate.set()
-    until(lambda: slots.used == 0)
+    wait_for(lambda: slots.used == 0)

@@ -3,11 +3,11 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from chatbot.concurrency.semaphores import FairSemaphore, KeyedSemaphore
+from tests.support.waiting import let_pass, wait_for
 
 
 def queue_up(turnstile: FairSemaphore, places: int, timeout: float, came: list[int]) -> list[threading.Thread]:
@@ -22,8 +22,7 @@ def queue_up(turnstile: FairSemaphore, places: int, timeout: float, came: list[i
     for place in range(places):
         threads.append(threading.Thread(target=ask, args=[place]))
         threads[-1].start()
-        while turnstile.waiting_count <= place and threads[-1].is_alive():
-            time.sleep(0.001)
+        wait_for(lambda place=place: turnstile.waiting_count > place or not threads[-1].is_alive())
     return threads
 
 
@@ -76,7 +75,13 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
     class Killed(BaseException):
         pass
 
-    def kill(*_: object) -> None:
+    kills = list[int]()
+    goes_on = threading.Event()
+
+    def kill(number: int, _: object) -> None:
+        kills.append(number)
+        if len(kills) == 3:
+            goes_on.set()
         raise Killed
 
     turnstile = FairSemaphore()
@@ -85,7 +90,7 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
 
     def write(kind: str) -> None:
         assert turnstile.acquire(30, kind)
-        time.sleep(0.2)
+        assert goes_on.wait(30)
         done.append(kind)
         turnstile.release()
 
@@ -93,10 +98,9 @@ def test_who_lets_others_in_comes_back_after_them_however_often_he_is_killed() -
     threads = [threading.Thread(target=write, args=[kind]) for kind in ("like", "like", "unlike", "like")]
     for place, thread in enumerate(threads):
         thread.start()
-        while turnstile.waiting_count <= place:
-            time.sleep(0.001)
+        wait_for(lambda place=place: turnstile.waiting_count > place)
     try:
-        for moment in (0.1, 0.15, 0.25):
+        for moment in (0.1, 0.15, 0.2):
             threading.Timer(moment, os.kill, [os.getpid(), signal.SIGUSR1]).start()
         with pytest.raises(Killed):
             turnstile.yield_to("like")
@@ -121,7 +125,7 @@ def test_no_turn_is_lost_when_many_give_up_at_the_moment_it_comes() -> None:
             if turnstile.acquire(0.0002):
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
-                time.sleep(0.0001)
+                let_pass(0.0001)
                 inside[0] -= 1
                 turnstile.release()
 
@@ -145,7 +149,7 @@ def test_crowd_has_few_of_each_and_not_too_many_in_all() -> None:
     assert not crowd.inside
 
 
-def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_place_may_be_given_back_while_a_lock_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """The garbage collector ends a forgotten connection wherever something is made, such as a lock to wait with."""
     turnstile = FairSemaphore(2)
     lock = threading.Lock
@@ -160,12 +164,40 @@ def test_place_may_be_given_back_in_the_midst_of_anything(monkeypatch: pytest.Mo
     assert turnstile.acquire(0)
     assert turnstile.acquire(0)
     monkeypatch.setattr("chatbot.concurrency.semaphores.threading.Lock", collect)
-    with turnstile._guard:  # as behind any statement there
-        assert turnstile.acquire(0)
+    assert turnstile.acquire(0)
     assert given_back
+    require_places(turnstile, 2)
+
+
+def test_place_may_be_given_back_behind_the_guard() -> None:
+    """As above, in the midst of a look at the queue, which holds the guard."""
+    turnstile = FairSemaphore(2)
+
+    class Kind:
+        def __hash__(self) -> int:
+            return 0
+
+        def __eq__(self, other: object) -> bool:
+            turnstile.release()
+            return True
+
+    assert turnstile.acquire(0)
+    assert turnstile.acquire(0)
+    came = list[bool]()
+    waiter = threading.Thread(target=lambda: came.append(turnstile.acquire(30, Kind())))
+    waiter.start()
+    wait_for(lambda: turnstile.waiting_count == 1)
+    assert turnstile.is_waited_for("another kind")
+    waiter.join(30)
+    assert came == [True]
+    require_places(turnstile, 2)
+
+
+def require_places(turnstile: FairSemaphore, number: int) -> None:
+    """Require that all places are taken, and that as many are there when they are given back."""
     assert not turnstile.acquire(0)
-    turnstile.release()
-    turnstile.release()
-    assert turnstile.acquire(0)
-    assert turnstile.acquire(0)
+    for _ in range(number):
+        turnstile.release()
+    for _ in range(number):
+        assert turnstile.acquire(0)
     assert not turnstile.acquire(0)

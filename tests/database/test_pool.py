@@ -1,8 +1,6 @@
 """Waiters for a database connection are served in order, and no connection is lost."""
 
-import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,22 +10,34 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from chatbot.database.base import db
 from chatbot.database.pool import FairPool
 from tests.conftest import MakeApp
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
 SIZE = 2
 
 
-@pytest.fixture
-def engine() -> Iterator[sa.Engine]:
-    made = sa.create_engine(
+def make_engine(timeout: float) -> sa.Engine:
+    return sa.create_engine(
         "sqlite://",
-        creator=lambda: sqlite3.connect(":memory:", check_same_thread=False),
+        connect_args={"check_same_thread": False},
         poolclass=FairPool,
         pool_size=SIZE,
         max_overflow=0,
-        pool_timeout=0.05,
+        pool_timeout=timeout,
     )
+
+
+@pytest.fixture
+def engine() -> Iterator[sa.Engine]:
+    made = make_engine(0.05)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def patient_engine() -> Iterator[sa.Engine]:
+    made = make_engine(30.0)
     yield made
     made.dispose()
 
@@ -45,14 +55,21 @@ def take_all(engine: sa.Engine) -> list[sa.Connection]:
     return taken
 
 
+@pytest.mark.parametrize("size", [{"max_overflow": 1}, {"pool_size": 0, "max_overflow": 0}])
+def test_pool_keeps_all_that_it_makes(size: dict[str, int]) -> None:
+    """A connection beyond the pool was made for one use: half of PostgreSQL's work for a chat."""
+    with pytest.raises(ValueError, match="max_overflow 0"):
+        sa.create_engine("sqlite:///file", poolclass=FairPool, **size)
+
+
 def test_application_uses_it(make_app: MakeApp) -> None:
     with make_app().app_context():
         assert isinstance(db.engine.pool, FairPool)
 
 
-def test_who_comes_last_is_served_last(engine: sa.Engine) -> None:
+def test_who_comes_last_is_served_last(patient_engine: sa.Engine) -> None:
+    engine = patient_engine
     pool = pool_of(engine)
-    pool._timeout = 30.0
     came = list[int]()
     threads = list[threading.Thread]()
     taken = [engine.connect() for _ in range(SIZE)]
@@ -64,8 +81,7 @@ def test_who_comes_last_is_served_last(engine: sa.Engine) -> None:
     for place in range(20):
         threads.append(threading.Thread(target=use, args=[place]))
         threads[-1].start()
-        while pool.semaphore.waiting_count <= place:
-            time.sleep(0.001)
+        wait_for(lambda place=place: pool.semaphore.waiting_count > place)
     taken.pop().close()
     use(20)  # in the moment in which one was given back
     taken.pop().close()
@@ -90,12 +106,11 @@ def test_connection_that_cannot_be_made_keeps_no_place(engine: sa.Engine) -> Non
     def refuse(*_: object) -> None:
         raise sa.exc.OperationalError("", None, Exception("refused"))
 
-    creator = engine.pool._creator
-    engine.pool._creator = refuse
+    sa.event.listen(engine, "do_connect", refuse)
     for _ in range(SIZE + 1):
         with pytest.raises(sa.exc.OperationalError):
             engine.connect()
-    engine.pool._creator = creator
+    sa.event.remove(engine, "do_connect", refuse)
     for connection in take_all(engine):
         connection.close()
 

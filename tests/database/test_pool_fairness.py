@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.database.base import db
-from chatbot.database.state import MAX_WAITING_WRITERS_PER_USER
+from chatbot.database.state import MAX_WAITING_WRITERS_PER_USER, get_database_state
 from chatbot.errors import DatabaseBusy, IdempotencyKeyReused
 from chatbot.models import Collection, User
 from chatbot.services import idempotency
@@ -19,12 +19,20 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import collections, documents
 from chatbot.services.knowledge.content import Content
 from tests.conftest import Person
+from tests.support.databases import count_waiting
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
 def database_url(postgres_url: str, tmp_path: Path) -> str:
     """In SQLite all writers queue without connections."""
     return postgres_url
+
+
+def wait_for_full_queue(user_id: UUID) -> None:
+    """Wait until as many of a user's writers wait as may."""
+    waiting_writers = get_database_state().waiting_writers
+    wait_for(lambda: waiting_writers.inside[user_id] == MAX_WAITING_WRITERS_PER_USER)
 
 
 def home(caller: Caller, name: str) -> UUID:
@@ -52,7 +60,7 @@ def test_many_uploads_behind_a_long_deletion_leave_connections_for_chats(
         holder.execute(sa.select(Collection.id).where(Collection.id == collection_id).with_for_update())
         for thread in threads:
             thread.start()
-        time.sleep(1)
+        wait_for_full_queue(UUID(ada.id))
         started = time.monotonic()
         assert eve.says("hi").status_code == 200
         assert time.monotonic() - started < 3
@@ -80,7 +88,7 @@ def test_many_renames_behind_a_long_switch_leave_connections_for_chats(
         holder.execute(sa.select(User.id).where(User.id == UUID(ada.id)).with_for_update(key_share=True))
         for thread in threads:
             thread.start()
-        time.sleep(1)
+        wait_for_full_queue(UUID(ada.id))
         started = time.monotonic()
         assert eve.says("hi").status_code == 200
         assert time.monotonic() - started < 3
@@ -97,10 +105,13 @@ def test_same_key_in_the_same_moment_with_another_body_is_told_so(
     told = list[str]()
     homes = [home(caller, name) for name in ("one", "other")]
     store = idempotency.store
+    stored = threading.Event()
 
     def slowly(*given: object, **options: object) -> None:
         store(*given, **options)  # type: ignore[arg-type]  # as they came
-        time.sleep(0.5)
+        if not stored.is_set():  # the other one is still to come
+            stored.set()
+            wait_for(lambda: count_waiting() == 1)
 
     monkeypatch.setattr(idempotency, "store", slowly)
 
@@ -114,9 +125,9 @@ def test_same_key_in_the_same_moment_with_another_body_is_told_so(
                 told.append("reused")
 
     threads = [threading.Thread(target=send, args=[number]) for number in (0, 1)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.1)
+    threads[0].start()
+    assert stored.wait(30)
+    threads[1].start()
     for thread in threads:
         thread.join()
     assert sorted(told) == ["reused", "stored"]

@@ -12,8 +12,10 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from chatbot.database.base import db
+from chatbot.database.ping import MIN_IDLE_SECONDS
 from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
@@ -22,6 +24,8 @@ from chatbot.services.chat import turns
 from chatbot.services.chat.records import OpenResult
 from chatbot.services.idempotency import Key
 from tests.conftest import Person
+from tests.support.databases import count_waiting
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -31,13 +35,22 @@ def database_url(postgres_url: str, tmp_path: Path) -> str:
     return postgres_url
 
 
+@pytest.fixture
+def all_are_idle(context: Flask) -> None:
+    """Let each connection look idle when it is given back: a connection that was used just now is not asked."""
+
+    @sa.event.listens_for(db.engine, "checkin")
+    def age(_: object, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] -= MIN_IDLE_SECONDS
+
+
+@pytest.mark.usefixtures("all_are_idle")
 def test_connections_that_fell_silent_are_left_for_new_ones(context: Flask, ada: Person) -> None:
     with db.engine.connect() as one, db.engine.connect() as other:
         silent = [connection.scalar(sa.text("SELECT pg_backend_pid()")) for connection in (one, other)]
     for pid in silent:
         os.kill(pid, signal.SIGSTOP)
     try:
-        time.sleep(1.1)  # what was used just now is not asked
         started = time.monotonic()
         assert ada.says("hi").status_code == 200
         assert time.monotonic() - started < 5
@@ -48,13 +61,13 @@ def test_connections_that_fell_silent_are_left_for_new_ones(context: Flask, ada:
             os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.usefixtures("all_are_idle")
 def test_connections_that_the_server_closed_are_left_for_new_ones(context: Flask, ada: Person, postgres: str) -> None:
     with db.engine.connect() as one, db.engine.connect() as other:
         closed = [connection.scalar(sa.text("SELECT pg_backend_pid()")) for connection in (one, other)]
     with psycopg.connect(postgres, autocommit=True) as administrator:
         for pid in closed:
             administrator.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
-    time.sleep(1.1)  # what was used just now is not asked
     with db.engine.connect() as connection:  # no transaction that would be tried again
         assert connection.scalar(sa.text("SELECT pg_backend_pid()")) not in closed
 
@@ -74,7 +87,7 @@ def test_words_of_a_user_in_an_error_are_not_the_databases(context: Flask, ada: 
         threads = [threading.Thread(target=send) for _ in range(2)]
         for thread in threads:
             thread.start()
-        time.sleep(0.5)
+        wait_for(lambda: count_waiting() == 2)
     for thread in threads:
         thread.join()
     (turn,) = [result.opened for result in results if result.opened is not None]

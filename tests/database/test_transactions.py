@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,22 +42,16 @@ def patiently_add(name: str) -> None:
             assert time.monotonic() - started >= 5
 
 
-def hold(path: Path, seconds: float) -> threading.Thread:
-    """Hold the write lock from another connection for some time; returns when it is held."""
-    held = threading.Event()
-
-    def holder() -> None:
-        connection = sqlite.connect(str(path), isolation_level=None)
-        connection.execute("BEGIN IMMEDIATE")
-        held.set()
-        time.sleep(seconds)
-        connection.execute("COMMIT")
+@contextmanager
+def held(path: Path) -> Iterator[sqlite.Connection]:
+    """Hold the write lock from another connection for the time of a block, or until it commits."""
+    connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+    finally:
+        connection.commit()
         connection.close()
-
-    thread = threading.Thread(target=holder)
-    thread.start()
-    held.wait()
-    return thread
 
 
 def test_every_connection_is_set_up(context: Flask) -> None:
@@ -73,21 +69,20 @@ def test_driver_is_a_sound_sqlite(context: Flask) -> None:
 
 
 def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> None:
-    holder = hold(tmp_path / "chatbot.db", 0.5)
     started = time.monotonic()
-    add("patient")
+    with held(tmp_path / "chatbot.db") as other:
+        threading.Timer(0.5, other.commit).start()
+        add("patient")
     assert time.monotonic() - started > 0.3
-    holder.join()
 
 
 def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialect, "LOCK_TIMEOUT_SECONDS", 0.2)
-    holder = hold(tmp_path / "chatbot.db", 0.6)
-    with pytest.raises(errors.DatabaseBusy):
-        add("impatient")
-    with read() as connection:  # readers go on
-        assert connection.scalar(sa.select(sa.func.count()).select_from(Lease)) == 0
-    holder.join()
+    with held(tmp_path / "chatbot.db"):
+        with pytest.raises(errors.DatabaseBusy):
+            add("impatient")
+        with read() as connection:  # readers go on
+            assert connection.scalar(sa.select(sa.func.count()).select_from(Lease)) == 0
     add("later")
 
 

@@ -83,7 +83,7 @@ def test_image_runs_with_what_is_copied_into_it(tmp_path: Path) -> None:
 
 
 def wait_for_health(port: int) -> None:
-    from tests.system.test_server import wait_for
+    from tests.support.waiting import wait_for
 
     def healthy() -> bool:
         try:
@@ -106,7 +106,7 @@ def test_compose_file_is_valid_and_names_only_settings_and_files_that_there_are(
     for service in found.values():
         assert not service["image"].endswith("latest")
         assert ":" in service["image"] or service["image"] == "chatbot-api"
-    assert set(found["app"]["environment"]) <= set(config.Config._declared_fields)
+    assert set(found["app"]["environment"]) <= set(config.Config().fields)
     assert (DEPLOY / "nginx.conf").exists()
     assert "--requirepass" in found["redis"]["command"]
     assert re.fullmatch(r"redis://:.+@redis:6379/0", found["app"]["environment"]["REDIS_URL"])
@@ -133,11 +133,10 @@ def test_nginx_streams_bounds_and_keeps_the_metrics_inside(tmp_path: Path, name:
     assert "proxy_buffering off;" in text
     assert ("server app:8000 resolve;" in (DEPLOY / name).read_text()) == (name != "nginx-debian.conf")
     assert (
-        int(re.search(r"proxy_read_timeout (\d+)s", text)[1])
-        > config.Config._declared_fields["LLM_TOTAL_SECONDS"].load_default
+        int(re.search(r"proxy_read_timeout (\d+)s", text)[1]) > config.Config().fields["LLM_TOTAL_SECONDS"].load_default
     )  # type: ignore[index]  # without a match the test fails here
     most = int(re.search(r"client_max_body_size (\d+)m", text)[1]) << 20  # type: ignore[index]  # without a match the test fails here
-    assert most > config.Config._declared_fields["DOCUMENT_BYTES"].load_default
+    assert most > config.Config().fields["DOCUMENT_BYTES"].load_default
 
 
 def test_tls_variant_takes_nothing_older_and_nothing_in_the_clear() -> None:

@@ -33,7 +33,7 @@ FIXED = [
     "RATELIMIT_ENABLED",
     "CORS_ORIGINS",
 ]
-SETTINGS = config.Config._declared_fields
+SETTINGS = config.Config().fields
 RUNTIME_BUDGET = 101  # distributions in requirements.txt on any platform; a new one is a decision
 
 

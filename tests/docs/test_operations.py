@@ -12,7 +12,7 @@ from docs.reference import generate
 from tests.support.processes import ROOT
 
 DOCS = ROOT / "docs"
-SETTINGS = set(config.Config._declared_fields)
+SETTINGS = set(config.Config().fields)
 METRICS = {re.sub(r"`", "", row[0]) for row in generate.list_metrics()}
 
 

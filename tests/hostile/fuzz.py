@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from tests.hostile.attack import HONEST, Watch
 from tests.support.processes import Server
+from tests.support.waiting import let_pass
 
 SLOW_SECONDS = 0.25
 SENDERS = 2
@@ -190,10 +191,10 @@ class Search:
         """Return whether a request alone holds others up each time, beside moments in which nothing is sent."""
         for _ in range(TRIES):
             with Watch(self._server) as quiet:
-                time.sleep(0.5)
+                let_pass(0.5)
             with Watch(self._server) as watch:
                 send(self._server, self.token, sent)
-                time.sleep(0.3)  # what it left to be done, such as a document to be read
+                let_pass(0.3)  # what it left to be done, such as a document to be read
             if watch.slowest < SLOW_SECONDS + quiet.slowest:
                 return False
         return True

@@ -25,6 +25,7 @@ from tests.hostile.attack import (
     status,
 )
 from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.waiting import let_pass, wait_for
 
 RATES = {
     "RATE_CHAT_USER": "10000 per minute",
@@ -97,13 +98,12 @@ def test_turns_of_one_user_at_a_time_are_bounded_and_others_are_served(
 
 def wait_until_quiet(server: Server, token: str) -> None:
     """Wait until none of a user's turns runs."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+
+    def is_quiet() -> bool:
         items = server.call("GET", "/api/chat-history/?limit=100", None, token, source=ATTACKER)[2]["items"]
-        if not any(turn["status"] in {"pending", "streaming"} for turn in items):
-            return
-        time.sleep(0.2)
-    raise AssertionError("turns still run")
+        return not any(turn["status"] in {"pending", "streaming"} for turn in items)
+
+    wait_for(is_quiet, 20, interval=0.2)
 
 
 def test_event_streams_of_one_user_are_bounded(server: Server, attacker: str, honest: str) -> None:
@@ -122,20 +122,19 @@ def test_event_streams_of_one_user_are_bounded(server: Server, attacker: str, ho
         assert (refused[0], refused[2]["code"]) == (429, "too_many_streams")
         assert seconds_of_a_chat(server, honest) < 2
         before = cpu_seconds(server)
-        time.sleep(2)
+        let_pass(2)
         assert cpu_seconds(server) - before < 0.5
     assert watch.slowest < HEALTH_SECONDS
     server.call("DELETE", f"/api/documents/{document}/", None, attacker, source=ATTACKER)
     history = json.dumps(server.call("GET", "/api/chat-history/", None, attacker, source=ATTACKER)[2])
     assert "Nothing of this" not in history
-    deadline = time.monotonic() + 10  # the server learns that a reader left when it writes the next heartbeat
-    while time.monotonic() < deadline:
+
+    def is_admitted() -> bool:
         with connect(server) as again:
             again.sendall(events)
-            if status(again) == 200:
-                return
-        time.sleep(0.3)
-    raise AssertionError("streams that were closed still count")
+            return status(again) == 200
+
+    wait_for(is_admitted, 10, interval=0.3)  # the server learns that a reader left when it writes the next heartbeat
 
 
 def cpu_seconds(server: Server) -> float:
@@ -146,17 +145,14 @@ def cpu_seconds(server: Server) -> float:
 def test_requests_of_one_user_at_a_time_are_bounded(server: Server, attacker: str, honest: str) -> None:
     slow = request("POST", "/api/search/", attacker, length=100) + b"{"
     with Watch(server) as watch, flood(server, 12, slow) as connections:
-        time.sleep(0.3)
+        let_pass(0.3)
         refused = server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)
         assert (refused[0], refused[2]["code"]) == (429, "too_many_requests_at_once")
         assert int(refused[1]["retry-after"]) >= 1
         assert server.call("GET", "/api/users/me/", None, honest, source=HONEST)[0] == 200
         assert len(connections) == 12
     assert watch.slowest < HEALTH_SECONDS
-    deadline = time.monotonic() + 15
-    while server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)[0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_for(lambda: server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)[0] == 200, 15, interval=0.2)
 
 
 def fill_history(server: Server, token: str) -> None:
@@ -165,7 +161,7 @@ def fill_history(server: Server, token: str) -> None:
     def send(number: int) -> None:
         body = {"message": f"{number} " + "\U0001f600" * 31_000}
         while server.call("POST", "/api/chat/", body, token, source=ATTACKER, seconds=60)[0] == 429:
-            time.sleep(0.1)
+            let_pass(0.1)
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(send, range(24)))
@@ -195,10 +191,10 @@ def test_pages_of_a_history_end_at_a_megabyte_and_unread_ones_are_dropped(
     before = psutil.Process(worker).memory_info().rss
     page = request("GET", "/api/chat-history/?limit=100", attacker)
     with Watch(server) as watch, flood(server, 40, page, receive_buffer=4096):
-        time.sleep(1)
+        let_pass(1)
         assert seconds_of_a_chat(server, honest) < 2
         assert psutil.Process(worker).memory_info().rss - before < 200 << 20
-        time.sleep(3)
+        let_pass(3)
         (answered, *_) = server.call("GET", "/api/users/me/", None, attacker, source=ATTACKER)
         assert answered == 200  # unread answers were given up: they count no longer
     assert watch.slowest < HEALTH_SECONDS
@@ -214,10 +210,10 @@ def test_slow_files_of_one_user_make_no_text_of_another_wait(server: Server, att
         document = server.call(
             "POST", "/api/documents/", {"title": "Hours", "text": "Open from nine to five."}, honest, source=HONEST
         )[2]
-        while document["status"] in {"queued", "processing"}:
-            time.sleep(0.05)
-            document = server.call("GET", f"/api/documents/{document['id']}/", None, honest, source=HONEST)[2]
-    assert document["status"] == "ready"
+        address = f"/api/documents/{document['id']}/"
+        wait_for(
+            lambda: server.call("GET", address, None, honest, source=HONEST)[2]["status"] == "ready", interval=0.05
+        )
     assert time.monotonic() - started < 5
     assert watch.slowest < HEALTH_SECONDS
 

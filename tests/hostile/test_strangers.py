@@ -14,6 +14,7 @@ from tests.conftest import PASSWORD
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
 from tests.support.processes import UNMEASURED, Server, Upstream, running
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import let_pass
 
 MARKS = "a" + "\u0301" * 1300 + "\u0316" * 1300
 
@@ -82,7 +83,7 @@ def test_body_that_trickles_is_given_up_as_a_whole(server: Server) -> None:
         with contextlib.suppress(ConnectionError):
             for _ in range(20):
                 slow.sendall(b" ")
-                time.sleep(0.25)
+                let_pass(0.25)
         assert time.monotonic() - started < 4.5
         assert status(slow) == 408
 
@@ -93,7 +94,7 @@ def test_body_that_is_slow_but_steady_is_read(server: Server) -> None:
         slow.sendall(request("POST", "/api/users/login/", length=len(body)))
         for start in range(0, len(body), 20):
             slow.sendall(body[start : start + 20])
-            time.sleep(0.3)
+            let_pass(0.3)
         assert status(slow) == 401
 
 
@@ -181,7 +182,7 @@ def test_guesses_from_many_addresses_let_others_log_in(tmp_path: Path) -> None:
             for address in addresses * 4:
                 pool.submit(attack, address)
             try:
-                time.sleep(5)
+                let_pass(5)
                 known = seconds_of_a_login(HONEST)
                 new = seconds_of_a_login("127.0.0.3")
             finally:
@@ -205,7 +206,7 @@ def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) 
             started = time.monotonic()
             while piece := slow.recv(16_384):
                 received += len(piece)
-                time.sleep(0.05)
+                let_pass(0.05)
         assert received > 700_000
         assert time.monotonic() - started > 2
         with connect(server) as idle:
@@ -217,7 +218,7 @@ def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) 
                     assert piece, "the server closed a connection that was idle for 2 s"
                     answer += piece
                 assert answer.startswith(b"HTTP/1.1 200 ")
-                time.sleep(2)
+                let_pass(2)
         assert "Traceback" not in server.log()
 
 
@@ -243,12 +244,12 @@ def test_pipelined_requests_let_others_in(server: Server, sent: bytes, connectio
                 with contextlib.suppress(BlockingIOError):
                     if not pipelined.recv(1 << 20):
                         return
-                time.sleep(0.001)
+                let_pass(0.001)
 
     with Watch(server) as watch, ThreadPoolExecutor(connections) as pool:
         for _ in range(connections):
             pool.submit(attack)
-        time.sleep(3)
+        let_pass(3)
         watch.wait_for_answers(21)  # of which a busy machine gave 19 in these seconds
         is_over.set()
     assert watch.answers > 20
@@ -270,7 +271,7 @@ def test_large_headers_hold_nobody(server: Server, end: bytes) -> None:
     with Watch(server) as watch, ThreadPoolExecutor(30) as pool:
         for _ in range(30):
             pool.submit(attack)
-        time.sleep(4)
+        let_pass(4)
         is_over.set()
     assert watch.slowest < HEALTH_SECONDS
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.support.processes import Upstream, free_port, running
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 
 def test_upstream_that_is_down_costs_100_users_nothing_but_their_answer(tmp_path: Path) -> None:

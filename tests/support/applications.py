@@ -7,7 +7,6 @@ from flask import Flask
 import config
 from chatbot import create_app
 from chatbot.database.base import db
-from chatbot.extensions import limiter
 from chatbot.services.chat import execution
 from chatbot.services.knowledge.state import get_knowledge_state
 from tests.support.processes import environment
@@ -25,9 +24,7 @@ DEFAULTS = {
 def build(folder: Path, **settings: str) -> Flask:
     """Return an application with its files in a folder."""
     given = environment(folder, **{**DEFAULTS, **settings})
-    app = create_app(config.load(given, env_file=folder / ".env"))
-    limiter._storage_dead = False  # one object serves all applications of a process, and a test's Redis was away
-    return app
+    return create_app(config.load(given, env_file=folder / ".env"))
 
 
 def end(app: Flask) -> None:

@@ -28,6 +28,7 @@ from tests.support.chaos_documents import tell
 from tests.support.fleet import Fleet
 from tests.support.processes import UNMEASURED, Server, Upstream, call, events, running
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import let_pass, wait_for
 
 CLIENTS = 10
 CALM = 40.0  # seconds after the last kill in which every turn gets its end: a lease of 15, a look every 5, a start
@@ -83,7 +84,7 @@ class Speaker:
             self.refused[status] += 1
             if status == 202 or (not status and random.random() < 0.3) or status in {404, 409}:
                 return None
-            time.sleep(0.1)
+            let_pass(0.1)
         return None
 
     def post(self, said: Said, body: dict[str, Any], **headers: str) -> tuple[int, Any]:
@@ -110,7 +111,7 @@ class Speaker:
 def kills(server: Server | Fleet, number: int) -> Iterator[int]:
     """Kill the worker, or everything, at random moments; yields how often."""
     for count in range(1, number + 1):
-        time.sleep(random.uniform(0.05, 1.0))
+        let_pass(random.uniform(0.05, 1.0))
         if random.random() < 0.1:
             server.kill()
             server.start()
@@ -123,13 +124,12 @@ def kills(server: Server | Fleet, number: int) -> Iterator[int]:
 
 
 def wait_until_ready(server: Server | Fleet) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         with contextlib.suppress(*LOST):
-            if call(server.port, "GET", "/readyz", seconds=5)[0] == 200:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(server.log()[-2000:])
+            return call(server.port, "GET", "/readyz", seconds=5)[0] == 200
+        return False
+
+    wait_for(answers, 60, interval=0.05)
 
 
 def history(server: Server | Fleet, token: str) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ def run(
             if count % 100 == 0:  # tokens last 15 minutes
                 for speaker in speakers:
                     speaker.token = server.sign_in(speaker.name)
-        time.sleep(1.0)
+        let_pass(1.0)
         stop.set()
         for thread in threads:
             thread.join(60)
@@ -209,7 +209,7 @@ def conclude(server: Server | Fleet, speakers: list[Speaker]) -> tuple[Counter[s
             seen["said"] += len(speaker.said)
         if not wrong["without terminal state"] or time.monotonic() > deadline:
             return +wrong, seen
-        time.sleep(1.0)
+        let_pass(1.0)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.processes import UNMEASURED, Server, Upstream, call
+from tests.support.waiting import let_pass, wait_for
 
 DOCUMENTS = 50
 CALM = 90.0  # seconds after the last kill: a lease of 15 for each attempt, and a start
@@ -53,7 +54,7 @@ class Sender:
                 assert status in {401, 503}, answer
                 if status == 401:  # a token lasts 15 minutes
                     self.token = self.server.sign_in()
-            time.sleep(0.05)
+            let_pass(0.05)
 
     def send(self, home: str, number: int, version: int) -> str:
         """Send a document for the first time, or again."""
@@ -77,7 +78,7 @@ class Sender:
                     self.ask("POST", f"/api/documents/{one}/retry/")
                 elif status == "ready":
                     waiting.remove(one)
-            time.sleep(0.1)
+            let_pass(0.1)
         seen["not ready"] = len(waiting)
         return seen
 
@@ -105,14 +106,13 @@ class Killer(threading.Thread):
     def run(self) -> None:
         """Kill, wait until the server answers again, and kill again."""
         while self.done < self.number:
-            time.sleep(random.uniform(0.02, 1.5))
+            let_pass(random.uniform(0.02, 1.5))
             for pid in self.server.workers():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self.done += 1
             tell(self.done, self.number)
-            while not self.ready():
-                time.sleep(0.05)
+            wait_for(self.ready, interval=0.05)
 
     def ready(self) -> bool:
         """Return whether a worker answers."""

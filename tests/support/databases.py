@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from chatbot.database.transactions import read
 from chatbot.models import TurnLogPiece
 from tests.support.processes import Server
 
@@ -30,6 +31,15 @@ SCHEMA = """
             WHERE datname = current_database())
     ))
 """
+
+
+def count_waiting() -> int:
+    """Count the transactions of this database that wait for a lock."""
+    waits = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    with read() as connection:
+        return int(connection.scalar(waits) or 0)
 
 
 def named(url: str, name: str) -> str:

@@ -1,6 +1,5 @@
 """Helpers for long conversations: many turns at once, and a model that answers from its prompt alone."""
 
-import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -14,6 +13,7 @@ from chatbot.models import ChatMessage, Conversation, ConversationSummary
 from chatbot.rag import summaries
 from chatbot.rag.types import CompletionRequest, Finish
 from tests.conftest import Person
+from tests.support.waiting import wait_for
 
 FACT = "Rex"
 NOTES = f"Notes: the user has a dog, {FACT}."
@@ -56,10 +56,9 @@ def list_summaries(app: Flask) -> list[Any]:
 
 def wait_for_summary(app: Flask, after: int = 0) -> Any:
     """Wait for the summary that reaches further than this."""
-    deadline = time.monotonic() + MAX_WAIT_SECONDS
-    while time.monotonic() < deadline:
+
+    def find() -> list[Any]:
         rows = list_summaries(app)
-        if len(rows) == 1 and rows[0].text and rows[0].last_sequence > after:
-            return rows[0]
-        time.sleep(0.01)
-    raise AssertionError(list_summaries(app))
+        return rows if len(rows) == 1 and rows[0].text and rows[0].last_sequence > after else []
+
+    return wait_for(find, MAX_WAIT_SECONDS)[0]

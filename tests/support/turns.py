@@ -1,7 +1,6 @@
 """Helpers for running turns: hold a model up, wait for an end, read events."""
 
 import threading
-import time
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -11,6 +10,7 @@ from chatbot.rag.llms.memory import MemoryLLM
 from tests.conftest import Person
 from tests.support import processes
 from tests.support.processes import Event
+from tests.support.waiting import wait_for
 
 
 def events(response: TestResponse) -> list[Event]:
@@ -50,23 +50,26 @@ def running(person: Person, *, begun: bool = True, **options: Any) -> dict[str, 
     response = person.call("POST", "/api/chat/", {"message": "Hi"}, headers={"Prefer": "respond-async"}, **options)
     assert response.status_code == 202
     turn: dict[str, Any] = response.get_json()
-    deadline = time.monotonic() + 10
-    while begun and time.monotonic() < deadline:
-        if person.call("GET", f"/api/chat/{turn['id']}/").get_json()["bot_response"]:
-            return turn
-        time.sleep(0.005)
-    assert not begun
+    if begun:
+        wait_for(lambda: read_turn(person, turn["id"])["bot_response"], 10)
     return turn
 
 
+def read_turn(person: Person, turn_id: str) -> dict[str, Any]:
+    turn: dict[str, Any] = person.call("GET", f"/api/chat/{turn_id}/").get_json()
+    return turn
+
+
+def wait_for_text(person: Person, turn_id: str, text: str) -> dict[str, Any]:
+    """Return the turn as soon as this is its whole text."""
+    wait_for(lambda: read_turn(person, turn_id)["bot_response"] == text)
+    return read_turn(person, turn_id)
+
+
 def ended(person: Person, turn_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        turn: dict[str, Any] = person.call("GET", f"/api/chat/{turn_id}/").get_json()
-        if turn["status"] not in {"pending", "streaming"}:
-            return turn
-        time.sleep(0.02)
-    raise AssertionError(turn)
+    return wait_for(
+        lambda: turn if (turn := read_turn(person, turn_id))["status"] not in {"pending", "streaming"} else {}, 10
+    )
 
 
 def resumed(person: Person, turn_id: str, offset: int | str | None) -> list[Event]:

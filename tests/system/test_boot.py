@@ -4,10 +4,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chatbot import cluster
@@ -17,7 +17,7 @@ from chatbot.services.operations import readiness
 from tests.conftest import MakeApp
 from tests.support.processes import ROOT, Server, free_port, running
 from tests.support.redis_server import RedisServer
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -161,11 +161,9 @@ def test_two_workers_that_cannot_serve_in_the_same_moment(tmp_path: Path) -> Non
     redis = f"redis://127.0.0.1:{free_port()}/0"
     server = Server(tmp_path, LLM="memory", DATABASE_URL=NOWHERE, REDIS_URL=redis, WEB_CONCURRENCY="2")
     server.spawn()
-    while len(workers := server.workers()) < 2:
-        time.sleep(0.05)
+    workers = wait_for(lambda: workers if len(workers := server.workers()) == 2 else [])
     server.process.send_signal(signal.SIGSTOP)  # it hears of both at once
-    while not all(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" for pid in workers):
-        time.sleep(0.05)
+    wait_for(lambda: all(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE for pid in workers))
     server.process.send_signal(signal.SIGCONT)
     assert server.process.wait(30) == 78
     assert "Traceback" not in server.log()

@@ -5,7 +5,6 @@ import contextlib
 import http.client
 import os
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from tests.support.databases import saved_text
 from tests.support.processes import ROOT, UNMEASURED, Answer, Server, Upstream, running
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 OF_TURNS = (
     "turns",
@@ -50,14 +49,16 @@ class Client:
     def call(self, method: str, path: str, body: Any = None, key: str = "", final: tuple[int, ...] = ()) -> Answer:
         headers = {"Idempotency-Key": key} if key else {}
         headers |= {"Prefer": "respond-async"} if method == "POST" else {}
-        deadline = time.monotonic() + RECOVERY_SECONDS
-        while time.monotonic() < deadline:
+
+        def find() -> tuple[int, dict[str, str], Any] | None:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 answer = self.server.call(method, path, body, self.token, headers=headers)
-                if answer[0] < 500 and (answer[0] < 400 or answer[0] in final):
-                    return answer
-            time.sleep(0.1)
-        raise AssertionError(f"{method} {path} had no answer")
+                return answer if answer[0] < 500 and (answer[0] < 400 or answer[0] in final) else None
+            return None
+
+        answer = wait_for(find, RECOVERY_SECONDS, interval=0.1)
+        assert answer is not None
+        return answer
 
     def says(self, message: str) -> str:
         turn_id: str = self.call("POST", "/api/chat/", {"message": message}, key=message)[2]["id"]
@@ -65,13 +66,11 @@ class Client:
         return turn_id
 
     def ended(self, turn_id: str) -> dict[str, Any]:
-        deadline = time.monotonic() + RECOVERY_SECONDS
-        while time.monotonic() < deadline:
+        def find() -> dict[str, Any]:
             turn: dict[str, Any] = self.call("GET", f"/api/chat/{turn_id}/")[2]
-            if turn["status"] not in {"pending", "streaming"}:
-                return turn
-            time.sleep(0.1)
-        raise AssertionError(f"{turn_id} has no terminal state")
+            return turn if turn["status"] not in {"pending", "streaming"} else {}
+
+        return wait_for(find, RECOVERY_SECONDS, interval=0.1)
 
 
 def answered(client: Client) -> None:

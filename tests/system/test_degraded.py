@@ -17,7 +17,7 @@ import pytest
 from tests.support.chaos import LOST, history
 from tests.support.processes import UNMEASURED, Server, Upstream, running
 from tests.support.redis_server import RedisServer
-from tests.system.test_server import wait_for
+from tests.support.waiting import let_pass, wait_for
 from tests.system.test_turns import Stream
 
 LIMITED = {"RATELIMIT_ENABLED": "true", "RATE_LOGIN_ACCOUNT": "5 per hour", "RATE_CHAT_USER": "1000 per minute"}
@@ -126,7 +126,7 @@ def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
                 try:
                     status, _, answer = server.call("POST", "/api/chat/", {"message": text}, token)
                 except LOST:  # the worker was killed
-                    time.sleep(0.1)
+                    let_pass(0.1)
                     continue
                 statuses[status] += 1
                 if status == 200 or "/api/chat/0" in str(answer.get("instance", "")):
@@ -137,16 +137,16 @@ def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
             speaking = [pool.submit(speak, token) for token in tokens]
             try:
                 for _ in range(RESTARTS):
-                    time.sleep(1.5)
+                    let_pass(1.5)
                     own_postgres.crash()
-                    time.sleep(1)
+                    let_pass(1)
                     assert server.call("GET", "/healthz")[0] == 200
                     own_postgres.start()
                     wait_for(lambda: chats(server, tokens[0]), BACK)
                 own_postgres.crash()
                 (worker,) = server.workers()
                 os.kill(worker, signal.SIGKILL)
-                time.sleep(3)  # the next worker waits for the database, and does not end the server
+                let_pass(3)  # the next worker waits for the database, and does not end the server
                 own_postgres.start()
                 wait_for(lambda: chats(server, tokens[0]), 15)
             finally:

@@ -12,7 +12,7 @@ from chatbot.database.integrity import CHECKING, DAMAGED, REPLACED
 from chatbot.database.sqlite.dialect import sqlite
 from tests.support.chaos import history
 from tests.support.processes import UNMEASURED, Server, running
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 LONG = "word " * 2_000
 SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}

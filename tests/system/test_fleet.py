@@ -14,7 +14,7 @@ from tests.support.databases import saved_text
 from tests.support.fleet import Fleet
 from tests.support.processes import UNMEASURED, Server, Upstream
 from tests.support.redis_server import RedisServer
-from tests.system.test_server import wait_for
+from tests.support.waiting import let_pass, wait_for
 from tests.system.test_turns import Stream
 
 MESSAGE = "[[slow 8]] hello"  # "Half an answer", 8 s of silence, " at last"
@@ -154,7 +154,7 @@ def test_metrics_of_a_host_are_those_of_all_its_workers(hosts: Fleet) -> None:
 
 def test_purge_runs_once_among_all_workers(hosts: Fleet) -> None:
     wait_for(lambda: any(line["event"] == "purged" for line in hosts.lines()), 20)
-    time.sleep(2)
+    let_pass(2)
     assert sum(line["event"] == "purged" for line in hosts.lines()) == 1
 
 

@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from tests.rag.loaders import samples
 from tests.support import chaos_documents
 from tests.support.processes import Server, Upstream
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -19,13 +19,12 @@ KILLS = 3
 
 def ended(server: Server, token: str, seconds: float = 60) -> list[dict[str, Any]]:
     """Wait until every document is ready or has failed; returns them."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        items = server.call("GET", "/api/documents/?limit=100", token=token)[2]["items"]
-        if all(one["status"] in {"ready", "failed"} for one in items):
-            return items
-        time.sleep(0.2)
-    raise TimeoutError(str(items))
+
+    def find() -> list[dict[str, Any]] | None:
+        items: list[dict[str, Any]] = server.call("GET", "/api/documents/?limit=100", token=token)[2]["items"]
+        return items if all(one["status"] in {"ready", "failed"} for one in items) else None
+
+    return wait_for(find, seconds, interval=0.2) or []
 
 
 def test_killed_workers_leave_the_same_passages_as_an_undisturbed_run(

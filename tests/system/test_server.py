@@ -14,19 +14,9 @@ import pytest
 
 from chatbot.database.sqlite.dialect import sqlite
 from tests.support.processes import UNMEASURED, Server, Upstream, call, free_port, running
+from tests.support.waiting import wait_for
 
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}
-
-
-def wait_for(condition, seconds: float = 30.0):
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.1)
-    raise AssertionError("it never became true")
 
 
 def test_answer_comes_from_the_configured_server(server: Server, upstream: Upstream) -> None:

@@ -3,12 +3,12 @@
 import os
 import signal
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.processes import UNMEASURED, Server
+from tests.support.waiting import let_pass, wait_for
 
 BOOTING = "Booting worker"
 SLOW = "a slow fork"
@@ -33,9 +33,8 @@ def test_interrupt_while_a_worker_boots_ends_everything(tmp_path: Path, after: f
     server = Server(tmp_path, **SETTINGS).prepare()
     server.spawn()
     try:
-        while BOOTING not in server.log():
-            time.sleep(0.01)
-        time.sleep(after)
+        wait_for(lambda: BOOTING in server.log())
+        let_pass(after)
         workers = server.workers()
         (os.killpg if to_all else os.kill)(server.process.pid, signal.SIGINT)
         assert server.process.wait(15) == 0  # a signal that was lost cost a minute
@@ -51,8 +50,7 @@ def test_interrupt_between_fork_and_handlers_is_not_lost(tmp_path: Path) -> None
     server = Server(tmp_path, **SETTINGS, PYTHONPATH=str(tmp_path)).prepare()
     server.spawn()
     try:
-        while SLOW not in server.log():
-            time.sleep(0.01)
+        wait_for(lambda: SLOW in server.log())
         os.killpg(server.process.pid, signal.SIGINT)
         assert server.process.wait(15) == 0
     finally:
@@ -72,11 +70,9 @@ def test_port_that_is_let_go_is_waited_for(tmp_path: Path) -> None:
     server = Server(tmp_path, **SETTINGS).prepare()
     with socket.create_server(("127.0.0.1", server.port)):
         server.spawn()
-        time.sleep(2)
+        let_pass(2)
     try:
-        while "Chatbot API listens" not in server.log():
-            assert server.process.poll() is None
-            time.sleep(0.1)
+        wait_for(lambda: "Chatbot API listens" in server.log() or server.process.poll() is not None)
         assert server.call("GET", "/healthz")[0] == 200
     finally:
         server.stop()

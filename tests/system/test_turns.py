@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import DATABASES
 from tests.support.databases import saved_text, stack_of_a_module
 from tests.support.processes import Server, Upstream, call, events, running
-from tests.system.test_server import wait_for
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -213,7 +213,7 @@ def test_lock_held_for_3_seconds_delays_no_stream_by_more_than_50_ms(slow_server
     holder.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(3) as pool:
         reading = [pool.submit(read, stream) for stream in streams]
-        time.sleep(3)
+        let_pass(3)
         holder.execute("COMMIT")
         holder.close()
         ended = [future.result()[-1] for future in reading]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT, UNMEASURED, Server, running
-from tests.system.test_server import wait_for
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -129,7 +129,7 @@ def test_workers_go_on_while_a_later_version_upgrades(database_url: str, tmp_pat
         assert process.communicate()[1] is not None
         assert process.returncode == 0
         during = statuses.total()
-        time.sleep(1)
+        let_pass(1)
         stop.set()
         for thread in threads:
             thread.join()

@@ -14,6 +14,7 @@ import pytest
 from tests.support.browser import NODE, bundle, open_browser, open_page
 from tests.support.cable import Cable
 from tests.support.processes import ROOT, UNMEASURED, Server, Upstream, running
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -136,8 +137,7 @@ def test_hook_shows_sources(browser: Any, script: str, server: Server) -> None:
     text = "The library is open from nine to five on weekdays."
     body = {"title": "Opening hours", "text": text}
     document = server.call("POST", "/api/documents/", body, chat.token)[2]["id"]
-    while server.call("GET", f"/api/documents/{document}/", token=chat.token)[2]["status"] != "ready":
-        time.sleep(0.05)
+    wait_for(lambda: server.call("GET", f"/api/documents/{document}/", token=chat.token)[2]["status"] == "ready")
     chat.ask(text)
     (source,) = [part for part in chat.parts if part["type"] == "source-document"]
     assert source["title"] == "Opening hours"
@@ -169,9 +169,7 @@ def test_stop_ends_the_call_of_the_model(browser: Any, script: str, slow_server:
     chat.wait(BEGUN)
     stopped = time.monotonic()
     assert chat.page.evaluate("stop().then(({ status }) => status)") == 202
-    while slow.counters().get("left", 0) == before.get("left", 0):
-        assert time.monotonic() < stopped + 2  # the contract's own figure
-        time.sleep(0.02)
+    wait_for(lambda: slow.counters().get("left", 0) > before.get("left", 0), stopped + 2 - time.monotonic())
     chat.wait(READY)
     assert chat.texts == chat.texts_of_history()
     assert chat.turns()[-1]["status"] == "cancelled"
@@ -212,9 +210,7 @@ def test_ten_disconnects_and_a_kill_show_the_text_that_is_stored(
     ):
         chat = Chat(browser, script, server, "dies", cable.port)
         chat.say("Grüße \N{GRINNING FACE}")
-        deadline = time.monotonic() + 20
-        while cable.cut < 10 and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: cable.cut >= 10, 20)
         assert cable.cut == 10
         chat.wait(BEGUN)
         (worker,) = server.workers()
@@ -245,10 +241,12 @@ def test_guide_runs_as_printed(browser: Any, slow_server: Server, tmp_path: Path
     opened.wait_for_function(begun)
     opened.reload()
     opened.wait_for_function(begun)
-    turn = {"status": "pending"}
-    while turn["status"] in {"pending", "streaming"}:
-        time.sleep(0.05)
+
+    def find_ended() -> dict[str, Any]:
         (turn,) = slow_server.call("GET", "/api/chat-history/", token=settings["token"])[2]["items"]
+        return turn if turn["status"] not in {"pending", "streaming"} else {}
+
+    turn = wait_for(find_ended, interval=0.05)
     expected = ["user: Tell me", f"assistant: {turn['bot_response']}"]
     opened.wait_for_function(f"document.querySelectorAll('p')[1].textContent.length >= {len(expected[1])}")
     assert opened.locator("p").all_text_contents() == expected

@@ -1,23 +1,17 @@
 """Requests of different addresses start in turn."""
 
-import time
-
 import gevent
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
 from chatbot.web.fair_starts import FairStarts, RoundRobinGate, take_turn
+from tests.support.waiting import let_pass
+
+ALL_ARE_LONG = -1.0
 
 
-@pytest.fixture
-def all_rounds_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chatbot.web.fair_starts.LONG_ROUND_SECONDS", -1.0)
-
-
-@pytest.mark.usefixtures("all_rounds_are_long")
 def test_each_key_enters_once_in_a_round() -> None:
-    gate = RoundRobinGate()
+    gate = RoundRobinGate(ALL_ARE_LONG)
     entered = list[str]()
 
     def enter(key: str) -> None:
@@ -29,12 +23,11 @@ def test_each_key_enters_once_in_a_round() -> None:
     gevent.joinall(started, timeout=5, raise_error=True)
     assert "".join(entered) == "abcaaa"
     gate.enter("a")  # nothing waits any more
-    assert gate._waiting == {}
+    assert gate.waiting_count == 0
 
 
-@pytest.mark.usefixtures("all_rounds_are_long")
 def test_one_connection_that_never_waits_lets_others_in() -> None:
-    gate = RoundRobinGate()
+    gate = RoundRobinGate(ALL_ARE_LONG)
     entered = list[str]()
 
     def pipeline() -> None:
@@ -60,7 +53,7 @@ def test_nobody_waits_in_a_short_round() -> None:
             gate.enter("a")
             entered.append("a")
         gevent.sleep(0)
-        time.sleep(0.06)
+        let_pass(0.06)
         for _ in range(3):
             gate.enter("a")
             entered.append("late")
@@ -91,9 +84,8 @@ def test_costly_work_of_a_key_starts_once_in_a_short_round_too() -> None:
     assert entered.index("honest") <= 2
 
 
-@pytest.mark.usefixtures("all_rounds_are_long")
 def test_waiting_greenlet_that_is_killed_holds_up_nobody() -> None:
-    gate = RoundRobinGate()
+    gate = RoundRobinGate(ALL_ARE_LONG)
     entered = list[str]()
 
     def enter(key: str) -> None:

@@ -199,10 +199,9 @@ class PgvectorStore:
         make = sql.SQL(
             "CREATE INDEX CONCURRENTLY IF NOT EXISTS {} ON pgvector_items USING hnsw ({} {}) WHERE space = {}"
         ).format(name, of, sql.SQL(operators), sql.Literal(space))
-        lock_id = int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
         try:
             with psycopg.connect(self.url, autocommit=True, connect_timeout=int(SECONDS)) as connection:
-                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [lock_id]).fetchone()
+                row = connection.execute("SELECT pg_try_advisory_lock(%s)", [graph_lock_id(space)]).fetchone()
                 if row is not None and row[0] and not _is_whole(connection, space):
                     # In less memory than a graph takes, each further vector is looked up on the disk.
                     connection.execute(sql.SQL("SET maintenance_work_mem = {}").format(sql.Literal(FOR_GRAPH)))
@@ -264,6 +263,11 @@ def _cast(dimension: int) -> "tuple[sql.Composed, str]":
     kind = "halfvec" if dimension > MAX_VECTOR_DIMENSIONS else "vector"
     of = sql.SQL("(embedding::{}({}))").format(sql.SQL(kind), sql.Literal(dimension))
     return of, f"{kind}_ip_ops"
+
+
+def graph_lock_id(space: str) -> int:
+    """Return the id of the advisory lock under which the graph of a space is made."""
+    return int.from_bytes(hashlib.sha256(space.encode()).digest()[:7])
 
 
 def graph_name(space: str) -> str:

@@ -1,6 +1,7 @@
 """Whether the clock can be believed. The purge deletes by it, so a jump must not be followed at once."""
 
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -18,17 +19,26 @@ PENALTY = timedelta(hours=24)
 log = structlog.get_logger(__name__)
 
 
+def read_boot_time() -> float:
+    """Return the seconds since the machine started, which setting its clock does not change."""
+    # Boot time goes on while a laptop sleeps, monotonic time does not; both ignore a clock that is set.
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
+
+
 class Watch:
     """Compares wall time with boot time from look to look; its first look compares with the last heartbeat."""
 
-    def __init__(self) -> None:
+    def __init__(self, read_boot_time: Callable[[], float] = read_boot_time) -> None:
+        self._read_boot_time = read_boot_time
         self._wall: datetime | None = None
         self._boot_seconds = 0.0
 
     def look(self, newest_heartbeat: datetime | None) -> bool:
         """Return whether the clock is suspicious."""
         wall = now()
-        boot_seconds = read_boot_time()
+        boot_seconds = self._read_boot_time()
         if self._wall is None:
             suspicious = newest_heartbeat is not None and abs(wall - newest_heartbeat) > ABSENCE
         else:
@@ -64,11 +74,3 @@ def ahead_of_the_database() -> timedelta:
             return timedelta(0)
         theirs: datetime = connection.execute(sa.select(sa.func.clock_timestamp())).scalar_one()
     return now() - theirs
-
-
-def read_boot_time() -> float:
-    """Return the seconds since the machine started, which setting its clock does not change."""
-    # Boot time goes on while a laptop sleeps, monotonic time does not; both ignore a clock that is set.
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()

@@ -1,7 +1,6 @@
 """SQLite's writers share a commit: it is durable before any of them returns, and no writer sees another's error."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.models import Lease
 from tests.conftest import MakeApp
+from tests.support.waiting import wait_for
 
 Block = Callable[[sa.Connection], None]
 
@@ -71,10 +71,7 @@ class QueuedWriters:
 
         self.threads.append(threading.Thread(target=work))
         self.threads[-1].start()
-        deadline = time.monotonic() + 30
-        while self.commits.semaphore.waiting_count <= number:
-            assert time.monotonic() < deadline, "the writer never came"
-            time.sleep(0.001)
+        wait_for(lambda: self.commits.semaphore.waiting_count > number)
 
     def goes(self) -> list[str]:
         self.commits.semaphore.release()
@@ -122,7 +119,8 @@ def test_nobody_is_told_before_all_is_on_the_disk(context: Flask, monkeypatch: p
         crowd.comes(insert(str(number)))
     crowd.commits.semaphore.release()
     assert commits.wait(30)
-    time.sleep(0.05)
+    for thread in crowd.threads:
+        thread.join(0.02)
     assert crowd.told == {}
     assert written() == set()
     goes_on.set()
@@ -169,8 +167,7 @@ def test_what_refuses_one_is_on_the_disk_when_he_is_told(context: Flask) -> None
 
     crowd.threads.append(threading.Thread(target=signs_up))
     crowd.threads[-1].start()
-    while crowd.commits.semaphore.waiting_count < 3:
-        time.sleep(0.001)
+    wait_for(lambda: crowd.commits.semaphore.waiting_count >= 3)
     crowd.comes(insert("last"))
     crowd.told[2] = "refused"
     assert crowd.goes() == ["written", "written", "refused", "written"]
@@ -200,10 +197,7 @@ def test_who_writes_much_keeps_nobody_waiting_who_came_before_him(context: Flask
     crowd = QueuedWriters(context)
 
     def much(connection: sa.Connection) -> None:
-        deadline = time.monotonic() + 30
-        while len(crowd.told) < 2:  # those before are told while this one writes
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_for(lambda: len(crowd.told) >= 2)  # those before are told while this one writes
         seen.append("told")
 
     crowd.comes(insert("a"))

@@ -28,8 +28,14 @@ def test_text_without_a_match_is_shown_from_its_beginning() -> None:
     assert cut("bees", "one " * 100, "two") == (("one " * 50)[:-1], [])
 
 
-@pytest.mark.parametrize("before", ["x" * 500, "x" * 500 + " ", "", " " * 500, "é\u0301" * 300])
-@pytest.mark.parametrize("after", ["", "y" * 500, " y", "\u0301" * 500])
+@pytest.mark.parametrize(
+    "before",
+    ["x" * 500, "x" * 500 + " ", "", " " * 500, "é\u0301" * 300],
+    ids=["word", "words", "nothing", "blanks", "accents"],
+)
+@pytest.mark.parametrize(
+    "after", ["", "y" * 500, " y", "\u0301" * 500], ids=["nothing", "word", "another word", "accents"]
+)
 def test_cut_holds_the_word_whole(before: str, after: str) -> None:
     text, marked = cut("needle", f"{before} needle {after}")
     assert marked == ["needle"]

@@ -11,7 +11,7 @@ import pytest
 
 from chatbot.rag.llms import embedded
 from tests.support.processes import ROOT, free_port
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 
 class ModelServer:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import Server, free_port
-from tests.system.test_server import wait_for
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
+import time_machine
 
 from chatbot.rag.errors import (
     Aborted,
@@ -106,7 +107,7 @@ def test_model_that_was_asked_for_is_asked_first() -> None:
     assert answer(llm, "two")[1] == "one"
 
 
-def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
+def test_breaker_opens_lets_one_probe_through_and_closes_again(clock: time_machine.Traveller) -> None:
     llm, (model,) = several("one", failures=3, seconds=1.0)
     for _ in range(3):
         model.fails(UpstreamUnreachable())
@@ -123,7 +124,7 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
         rounds.append(time.monotonic() - started)
     assert min(rounds) < 0.2
     assert len(model.prompts) == 3
-    time.sleep(1.05)
+    clock.shift(1.05)
     entered = threading.Event()
     leave = threading.Event()
     stream = model.stream
@@ -145,12 +146,12 @@ def test_breaker_opens_lets_one_probe_through_and_closes_again() -> None:
     assert answer(llm) == ("Hi", "one")
 
 
-def test_failed_probe_opens_the_breaker_again() -> None:
+def test_failed_probe_opens_the_breaker_again(clock: time_machine.Traveller) -> None:
     llm, (model,) = several("one", failures=1)
     model.fails(UpstreamTimeout())
     with pytest.raises(UpstreamTimeout):
         answer(llm)
-    time.sleep(0.25)
+    clock.shift(0.25)
     model.fails(UpstreamUnreachable())
     with pytest.raises(UpstreamUnreachable):
         answer(llm)

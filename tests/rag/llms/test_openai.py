@@ -18,6 +18,7 @@ from chatbot.rag.llms.openai import OpenAILLM
 from chatbot.rag.llms.openai_errors import Refusal, find_refusal, status_error
 from chatbot.rag.types import CompletionRequest, Deadlines, Finish, LLMOptions, Message, discard
 from tests.support.processes import Upstream, free_port
+from tests.support.waiting import wait_for
 
 
 def model(url: str, **deadlines: float) -> OpenAILLM:
@@ -207,10 +208,7 @@ def test_watchdog_rests_when_there_is_nothing_to_guard() -> None:
             with dog.guard(time.monotonic() + 60) as guard:
                 guard.watch(right)
                 assert not guard.expired
-        deadline = time.monotonic() + 5
-        while dog.is_running and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert not dog.is_running
+        wait_for(lambda: not dog.is_running, 5)
 
 
 def test_field_that_fastapi_forbids_is_found_without_a_message() -> None:

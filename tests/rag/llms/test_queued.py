@@ -1,8 +1,7 @@
 """The queue before a model with few slots: users take turns, and waiting counts for no breaker."""
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -12,6 +11,7 @@ from chatbot.rag.errors import Aborted, UpstreamBusy
 from chatbot.rag.llms.fallback import FallbackLLM
 from chatbot.rag.llms.queued import QueuedLLM
 from chatbot.rag.types import CancelToken, CompletionRequest, Finish, Message
+from tests.support.waiting import wait_for
 
 
 class Held:
@@ -43,15 +43,8 @@ def started(model: QueuedLLM, text: str, held: Held, slots: RoundRobinSemaphore)
     come = len(held.asked) + slots.waiting_count
     thread = threading.Thread(target=lambda: list(model.stream(ask(text))), daemon=True)
     thread.start()
-    wait_until(lambda: len(held.asked) + slots.waiting_count > come)
+    wait_for(lambda: len(held.asked) + slots.waiting_count > come)
     return thread
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_users_take_turns() -> None:
@@ -62,7 +55,7 @@ def test_users_take_turns() -> None:
     threads += [started(few, f"few {n}", held, slots) for n in range(2)]
     for number in range(1, len(threads)):
         held.gate.release()
-        wait_until(partial(held.has_been_asked, number + 1))
+        wait_for(partial(held.has_been_asked, number + 1))
     held.gate.release()
     for thread in threads:
         thread.join(10)

@@ -19,6 +19,7 @@ from chatbot.rag.loaders.sandbox import frames, service
 from chatbot.rag.loaders.sandbox.parser import Parser
 from chatbot.rag.types import Parsed, ParserLimits
 from tests.support.processes import ROOT
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -54,13 +55,8 @@ def child(parser: Parser) -> int:
     return int(parse(parser, "facts", b"").text.split()[0])
 
 
-def gone(pid: int, within: float = 5.0) -> bool:
-    end = time.monotonic() + within
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
+def wait_for_end(pid: int) -> None:
+    wait_for(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE, 5)
 
 
 def is_replaced(parser: Parser, media_type: str, error: type[Exception], sentence: str) -> float:
@@ -69,7 +65,7 @@ def is_replaced(parser: Parser, media_type: str, error: type[Exception], sentenc
     with pytest.raises(error, match=sentence):
         parse(parser, media_type, b"")
     took = time.monotonic() - started
-    assert gone(before)
+    wait_for_end(before)
     assert child(parser) != before
     return took
 
@@ -165,7 +161,8 @@ def test_child_is_replaced_after_so_many_documents() -> None:
     with Parser(ParserLimits(documents=3), LOADERS) as parser:
         pids = [child(parser) for _ in range(7)]
     assert [pids.index(pid) for pid in pids] == [0, 0, 0, 3, 3, 3, 6]
-    assert all(gone(pid) for pid in pids)
+    for pid in pids:
+        wait_for_end(pid)
 
 
 def test_child_that_has_grown_is_replaced() -> None:
@@ -178,7 +175,7 @@ def test_child_that_has_grown_is_replaced() -> None:
 def test_child_that_was_killed_while_idle_costs_no_document(parser: Parser) -> None:
     pid = child(parser)
     os.kill(pid, signal.SIGKILL)
-    assert gone(pid)
+    wait_for_end(pid)
     assert parse(parser, "text/plain", b"x").text == "x"
 
 
@@ -223,11 +220,11 @@ def test_no_child_outlives_its_parent(doing: str, tmp_path: Path) -> None:
     ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        time.sleep(0.3)
+        let_pass(0.3)
         assert psutil.pid_exists(pid)
         parent.kill()
         parent.wait()
-        assert gone(pid)
+        wait_for_end(pid)
 
 
 PATCHED = """

@@ -2,7 +2,6 @@
 
 import gzip
 import socket
-import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from chatbot.rag.errors import AddressRefused
 from chatbot.rag.http.fetch import Fetched, Limits, fetch
 from tests.rag.loaders.test_addresses import DENIED_PLACES
 from tests.rag.loaders.web import PUBLIC, Answer, Endless, Names, Web, answer, catch_all, quickest, web
+from tests.support.waiting import let_pass
 
 AMPLE = Limits(size=100_000)
 QUICK = Limits(connect=0.3, total=0.4, size=100_000)
@@ -247,6 +247,11 @@ BOMB = gzip.compress(bytes(50_000_000))
         [b"HTTP/1.1 200 OK\r\nA: " + b"a" * 70_000 + b"\r\n\r\nbody"],
         [b"HTTP/1.1 200 OK\r\n" + (b"A: " + b"a" * 9_000 + b"\r\n") * 20 + b"\r\nbody"],
     ],
+    ids=[
+        "gzip bomb", "x-gzip bomb", "gzip bomb in gzip", "deflate bomb", "brotli", "not gzip", "gzip cut off",
+        "two gzip members", "short body", "chunk cut off", "no last chunk", "negative chunk", "chunk without length",
+        "not HTTP", "nothing", "no line end", "no end of headers", "TLS", "200 headers", "long header", "180 kB of headers",
+    ],
 )  # fmt: skip
 def test_bombs_and_broken_answers_are_refused(pieces: Answer) -> None:
     tracemalloc.start()
@@ -271,15 +276,8 @@ def test_endless_answers_are_cut_at_their_size(beginning: bytes, again: bytes) -
 
 @pytest.mark.parametrize(
     ("beginning", "again"),
-    [
-        (b"", b"H"),
-        (b"HTTP/1.1 200 OK\r\n", b"a"),
-        (OPEN_END, b"a"),
-        (CHUNKED, b"1\r\na\r\n"),
-        (CHUNKED, b"0"),
-        (OPEN_END, b""),
-    ],
-)
+    [(b"", b"H"), (b"HTTP/1.1 200 OK\r\n", b"a"), (OPEN_END, b"a"), (CHUNKED, b"1\r\na\r\n"), (CHUNKED, b"0"), (OPEN_END, b"")],
+)  # fmt: skip
 def test_slow_answers_are_cut_at_the_deadline_whatever_trickles_in(beginning: bytes, again: bytes) -> None:
     def cut() -> None:
         assert isinstance(broken(Endless(beginning, again, pause=0.02), limits=QUICK), TimeoutError)
@@ -290,7 +288,7 @@ def test_slow_answers_are_cut_at_the_deadline_whatever_trickles_in(beginning: by
 def test_deadline_holds_for_all_redirects_together() -> None:
     class Late(list[bytes]):
         def __iter__(self):  # type: ignore[no-untyped-def]  # stands for a class without types
-            time.sleep(0.15)
+            let_pass(0.15)
             return super().__iter__()
 
     def cut() -> None:

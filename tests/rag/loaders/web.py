@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import let_pass
+
 PUBLIC = "93.184.216.34"
 Answer = Iterable[bytes]
 CONNECT = socket.socket.connect
@@ -117,7 +119,7 @@ class Endless:
     def __iter__(self) -> Iterator[bytes]:
         yield self.beginning
         while True:
-            time.sleep(self.pause)
+            let_pass(self.pause)
             self.sent += len(self.again)
             yield self.again
 

@@ -23,6 +23,7 @@ from chatbot.models import User
 from chatbot.services.accounts import accounts, hash_queue, passwords, sessions
 from chatbot.services.accounts.state import get_accounts_state
 from tests.conftest import MakeApp
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 
@@ -137,8 +138,7 @@ def test_kinds_of_origins_take_turns_and_origins_of_each() -> None:
         for origin in [*failed, hash_queue.Origin("fresh", "fresh"), hash_queue.Origin("known", "known")]:
             threads.append(threading.Thread(target=wait, args=[origin]))
             threads[-1].start()
-            while queue.waiting_count < len(threads):
-                time.sleep(0.001)
+            wait_for(lambda: queue.waiting_count == len(threads))
     for thread in threads:
         thread.join(5)
     assert max(served.index("known"), served.index("fresh")) <= 2
@@ -196,7 +196,7 @@ def furthest_pair(tries: int = 75) -> tuple[str, str, float] | None:
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_measure_would_find_a_leak(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The test above can fail: without the dummy hash, an unknown user is told at once."""
-    monkeypatch.setattr(passwords, "verify_password", lambda password, stored: bool(stored and time.sleep(0.02)))
+    monkeypatch.setattr(passwords, "verify_password", lambda password, stored: bool(stored and let_pass(0.02)))
     with make_app().app_context():
         for name in ("good", "shut", "old"):
             accounts.sign_up(f"{name}@example.org", name, "a sound passphrase")

@@ -1,6 +1,5 @@
 """Maintenance of running turns: by the index, and after lost answers of the database."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,7 +21,9 @@ from chatbot.services.chat import turns as chat
 from chatbot.services.chat.records import OpenedTurn, Outcome, Turn
 from chatbot.services.chat.state import get_chat_state
 from tests.conftest import Person
+from tests.support.databases import count_waiting
 from tests.support.turns import ended, gated, running
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -111,11 +112,9 @@ def test_abandoned_text_gets_its_fence_closed(context: Flask, ada: Person, llm: 
     assert ada.history()[0]["bot_response"] == "```html\n<img src='x'>\n```"
 
 
-def wait_for_end(app: Flask, turn_id: UUID, seconds: float = 5) -> None:
+def wait_for_end(app: Flask, turn_id: UUID) -> None:
     with app.app_context():
-        deadline = time.monotonic() + seconds
-        while turn_id in get_chat_state().running_turns and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_for(lambda: turn_id not in get_chat_state().running_turns)
 
 
 def test_turn_that_ends_while_it_is_looked_at_is_not_shown_empty(
@@ -153,7 +152,7 @@ def test_piece_that_is_saved_while_its_turn_ends_is_not_left_behind(
         with real(step, **options) as connection:
             yield connection
             gate.set()
-            wait_for_end(app, turn_id, 1)
+            wait_for(lambda: count_waiting() == 1)  # the turn's end waits for this transaction
 
     with app.app_context():
         maintenance.flush_texts()  # its row is not touched by the next one

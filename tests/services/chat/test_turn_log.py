@@ -16,6 +16,7 @@ from chatbot.services.chat.turn_log.memory import MemoryText, MemoryTurnLog
 from chatbot.services.chat.turn_log.port import News, TurnLog
 from chatbot.services.chat.turn_log.redis import RedisTurnLog
 from tests.support.redis_server import RedisServer
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -91,10 +92,11 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
     text.append(PIECES[0])
     with followed(server, turn) as news, followed(server, turn) as second:
         assert read_on(news, PIECES[0]) == PIECES[0]
-        for piece in PIECES[1:]:
+        for number, piece in enumerate(PIECES[1:], 2):
             text.append(piece)
-            time.sleep(0.03)
-        assert read_on(news, WHOLE) == read_on(second, WHOLE) == WHOLE
+            said = "".join(PIECES[:number])
+            assert read_on(news, said) == said
+        assert read_on(second, WHOLE) == WHOLE
         assert [news.since(offset) for offset in range(len(WHOLE))] == [WHOLE[offset:] for offset in range(len(WHOLE))]
         while not news.wait(0.05):
             pass
@@ -103,7 +105,7 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
         while not news.wait(30):
             pass
         assert time.monotonic() - started < 5
-    wait_until(lambda: server.client().keys("chatbot:*") == [])
+    wait_for(lambda: server.client().keys("chatbot:*") == [])
 
 
 def test_many_followers_leave_connections_for_the_rest(server: RedisServer) -> None:
@@ -154,19 +156,12 @@ def test_redis_that_is_away_for_a_while_harms_no_text(tmp_path: Path, away: str)
             assert text.since(0) == WHOLE
             assert news.since(0) == PIECES[0]
             assert news.wait(5) is True  # to look at the row instead
-            time.sleep(1.5)
+            let_pass(1.5)
             server.start() if away == "stopped" else server.resume()
             assert read_on(news, WHOLE, 10) == WHOLE
         log.close(turn)
     finally:
         server.stop()
-
-
-def wait_until(holds: object, seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():  # type: ignore[operator]  # a function
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_reasoning_wakes_no_reader_that_did_not_ask_for_it() -> None:

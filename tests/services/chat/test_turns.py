@@ -7,7 +7,6 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import Collection, CollectionMember, IdempotencyKey, User
@@ -71,12 +70,6 @@ def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
     again = turns.open_turn(caller, "hi", key=key)
     assert again.opened is not None
     assert turns.find_turn_by_key(caller, key) == again.turn_id
-
-
-def test_pool_keeps_what_it_makes(app: Flask) -> None:
-    """A connection beyond the pool was made for one use: half of PostgreSQL's work for a chat."""
-    with app.app_context():
-        assert db.engine.pool._max_overflow == 0  # type: ignore[attr-defined]  # there is no public name
 
 
 def test_turn_with_half_a_character_in_it_ends_as_failed(

@@ -1,13 +1,13 @@
 """The usage of documents: the stored bytes, through all changes of their versions."""
 
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database import failpoints
 from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read
 from chatbot.models import Chunk, ChunkVector, Collection, DocumentPiece
@@ -145,12 +145,13 @@ def test_large_collection_goes_in_transactions_that_each_leave_a_whole_one(
     work(app)
     left: list[int] = []
 
-    def breaks_off(_: float) -> None:
-        left.append(stored_and_counted(app)[0] // len(HOURS))
-        if len(left) == 1:
-            raise KeyboardInterrupt
+    def breaks_off(point: str) -> None:
+        if point == "delete_collection:committed" and (stored := stored_and_counted(app)[0]):
+            left.append(stored // len(HOURS))
+            if len(left) == 1:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(collections, "time", SimpleNamespace(sleep=breaks_off))
+    monkeypatch.setattr(failpoints, "reach", breaks_off)
     with pytest.raises(KeyboardInterrupt):
         ada.call("DELETE", f"/api/collections/{home}/")
     stored, counted = stored_and_counted(app)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+import time_machine
 from flask import Flask
 
 from chatbot.database import leases
@@ -14,7 +15,8 @@ from chatbot.errors import CannotServe, SuspiciousClock
 from chatbot.models import ChatMessage, Document, VectorCopy
 from chatbot.services.chat import maintenance
 from chatbot.services.knowledge.ingestion import worker
-from chatbot.services.operations import clock, retention
+from chatbot.services.operations import clock as watches
+from chatbot.services.operations import retention
 from chatbot.worker import startup
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import MakeApp, Person, join
@@ -28,33 +30,33 @@ MONTH = timedelta(days=30)
 class Time:
     """Wall and steady time that a test moves."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.wall = now()
+    def __init__(self, wall: time_machine.Traveller) -> None:
+        self._wall = wall
         self.steady = 1000.0
-        for module in (clock, retention, leases):
-            monkeypatch.setattr(module, "now", lambda: self.wall)
-        monkeypatch.setattr(clock, "read_boot_time", lambda: self.steady)
+
+    def watch(self) -> watches.Watch:
+        return watches.Watch(lambda: self.steady)
 
     def passes(self, **span: float) -> None:
-        self.wall += timedelta(**span)
+        self._wall.shift(timedelta(**span))
         self.steady += timedelta(**span).total_seconds()
 
     def jumps(self, **span: float) -> None:
-        self.wall += timedelta(**span)
+        self._wall.shift(timedelta(**span))
 
 
 @pytest.fixture
-def hands(context: Flask, monkeypatch: pytest.MonkeyPatch) -> Time:
-    return Time(monkeypatch)
+def hands(context: Flask, clock: time_machine.Traveller) -> Time:
+    return Time(clock)
 
 
-def purges(watch: clock.Watch) -> bool:
+def purges(watch: watches.Watch) -> bool:
     return retention.purge_if_due(MONTH, watch) is not None
 
 
 @pytest.mark.parametrize("years", [2, -2])
 def test_jump_while_running_delays_by_24_hours_and_no_more(hands: Time, years: int) -> None:
-    watch = clock.Watch()
+    watch = hands.watch()
     assert purges(watch)
     hands.passes(hours=25)
     hands.jumps(days=365 * years)
@@ -68,23 +70,23 @@ def test_jump_while_running_delays_by_24_hours_and_no_more(hands: Time, years: i
 
 
 def test_jump_before_the_start_is_seen_by_the_last_heartbeat(hands: Time) -> None:
-    assert purges(clock.Watch())
+    assert purges(hands.watch())
     hands.jumps(days=8)
-    restarted = clock.Watch()
+    restarted = hands.watch()
     assert not purges(restarted)
-    assert not purges(clock.Watch())  # another restart does not forget it
+    assert not purges(hands.watch())  # another restart does not forget it
     hands.passes(hours=24.1)
     assert purges(restarted)
 
 
 def test_six_days_of_downtime_delay_nothing(hands: Time) -> None:
-    assert purges(clock.Watch())
+    assert purges(hands.watch())
     hands.passes(days=6)
-    assert purges(clock.Watch())
+    assert purges(hands.watch())
 
 
 def test_force_goes_on_all_the_same(hands: Time) -> None:
-    assert purges(clock.Watch())
+    assert purges(hands.watch())
     hands.jumps(days=9)
     with pytest.raises(SuspiciousClock, match="UTC"):
         retention.purge(MONTH)
@@ -92,13 +94,13 @@ def test_force_goes_on_all_the_same(hands: Time) -> None:
 
 
 def test_steady_time_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert clock.read_boot_time() <= clock.read_boot_time()
-    monkeypatch.delattr(clock.time, "CLOCK_BOOTTIME", raising=False)
-    assert clock.read_boot_time() <= clock.read_boot_time()
+    assert watches.read_boot_time() <= watches.read_boot_time()
+    monkeypatch.delattr(watches.time, "CLOCK_BOOTTIME", raising=False)
+    assert watches.read_boot_time() <= watches.read_boot_time()
 
 
 def test_clock_that_was_wrong_for_a_day_and_set_right_delays_by_a_day_again(hands: Time) -> None:
-    watch = clock.Watch()
+    watch = hands.watch()
     assert purges(watch)
     hands.passes(hours=25)
     hands.jumps(days=730)
@@ -121,8 +123,8 @@ def test_lease_of_a_purge_that_died_under_a_wrong_clock_is_free(hands: Time) -> 
 
 
 def test_penalty_of_another_process_lasts_a_day_from_when_the_clock_is_right(hands: Time) -> None:
-    one = clock.Watch()
-    other = clock.Watch()
+    one = hands.watch()
+    other = hands.watch()
     assert purges(one)
     assert not purges(other)
     hands.jumps(days=730)
@@ -168,9 +170,9 @@ def test_copy_that_was_taken_under_a_wrong_clock_is_filled(make_app: MakeApp) ->
 
 @pytest.mark.parametrize(("seconds", "said"), [(20, "20 s ahead of"), (-20, "20 s behind"), (1, "")])
 def test_host_whose_clock_is_not_the_databases_does_not_start(
-    context: Flask, monkeypatch: pytest.MonkeyPatch, seconds: int, said: str
+    context: Flask, clock: time_machine.Traveller, seconds: int, said: str
 ) -> None:
-    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(seconds=seconds))
+    clock.shift(seconds)
     if db.engine.dialect.name == "postgresql" and said:
         with pytest.raises(CannotServe, match=rf"DATABASE_URL: The clock of this host is {said} the database's: set "):
             startup.require_services(wait_for_database=False)
