@@ -25,7 +25,8 @@ BETWEEN_PAGES = "\n\n"
 MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
 NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
 TICKED = "[x]"
-JOINED = re.compile(SOFT_HYPHEN + r"[\n ]*\n(\w+)(\S*) ?")
+HYPHEN = "\u2010"  # which producers that hyphenate by themselves put at a line's end
+JOINED = re.compile(rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})[\n ]*\n(\w+)(\S*) ?")
 
 
 class PdfLoader:
@@ -175,8 +176,9 @@ def _join_hyphens(text: str) -> str:
 
     def join(parted: re.Match[str]) -> str:
         before = text[: parted.start()].rpartition("\n")[2].split(" ")[-1]
-        rest, punctuation = parted.groups()
-        is_compound = not rest[:1].islower() or f"{before}-{rest}" in text
-        return ("-" if is_compound else "") + rest + punctuation + "\n"
+        hyphen, rest, punctuation = parted.groups()
+        own = "-" if hyphen == SOFT_HYPHEN else hyphen
+        is_compound = not rest[:1].islower() or before + own + rest in text
+        return (own if is_compound else "") + rest + punctuation + "\n"
 
     return JOINED.sub(join, text).replace(SOFT_HYPHEN, "-")
