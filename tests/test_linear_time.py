@@ -120,7 +120,7 @@ WORST = {
     "chatbot.rag.loaders.encodings.MISPLACED_CAPITAL": worst(("", "aÉA", ""), ("", "aÉ", "")), "chatbot.rag.loaders.encodings.WORDS": worst(("", "a", ""), ("", "a_", "")),
     "chatbot.rag.loaders.pdf.JOINED": worst(("", "\xad", ""), ("\xad", "\n", ""), ("\xad", " ", ""), ("\xad", "\n ", ""), ("\xad\n", "a", ""), ("", "\xad\n", ""), ("\xad\n", "a.", ""), ("", "a\u2010", ""), ("a\u2010", "\n", ""), ("", "a\u2010\n", "")),
     "chatbot.rag.loaders.pdf_codes.LIGATURE_CODE": worst(("", "\r", ""), ("", "\x0b", "")), "chatbot.rag.loaders.pdf_codes.ACCENTED_LETTER": worst(("", "~", ""), ("", "~a", "")), "chatbot.rag.loaders.pdf_codes.WORDS": ANY,
-    "chatbot.rag.loaders.pdf_layout.RIGHT_TO_LEFT": ANY, "chatbot.rag.loaders.pdf_words.LINE": worst(("", "a", ""), ("", "\r", "")), "chatbot.rag.loaders.pdf_words.WORD": worst(("", "a", ""), ("", "\x02", ""), ("", "a ", "")),
+    "chatbot.rag.loaders.pdf_layout.RIGHT_TO_LEFT": ANY, "chatbot.rag.loaders.pdf_words.LINE": worst(("", "a", ""), ("", "\r", "")), "chatbot.rag.loaders.pdf_words.WORD": worst(("", "a", ""), ("", "\x02", ""), ("", "a ", "")), "chatbot.rag.loaders.pdf_words.LEFT_TO_RIGHT": worst(("", "a", ""), ("", "a.", ""), ("", "%", ""), ("%", "1,", "")),
     "chatbot.rag.loaders.pdf_repair.STREAM": worst(("", "stream", ""), ("", "stream\r", "")), "chatbot.rag.loaders.pdf_repair.COUNT": worst(("", "1", ""), ("1", " ", ""), ("", "1 beginbf", "")), "chatbot.rag.loaders.pdf_repair.CODE": worst(("", "<", ""), ("<", "a", ""), ("", "<a", "")),
     "chatbot.rag.loaders.plain.NEWLINES": worst(("", "\r", ""), ("", "\r\n", "")),
     "chatbot.rag.text.front_matter.KEY": worst(("", "a", ""), ("a", " ", ""), ("", "a ", ""), ("a:", " ", "\n"), ("a: ", "a", "\n"), ("", "'a'", "")),

@@ -3,13 +3,14 @@
 import ctypes
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import pdf_codes
-from .pdf_layout import Word
+from .pdf_layout import RIGHT_TO_LEFT, Word
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -22,6 +23,9 @@ SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
 QUARTER = math.pi / 2
 LINE = re.compile(r"[^\r\n]+")
 WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
+# Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
+LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
+LAM = "\u0644"  # the first letter of its ligatures with alef
 
 
 @dataclass(slots=True)
@@ -101,6 +105,10 @@ class _TextReader:
         if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
             direction = self._direction(found)
             return direction, self._parts(found.start(), text, direction)
+        if RIGHT_TO_LEFT.search(text):
+            return direction, [
+                _order_from_right([self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)])
+            ]
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
         return direction, [word]
@@ -151,6 +159,28 @@ def turned(text: str, box: tuple[float, float, float, float], direction: int) ->
     if direction:
         return Word(text, bottom, left, top, right)
     return Word(text, left, -top, right, -bottom)
+
+
+def _order_from_right(letters: list[Word]) -> Word:
+    """Return the word that letters form from right to left; the file may have them in any order.
+
+    A mark stands over or under its letter, with its centre behind the letter's right edge and before the next one's.
+    """
+
+    def place(letter: Word) -> tuple[float, bool]:
+        is_mark = unicodedata.combining(letter.text) > 0
+        return -(letter.left + letter.right) / 2 if is_mark else -letter.right, letter.text != LAM
+
+    hyphen = letters[-1].text == SOFT_HYPHEN
+    placed = sorted(letters[: len(letters) - hyphen], key=place)
+    text = LEFT_TO_RIGHT.sub(lambda run: run[0][::-1], "".join(letter.text for letter in placed))
+    return Word(
+        text + SOFT_HYPHEN * hyphen,
+        left=min(letter.left for letter in placed),
+        top=min(letter.top for letter in placed),
+        right=max(letter.right for letter in placed),
+        bottom=max(letter.bottom for letter in placed),
+    )
 
 
 def _is_line(one: Word, other: Word) -> bool:

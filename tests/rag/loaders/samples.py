@@ -53,18 +53,23 @@ def shown(text: str) -> bytes:
     return b"BT /F1 24 Tf 72 720 Td (%s) Tj ET" % text.encode("latin-1")
 
 
-def typeset(*lines: tuple[float, float, str]) -> bytes:
-    """A page with texts of any script at places, their letters half as wide as high, of 10 points."""
+def typeset(*lines: tuple[float, float, str], spelled: bool = False) -> bytes:
+    """A page with texts of any script at places, their letters half as wide as high, of 10 points.
+
+    `spelled` adds each text as what it is to be read as, as Chromium does with each letter of Arabic.
+    """
     letters = sorted({letter for _, _, text in lines for letter in text})
     codes = {letter: b"%02x" % code for code, letter in enumerate(letters, 33)}
     characters = b"".join(b"<%s> <%04x>\n" % (code, ord(letter)) for letter, code in codes.items())
     head = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n"
     cmap = b"%s%d beginbfchar\n%sendbfchar\nendcmap" % (head, len(codes), characters)
     widths = b"/FirstChar 33 /LastChar %d /Widths [%s]" % (32 + len(codes), b"500 " * len(codes))
-    content = b"".join(
-        b"BT /F1 10 Tf 1 0 0 1 %.2f %.2f Tm <%s> Tj ET\n" % (x, y, b"".join(codes[letter] for letter in text))
-        for x, y, text in lines
-    )
+    content = b""
+    for x, y, text in lines:
+        show = b"1 0 0 1 %.2f %.2f Tm <%s> Tj" % (x, y, b"".join(codes[letter] for letter in text))
+        if spelled:
+            show = b"/Span << /ActualText <feff%s> >> BDC %s EMC" % (text.encode("utf-16-be").hex().encode(), show)
+        content += b"BT /F1 10 Tf %s ET\n" % show
     made = pdf(content, more=(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap),))
     return made.replace(b"/BaseFont /Helvetica", b"/BaseFont /Custom /ToUnicode 6 0 R " + widths)
 

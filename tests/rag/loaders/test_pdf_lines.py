@@ -1,5 +1,7 @@
 """Words and lines of PDF pages: hyphens, gaps between letters, scripts from right to left, wrapped cells."""
 
+import pytest
+
 from chatbot.rag.loaders.pdf import PdfLoader
 from tests.rag.loaders.samples import typeset
 
@@ -28,3 +30,26 @@ def test_unicode_hyphens_at_the_ends_of_lines_are_joined_but_not_those_of_compou
     assert "Jak zbudowa\u0107\ndom, well\u2010known" in found
     assert "the well\u2010known,\nin Rhein\u2010Main" in found
     assert "\u2010\ntoo." in found
+
+
+def from_right(text: str, x: float = 400) -> list[tuple[float, float, str]]:
+    """Return the letters of a text with places from right to left."""
+    return [(x - 5 * number, 700, letter) for number, letter in enumerate(text, 1)]
+
+
+def test_words_from_right_to_left_are_read_so_where_each_letter_is_spelled() -> None:
+    word = "\u0627\u0644\u0642\u062f\u064a\u0645"
+    assert PdfLoader().load(typeset(*from_right(word)[::-1], spelled=True)).text == word
+
+
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [
+        ("\u05d1-05.052,1", "\u05d1-1,250.50"),
+        ("\u05d5-%05", "\u05d5-50%"),
+        ("FDP\u0641\u0644\u0645", "PDF\u0641\u0644\u0645"),
+        ("\u0628\u0660\u0665\u0662", "\u0628\u0662\u0665\u0660"),
+    ],
+)
+def test_numbers_in_words_from_right_to_left_stay_from_left_to_right(shown: str, text: str) -> None:
+    assert read(*from_right(shown)) == text
