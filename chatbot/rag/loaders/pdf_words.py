@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_WORDS = 20_000  # of a page that are put in order; more are no page that a person reads
 MAX_FONT_NAME_BYTES = 128  # a longer name is not read
+MIN_SPACE = 0.2  # of a line's height
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
 SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
@@ -25,6 +26,7 @@ LINE = re.compile(r"[^\r\n]+")
 WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
 # Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
 LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
+IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
 LAM = "\u0644"  # the first letter of its ligatures with alef
 
 
@@ -111,7 +113,28 @@ class _TextReader:
             ]
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
-        return direction, [word]
+        return direction, self._split_at_gaps(word, found.start(), last)
+
+    def _split_at_gaps(self, word: Word, first: int, last: int) -> list[Word]:
+        """Return the parts of a word between which a space is missing; in a spaced-out word all gaps are alike."""
+        box = self._box
+        find_box = self._raw.FPDFText_GetLooseCharBox
+        reach = self._boxed("", first, 0).right
+        gaps = []
+        for number in range(first + 1, last + 1):
+            find_box(self._page, number, self._box_reference)
+            gaps.append(box.left - reach)
+            reach = max(reach, box.right)
+        least = MIN_SPACE * (word.bottom - word.top) + max(0.0, min(gaps))
+        if max(gaps) <= least or IDEOGRAPH.search(word.text):
+            return [word]
+        starts = [0, *(number for number, gap in enumerate(gaps, 1) if gap > least), len(word.text)]
+        parts = []
+        for start, end in pairwise(starts):
+            part = self._boxed(word.text[start:end], first + start, 0)
+            part.right = max(part.right, self._boxed("", min(first + end - 1, last), 0).right)
+            parts.append(part)
+        return parts
 
     def _parts(self, first: int, text: str, direction: int) -> Iterator[Word]:
         letters = [self._boxed(letter, first + number, direction) for number, letter in enumerate(text)]

@@ -3,7 +3,7 @@
 import pytest
 
 from chatbot.rag.loaders.pdf import PdfLoader
-from tests.rag.loaders.samples import typeset
+from tests.rag.loaders.samples import pdf, typeset
 
 LINE_HEIGHT = 12
 
@@ -53,3 +53,10 @@ def test_words_from_right_to_left_are_read_so_where_each_letter_is_spelled() -> 
 )
 def test_numbers_in_words_from_right_to_left_stay_from_left_to_right(shown: str, text: str) -> None:
     assert read(*from_right(shown)) == text
+
+
+def test_spacing_of_characters_is_a_space_where_the_word_has_none_elsewhere() -> None:
+    """As groff and Ghostscript write it: a pair of letters, parted by a space's width of character spacing."""
+    text = b"BT /F1 10 Tf 72 700 Td (museum) Tj 3.5 Tc 38.34 0 Td (se) Tj 0 Tc 14.06 0 Td (ntrance) Tj ET\n"
+    heading = b"BT /F1 10 Tf 3.5 Tc 72 650 Td (HEADING) Tj ET"
+    assert PdfLoader().load(pdf(text + heading)).text == "museums entrance\nHEADING"
