@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MAX_WORDS = 20_000  # of a page that are put in order; more are no page that a person reads
 MAX_FONT_NAME_BYTES = 128  # a longer name is not read
 MIN_SPACE = 0.2  # of a line's height
+MAX_LETTER_GAP = 0.08  # of a line's height, between two letters of a word
+MAX_OVERLAP = 0.3
+MAX_SHIFT = 0.06
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
 SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
@@ -69,7 +72,10 @@ class _TextReader:
                 if direction != 0:
                     direction = self._direction(word)
                 direction, placed = self._place_word(word, direction)
-                found.by_direction.setdefault(direction, []).extend(placed)
+                words = found.by_direction.setdefault(direction, [])
+                if word.start() == line.start() and words:
+                    placed = _continue_word(words.pop(), list(placed))
+                words.extend(placed)
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
 
@@ -197,12 +203,34 @@ def _order_from_right(letters: list[Word]) -> Word:
     hyphen = letters[-1].text == SOFT_HYPHEN
     placed = sorted(letters[: len(letters) - hyphen], key=place)
     text = LEFT_TO_RIGHT.sub(lambda run: run[0][::-1], "".join(letter.text for letter in placed))
+    return _union(text + SOFT_HYPHEN * hyphen, placed)
+
+
+def _continue_word(word: Word, placed: list[Word]) -> list[Word]:
+    """Return the words of a line behind the last one of another; the first is its rest where they touch.
+
+    pdfium has a line for each letter of the cells of a table that Chromium has made. Letters that are higher or lower
+    are exponents and marks of notes.
+    """
+    left, right = sorted((word, placed[0]), key=lambda part: part.left)
+    height = max(1.0, word.bottom - word.top)
+    is_level = abs(left.top + left.bottom - right.top - right.bottom) / 2 < MAX_SHIFT * height
+    is_from_right = RIGHT_TO_LEFT.search(left.text + right.text)
+    if not is_level or not -MAX_OVERLAP * height < right.left - left.right < MAX_LETTER_GAP * height:
+        return [word, *placed]
+    if left is not word and not is_from_right:
+        return [word, *placed]
+    text = right.text + left.text if is_from_right else left.text + right.text
+    return [_union(text, [left, right]), *placed[1:]]
+
+
+def _union(text: str, parts: list[Word]) -> Word:
     return Word(
-        text + SOFT_HYPHEN * hyphen,
-        left=min(letter.left for letter in placed),
-        top=min(letter.top for letter in placed),
-        right=max(letter.right for letter in placed),
-        bottom=max(letter.bottom for letter in placed),
+        text,
+        left=min(part.left for part in parts),
+        top=min(part.top for part in parts),
+        right=max(part.right for part in parts),
+        bottom=max(part.bottom for part in parts),
     )
 
 

@@ -60,3 +60,13 @@ def test_spacing_of_characters_is_a_space_where_the_word_has_none_elsewhere() ->
     text = b"BT /F1 10 Tf 72 700 Td (museum) Tj 3.5 Tc 38.34 0 Td (se) Tj 0 Tc 14.06 0 Td (ntrance) Tj ET\n"
     heading = b"BT /F1 10 Tf 3.5 Tc 72 650 Td (HEADING) Tj ET"
     assert PdfLoader().load(pdf(text + heading)).text == "museums entrance\nHEADING"
+
+
+def test_letters_are_words_on_a_page_that_pdfium_takes_for_vertical_writing() -> None:
+    """As on a page with a table of Chromium alone: each letter has a place, and more of the height than width is full."""
+    rows = [("Anna", "1998"), ("Mia", "2003"), ("Tom", "2010")]
+    cells = [
+        (x, 700 - LINE_HEIGHT * y, text) for y, row in enumerate(rows) for x, text in zip((60, 200), row, strict=True)
+    ]
+    letters = [(x + 5 * number, y, letter) for x, y, text in cells for number, letter in enumerate(text)]
+    assert read(*letters) == "Anna 1998\nMia 2003\nTom 2010"
