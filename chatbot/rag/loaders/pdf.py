@@ -12,8 +12,7 @@ from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
 from . import pdf_codes, pdf_layout, pdf_repair, pdf_words, plain
-from .pdf_layout import Word
-from .pdf_words import SOFT_HYPHEN
+from .pdf_words import SOFT_HYPHEN, Word
 
 if TYPE_CHECKING:
     import pypdfium2

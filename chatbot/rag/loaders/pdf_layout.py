@@ -5,11 +5,12 @@ A recursive X-Y cut (Nagy, Seth and Viswanathan, "A prototype document image ana
 row by row.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+
+from .pdf_words import RIGHT_TO_LEFT, Word
 
 SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
 ROW_OVERLAP = 0.5  # share of a line's height by which two segments of one row overlap, at least
@@ -18,19 +19,6 @@ MIN_COLUMN_ROWS = 2
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
 MAX_DEPTH = 40  # columns in columns
-RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
-
-
-@dataclass(slots=True)
-class Word:
-    """A word and its box, in points from the upper left corner of the text as it is read."""
-
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-    is_value: bool = False  # of a form's field, which has no place in the page's own order
 
 
 @dataclass(slots=True)

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import pdf_codes
-from .pdf_layout import RIGHT_TO_LEFT, Word
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -27,10 +26,23 @@ SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
 QUARTER = math.pi / 2
 LINE = re.compile(r"[^\r\n]+")
 WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
 # Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
 LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
 IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
 LAM = "\u0644"  # the first letter of its ligatures with alef
+
+
+@dataclass(slots=True)
+class Word:
+    """A word and its box, in points from the upper left corner of the text as it is read."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    is_value: bool = False  # of a form's field, which has no place in the page's own order
 
 
 @dataclass(slots=True)
