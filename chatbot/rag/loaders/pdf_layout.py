@@ -5,9 +5,9 @@ A recursive X-Y cut (Nagy, Seth and Viswanathan, "A prototype document image ana
 row by row.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from statistics import median
 
 from .pdf_words import RIGHT_TO_LEFT, Word
@@ -15,6 +15,8 @@ from .pdf_words import RIGHT_TO_LEFT, Word
 SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
 ROW_OVERLAP = 0.5  # share of a line's height by which two segments of one row overlap, at least
 PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
+MAX_LEADING = 1.0  # heights of a line between two lines of a cell
+MAX_INDENT = 2.0  # heights of a line, of a line in a cell
 MIN_COLUMN_ROWS = 2
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
@@ -203,11 +205,15 @@ def _lines(rows: list[Row]) -> list[str]:
     """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
     distances = [_middle(below) - _middle(above) for above, below in pairwise(rows)]
     usual = median(distances) if distances else 0.0
+    paragraphs = {number for number, distance in enumerate(distances, 1) if distance > PARAGRAPH_GAP * usual}
+    below = _rows_below(rows, paragraphs)
     lines = []
-    for number, row in enumerate(rows):
-        if number and distances[number - 1] > PARAGRAPH_GAP * usual:
-            lines.append("")
-        lines.append(_text(row))
+    for start, end in _spans(rows, below):
+        cells = _cells(rows[start:end], below)
+        for number, line in enumerate([cells] if cells else _as_cells(rows[start:end]), start):
+            if number in paragraphs:
+                lines.append("")
+            lines.append(_text(line))
     return lines
 
 
@@ -215,13 +221,77 @@ def _middle(row: Row) -> float:
     return (row[0].top + row[0].bottom) / 2
 
 
-def _text(row: Row) -> str:
-    segments: Sequence[Segment] = row[::-1] if _reads_from_right(row) else row
-    return " ".join(segment.text for segment in segments)
+def _rows_below(rows: list[Row], paragraphs: set[int]) -> dict[int, int]:
+    """Return the number of the row in which the text of a segment's cell goes on, by the segment's position.
+
+    Producers write a table cell by cell: the next line of a cell follows in the page's own order and is right below.
+    """
+    places = {segment.position: (number, segment) for number, row in enumerate(rows) for segment in row}
+    found = {}
+    for position, (number, segment) in places.items():
+        if position is None or position + 1 not in places:
+            continue
+        below, following = places[position + 1]
+        if below > number and _is_under(segment, following) and paragraphs.isdisjoint(range(number + 1, below + 1)):
+            found[position] = below
+    return found
 
 
-def _reads_from_right(row: Row) -> bool:
-    text = "".join(segment.text for segment in row)
+def _is_under(above: Segment, below: Segment) -> bool:
+    """Return whether a line may be the next one of a cell: near, with the same left edge, centre or right edge."""
+    height = above.bottom - above.top
+    left = abs(above.left - below.left)
+    right = abs(above.right - below.right)
+    centre = abs(above.left + above.right - below.left - below.right) / 2
+    edge = right if RIGHT_TO_LEFT.search(below.text) else left
+    return below.top - above.bottom < MAX_LEADING * height and (edge < MAX_INDENT * height or centre < height)
+
+
+def _spans(rows: list[Row], below: dict[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the beginnings and ends of runs of rows that have cells in common."""
+    start = 0
+    end = 1
+    for number, row in enumerate(rows):
+        if number >= end:
+            yield start, end
+            start = number
+        end = max(
+            end, number + 1, *(below.get(segment.position, 0) + 1 for segment in row if segment.position is not None)
+        )
+    yield start, end
+
+
+def _cells(rows: list[Row], below: dict[int, int]) -> list[Row] | None:
+    """Return the lines of the cells of a table's row, from left to right, or None where rows have no such cells."""
+    cells: list[Row] = []
+    for segment in sorted(chain.from_iterable(rows), key=lambda one: -1 if one.position is None else one.position):
+        if segment.position is not None and segment.position - 1 in below:
+            cells[-1].append(segment)
+        else:
+            cells.append([segment])
+    cells.sort(key=lambda cell: min(line.left for line in cell))
+    edges = [(min(line.left for line in cell), max(line.right for line in cell)) for cell in cells]
+    if len(cells) == 1 or any(left[1] > right[0] + 1 for left, right in pairwise(edges)) or _are_marked(rows, cells):
+        return None
+    return cells
+
+
+def _are_marked(rows: list[Row], cells: list[Row]) -> bool:
+    """Return whether rows are lines with a mark or a number each, which are written one after the other."""
+    has_marks = any(all(len(line.words) == 1 for line in cell) for cell in cells)
+    return has_marks and all(len(cell) == len(rows) for cell in cells)
+
+
+def _as_cells(rows: list[Row]) -> list[list[Row]]:
+    return [[[segment] for segment in row] for row in rows]
+
+
+def _text(cells: list[Row]) -> str:
+    texts = ["\n".join(line.text for line in cell) for cell in cells]
+    return " ".join(texts[::-1] if _reads_from_right("".join(texts)) else texts)
+
+
+def _reads_from_right(text: str) -> bool:
     if not RIGHT_TO_LEFT.search(text):
         return False
     letters = sum(map(str.isalpha, text))

@@ -70,3 +70,32 @@ def test_letters_are_words_on_a_page_that_pdfium_takes_for_vertical_writing() ->
     ]
     letters = [(x + 5 * number, y, letter) for x, y, text in cells for number, letter in enumerate(text)]
     assert read(*letters) == "Anna 1998\nMia 2003\nTom 2010"
+
+
+@pytest.mark.parametrize("shift", [0, LINE_HEIGHT / 2])
+def test_lines_of_a_cell_are_read_together(shift: float) -> None:
+    """`shift` is how far below the first line of the wide cell the others are, as in a row that is centred."""
+    rows = [("Pump", ("Check the oil", "and the filter"), "101"), ("Valve", ("Close it at", "night in May"), "102")]
+    lines = []
+    for number, (name, description, price) in enumerate(rows):
+        y = 700 - 30 * number
+        lines += [(60, y - shift, name), *below(*description, x=160, y=y), (320, y - shift, price)]
+    assert read(*lines).replace("\n\n", "\n") == (
+        "Pump Check the oil\nand the filter 101\nValve Close it at\nnight in May 102"
+    )
+
+
+def test_two_cells_with_lines_of_their_own_are_read_one_after_the_other() -> None:
+    head = [(60, 730, "Item name"), (200, 730, "Description of it")]
+    first = [*below("Air pump", "with gauge"), *below("Shows six bars", "at the gauge", x=200)]
+    second = [*below("Oil can and", "its spout", y=670), *below("Holds one litre", "of thin oil", x=200, y=670)]
+    found = " ".join(read(*head, *first, *second).split())
+    assert found == (
+        "Item name Description of it Air pump with gauge Shows six bars at the gauge "
+        "Oil can and its spout Holds one litre of thin oil"
+    )
+
+
+def test_marks_of_a_list_stay_with_their_lines() -> None:
+    lines = below("Start it.", "Sound the horn.", "Call the pilot.", x=90)
+    assert read(*lines, *below("1.", "2.", "3.")) == "1. Start it.\n2. Sound the horn.\n3. Call the pilot."
