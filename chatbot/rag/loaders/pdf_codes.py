@@ -25,6 +25,9 @@ LIGATURE_CODE = re.compile("[\x0b\x0c\x0e-\x1f]|\r(?!\n)")
 ACCENTED_LETTER = re.compile(
     "([\x12-\x18\x7f~^`\u00b4\u00a8\u02dc\u02c6\u02c7\u02d8\u00af\u02da\u00b8])([^\\W\\d_]|[\x10\x11])"
 )
+# A cedilla may be set behind its letter, and pdfium has a space where TeX goes back to the letter's edge.
+LETTER_WITH_CEDILLA = re.compile("([^\\W\\d_])([\x18\u00b8])( (?=[^\\W\\d_]))?")
+NO_SPACE = "\u2060"  # a word joiner, which is left out with other invisible characters
 WORDS = re.compile(r"[^\W\d_]{2,}")
 LIGATURES = "\ufb00\ufb01\ufb02\ufb03\ufb04"  # one character each, as the code is one; `spell_out` parts them
 OT1_LIGATURES = dict(zip("\x0b\x0c\r\x0e\x0f", LIGATURES, strict=True))
@@ -93,20 +96,34 @@ def replace_private(text: str, font: Callable[[int], str]) -> str:
     return FIGURES.sub(lambda found: chr(ord(found[0]) & 0xFF), PRIVATE.sub(publish, text))
 
 
-def decode(text: str, is_unmapped: Callable[[int], bool], is_over_next: Callable[[int], bool]) -> str:
+def decode(
+    text: str,
+    is_unmapped: Callable[[int], bool],
+    is_over: Callable[[int, int], bool],
+    is_beside: Callable[[int, int], bool],
+) -> str:
     """Return a page's characters, as many as there were, with TeX's ligatures and accents in place of their codes.
 
-    Of the character at a position, `is_unmapped` returns whether its font has no Unicode map, and `is_over_next`
-    whether it stands over the character behind it.
+    Of the character at a position, `is_unmapped` returns whether its font has no Unicode map; of two, `is_over` whether
+    the first stands over or under the second, and `is_beside` whether the second follows without a gap.
     """
 
     def compose(found: re.Match[str]) -> str:
         accent, letter = found.groups()
-        return DOTLESS.get(letter, letter) + ACCENTS[accent] if is_over_next(found.start()) else found[0]
+        is_accented = is_over(found.start(), found.start() + 1)
+        return DOTLESS.get(letter, letter) + ACCENTS[accent] if is_accented else found[0]
+
+    def compose_cedilla(found: re.Match[str]) -> str:
+        letter, cedilla, space = found.groups(default="")
+        if not is_over(found.start() + 1, found.start()):
+            return found[0]
+        if space and is_beside(found.start(), found.end()):
+            space = NO_SPACE
+        return letter + ACCENTS[cedilla] + space
 
     positions = [found.start() for found in LIGATURE_CODE.finditer(text) if is_unmapped(found.start())]
     codes = [text[position] for position in positions]
-    text = ACCENTED_LETTER.sub(compose, text)
+    text = LETTER_WITH_CEDILLA.sub(compose_cedilla, ACCENTED_LETTER.sub(compose, text))
     if sum(map(OT1_LIGATURES.__contains__, codes)) > sum(map(T1_LIGATURES.__contains__, codes)):
         return _replace(text, positions, letters=OT1_LETTERS, marks={})
     return _replace(text, positions, letters=T1_LIGATURES, marks=T1_QUOTES)

@@ -70,7 +70,7 @@ class _TextReader:
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
         text = pdf_codes.replace_private(_characters(raw, text_page), self._font)
-        self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over_next)
+        self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over, self._is_beside)
 
     def read(self) -> PageWords:
         found = PageWords()
@@ -99,10 +99,15 @@ class _TextReader:
     def _is_unmapped(self, number: int) -> bool:
         return bool(self._raw.FPDFText_HasUnicodeMapError(self._page, number) == 1)
 
-    def _is_over_next(self, number: int) -> bool:
-        mark = self._boxed("", number, direction=0)
-        letter = self._boxed("", number + 1, direction=0)
-        return letter.left <= (mark.left + mark.right) / 2 <= letter.right and _is_line(mark, letter)
+    def _is_over(self, mark: int, letter: int) -> bool:
+        upper = self._boxed("", mark, direction=0)
+        lower = self._boxed("", letter, direction=0)
+        return lower.left <= (upper.left + upper.right) / 2 <= lower.right and _is_line(upper, lower)
+
+    def _is_beside(self, letter: int, following: int) -> bool:
+        left = self._boxed("", letter, direction=0)
+        right = self._boxed("", following, direction=0)
+        return _is_line(left, right) and right.left - left.right < MAX_LETTER_GAP * (left.bottom - left.top)
 
     def _direction(self, word: re.Match[str]) -> int:
         angle: float = self._raw.FPDFText_GetCharAngle(self._page, word.start())

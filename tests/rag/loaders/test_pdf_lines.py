@@ -2,6 +2,7 @@
 
 import pytest
 
+from chatbot.rag.loaders import pdf_codes, plain
 from chatbot.rag.loaders.pdf import PdfLoader
 from tests.rag.loaders.samples import pdf, typeset
 
@@ -99,3 +100,21 @@ def test_two_cells_with_lines_of_their_own_are_read_one_after_the_other() -> Non
 def test_marks_of_a_list_stay_with_their_lines() -> None:
     lines = below("Start it.", "Sound the horn.", "Call the pilot.", x=90)
     assert read(*lines, *below("1.", "2.", "3.")) == "1. Start it.\n2. Sound the horn.\n3. Call the pilot."
+
+
+def test_cedilla_behind_its_letter_is_on_it() -> None:
+    """As TeX sets that of a capital."""
+    letters = [(60, 700, "C"), (60.5, 700, "\u00b8"), (65, 700, "a va"), (100, 700, "alone"), (130, 700, "\u00b8")]
+    assert read(*letters) == "\u00c7a va alone \u00b8"
+
+
+@pytest.mark.parametrize(("is_beside", "text"), [(True, "\u00c7a va"), (False, "\u00c7 a va")])
+def test_space_of_pdfium_behind_a_cedilla_is_none_where_the_next_letter_touches(is_beside: bool, text: str) -> None:
+    found = pdf_codes.decode(
+        "C\u00b8 a va",
+        is_unmapped=lambda _: False,
+        is_over=lambda mark, letter: (mark, letter) == (1, 0),
+        is_beside=lambda left, right: is_beside and (left, right) == (0, 3),
+    )
+    assert len(found) == len("C\u00b8 a va")
+    assert plain.clean(pdf_codes.spell_out(found)) == text
