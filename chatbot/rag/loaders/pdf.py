@@ -2,10 +2,11 @@
 
 import ctypes
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from chatbot.rag.errors import UnreadableDocument
@@ -23,6 +24,10 @@ TOO_MANY_WORDS = f"has more than {pdf_words.MAX_WORDS:,} words; the others were 
 BETWEEN_PAGES = "\n\n"
 MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
 NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
+MAX_MARGIN_LENGTH = 100  # characters of a running head or foot
+PAGE_NUMBER = re.compile(r"[-\u2013\u2014 ]{0,2}(?:\d{1,4}|[ivxlc]{1,7})[-\u2013\u2014 ]{0,2}")
+NUMBER = re.compile(r"\d+")
+AFTER_SENTENCE = re.compile("(?<=[.!?\u2026:;\"')\u201d\u00bb])\n\n")
 TICKED = "[x]"
 HYPHEN = "\u2010"  # which producers that hyphenate by themselves put at a line's end
 JOINED = re.compile(rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})[\n ]*\n(\w+)(\S*) ?")
@@ -39,6 +44,7 @@ class PdfLoader:
         with plain.reading("PDF"), closing(_opened(pdf_repair.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
+            _free_sentences(pages)
             if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
             return _parsed(pages, document.get_metadata_value("Title"))
@@ -97,6 +103,47 @@ def _leave_out_unmapped(pages: list[_Page]) -> None:
         for page in unmapped:
             page.text = ""
             page.fault = "has text without a Unicode map"
+
+
+def _free_sentences(pages: list[_Page]) -> None:
+    """Move running heads and feet out of the sentences that go on from a page to the next."""
+    heads = Counter(_without_numbers(page.text.partition("\n\n")[0]) for page in pages)
+    feet = Counter(_without_numbers(page.text.rpartition("\n\n")[2]) for page in pages)
+    for page, following in pairwise(pages):
+        body, foot = _part_foot(page.text, feet)
+        head, rest = _part_head(following.text, heads)
+        if not body or body.endswith(tuple(".!?\u2026:;")) or not rest[:1].islower():
+            continue
+        ends = [found.start() for found in AFTER_SENTENCE.finditer(body)]
+        page.text = _insert(body, ends[-1] if ends else 0, foot)
+        end = AFTER_SENTENCE.search(rest)
+        following.text = _insert(rest, end.start() if end else len(rest), head)
+
+
+def _part_foot(text: str, feet: Counter[str]) -> tuple[str, str]:
+    body, _, foot = text.rpartition("\n\n")
+    return (body, foot) if _is_margin(foot, feet) else (text, "")
+
+
+def _part_head(text: str, heads: Counter[str]) -> tuple[str, str]:
+    head, _, body = text.partition("\n\n")
+    return (head, body) if _is_margin(head, heads) else ("", text)
+
+
+def _without_numbers(text: str) -> str:
+    return NUMBER.sub("0", text[:MAX_MARGIN_LENGTH])
+
+
+def _is_margin(text: str, known: Counter[str]) -> bool:
+    """Return whether a page's first or last paragraph is a head or foot: a page number, or a line of several pages."""
+    if "\n" in text or len(text) > MAX_MARGIN_LENGTH:
+        return False
+    return PAGE_NUMBER.fullmatch(text) is not None or known[_without_numbers(text)] > 1
+
+
+def _insert(text: str, position: int, paragraph: str) -> str:
+    parts = (text[:position], paragraph, text[position:])
+    return "\n\n".join(part.strip("\n") for part in parts if part)
 
 
 def _parsed(pages: list[_Page], title: str) -> Parsed:

@@ -118,3 +118,22 @@ def test_space_of_pdfium_behind_a_cedilla_is_none_where_the_next_letter_touches(
     )
     assert len(found) == len("C\u00b8 a va")
     assert plain.clean(pdf_codes.spell_out(found)) == text
+
+
+def page_of_book(number: int, *lines: str) -> bytes:
+    """Show lines between a running head and a page number."""
+    placed = [(60, 780, "The harbour report"), *below(*lines), (300, 30, str(number))]
+    return b"".join(b"BT /F1 10 Tf %d %d Td (%s) Tj ET\n" % (x, y, text.encode()) for x, y, text in placed)
+
+
+def test_heads_and_page_numbers_stay_out_of_a_sentence_that_goes_on_over_the_page() -> None:
+    first = page_of_book(1, "The pump runs at night.", "It is old.", "It is loud.", "The council paid")
+    second = page_of_book(2, "for a valve in May.", "It was late.", "It was dear.", "It is new.")
+    third = page_of_book(3, "Nobody had asked.", "Nobody will.", "It is paid.", "The end.")
+    found = PdfLoader().load(pdf(first, second, third))
+    pages = [found.text[start:end].strip() for start, end in zip(found.pages, [*found.pages[1:], None], strict=True)]
+    assert pages == [
+        "1\n\nThe harbour report\n\nThe pump runs at night.\nIt is old.\nIt is loud.\nThe council paid",
+        "for a valve in May.\nIt was late.\nIt was dear.\nIt is new.\n\nThe harbour report\n\n2",
+        "The harbour report\n\nNobody had asked.\nNobody will.\nIt is paid.\nThe end.\n\n3",
+    ]
