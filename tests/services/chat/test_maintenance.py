@@ -22,6 +22,7 @@ from chatbot.services.chat.records import OpenedTurn, Outcome, Turn
 from chatbot.services.chat.state import get_chat_state
 from tests.conftest import Person
 from tests.support.databases import count_waiting
+from tests.support.plans import explain
 from tests.support.turns import ended, gated, running
 from tests.support.waiting import wait_for
 
@@ -33,22 +34,12 @@ def test_upkeep_reads_the_running_turns_alone(context: Flask, ada: Person, llm: 
     """A scan of the whole table would hold the hub, and every stream, once a second."""
     gate = gated(llm, "one", " two")
     turn = running(ada)
-    seen: list[tuple[str, object]] = []
 
-    def listen(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        seen.append((statement, parameters))
+    def work() -> None:
+        for one in (maintenance.apply_cancellations, maintenance.keep_leases, maintenance.flush_texts):
+            one()
 
-    sa.event.listen(db.engine, "before_cursor_execute", listen)
-    for work in (maintenance.apply_cancellations, maintenance.keep_leases, maintenance.flush_texts):
-        work()
-    sa.event.remove(db.engine, "before_cursor_execute", listen)
-    plans = []
-    with read() as connection:
-        for statement, parameters in seen:
-            if "chat_messages" in statement:
-                several = parameters if isinstance(parameters, list) else [parameters]
-                plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", several[0]).all()
-                plans.append((statement, " ".join(row[3] for row in plan)))
+    plans = explain(work, "chat_messages")
     assert len(plans) >= 4
     assert [statement for statement, plan in plans if "SCAN chat_messages" in plan and "INDEX" not in plan] == []
     gate.set()

@@ -18,6 +18,7 @@ from chatbot.services.chat.search.progress import Progress
 from chatbot.services.chat.state import get_chat_state
 from tests.api.test_history_search import messages
 from tests.conftest import MakeApp, Person, join
+from tests.support.plans import explain
 
 pytestmark = pytest.mark.both_databases
 
@@ -133,6 +134,18 @@ def test_long_history_is_indexed_in_pieces(context: Flask, ada: Person, monkeypa
     assert refused.headers["Retry-After"] == "5"
     results.follow()
     assert len(messages(ada, "bees")) == 5
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("table", ["chat_messages", "conversations"])
+def test_changes_are_read_by_their_ids(context: Flask, ada: Person, table: str) -> None:
+    """By their user, each 200 of a million turns would go through the million."""
+    for number in range(20):
+        ada.says(f"bees {number}")
+    (head,) = feed.read_heads([UUID(ada.id)])
+    plans = explain(lambda: list(feed.list_changes(head, 0)), f"FROM {table}")
+    assert len(plans) == 1
+    assert [plan for _, plan in plans if f"sqlite_autoindex_{table}_1 (id=?)" not in plan] == []
 
 
 def test_search_beside_a_process_that_writes_is_a_moment_old(
