@@ -15,7 +15,7 @@ from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter, S
 from chatbot.rag.lexical.history import IndexedText
 from chatbot.services.chat import conversation_rows, history
 
-ROWS = 200  # in one reading
+ROWS = 50  # in one reading, after which others' turn may come: of long texts they are a third of a second
 NOBODY = UUID(int=0)
 
 _is_shown = (ChatMessage.active, ChatMessage.listed)

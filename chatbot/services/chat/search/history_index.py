@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from chatbot.concurrency.semaphores import RoundRobinSemaphore
 from chatbot.concurrency.threads import run_in_own_thread, run_in_thread
 from chatbot.errors import Busy
 from chatbot.rag.errors import IndexBroken, IndexFailed, IndexLocked
@@ -25,9 +26,11 @@ from .feed import Head
 from .progress import Progress, State
 
 MAX_PIECE_CHARACTERS = 20_000  # that are indexed at a time: searches wait for the same thread
-COMMIT_BATCHES = 20  # batches of changes after which what was followed is kept
-CATCH_UP_SECONDS = 2.0  # seconds of a request in which the index may catch up
+SLICE_SECONDS = 0.2  # seconds in which one user is followed, while others of this process wait
+MAX_SLICE_SECONDS = 1.0  # where none of this process waits: those of others do not show
+CATCH_UP_SECONDS = 3.0  # seconds of a request in which the index may catch up: a few slices of others
 POLL_SECONDS = 0.02
+YIELD_SECONDS = 2 * POLL_SECONDS  # seconds between two slices, in which other processes find the lock free
 MAX_BEHIND = 1_000  # changes without which a search still answers
 
 T = TypeVar("T")
@@ -41,6 +44,7 @@ class HistorySearch:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._progress = Progress(folder)
+        self._turns = RoundRobinSemaphore(places=1, per_key=1)
         self._generation: str | None = None
         self._index: HistoryIndex | None = None
 
@@ -62,15 +66,19 @@ class HistorySearch:
 
     def follow_all(self) -> None:
         """Bring the index up to date with all users that have searched, and remove those that are deleted."""
+        late = []
         for user_ids in self._progress.list_users():
             heads = {head.user_id: head for head in feed.read_heads(user_ids)}
-            for user_id in user_ids:
-                if user_id not in heads or not self._is_up_to_date(heads[user_id]):
-                    self._follow_wholly(user_id)
+            late += [one for one in user_ids if one not in heads or not self._is_up_to_date(heads[one])]
+        while late:
+            late = [one for one in late if self._follow_further(one)]
 
-    def _follow_wholly(self, user_id: UUID) -> None:
-        while self._is_behind(user_id) and self._try_to_write(user_id):
-            time.sleep(2 * POLL_SECONDS)  # others come in between
+    def _follow_further(self, user_id: UUID) -> bool:
+        """Follow a user for a slice; returns whether there is more, which no other process follows now."""
+        if not self._try_to_write(user_id, CATCH_UP_SECONDS):
+            return False
+        time.sleep(YIELD_SECONDS)
+        return self._is_behind(user_id)
 
     def _is_behind(self, user_id: UUID) -> bool:
         heads = feed.read_heads([user_id])
@@ -82,8 +90,11 @@ class HistorySearch:
         """Follow a user's changes for a while, or wait for the process that writes."""
         deadline = time.monotonic() + CATCH_UP_SECONDS
         head = feed.read_heads([user_id])[0]
-        while not self._is_up_to_date(head) and not self._try_to_write(user_id) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        while not self._is_up_to_date(head):
+            has_written = self._try_to_write(user_id, max(0.0, deadline - time.monotonic()))
+            if time.monotonic() >= deadline or self._is_up_to_date(head):
+                break
+            time.sleep(YIELD_SECONDS if has_written else POLL_SECONDS)
         position = self._progress.read_position(user_id)
         if position is None or head.position - position > MAX_BEHIND:
             raise Busy("Your history is being indexed; search again later.", retry_after=5)
@@ -94,24 +105,33 @@ class HistorySearch:
             return False
         return self._progress.read_position(head.user_id) == head.position
 
-    def _try_to_write(self, user_id: UUID) -> bool:
-        """Follow a user's changes, unless another process or request writes; returns whether none did."""
+    def _try_to_write(self, user_id: UUID, timeout: float) -> bool:
+        """Follow a user's changes for a slice, in turn with this process's other users.
+
+        Returns whether it did, which it does not where another process writes, or the turn does not come in time.
+        """
+        if not self._turns.acquire(user_id, timeout):
+            return False
         try:
             self._rebuild_if_broken(partial(self._write, user_id))
         except IndexLocked:
             return False
+        finally:
+            if self._turns.waiting_count:
+                time.sleep(YIELD_SECONDS)
+            self._turns.release(user_id)
         return True
 
     def _write(self, user_id: UUID) -> None:
-        """Follow a user's changes for CATCH_UP_SECONDS at most. Raises IndexLocked, IndexBroken."""
-        deadline = time.monotonic() + CATCH_UP_SECONDS
+        """Follow a user's changes for a slice at most. Raises IndexLocked, IndexBroken."""
+        started = time.monotonic()
         with self._progress.lock():
             heads = feed.read_heads([user_id])  # not before: positions never lie ahead of it then
             self._prepare(heads[0] if heads else feed.read_database_head())
             index = self._opened()
             try:
                 if heads:
-                    self._follow(index, heads[0], deadline)
+                    self._follow(index, heads[0], started)
                 else:
                     self._forget(index, user_id)
             finally:
@@ -141,24 +161,26 @@ class HistorySearch:
         run_in_thread(index.close)
         self._progress.write_state(progress.make_state(head))
 
-    def _follow(self, index: HistoryIndex, head: Head, deadline: float) -> None:
+    def _follow(self, index: HistoryIndex, head: Head, started: float) -> None:
         position = self._progress.read_position(head.user_id)
         if position is None or position > head.position:  # or the file of an older database was put in place
             run_in_thread(index.remove, "user", [head.user_id])
             position = 0
-        for number, batch in enumerate(feed.list_changes(head, position), 1):
+        for batch in feed.list_changes(head, position):
             for kind, ids in batch.removed.items():
                 run_in_thread(index.remove, kind, ids)
             self._add(index, batch.texts)
             position = batch.position
-            is_late = time.monotonic() >= deadline
-            if number % COMMIT_BATCHES == 0 or is_late:
-                run_in_thread(index.commit)
-                self._progress.write_position(head.user_id, position)
-            if is_late:
-                return
+            if self._is_slice_over(started) and position < head.position:
+                break
+        else:
+            position = head.position
         run_in_thread(index.commit)
-        self._progress.write_position(head.user_id, head.position)
+        self._progress.write_position(head.user_id, position)
+
+    def _is_slice_over(self, started: float) -> bool:
+        seconds = SLICE_SECONDS if self._turns.waiting_count else MAX_SLICE_SECONDS
+        return time.monotonic() - started >= seconds
 
     def _forget(self, index: HistoryIndex, user_id: UUID) -> None:
         run_in_thread(index.remove, "user", [user_id])

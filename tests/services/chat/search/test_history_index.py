@@ -1,6 +1,7 @@
 """The index of the history is a cache: it follows the changes, and is rebuilt from the tables after any damage."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -123,17 +124,91 @@ def test_index_that_breaks_while_it_is_read_is_rebuilt_at_once(
     assert messages(ada, "bees") == ["bees"]
 
 
+def cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a user be followed for two changes at a time."""
+    monkeypatch.setattr(feed, "ROWS", 2)
+    monkeypatch.setattr(history_index, "MAX_BEHIND", 1)
+    monkeypatch.setattr(history_index, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(history_index, "MAX_SLICE_SECONDS", 0)
+
+
 def test_long_history_is_indexed_in_pieces(context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(5):
         ada.says(f"bees {number}")
-    monkeypatch.setattr(feed, "ROWS", 2)
-    monkeypatch.setattr(history_index, "MAX_BEHIND", 1)
+    cut_short(monkeypatch)
     monkeypatch.setattr(history_index, "CATCH_UP_SECONDS", 0)
     refused = ada.call("GET", "/api/chat-history/?q=bees")
     assert (refused.status_code, refused.get_json()["code"]) == (503, "busy")
     assert refused.headers["Retry-After"] == "5"
     results.follow()
     assert len(messages(ada, "bees")) == 5
+
+
+@pytest.fixture
+def slices(monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
+    """Return the users that were followed, a slice each."""
+    followed: list[UUID] = []
+    write_position = Progress.write_position
+
+    def note(self: Progress, user_id: UUID, position: int) -> None:
+        followed.append(user_id)
+        write_position(self, user_id, position)
+
+    monkeypatch.setattr(Progress, "write_position", note)
+    return followed
+
+
+def test_users_are_indexed_in_turns(
+    context: Flask, ada: Person, eve: Person, monkeypatch: pytest.MonkeyPatch, slices: list[UUID]
+) -> None:
+    people = [ada, eve]
+    for person in people:
+        messages(person, "bees")
+        for number in range(5):
+            person.says(f"bees {number}")
+    cut_short(monkeypatch)
+    slices.clear()
+    results.follow()
+    users = [UUID(person.id) for person in people]
+    assert len(slices) > 6
+    assert set(zip(slices[::2], slices[1::2], strict=True)) in ({tuple(users)}, {tuple(reversed(users))})
+
+
+def test_search_comes_between_slices_of_a_long_history(
+    app: Flask, ada: Person, eve: Person, monkeypatch: pytest.MonkeyPatch, slices: list[UUID]
+) -> None:
+    messages(ada, "bees")
+    for number in range(20):
+        ada.says(f"bees {number}")
+    eve.says("bees")
+    cut_short(monkeypatch)
+    found: list[list[str]] = []
+    searching = threading.Event()
+    read_heads = feed.read_heads
+
+    def read_heads_and_tell(user_ids: Sequence[UUID]) -> list[feed.Head]:
+        if list(user_ids) == [UUID(eve.id)]:
+            searching.set()
+        return read_heads(user_ids)
+
+    monkeypatch.setattr(feed, "read_heads", read_heads_and_tell)
+    eves = threading.Thread(target=lambda: found.append(messages(eve, "bees")))
+    list_changes = feed.list_changes
+
+    def list_changes_after_others_came(head: feed.Head, position: int) -> Iterator[feed.Batch]:
+        if head.user_id == UUID(ada.id) and not searching.is_set():
+            eves.start()
+            searching.wait()
+        return list_changes(head, position)
+
+    monkeypatch.setattr(feed, "list_changes", list_changes_after_others_came)
+    slices.clear()
+    with app.app_context():
+        results.follow()
+    eves.join()
+    assert found == [["bees"]]
+    assert UUID(eve.id) in slices[:5]
+    assert len(slices) > 20
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
