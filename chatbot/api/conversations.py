@@ -6,7 +6,7 @@ from urllib.parse import quote
 from uuid import UUID
 
 import orjson
-from flask import Response, request
+from flask import Response, g, request
 
 from chatbot.errors import InvalidInput
 from chatbot.schemas.chat import TurnSchema
@@ -38,6 +38,7 @@ IF_MATCH = {
     "description": "The `revision` that the change is made for, as in `ETag`; without it the last change wins.",
 }
 
+CHARGED_BYTES = 1 << 20  # of turns that a fork copies: as many count as one fork more
 ENDINGS = {"json": "json", "markdown": "md"}
 EXPORTED = {
     "200": {
@@ -115,7 +116,9 @@ def delete_conversation(conversation_id: UUID) -> None:
 def fork_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
     """Make another conversation with copies of this one's turns, all or those up to `turn_id`."""
     key = idempotency.read_key(values)
-    return _tag(forks.fork(authentication.current(), conversation_id, values.get("turn_id"), key), 201)
+    caller = authentication.current()
+    admission.enter_fork(caller.user_id)
+    return _tag(forks.fork(caller, conversation_id, values.get("turn_id"), key, charge=_charge_fork), 201)
 
 
 @blueprint.route("/<uuid:conversation_id>/title/", methods=["POST"])
@@ -153,6 +156,16 @@ def export_conversation(query: dict[str, Any], conversation_id: UUID) -> Respons
     names = {"filename": name} if name.isascii() else {"filename*": f"UTF-8''{quote(name)}"}
     response.headers.set("Content-Disposition", "attachment", **names)
     return response
+
+
+def _charge_fork(size: int) -> None:
+    g.fork_cost = 1 + size // CHARGED_BYTES
+    _count_fork()
+
+
+@rate_limits.limit(cost=lambda: int(g.fork_cost), RATE_FORK_USER=by_user)
+def _count_fork() -> None:
+    """Count a fork by its cost."""
 
 
 def _to_json(conversation: ConversationRecord, pages: Iterator[list[Turn]]) -> Iterator[bytes]:

@@ -16,6 +16,8 @@ KEY = "chatbot.admission"
 RETRY_AFTER = 2.0  # seconds
 MAX_PAGES_PER_USER = 1  # a page of a long history takes the process some 10 ms
 MAX_PAGES = 4096
+MAX_FORKS_PER_USER = 1
+MAX_FORKS = 4  # each writes many rows, behind which others' writes stand
 MAX_WAIT_SECONDS = 20.0  # for the end of the user's other pages
 
 
@@ -44,12 +46,13 @@ class Bound:
 
 
 class Admission:
-    """The open requests, streams and pages of this process's users."""
+    """The open requests, streams, pages and forks of this process's users."""
 
     def __init__(self, requests: int | None, streams: int | None) -> None:
         self.requests = Bound(requests)
         self.streams = Bound(streams)
         self.pages = None if requests is None else RoundRobinSemaphore(MAX_PAGES, MAX_PAGES_PER_USER)
+        self.forks = None if requests is None else RoundRobinSemaphore(MAX_FORKS, MAX_FORKS_PER_USER)
 
 
 def init_app(app: Flask) -> None:
@@ -84,12 +87,20 @@ def enter_stream(user_id: Any) -> None:
 
 def enter_page(user_id: Any) -> None:
     """Wait until few enough pages are made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
-    pages = _admission().pages
-    if pages is None:
+    _enter("page", _admission().pages, user_id)
+
+
+def enter_fork(user_id: Any) -> None:
+    """Wait until no other fork is made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
+    _enter("fork", _admission().forks, user_id)
+
+
+def _enter(name: str, places: RoundRobinSemaphore | None, user_id: Any) -> None:
+    if places is None:
         return
-    if not pages.acquire(user_id, MAX_WAIT_SECONDS):
+    if not places.acquire(user_id, MAX_WAIT_SECONDS):
         raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
-    g.releases["page"] = partial(pages.release, user_id)
+    g.releases[name] = partial(places.release, user_id)
 
 
 def _admission() -> Admission:
@@ -99,8 +110,8 @@ def _admission() -> Admission:
 
 def _release_when_sent(response: Response) -> Response:
     releases: dict[str, Callable[[], None]] = g.pop("releases", {})
-    if "page" in releases:
-        releases.pop("page")()  # it is made; a client that does not read it holds up no other page
+    for made in {"page", "fork"} & releases.keys():
+        releases.pop(made)()  # a client that does not read it holds up no other
     if releases and response.direct_passthrough:  # of which werkzeug tells the server nothing but the iterator
         response.response = ClosingIterator(response.response, list(releases.values()))  # type: ignore[arg-type]  # an iterable of bytes
         return response

@@ -42,17 +42,17 @@ def global_key() -> str:
     return "everybody"
 
 
-def limit(**rates: Key) -> Callable[[View], View]:
+def limit(*, cost: int | Callable[[], int] = 1, **rates: Key) -> Callable[[View], View]:
     """Decorate a view or a part of one with limits: the name of a setting and the key that each counts by.
 
     A setting holds over all the routes that name it. A limit by address has two more beside it for the wider networks
-    of IPv6. No key may read the body: it is asked for before the body is.
+    of IPv6. No key may read the body: it is asked for before the body is. A call counts as `cost` calls.
     """
 
     def decorator(view: View) -> View:
         for setting, key in rates.items():
             scope = setting.lower()
-            view = limiter.shared_limit(_rate(setting), scope, key_func=_without_errors(key))(view)
+            view = limiter.shared_limit(_rate(setting), scope, key_func=_without_errors(key), cost=cost)(view)
             for prefix, factor in networks.WIDER_FACTORS.items() if key is by_address else ():
                 key_func = _without_errors(partial(_network, prefix))
                 wider = limiter.shared_limit(

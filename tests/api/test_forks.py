@@ -8,12 +8,14 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.api import conversations as api
 from chatbot.database import failpoints
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat.copies import forks
-from tests.conftest import Person
+from chatbot.web import admission
+from tests.conftest import MakeApp, Person, join
 from tests.support.turns import ended, gated, running
 
 pytestmark = pytest.mark.both_databases
@@ -164,3 +166,41 @@ def test_fork_that_fails_leaves_nothing(context: Flask, ada: Person, monkeypatch
     with read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 1
         assert connection.scalar(sa.select(sa.func.count()).select_from(ChatMessage)) == 1
+
+
+def test_forks_of_a_user_are_made_one_at_a_time(make_app: MakeApp) -> None:
+    app = make_app(RATELIMIT_ENABLED="true")
+    ada = join(app.test_client(), "ada")
+    eve = join(app.test_client(), "eve")
+    path = f"/api/conversations/{talk(ada, 'one')[0]['conversation_id']}/fork/"
+    places = app.extensions[admission.KEY].forks
+    assert places.acquire(UUID(ada.id), 0)
+    statuses: list[int] = []
+    waiting = threading.Thread(target=lambda: statuses.append(ada.call("POST", path, {}).status_code))
+    waiting.start()
+    while places.waiting_count < 1 and waiting.is_alive():
+        pass
+    assert statuses == []
+    fork(eve, talk(eve, "one")[0]["conversation_id"])
+    places.release(UUID(ada.id))
+    waiting.join()
+    assert statuses == [201]
+    assert places.acquire(UUID(ada.id), 0)
+
+
+def test_bytes_of_a_users_forks_in_a_day_are_bounded(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make_app(RATELIMIT_ENABLED="true", RATE_FORK_USER="3 per day")
+    ada = join(app.test_client(), "ada")
+    path = f"/api/conversations/{talk(ada, 'one', 'two')[0]['conversation_id']}/fork/"
+    monkeypatch.setattr(api, "CHARGED_BYTES", forks.ROW_BYTES + 500)  # the two turns have more, and count as two forks
+    headers = {"Idempotency-Key": "one"}
+    for _ in range(3):  # of which the first alone counts
+        assert ada.call("POST", path, {}, headers=headers).status_code == 201
+    refused = ada.call("POST", path, {})
+    assert (refused.status_code, refused.get_json()["code"]) == (429, "rate_limited")
+    assert int(refused.headers["Retry-After"]) > 3600
+    assert len(ada.call("GET", "/api/conversations/").get_json()["items"]) == 2
+    with app.app_context(), read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 2
+    eve = join(app.test_client(), "eve")
+    fork(eve, talk(eve, "one")[0]["conversation_id"])

@@ -4,7 +4,7 @@ The turns are copied in batches into a conversation that is not listed, so that 
 one; the last transaction shows it, with all its turns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from chatbot.services.chat.conversations import ConversationRecord
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
+ROW_BYTES = 1_000  # of a turn, beside its texts: with its places in indexes, and its change
 BATCH = 100  # turns in one transaction: it holds SQLite's lock for some milliseconds
 SETTINGS = (
     Conversation.title,
@@ -41,13 +42,18 @@ COPIED = tuple(
 
 
 def fork(
-    caller: Caller, conversation_id: UUID, turn_id: UUID | None = None, key: idempotency.Key | None = None
+    caller: Caller,
+    conversation_id: UUID,
+    turn_id: UUID | None = None,
+    key: idempotency.Key | None = None,
+    *,
+    charge: Callable[[int], None] | None = None,
 ) -> ConversationRecord:
     """Return a new conversation with copies of the turns up to one, or of all; a running one is left out.
 
     It has the title, the tags, the instructions and the collections of the other, and is pinned as that is: its turns
-    are as old. Raises NotFound for a conversation
-    that is absent or another user's and for a turn of another one, IdempotencyKeyReused.
+    are as old. `charge` is called before with about how many bytes it takes, and may refuse them. Raises NotFound for
+    a conversation that is absent or another user's and for a turn of another one, IdempotencyKeyReused.
     """
     with read(snapshot=True) as connection:
         known = idempotency.find(connection, caller.user_id, key, writes=False) if key else None
@@ -55,6 +61,8 @@ def fork(
             return conversations.load(connection, caller, known)
         values, tags = _load_settings(connection, caller, conversation_id)
         turn_ids = _list_turns(connection, conversation_id, turn_id)
+    if charge:
+        charge(_count_bytes(turn_ids))
     fork_id = uuid7()
     is_pinned = values.pop("pinned")
     row = conversation_rows.build_row(caller, fork_id, now()) | values
@@ -68,7 +76,7 @@ def fork(
         if not isinstance(error, IntegrityError) or key is None:
             raise
     # A request with the same key came in the same moment.
-    return fork(caller, conversation_id, turn_id, key)
+    return fork(caller, conversation_id, turn_id, key, charge=charge)
 
 
 def _load_settings(
@@ -100,6 +108,18 @@ def _list_turns(connection: sa.Connection, conversation_id: UUID, turn_id: UUID 
         raise NotFound("There is no such turn in this conversation.")
     shown = sa.or_(ChatMessage.active, ChatMessage.id == turn_id)
     return connection.scalars(statement.where(shown, ChatMessage.sequence <= last).order_by(ChatMessage.sequence)).all()
+
+
+def _count_bytes(turn_ids: Sequence[UUID]) -> int:
+    """Return about how many bytes copies of turns take."""
+    texts = (ChatMessage.user_message, ChatMessage.bot_response, sa.cast(ChatMessage.citations, sa.Text))
+    length = sum((sa.func.length(sa.func.coalesce(text, "")) for text in texts), sa.literal(0))
+    size = ROW_BYTES * len(turn_ids)
+    for start in range(0, len(turn_ids), BATCH):
+        these = ChatMessage.id.in_(turn_ids[start : start + BATCH])
+        with read() as connection:
+            size += connection.scalar(sa.select(sa.func.sum(length)).where(these)) or 0
+    return size
 
 
 def _begin(row: dict[str, Any], tags: Sequence[str]) -> None:
