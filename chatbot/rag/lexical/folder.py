@@ -54,7 +54,6 @@ class FolderIndex:
             writer = self._writer
             self._writer = None
             with reading():
-                writer.rollback()
                 writer.wait_merging_threads()
 
     def _searcher(self) -> Searcher:

@@ -1,5 +1,6 @@
 """The index over turns and titles: users and kinds, all words or any, and the order of hits."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -55,6 +56,20 @@ def test_the_best_are_first_or_the_newest(index: HistoryIndex) -> None:
     assert index.search("turn", ADA, "bees", 9) == [newest, old, new]
     assert index.search("turn", ADA, "bees", 9, newest_first=True) == [newest, new, old]
     assert index.search("turn", ADA, "bees", 1, newest_first=True) == [newest]
+
+
+def test_segments_are_merged_though_each_writer_ends_after_one(index: HistoryIndex, tmp_path: Path) -> None:
+    """Merges that were begun and given up took the processor, and each search looked into hundreds of segments."""
+    texts = [" ".join(f"word{number % divisor}" for divisor in range(2, 400)) for number in range(50)]
+    for _ in range(64):
+        index.add([IndexedText("turn", uuid4(), ADA, ADA, NOON, text) for text in texts])
+        index.commit()
+        index.add([IndexedText("turn", uuid4(), ADA, ADA, NOON, "uncommitted")])
+        index.close()
+    segments = json.loads((tmp_path / "meta.json").read_text())["segments"]
+    assert len(segments) < 24
+    assert sum(segment["max_doc"] for segment in segments) == 64 * 50
+    assert index.search("turn", ADA, "uncommitted", 1) == []
 
 
 def test_what_is_removed_is_not_found(index: HistoryIndex) -> None:
