@@ -52,6 +52,11 @@ def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = T
     return made_then
 
 
+def find_turn_id(connection: sa.Connection, user_id: UUID, key: Key) -> UUID | None:
+    """Return the turn of this key, of any age and body, or None; nothing is locked."""
+    return connection.scalar(sa.select(IdempotencyKey.turn_id).where(*_matches(user_id, key)))
+
+
 def find_committed(user_id: UUID, key: Key | None) -> UUID | None:
     """Return the turn or thing that another request made of this key, or None; raises IdempotencyKeyReused."""
     if key is None:

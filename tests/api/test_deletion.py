@@ -1,8 +1,11 @@
 """Deletion of turns, conversations and the whole history by their user."""
 
+import threading
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from chatbot.database.base import db
 from chatbot.database.transactions import read
@@ -112,3 +115,34 @@ def test_title_of_the_user_stays(ada: Person) -> None:
     ada.call("PATCH", f"{PATH}{turn['conversation_id']}/", {"title": "Mine"})
     ada.call("DELETE", f"/api/chat-history/{turn['id']}/")
     assert titles(ada) == ["Mine"]
+
+
+def test_deletion_beside_a_repeated_key_has_one_order_of_locks(app: Flask, ada: Person) -> None:
+    """The key was locked before the conversation, and the cascade of the deletion waited for it: a deadlock."""
+    home = ada.says("one").get_json()["conversation_id"]
+    body = {"message": "two", "conversation_id": home}
+    headers = {"Idempotency-Key": "k"}
+    turn = ada.call("POST", "/api/chat/", body, headers=headers).get_json()
+    again = Person(app.test_client(), ada.name, ada.id, ada.access_token, ada.refresh_token)
+    answers: list[TestResponse] = []
+    repeated = threading.Thread(target=lambda: answers.append(again.call("POST", "/api/chat/", body, headers=headers)))
+    has_read_key = threading.Event()
+
+    def before(connection: sa.Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "DELETE FROM chat_messages" in statement:
+            repeated.start()
+            if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
+                has_read_key.wait()
+
+    def after(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM idempotency_keys" in statement:
+            has_read_key.set()
+
+    with app.app_context():
+        sa.event.listen(db.engine, "before_cursor_execute", before)
+        sa.event.listen(db.engine, "after_cursor_execute", after)
+    assert ada.call("DELETE", f"/api/chat-history/{turn['id']}/").status_code == 204
+    repeated.join()
+    assert [answer.status_code for answer in answers] == [200]
+    assert answers[0].get_json()["id"] != turn["id"]
+    assert [one["user_message"] for one in ada.history()] == ["one", "two"]

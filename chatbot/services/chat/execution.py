@@ -17,7 +17,7 @@ from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 
-from . import generation, turns
+from . import generation
 from .records import OpenedTurn, OpenResult
 from .running_turns import GenerationRequest, RunningTurn
 from .state import get_chat_state
@@ -60,7 +60,7 @@ def open_and_start(
                 reserved.start(caller, result.opened, request)
             return result
     except (Busy, TooManyTurns):
-        known = turns.find_turn_by_key(caller, key)
+        known = idempotency.find_committed(caller.user_id, key)
         if known is None:
             raise
         return OpenResult(known)

@@ -10,7 +10,7 @@ from flask import current_app
 from sqlalchemy.exc import IntegrityError
 
 from chatbot import adapters
-from chatbot.database.transactions import autocommit, read, write
+from chatbot.database.transactions import autocommit, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import (
     ConversationBusy,
@@ -74,7 +74,7 @@ def _open_or_replay(
         return _open_first(caller, opening, options)
     try:
         with write("open_turn") as connection:
-            known = idempotency.find(connection, caller.user_id, key) if key else None
+            known = _find_known(connection, caller, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
             turn = _open(connection, caller, opening, options)
@@ -127,7 +127,7 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
     """
     try:
         with write("regenerate") as connection:
-            known = idempotency.find(connection, caller.user_id, key) if key else None
+            known = _find_known(connection, caller, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
             old = _lock_turn(connection, caller, turn_id)
@@ -138,20 +138,12 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
             return OpenResult(turn.id, turn)
     except (NotTheLastTurn, ConversationBusy):
         # Perhaps by a request with the same key, which came in the same moment.
-        known = find_turn_by_key(caller, key)
+        known = idempotency.find_committed(caller.user_id, key)
         if known is None:
             raise
         return OpenResult(known)
     except IntegrityError as error:
         return _resolve_key_conflict(caller, key, error)
-
-
-def find_turn_by_key(caller: Caller, key: idempotency.Key | None) -> UUID | None:
-    """Return the turn that this key opened, or None; raises IdempotencyKeyReused for another body."""
-    if key is None:
-        return None
-    with read() as connection:
-        return idempotency.find(connection, caller.user_id, key, writes=False)
 
 
 def close_turn(
@@ -200,6 +192,18 @@ def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None
         "root_id": root_id,
         "asked": turn.options.to_json(),
     }
+
+
+def _find_known(connection: sa.Connection, caller: Caller, key: idempotency.Key) -> UUID | None:
+    """Return the turn that a key opened before, or None; raises IdempotencyKeyReused.
+
+    Its conversation is locked before the key: a deletion locks that first, and its cascade takes the key.
+    """
+    turn_id = idempotency.find_turn_id(connection, caller.user_id, key)
+    if turn_id is None:
+        return None
+    conversation_rows.lock(connection, sa.select(ChatMessage.conversation_id).where(ChatMessage.id == turn_id))
+    return idempotency.find(connection, caller.user_id, key)
 
 
 def _lock_turn(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.Row[Any]:
@@ -289,7 +293,7 @@ def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, k
 
 def _resolve_key_conflict(caller: Caller, key: idempotency.Key | None, error: IntegrityError) -> OpenResult:
     """Return the turn that a request with the same key opened in the same moment; else the conversation is busy."""
-    known = find_turn_by_key(caller, key)
+    known = idempotency.find_committed(caller.user_id, key)
     if known:
         return OpenResult(known)
     authentication.require_account(caller)

@@ -63,13 +63,13 @@ def test_looking_a_key_up_deletes_nothing(context: Flask, ada: Person) -> None:
     assert opened is not None
     with write("test") as connection:
         connection.execute(sa.update(IdempotencyKey).values(created_at=now() - idempotency.LIFETIME - timedelta(1)))
-    assert turns.find_turn_by_key(caller, key) is None
+    assert idempotency.find_committed(caller.user_id, key) is None
     with read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(IdempotencyKey)) == 1
     turns.close_turn(caller, opened, Outcome("completed", "x"))
     again = turns.open_turn(caller, "hi", key=key)
     assert again.opened is not None
-    assert turns.find_turn_by_key(caller, key) == again.turn_id
+    assert idempotency.find_committed(caller.user_id, key) == again.turn_id
 
 
 def test_turn_with_half_a_character_in_it_ends_as_failed(
