@@ -5,6 +5,8 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields
 from marshmallow.validate import Length, OneOf, Range
 
+from chatbot.rag.text.normalization import casefold_nfkc, nfc
+
 from .chat import MAX_COLLECTIONS, TurnSchema
 from .fields import (
     CURSOR,
@@ -32,12 +34,19 @@ def has_no_repetition(items: list[Any]) -> None:
         raise ValidationError("Has an item twice.")
 
 
+class Tag(fields.String):
+    """A word under which a conversation is found, composed (NFC): keyboards differ in how they send an accent."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        return nfc(super()._deserialize(value, attr, data, **kwargs))
+
+
 class Tags(BoundedList):
-    """Different words under which a conversation is found."""
+    """Different words under which a conversation is found; upper and lower case make no difference."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         tags = super()._deserialize(value, attr, data, **kwargs)
-        has_no_repetition(tags)
+        has_no_repetition([casefold_nfkc(tag) for tag in tags])
         return tags
 
 
@@ -49,9 +58,9 @@ class NewConversationSchema(Schema):
     )
     external_id = external_id(allow_none=True)
     tags = Tags(
-        fields.String(validate=[Length(1, MAX_TAG_LENGTH), not_blank], metadata=NO_NUL),
+        Tag(validate=[Length(1, MAX_TAG_LENGTH), not_blank], metadata=NO_NUL),
         Length(max=MAX_TAGS),
-        metadata={"description": "Different words, in an order of the user's.", "uniqueItems": True},
+        metadata={"description": "Different words, also in lower case, in the user's order.", "uniqueItems": True},
     )
     collection_ids = BoundedList(
         fields.UUID(),
@@ -112,9 +121,7 @@ class ConversationsQuerySchema(Schema):
     cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
     archived = fields.Boolean(load_default=False, metadata={"description": "`true`: the archived ones alone."})
     pinned = fields.Boolean(metadata={"description": "The pinned ones alone, or all others."})
-    tag = fields.String(
-        validate=Length(1, MAX_TAG_LENGTH), metadata=NO_NUL | {"description": "Those with this tag alone."}
-    )
+    tag = Tag(validate=Length(1, MAX_TAG_LENGTH), metadata=NO_NUL | {"description": "Those with this tag alone."})
     q = search_query("Words: those whose title, or one of whose turns, has all of them; else those that have some.")
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
@@ -188,6 +189,8 @@ def test_settings_change_field_by_field(ada: Person) -> None:
         {"title": ""},
         {"tags": [str(number) for number in range(21)]},
         {"tags": ["a", "a"]},
+        {"tags": ["Caf\u00e9", "Cafe\u0301"]},
+        {"tags": ["Stra\u00dfe", "STRASSE"]},
         {"tags": ["x" * 51]},
         {"tags": [""]},
         {"external_id": "x" * 256},
@@ -287,3 +290,10 @@ def test_end_of_an_answer_shows_in_its_conversation(ada: Person, llm: MemoryLLM)
     gate.set()
     ended(ada, turn["id"])
     assert (listed(ada)[0]["unread"], listed(ada)[0]["running_turn_id"]) == (True, None)
+
+
+def test_tags_are_composed_and_found_however_they_are_typed(ada: Person) -> None:
+    made = create(ada, tags=["Cafe\u0301"])
+    assert made["tags"] == ["Caf\u00e9"]
+    for typed in ("Caf\u00e9", "Cafe\u0301"):
+        assert [one["id"] for one in listed(ada, f"?tag={quote(typed)}")] == [made["id"]]
