@@ -15,6 +15,7 @@ from chatbot.services.chat import deletion
 from tests.api.test_conversations import PATH, listed, titles
 from tests.conftest import Person
 from tests.database.test_compiled import statements
+from tests.support.replica import Replica
 from tests.support.turns import gated, running
 
 pytestmark = pytest.mark.both_databases
@@ -62,6 +63,22 @@ def test_turn_is_deleted_with_its_siblings_and_the_one_before_can_be_answered_ag
     assert (listed(ada)[0]["turns"], listed(ada)[0]["last_turn_at"]) == (1, first["created_at"])
     assert ada.call("POST", f"/api/chat/{first['id']}/regenerate/").status_code == 200
     assert ada.call("DELETE", f"/api/chat-history/{second['id']}/").status_code == 404
+
+
+def test_read_mark_falls_back_to_the_turn_before(ada: Person) -> None:
+    first = ada.says("one").get_json()
+    home = first["conversation_id"]
+    later = [ada.says(message, conversation_id=home).get_json() for message in ("two", "three")]
+    device = Replica(ada)
+    device.sync()
+    ada.call("PATCH", f"{PATH}{home}/", {"read_turn_id": later[0]["id"]})
+    ada.call("DELETE", f"/api/chat-history/{later[1]['id']}/")
+    assert listed(ada)[0]["read_turn_id"] == later[0]["id"]
+    for turn, left in ((later[0], first["id"]), (first, None)):
+        ada.call("DELETE", f"/api/chat-history/{turn['id']}/")
+        assert listed(ada)[0]["read_turn_id"] == left
+        device.sync()
+        assert device.things["conversation", home]["read_turn_id"] == left
 
 
 def test_whole_history_is_deleted_for_its_user_alone(app: Flask, ada: Person, eve: Person) -> None:

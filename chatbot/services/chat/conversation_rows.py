@@ -17,6 +17,20 @@ from chatbot.models import ChatMessage, Conversation, ConversationShare
 from chatbot.services.accounts.callers import Caller
 
 MAX_AUTO_TITLE_LENGTH = 80
+# The turn up to which a conversation was read, or after its deletion the newest before it.
+READ_TURN = (
+    sa.select(ChatMessage.id)
+    .where(
+        ChatMessage.conversation_id == Conversation.id,
+        ChatMessage.sequence <= Conversation.read_sequence,
+        ChatMessage.listed,
+        sa.or_(ChatMessage.active, ChatMessage.id == Conversation.read_turn_id),
+    )
+    .order_by(ChatMessage.sequence.desc())
+    .limit(1)
+    .correlate(Conversation)
+    .scalar_subquery()
+)
 INSERT = Prepared(sa.insert(Conversation))  # each chat runs it
 
 

@@ -89,11 +89,9 @@ def _delete_turns(
     left = (ChatMessage.conversation_id == conversation_id, ChatMessage.active, ChatMessage.listed)
     turns = sa.select(sa.func.count()).where(*left).scalar_subquery()
     newest = sa.select(sa.func.max(ChatMessage.created_at)).where(*left).scalar_subquery()
-    connection.execute(
-        sa.update(Conversation)
-        .where(Conversation.id == conversation_id)
-        .values(turns=turns, activity_at=sa.func.coalesce(newest, Conversation.created_at))
-    )
+    activity_at = sa.func.coalesce(newest, Conversation.created_at)
+    values = {"turns": turns, "activity_at": activity_at, "read_turn_id": conversation_rows.READ_TURN}
+    connection.execute(sa.update(Conversation).where(Conversation.id == conversation_id).values(values))
     earlier = sa.exists().where(*left, ChatMessage.sequence < first)
     if not connection.scalar(sa.select(earlier)):
         conversation_rows.retitle(connection, [conversation_id])

@@ -80,7 +80,7 @@ _shown = (ChatMessage.conversation_id == Conversation.id, ChatMessage.active, Ch
 COUNT_TURNS = (
     sa.update(Conversation)
     .where(_these)
-    .values(turns=sa.select(sa.func.count()).where(*_shown).scalar_subquery())
+    .values(turns=sa.select(sa.func.count()).where(*_shown).scalar_subquery(), read_turn_id=conversation_rows.READ_TURN)
     .returning(Conversation.id, Conversation.user_id, Conversation.listed)
 )
 # Answers to the same message tell of each other.

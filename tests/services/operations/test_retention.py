@@ -66,6 +66,17 @@ def test_conversation_goes_on_after_its_beginning_is_gone(app: Flask, ada: Perso
     assert ada.says("new", conversation_id=conversation).status_code == 200
 
 
+def test_read_mark_goes_with_its_turn(app: Flask, ada: Person) -> None:
+    first = ada.says("old").get_json()
+    path = f"/api/conversations/{first['conversation_id']}/"
+    ada.says("young", conversation_id=first["conversation_id"])
+    ada.call("PATCH", path, {"read_turn_id": first["id"]})
+    with app.app_context():
+        age("old", 31)
+        retention.purge(timedelta(days=30))
+    assert ada.call("GET", path).get_json()["read_turn_id"] is None
+
+
 def test_sessions_go_when_they_expired_as_long_ago(app: Flask, ada: Person, eve: Person) -> None:
     with app.app_context():
         with write("test") as connection:
