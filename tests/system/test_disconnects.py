@@ -16,7 +16,7 @@ from tests.support.processes import UNMEASURED, Server, Upstream, running
 pytestmark = pytest.mark.slow
 
 CUTS = 1_000
-READERS = 8
+READERS = 9
 MAX_BYTES = 4_000  # of an answer, after which a connection is cut
 SECONDS = 30
 
@@ -94,6 +94,40 @@ def follow_ui(server: Server, token: str, turn: dict[str, Any], chance: random.R
     raise AssertionError
 
 
+def poll(server: Server, path: str, token: str, limit: int) -> dict[str, Any] | None:
+    """Poll, up to some bytes of the answer; returns the turn, or None where it was cut, also before the answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=SECONDS)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        if limit < MAX_BYTES // 10:
+            return None
+        response = connection.getresponse()
+        data = response.read(limit)
+        assert response.status == 200, data
+        return None if response.length else json.loads(data)
+    finally:
+        connection.close()
+
+
+def follow_polls(server: Server, token: str, turn: dict[str, Any], chance: random.Random) -> tuple[str, int]:
+    """Poll a turn, each time behind the text so far; returns the text and the number of cuts."""
+    shown = ""
+    cuts = 0
+    while True:
+        path = f"/api/chat/{turn['id']}/?after={len(shown)}&wait=5"
+        found = poll(server, path, token, chance.randrange(MAX_BYTES // 2))
+        if found is None:
+            cuts += 1
+            continue
+        assert found["text_from"] == len(shown)
+        shown += found["bot_response"]
+        if found["status"] not in {"pending", "streaming"}:
+            return shown, cuts
+
+
+FOLLOW = (follow_events, follow_ui, follow_polls)
+
+
 def test_thousand_disconnects_lose_and_double_nothing(paced_server: Server) -> None:
     chance = random.Random(17)
     token = paced_server.sign_in("ada")
@@ -102,16 +136,14 @@ def test_thousand_disconnects_lose_and_double_nothing(paced_server: Server) -> N
         drawn = random.Random(seed)
         said = {"message": f"Grüße \N{GRINNING FACE} {seed}"}
         turn = paced_server.call("POST", "/api/chat/", said, token, headers={"Prefer": "respond-async"})[2]
-        follow = follow_events if seed % 2 else follow_ui
-        shown, cuts = follow(paced_server, token, turn, drawn)
+        shown, cuts = FOLLOW[seed % len(FOLLOW)](paced_server, token, turn, drawn)
         stored = paced_server.call("GET", f"/api/chat/{turn['id']}/", token=token)[2]
         assert (stored["status"], shown) == ("completed", stored["bot_response"])
         return cuts
 
-    cut = [0, 0]
+    cut = [0] * len(FOLLOW)
     with ThreadPoolExecutor(READERS) as pool:
-        while sum(cut) < CUTS:
-            seeds = [2 * chance.randrange(1 << 30) + number % 2 for number in range(READERS)]
+        while sum(cut) < CUTS or min(cut) < CUTS // 10:
+            seeds = [len(FOLLOW) * chance.randrange(1 << 30) + number % len(FOLLOW) for number in range(READERS)]
             for seed, cuts in zip(seeds, pool.map(play, seeds), strict=True):
-                cut[seed % 2] += cuts
-    assert min(cut) > CUTS // 10
+                cut[seed % len(FOLLOW)] += cuts
