@@ -34,11 +34,25 @@ class Prepared:
 
         The first run says which columns an INSERT or UPDATE sets; a name that is missing later is a KeyError.
         """
+        return connection.exec_driver_sql(*self._bind(connection, values))
+
+    def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> None:
+        """Execute it without a result. On SQLite the driver does, and its own errors are raised, not SQLAlchemy's.
+
+        There SQLAlchemy's context and result take more than half of a statement's time.
+        """
+        if connection.dialect.name == "sqlite":
+            driver: Any = connection.connection.driver_connection
+            driver.execute(*self._bind(connection, values))
+        else:
+            self.run(connection, values)
+
+    def _bind(self, connection: sa.Connection, values: Mapping[str, Any]) -> tuple[str, Any]:
+        """Return the statement's text, and its parameters as the driver takes them."""
         form = self._forms.get(connection.dialect.name) or self._compile(connection.dialect, values)
         known = {**form.fixed, **values}
         bound = [(name, known[name] if process is None else process(known[name])) for name, process in form.parameters]
-        given = tuple(value for _, value in bound) if form.is_positional else dict(bound)
-        return connection.exec_driver_sql(form.text, given)
+        return form.text, tuple(value for _, value in bound) if form.is_positional else dict(bound)
 
     def _compile(self, dialect: sa.Dialect, values: Mapping[str, Any]) -> _Form:
         element: Any = self._statement

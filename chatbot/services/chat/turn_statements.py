@@ -47,7 +47,7 @@ def open_first(
     conversation_rows.INSERT.run(connection, conversation)
     has_searchable_collections = bool(insert_turn(role).run(connection, turn).scalar_one())
     if listed:
-        record(connection, turn["user_id"], turn["id"], turn["conversation_id"])
+        changes.record_turn(connection, turn["user_id"], turn["conversation_id"], turn["id"])
     return has_searchable_collections
 
 
@@ -60,26 +60,13 @@ def close(connection: sa.Connection, turn_id: UUID, held_token: UUID, values: Ma
     return CLOSE.run(connection, {**values, **held}).rowcount == 1
 
 
-def record(connection: sa.Connection, user_id: UUID, turn_id: UUID, conversation_id: UUID) -> None:
-    """Record a change of a turn and of its conversation."""
-    changed = [changes.Change("conversation", conversation_id), changes.Change("turn", turn_id)]
-    changes.record(connection, user_id, changed)
-
-
 @functools.cache
 def _open_first(role: str, *, listed: bool) -> Prepared:
     columns = {column.name: sa.bindparam(f"{CONVERSATION}{column.name}", type_=column.type) for column in _conversation}
     insert = sa.insert(ChatMessage).add_cte(sa.insert(Conversation).values(columns).cte("opened"))
     if listed:
-        user_id, conversation_id, turn_id = (
-            sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "home_id", "opened_id")
-        )
-        insert = insert.add_cte(
-            changes.build_cte(
-                changes.select_thing(user_id, "conversation", conversation_id, 1),
-                changes.select_thing(user_id, "turn", turn_id, 2),
-            )
-        )
+        ids = (sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "home_id", "opened_id"))
+        insert = insert.add_cte(changes.build_cte(*ids, are_new=True))
     return Prepared(insert.returning(hybrid.has_searchable_collections(role)))
 
 
@@ -88,8 +75,5 @@ def _close(names: tuple[str, ...]) -> Prepared:
     columns = ChatMessage.__table__.c
     changed = {name: sa.bindparam(f"{OUTCOME}{name}", type_=columns[name].type) for name in names}
     ended = sa.update(ChatMessage).where(*_is_held).values(changed).returning(*CLOSED).cte("ended")
-    recorded = changes.build_cte(
-        changes.select_thing(ended.c.user_id, "conversation", ended.c.conversation_id, 1).where(ended.c.listed),
-        changes.select_thing(ended.c.user_id, "turn", ended.c.id, 2).where(ended.c.listed),
-    )
+    recorded = changes.build_cte(ended.c.user_id, ended.c.conversation_id, ended.c.id, ended.c.listed)
     return Prepared(sa.select(ended.c.id).add_cte(recorded))

@@ -275,8 +275,11 @@ def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, repl
     """Record a change of a turn and of its conversation; a turn that another one replaced is not shown any more."""
     if not turn.listed:
         return
+    if replaced_id is None:
+        changes.record_turn(connection, caller.user_id, turn.conversation_id, turn.id)
+        return
+    replaced = changes.deleted("turn", [replaced_id])
     changed = [Change("conversation", turn.conversation_id), Change("turn", turn.id)]
-    replaced = [] if replaced_id is None else changes.deleted("turn", [replaced_id])
     changes.record(connection, caller.user_id, [*replaced, *changed])
 
 

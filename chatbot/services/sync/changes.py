@@ -20,6 +20,7 @@ from chatbot.database.upserts import insert_or_update
 from chatbot.models import ChatMessage, SyncChange, SyncCounter
 
 KEY = ("user_id", "type", "object_id")
+COLUMNS = ("user_id", "type", "object_id", "position", "deleted", "changed_at")
 KEPT_FOR = timedelta(days=90)  # a deletion; a device that was away for longer begins anew
 
 Kind = Literal["collection", "conversation", "document", "membership", "session", "turn"]
@@ -57,6 +58,14 @@ def record(connection: sa.Connection, user_id: UUID, changes: Sequence[Change]) 
         _keep(dialect).run(connection, row)
 
 
+def record_turn(connection: sa.Connection, user_id: UUID, conversation_id: UUID, turn_id: UUID) -> None:
+    """Record a change of a turn and of its conversation, as each chat does twice: as `record`, in two statements."""
+    dialect = connection.dialect.name
+    _add_two(dialect).execute(connection, {"user_id": user_id, "position": 2})
+    values = {"user_id": user_id, "conversation_id": conversation_id, "turn_id": turn_id, "moment": now()}
+    _keep_turn(dialect).execute(connection, values)
+
+
 def record_turns(connection: sa.Connection, user_id: UUID, conversation_id: UUID) -> None:
     """Record all turns of a new conversation, in one statement, of which none was recorded before."""
     of_this = ChatMessage.conversation_id == conversation_id
@@ -68,8 +77,7 @@ def record_turns(connection: sa.Connection, user_id: UUID, conversation_id: UUID
     position = before + sa.func.row_number().over(order_by=ChatMessage.sequence)
     columns = (sa.literal(user_id, sa.Uuid()), sa.literal("turn"), ChatMessage.id, position, sa.false())
     rows = sa.select(*columns, sa.literal(now(), SyncChange.changed_at.type)).where(of_this)
-    names = ["user_id", "type", "object_id", "position", "deleted", "changed_at"]
-    connection.execute(sa.insert(SyncChange).from_select(names, rows))
+    connection.execute(sa.insert(SyncChange).from_select(COLUMNS, rows))
 
 
 def record_all(connection: sa.Connection, changes: Mapping[UUID, Sequence[Change]]) -> None:
@@ -97,35 +105,53 @@ def _count(dialect: str) -> Prepared:
 
 @functools.cache
 def _keep(dialect: str) -> Prepared:
-    changed = ("position", "deleted", "changed_at")
-    return Prepared(insert_or_update(dialect, SyncChange, key=KEY, replaced=changed))
+    return Prepared(_keep_all(dialect))
 
 
-def select_thing(user_id: Any, kind: Kind, object_id: Any, number: int) -> sa.Select[Any]:
-    """Return the query of a thing that a statement changes, for `build_cte`; things are numbered from 1."""
-    columns = (user_id.label("user_id"), sa.literal(kind).label("type"), object_id.label("object_id"))
-    return sa.select(*columns, sa.literal(number).label("number"))
+@functools.cache
+def _add_two(dialect: str) -> Prepared:
+    return Prepared(insert_or_update(dialect, SyncCounter, key=("user_id",), added=("position",)))
 
 
-def build_cte(*things: sa.Select[Any]) -> sa.CTE:
-    """Return the part of a statement of PostgreSQL that records the things of one user which it changes.
+@functools.cache
+def _keep_turn(dialect: str) -> Prepared:
+    """Return the statement that records a conversation and its turn by the last two numbers of the counter."""
+    user_id, conversation_id, turn_id = (
+        sa.bindparam(name, type_=sa.Uuid()) for name in ("user_id", "conversation_id", "turn_id")
+    )
+    moment = sa.bindparam("moment", type_=SyncChange.changed_at.type)
+    last: Any = SyncCounter.__table__.c.position
+    rows = _select_both(user_id, conversation_id, turn_id, last, moment, SyncCounter.user_id == user_id)
+    return Prepared(_keep_all(dialect).from_select(COLUMNS, rows))
 
-    As `record` does; with `add_cte` it goes into the statement, which needs no transaction then.
+
+def build_cte(user_id: Any, conversation_id: Any, turn_id: Any, *conditions: Any, are_new: bool = False) -> sa.CTE:
+    """Return the part of a statement of PostgreSQL that records the turn and the conversation which it changes.
+
+    As `record_turn` does; with `add_cte` it goes into the statement, which needs no transaction then. The ids may be
+    columns of another part, where the conditions choose its row. Of new things no former record is looked for.
     """
-    changed = sa.union_all(*things).cte("changed")
-    counts = sa.select(changed.c.user_id, sa.func.count()).group_by(changed.c.user_id)
+    counts = sa.select(user_id, sa.literal_column("2")).where(*conditions)
     counted = (
         insert_or_update("postgresql", SyncCounter, key=("user_id",), added=("position",))
         .from_select(["user_id", "position"], counts)
-        .returning(SyncCounter.user_id, SyncCounter.position)
+        .returning(SyncCounter.position)
         .cte("counted")
     )
-    # The first thing has the lowest of the new numbers.
-    newest = sa.select(sa.func.count()).select_from(changed).scalar_subquery()
-    position = counted.c.position - newest + changed.c.number
-    kept = sa.select(changed.c.user_id, changed.c.type, changed.c.object_id, position, sa.false(), sa.func.now()).where(
-        counted.c.user_id == changed.c.user_id
-    )
-    columns = ("position", "deleted", "changed_at")
-    record = insert_or_update("postgresql", SyncChange, key=KEY, replaced=columns)
-    return record.from_select(["user_id", "type", "object_id", *columns], kept).cte("recorded")
+    rows = _select_both(user_id, conversation_id, turn_id, counted.c.position, sa.func.now())
+    insert = sa.insert(SyncChange) if are_new else _keep_all("postgresql")
+    return insert.from_select(COLUMNS, rows).cte("recorded")
+
+
+def _select_both(user_id: Any, conversation_id: Any, turn_id: Any, last: Any, moment: Any, *conditions: Any) -> Any:
+    """Return the query of the rows of a conversation and of its turn, which has the last number."""
+
+    def select(kind: Kind, object_id: Any, position: Any) -> sa.Select[Any]:
+        values: Any = (user_id, sa.literal_column(f"'{kind}'"), object_id, position, sa.false(), moment)
+        return sa.select(*values).select_from(last.table).where(*conditions)
+
+    return sa.union_all(select("conversation", conversation_id, last - 1), select("turn", turn_id, last))
+
+
+def _keep_all(dialect: str) -> sa.Insert:
+    return insert_or_update(dialect, SyncChange, key=KEY, replaced=("position", "deleted", "changed_at"))
