@@ -194,7 +194,7 @@ def test_a_server_without_sync_is_asked_every_ten_seconds(demo: Server, visit: V
     assert [urlsplit(one.url).path for one in pol.requests].count("/api/sync/events/") == 1
 
 
-def test_search_is_shown_where_the_server_searches(demo: Server, visit: Visit) -> None:
+def test_search_lists_the_conversations_that_are_found(demo: Server, visit: Visit) -> None:
     uma = visit()
     uma.join("uma")
     found = [uma.call(demo, "/api/conversations/", "POST", {"title": title}) for title in ("Foxes", "Hens")]
