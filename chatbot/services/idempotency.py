@@ -37,8 +37,7 @@ def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = T
     With `writes` an expired key is deleted, and a valid one is locked until the transaction ends.
     """
     made = sa.func.coalesce(IdempotencyKey.turn_id, IdempotencyKey.thing_id).label("made")
-    statement = sa.select(IdempotencyKey.body_hash, made, IdempotencyKey.created_at)
-    statement = statement.where(*_matches(user_id, key))
+    statement = sa.select(IdempotencyKey.body_hash, made, IdempotencyKey.created_at).where(*_matches(user_id, key))
     row = connection.execute(statement.with_for_update() if writes else statement).one_or_none()
     if row is None:
         return None
@@ -48,8 +47,7 @@ def find(connection: sa.Connection, user_id: UUID, key: Key, *, writes: bool = T
         return None
     if row.body_hash != key.body_hash:
         raise IdempotencyKeyReused("This Idempotency-Key came with another body before.")
-    made_then: UUID = row.made
-    return made_then
+    return row.made  # type: ignore[no-any-return]  # a turn's id or another thing's
 
 
 def find_turn_id(connection: sa.Connection, user_id: UUID, key: Key) -> UUID | None:
@@ -70,8 +68,7 @@ def store(
 ) -> None:
     """Store a key with the turn or other thing that was created with it."""
     values = {"route": key.route, "key": key.key, "body_hash": key.body_hash, "created_at": now()}
-    made = {"turn_id": turn_id, "thing_id": thing_id}
-    connection.execute(sa.insert(IdempotencyKey).values(user_id=user_id, **made, **values))
+    connection.execute(sa.insert(IdempotencyKey).values(user_id=user_id, turn_id=turn_id, thing_id=thing_id, **values))
 
 
 def reassign(connection: sa.Connection, user_id: UUID, key: Key, turn_id: UUID) -> None:

@@ -22,6 +22,7 @@ from tests.api.test_documents import BEES, HOURS, send, work
 from tests.conftest import PASSWORD, Person
 from tests.support.replica import Replica, read_server
 from tests.support.turns import ended, gated, running
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -280,6 +281,7 @@ def test_wait_tells_nothing_after_the_session_has_ended(app: Flask, ada: Person)
     found: list[Any] = []
     waiting = threading.Thread(target=lambda: found.append(waiter.call("GET", f"{PATH}?wait=20&since={cursor}")))
     waiting.start()
+    wait_for(lambda: any(thread.name == "change watch" for thread in threading.enumerate()))
     ended = Person(app.test_client(), ada.name, ada.id, other, "")
     assert ended.call("POST", "/api/users/logout/").status_code == 204
     ada.says("a canary")

@@ -38,10 +38,7 @@ from .records import DEFAULT_OPTIONS, OpenedTurn, OpenResult, Outcome, Trace, Tu
 LEASE = timedelta(seconds=15)
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
-
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
-
-
 OUTCOME = tuple(one.name for one in fields(Outcome))
 
 
