@@ -6,15 +6,15 @@ The parts that are read are bounded; pictures and fonts, of any size, are left o
 import io
 import posixpath
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
-from xml.etree.ElementTree import Element, SubElement
+from xml.etree.ElementTree import Element
 from xml.parsers import expat
 
 from chatbot.rag.errors import UnreadableDocument
 
-from . import docx_margins, docx_math, docx_numbering
+from . import docx_elements, docx_margins, docx_numbering
 from .docx_numbering import W
 
 MAX_MEMBERS = 3_000
@@ -25,9 +25,7 @@ TOO_LARGE = "The Word document is too large when unpacked."
 DIRECTORY_ENTRY = b"PK\x01\x02"
 READ = (".xml", ".rels")
 R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"
-MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 TITLE = "{http://purl.org/dc/elements/1.1/}title"
-MATH = {f"{docx_math.M}oMath", f"{docx_math.M}oMathPara"}
 DOCUMENT = "word/document.xml"
 RELATIONS = "_rels/.rels"
 NOTES = ("footnotes.xml", "endnotes.xml")
@@ -137,6 +135,7 @@ class _Preparation:
         self._folder = posixpath.dirname(main)
         self._targets = self._relations()
         self._unpacked = sum(map(len, parts.values()))
+        self._changes = {**docx_elements.CHANGES, f"{W}altChunk": self._embedded}
         self._numbering = docx_numbering.read(self._beside("numbering.xml"), self._beside("styles.xml"))
 
     def run(self) -> None:
@@ -193,8 +192,8 @@ class _Preparation:
             element = stack.pop()
             children = list(element)
             for number, child in enumerate(children):
-                change = CHANGES.get(child.tag)
-                changed = change(self, child) if change else child
+                change = self._changes.get(child.tag)
+                changed = change(child) if change else child
                 children[number] = changed
                 if changed is child:
                     stack.append(child)
@@ -210,7 +209,7 @@ class _Preparation:
         if properties is not None:
             for own in properties.findall(f"{W}numPr"):
                 properties.remove(own)
-        run = _run(f"{label} ")
+        run = docx_elements.run(f"{label} ")
         paragraph.insert(0 if properties is None else 1, run)
 
     def _embedded(self, chunk: Element) -> Element:
@@ -224,14 +223,14 @@ class _Preparation:
             if self._unpacked > MAX_UNPACKED_BYTES:
                 raise UnreadableDocument(TOO_LARGE)
             embedded[mark] = (name, _read(self._archive, member))
-            return _paragraph(mark)
+            return docx_elements.paragraph(mark)
         return Element(f"{W}p")
 
     def _add_headers(self, root: Element, body: Element) -> None:
         """Put the texts of headers in front of the body and those of footers behind it, each once."""
         seen: set[str] = set()
         headers, footers = (
-            [_paragraph(text) for text in docx_margins.texts(self._margins(root, kind), seen)]
+            [docx_elements.paragraph(text) for text in docx_margins.texts(self._margins(root, kind), seen)]
             for kind in ("headerReference", "footerReference")
         )
         body[:] = [*headers, *body, *footers]
@@ -242,53 +241,3 @@ class _Preparation:
             if part is not None:
                 self._change(part)
                 yield part
-
-
-def _run(text: str) -> Element:
-    run = Element(f"{W}r")
-    SubElement(run, f"{W}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}).text = text
-    return run
-
-
-def _paragraph(text: str) -> Element:
-    paragraph = Element(f"{W}p")
-    paragraph.append(_run(text))
-    return paragraph
-
-
-def _formula(_: _Preparation, formula: Element) -> Element:
-    return _run(docx_math.linear(formula))
-
-
-def _base_text(_: _Preparation, ruby: Element) -> Element:
-    text = Element(f"{W}t")
-    text.text = "".join(found.text or "" for found in ruby.findall(f"{W}rubyBase//{W}t"))
-    return text
-
-
-def _line_break(_: _Preparation, __: Element) -> Element:
-    return Element(f"{W}br")
-
-
-def _visible(_: _Preparation, run: Element) -> Element:
-    return Element(f"{W}r") if docx_numbering.is_on(run.find(f"{W}rPr/{W}vanish")) else run
-
-
-def _one_alternative(_: _Preparation, alternatives: Element) -> Element:
-    """Leave the older one of a content's two forms, which the converter reads, or the newer one in its place."""
-    choices = alternatives.findall(f"{MC}Choice")
-    if alternatives.find(f"{MC}Fallback") is None and choices:
-        choices.pop(0).tag = f"{MC}Fallback"
-    for choice in choices:
-        alternatives.remove(choice)
-    return alternatives
-
-
-CHANGES: dict[str, Callable[[_Preparation, Element], Element]] = {
-    **dict.fromkeys(MATH, _formula),
-    f"{W}ruby": _base_text,
-    f"{W}cr": _line_break,
-    f"{W}r": _visible,
-    f"{MC}AlternateContent": _one_alternative,
-    f"{W}altChunk": _Preparation._embedded,
-}

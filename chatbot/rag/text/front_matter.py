@@ -33,8 +33,7 @@ def split(text: str) -> FrontMatter:
     length = next((number for number, line in enumerate(lines) if line.rstrip() in ends), None)
     if length is None:
         return FrontMatter(text)
-    block = lines[:length]
-    values = _read_toml(block) if fence.startswith("+") else _read_yaml(block)
+    values = _read_toml(lines[:length]) if fence.startswith("+") else _read_yaml(lines[:length])
     if not values:
         return FrontMatter(text)
     start = sum(len(line) + 1 for line in (fence, *lines[: length + 1]))

@@ -1,8 +1,14 @@
-"""Formulas of Word as text on one line: a fraction as (a)/(b), powers with ^, indices with _ (ECMA-376, 22.1)."""
+"""Elements of Word documents that the converter passes over, in the form of ones that it reads.
+
+Formulas are text on one line: a fraction as (a)/(b), powers with ^, indices with _ (ECMA-376, 22.1).
+"""
 
 from collections.abc import Callable
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement
 
+from .docx_numbering import W, is_on
+
+MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 MAX_DEPTH = 50
 
@@ -70,4 +76,55 @@ FORMS: dict[str, Callable[[Callable[[str], str]], str]] = {
     "func": lambda part: f"{part('fName')} {part('e')}",
     "limLow": lambda part: part("e") + _script(part("lim"), "_"),
     "limUpp": lambda part: part("e") + _script(part("lim"), "^"),
+}
+
+
+def run(text: str) -> Element:
+    """Return a run of this text."""
+    found = Element(f"{W}r")
+    SubElement(found, f"{W}t", {"{http://www.w3.org/XML/1998/namespace}space": "preserve"}).text = text
+    return found
+
+
+def paragraph(text: str) -> Element:
+    """Return a paragraph of this text."""
+    found = Element(f"{W}p")
+    found.append(run(text))
+    return found
+
+
+def _formula(formula: Element) -> Element:
+    return run(linear(formula))
+
+
+def _base_text(ruby: Element) -> Element:
+    text = Element(f"{W}t")
+    text.text = "".join(found.text or "" for found in ruby.findall(f"{W}rubyBase//{W}t"))
+    return text
+
+
+def _line_break(_: Element) -> Element:
+    return Element(f"{W}br")
+
+
+def _visible(one: Element) -> Element:
+    return Element(f"{W}r") if is_on(one.find(f"{W}rPr/{W}vanish")) else one
+
+
+def _one_alternative(alternatives: Element) -> Element:
+    """Leave the older one of a content's two forms, which the converter reads, or the newer one in its place."""
+    choices = alternatives.findall(f"{MC}Choice")
+    if alternatives.find(f"{MC}Fallback") is None and choices:
+        choices.pop(0).tag = f"{MC}Fallback"
+    for choice in choices:
+        alternatives.remove(choice)
+    return alternatives
+
+
+CHANGES: dict[str, Callable[[Element], Element]] = {
+    **dict.fromkeys((f"{M}oMath", f"{M}oMathPara"), _formula),
+    f"{W}ruby": _base_text,
+    f"{W}cr": _line_break,
+    f"{W}r": _visible,
+    f"{MC}AlternateContent": _one_alternative,
 }
