@@ -9,8 +9,11 @@ from xml.etree.ElementTree import Element, SubElement
 from .docx_numbering import W, is_on
 
 MC = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+V = "{urn:schemas-microsoft-com:vml}"
 M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 MAX_DEPTH = 50
+SHAPES = ("oval", "line", "polyline", "arc", "curve")
+WRAPPERS = (f"{W}fldSimple", f"{W}bdo", f"{W}dir", *(f"{V}{shape}" for shape in SHAPES))
 
 
 def linear(element: Element, depth: int = 0) -> str:
@@ -121,10 +124,33 @@ def _one_alternative(alternatives: Element) -> Element:
     return alternatives
 
 
+def _unwrapped(wrapper: Element) -> Element:
+    """Return a field, a direction or a shape as an element that the converter looks into."""
+    wrapper.tag = f"{W}smartTag"
+    return wrapper
+
+
+def _boxes(drawing: Element) -> Element:
+    """Leave the text boxes of a drawing alone, if it has any."""
+    boxes: list[Element] = []
+    stack = [drawing]
+    while stack:
+        element = stack.pop()
+        if element.tag == f"{W}txbxContent":
+            boxes.append(element)
+        else:
+            stack.extend(reversed(element))
+    if boxes:
+        drawing[:] = boxes
+    return drawing
+
+
 CHANGES: dict[str, Callable[[Element], Element]] = {
     **dict.fromkeys((f"{M}oMath", f"{M}oMathPara"), _formula),
     f"{W}ruby": _base_text,
     f"{W}cr": _line_break,
     f"{W}r": _visible,
+    **dict.fromkeys(WRAPPERS, _unwrapped),
+    f"{W}drawing": _boxes,
     f"{MC}AlternateContent": _one_alternative,
 }

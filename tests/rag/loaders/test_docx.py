@@ -135,6 +135,20 @@ def test_text_box_is_numbered_and_read_once() -> None:
     assert load(docx(body, numbering(("decimal", "%1.")))).split("\n\n") == ["1. a", "2. in a box", "3. b\n"]
 
 
+FIELD = '<w:fldSimple w:instr="DATE"><w:r><w:t>kept</w:t></w:r></w:fldSimple>'
+BOXED = BOX.format(f"<w:p>{FIELD}</w:p>")
+WRAPPED = [
+    FIELD, f'<w:bdo w:val="rtl">{FIELD}</w:bdo>', f'<w:dir w:val="ltr">{FIELD}</w:dir>', f"<w:hyperlink>{FIELD}</w:hyperlink>",
+    f'<w:r><w:pict><v:oval xmlns:v="urn:schemas-microsoft-com:vml"><v:textbox>{BOXED}</v:textbox></v:oval></w:pict></w:r>',
+    f"<w:r><w:drawing><w:graphic>{BOXED}</w:graphic></w:drawing></w:r>",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("wrapped", WRAPPED, ids=["field", "bdo", "dir", "link", "ellipse", "drawing"])
+def test_wrapped_text_is_read(wrapped: str) -> None:
+    assert load(docx(f"<w:p>{wrapped}</w:p>")) == "kept\n"
+
+
 def test_header_is_one_line_with_its_text_box_once() -> None:
     box = BOX.format(paragraph("Secret"))
     both = f"<mc:AlternateContent {COMPATIBLE}><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback></mc:AlternateContent>"
