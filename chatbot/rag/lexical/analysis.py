@@ -21,7 +21,7 @@ from chatbot.rag.text.stop_words import QUESTION_WORDS
 if TYPE_CHECKING:
     from tantivy import TextAnalyzer, TextAnalyzerBuilder
 
-VERSION = 2  # one more with each change of what terms a text has
+VERSION = 3  # one more with each change of what terms a text has
 PLAIN = "plain"  # the analyzer of all languages without a stemmer
 ANALYZERS = (PLAIN, *STEMMERS)
 WITHOUT_STOP_WORDS = {PLAIN, "ar", "el", "ro", "ta", "tr"}  # tantivy brings none for these

@@ -20,6 +20,7 @@ LEAD = 40  # characters of a snippet before its first match
 MAX_MATCHES = 500  # of a text
 # Letters and digits; the combining marks that follow them are no letters to `re`.
 WORD = re.compile(r"[^\W_](?:[^\W_]|[^\w\s\x00-\u02ff\u2000-\u2bff\u3000-\u303f\ufe10-\uff65])*")
+LINE_END = re.compile(unspaced.LINE_END)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def _split(text: str) -> Iterator[tuple[int, int]]:
             at = run.end()
         if at < end:
             yield at, end
+        elif next_line := LINE_END.match(text, end):
+            yield end - 1, next_line.end() + 1
 
 
 def _list_pairs(start: int, end: int) -> Iterator[tuple[int, int]]:

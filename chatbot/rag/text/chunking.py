@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from chatbot.rag.types import Chunk
 
+from . import unspaced
 from .markdown import Outline, outline
 
 MIN_CHARACTERS = 800  # characters of a chunk, where the text allows it
@@ -27,7 +28,8 @@ QUOTES = "\u2019\u201d\u300d\u300f\uff09"  # that may close after a sentence's e
 PLACES = (
     re.compile(r"\n[ \t]{0,80}\n\s{0,80}"),  # paragraph
     re.compile(r"\n(?=[ \t]{0,20}(?:[-*+•]|\d{1,3}[.)])[ \t])"),  # item of a list
-    re.compile(rf"(?<=[.!?:;,|>)}}\]{ENDS}])[ \t]?\n|\n(?![a-z])"),  # line that is not one of a wrapped paragraph
+    # line that is not one of a wrapped paragraph
+    re.compile(rf"(?<=[.!?:;,|>)}}\]{ENDS}])[ \t]?\n|(?!{unspaced.LINE_END})\n(?![a-z])"),
     re.compile(rf"[.!?…][\"'{QUOTES}»)\]]{{0,3}}\s{{1,80}}|[{ENDS}]+[{QUOTES}]{{0,3}}\s{{0,80}}"),  # sentence
     re.compile(r"\n"),
     re.compile(r"\s{1,80}"),

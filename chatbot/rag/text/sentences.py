@@ -2,8 +2,11 @@
 
 import re
 
+from . import unspaced
+
 MAX_WORD_LENGTH = 40  # characters in front of a full stop that are looked at
 WRAPPED = 60  # a line of so many characters may go on in the next one
+WRAPPED_UNSPACED = 15  # a line of a column, where words have no spaces between them
 
 # Each takes time linear in the text: possessive where a shorter match could not succeed either.
 _FENCE = re.compile(r"^ *(?:[-*+] +|\d{1,9}[.)] +)?(?P<run>`{3,}|~{3,})[^\n]*$", re.MULTILINE)
@@ -17,6 +20,7 @@ _MARKERS = re.compile(r"(?:[ ]?(?:\[\^?\d{1,3}\]|【\d{1,3}[^】\n]{0,40}】))+"
 _WORD = re.compile(r"[^\s(\[\"'“\u2018]*$")
 _BLOCK = re.compile(r"\s*(?:[-*+•]\s|\d{1,3}[.)]\s|#{1,6}\s|>|\||\[\^?\d+\] ?:|[-*_=]{3,}\s*$)")
 _LINE_START = re.compile(r"\s*(?:\d{1,3}|[A-Za-z])[.)]$")
+_INSIDE_UNSPACED = re.compile(rf"(?:{unspaced.LINE_END}|(?<=[、\uff0c])\n)")
 _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _ABBREVIATED = (
     "mr mrs ms dr prof rev hon gov gen col sgt capt lt maj adm sen rep pres st mt ft jr sr vs cf al e.g i.e viz"
@@ -94,6 +98,8 @@ def _goes_on(text: str, line: int, stop: int, end: int) -> bool:
         return False
     if text[line : line + 8].lstrip()[:1] in ("#", "|"):
         return False
+    if stop - line >= WRAPPED_UNSPACED and _INSIDE_UNSPACED.match(text, stop, end):
+        return True
     return stop - line >= WRAPPED or following.lstrip()[0].islower()
 
 

@@ -9,7 +9,7 @@ from . import stems, unspaced
 from .stop_words import FUNCTION_WORDS
 
 _UNSPACED = unspaced.CHARACTERS
-_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|[{_UNSPACED}]+|[^\W\d_{_UNSPACED}]+(?:['\u2019][^\W\d_]+)?")
+_TOKEN = re.compile(rf"\d+(?:[.,]\d+)*|{unspaced.RUN.pattern}|[^\W\d_{_UNSPACED}]+(?:['\u2019][^\W\d_]+)?")
 _PAIRED = re.compile(rf"[{_UNSPACED}]")
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _COUNTED = (
@@ -116,7 +116,7 @@ def _read(token: str) -> tuple[str, str]:
 
 def _add_pairs(found: Words, token: str) -> None:
     text = ""
-    for character in token:
+    for character in "".join(token.split()):
         if character in _NOT:
             found.negations.append(len(found.stems) + len(text) - 1)
         else:

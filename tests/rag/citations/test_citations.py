@@ -145,6 +145,11 @@ def test_stem_that_is_a_function_word_stays_a_word() -> None:
     assert words("The willing heard of theses.").content == ["willing", "heard", "theses"]
 
 
+def test_words_without_spaces_go_on_in_the_next_line() -> None:
+    assert words("村民们喜\n欢苹果").stems == words("村民们喜欢苹果").stems
+    assert words("他不\n喜欢").negations == words("他不喜欢").negations
+
+
 def test_importance_is_not_the_opposite_of_export() -> None:
     passage = Passage("d", 1, "", "Coal is an export product of the region.", 0)
     assert support("Coal is an important product of the region.", passage) > 0.5

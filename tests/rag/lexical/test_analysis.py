@@ -19,6 +19,10 @@ from chatbot.rag.lexical.analysis import BEGINNING_MARK, analyzer_of, query_term
         ("tr", "İstanbul büyük bir şehirdir.", "istanbul"),
         ("en", "İzmir and İstanbul are cities.", "istanbul"),
         ("tr", "istanbul", "İSTANBUL"),
+        ("ja", "村の人々はニマヤ\nラを運んだ。", "ヤラ"),
+        ("ja", "- 村の人々はニマヤ\n  ラを運んだ。", "ヤラ"),
+        ("zh", "这是人工智\n能的时代。", "智能"),
+        ("th", "โรงเรีย\nนของเรา", "ยน"),
     ],
 )
 def test_word_is_found_as_it_is_typed(language: str, text: str, query: str) -> None:
@@ -29,3 +33,8 @@ def test_word_is_found_as_it_is_typed(language: str, text: str, query: str) -> N
 def test_beginnings_of_words_are_terms_where_there_is_no_stemmer() -> None:
     assert terms("Portierowi 123456", "plain") == ["portierowi", f"port{BEGINNING_MARK}", "123456"]
     assert terms("the porters", "en") == ["the", "porter"]
+
+
+def test_line_end_is_a_space_in_korean_and_between_lines_of_a_character() -> None:
+    assert terms("한국\n어", "plain") == ["한국", "어"]
+    assert {"春", "夏"} <= set(terms("春\n夏", "plain"))

@@ -50,3 +50,10 @@ def test_word_longer_than_a_snippet_is_marked_as_far_as_it_goes() -> None:
 def test_other_forms_are_marked_where_the_word_itself_is_not() -> None:
     assert cut("knihovna", "knihovny")[1] == ["knihovny"]
     assert cut("knihovna", "knihovny a knihovna")[1] == ["knihovna"]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\n  "])
+def test_word_is_marked_over_the_end_of_a_line(line_end: str) -> None:
+    text = f"春になると、村の人々は\U00020000ヤ{line_end}ラを運んだ。"
+    assert cut("\U00020000ヤラ", text) == (text, [f"\U00020000ヤ{line_end}ラ"])
+    assert cut("나라", "나\n라")[1] == []

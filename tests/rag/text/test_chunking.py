@@ -82,6 +82,11 @@ def test_first_chunk_ends_at_the_best_place(before: str, after: str) -> None:
     assert text[: split(text)[0].end] == before.rstrip()
 
 
+def test_lines_without_spaces_are_not_cut_when_a_sentence_ends() -> None:
+    text = "昨日の夕方、先生はカワタミの値段が千\n二百円だと言った。図書館で本を借りた\n人は三人であった。" * 40
+    assert all(text[: chunk.end].endswith("。") for chunk in split(text))
+
+
 def test_lines_of_a_wrapped_paragraph_are_not_cut_when_a_sentence_ends() -> None:
     text = "alpha beta gamma delta. epsilon zeta eta theta\niota kappa lambda " * 40
     assert text[: split(text)[0].end].endswith("delta.")

@@ -26,7 +26,8 @@ def split(text: str) -> list[str]:
         ("Do:\n```py\na. B\n\nc\n```\nAfter it.", ["Do:", "```py\na. B\n\nc\n```", "After it."]), ("```\nA. B", ["```\nA. B"]),
         ("| A. B | c |\n| d | e |", ["| A. B | c |", "| d | e |"]),
         ("A line that somebody wrapped at sixty characters or a bit more\ngoes on here. Next", ["A line that somebody wrapped at sixty characters or a bit more\ngoes on here.", "Next"]),
-        ("Rome\nParis", ["Rome", "Paris"]), ("Wait... what? yes", ["Wait... what? yes"]),
+        ("昨日の夕方、先生はカワタミの値段が千二\n百円だと言った。次に、三冊の本を借りて、\n帰った。", ["昨日の夕方、先生はカワタミの値段が千二\n百円だと言った。", "次に、三冊の本を借りて、\n帰った。"]),
+        ("ローマ\nパリ", ["ローマ", "パリ"]), ("Rome\nParis", ["Rome", "Paris"]), ("Wait... what? yes", ["Wait... what? yes"]),
     ],
 )  # fmt: skip
 def test_sentences(text: str, parts: list[str]) -> None:
