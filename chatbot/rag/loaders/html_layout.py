@@ -8,9 +8,9 @@ ATTRIBUTE = re.compile(
     r"""(?<![\w:-])(type|value|checked)(?![\w:-])(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""",
     re.IGNORECASE,
 )
-# Emphasis of a part of a word, which would keep the word from being found.
-EMPHASIS_BEFORE = re.compile(r"<(b|i|em|strong)(?:\s[^<>]{0,200})?>(\w{1,40})</\1>(?=\w)", re.IGNORECASE)
-EMPHASIS_WITHIN = re.compile(r"(?<=\w)<(b|i|em|strong)(?:\s[^<>]{0,200})?>(\w{1,40})</\1>", re.IGNORECASE)
+# Emphasis, and tags beside it that no reader sees.
+EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
+MARKED = {"b", "i", "em", "strong"}
 QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
@@ -21,7 +21,7 @@ TICKS = {"checkbox", "radio"}
 
 def prepare(page: str) -> str:
     """Return a page with the values of its fields as text, and tables of layout as blocks in their order."""
-    page = EMPHASIS_WITHIN.sub(r"\2", EMPHASIS_BEFORE.sub(r"\2", page))
+    page = _without_marks_in_words(page)
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
@@ -34,6 +34,43 @@ def prepare(page: str) -> str:
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
+
+
+def _without_marks_in_words(page: str) -> str:
+    """Return a page without emphasis that begins or ends inside a word, which would keep the word from being found."""
+    tags = list(EMPHASIS.finditer(page))
+    inside = _list_inside_words(page, tags)
+    opened: dict[str, list[int]] = {}
+    dropped: set[int] = set()
+    for number, tag in enumerate(tags):
+        name = tag[2].lower()
+        if name not in MARKED:
+            continue
+        if not tag[1]:
+            opened.setdefault(name, []).append(number)
+        elif opened.get(name):
+            pair = {opened[name].pop(), number}
+            dropped |= pair if pair & inside else set()
+    parts = []
+    end = 0
+    for number in sorted(dropped):
+        parts.append(page[end : tags[number].start()])
+        end = tags[number].end()
+    return "".join([*parts, page[end:]])
+
+
+def _list_inside_words(page: str, tags: "list[re.Match[str]]") -> set[int]:
+    """Return the numbers of the tags that stand between two letters, with others of them or alone."""
+    found: set[int] = set()
+    first = 0
+    for number, tag in enumerate(tags):
+        if number and tags[number - 1].end() != tag.start():
+            first = number
+        after = page[tag.end() : tag.end() + 1]
+        before = page[max(0, tags[first].start() - 1) : tags[first].start()]
+        if before.isalnum() and after.isalnum():
+            found.update(range(first, number + 1))
+    return found
 
 
 def _shown(tag: "re.Match[str]") -> str:

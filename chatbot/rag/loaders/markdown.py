@@ -1,10 +1,15 @@
 """Markdown: the text as it is, with the title of its front matter or its first heading."""
 
+import re
+
 from chatbot.rag.text import front_matter
-from chatbot.rag.text.markdown import first_heading
+from chatbot.rag.text.markdown import first_heading, outline
 from chatbot.rag.types import Parsed
 
 from . import plain
+
+# Code on a line, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is taken.
+EMPHASIS = re.compile(r"`[^`\n]*+`?|(?<![*\\])(\*{1,3})(?![\s*])([^*`\n]{1,200}+)(?<!\s)\1(?!\*)")
 
 
 class MarkdownLoader:
@@ -16,4 +21,27 @@ class MarkdownLoader:
         heading = first_heading(found.body) or ""
         shown = f"# {found.title}" if found.title and found.title.lower() != heading.lower() else ""
         text = "\n\n".join(filter(None, (shown, found.description, found.body)))
-        return plain.parsed(text, found.title or heading)
+        return plain.parsed(_without_marks_in_words(text), found.title or heading)
+
+
+def _without_marks_in_words(text: str) -> str:
+    """Return a text without emphasis inside words, which would keep them from being found; code stays as it is."""
+    if "*" not in text:
+        return text
+    parts = []
+    end = 0
+    for start, stop in outline(text).blocks:
+        if text[start:stop].lstrip(" ")[:1] in ("`", "~"):
+            parts += [EMPHASIS.sub(_joined, text[end:start]), text[start:stop]]
+            end = stop
+    return "".join([*parts, EMPHASIS.sub(_joined, text[end:])])
+
+
+def _joined(found: re.Match[str]) -> str:
+    if not found[1]:
+        return found[0]
+    words = found[2]
+    before = found.string[max(0, found.start() - 1) : found.start()].isalpha() and words[0].isalpha()
+    after = found.string[found.end() : found.end() + 1].isalpha() and words[-1].isalpha()
+    is_formula = len(found[1]) == 1 and before and after
+    return words if (before or after) and not is_formula else found[0]

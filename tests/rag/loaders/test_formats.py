@@ -78,6 +78,19 @@ def test_markdown_is_titled_by_its_first_heading(text: str, title: str | None) -
     assert load("text/markdown", text.encode()) == Parsed(text, title)
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("**un**believable, un**believ**able and *The long wo*rd.", "unbelievable, unbelievable and The long word."),
+        ("| 这是**人工**智能 |", "| 这是人工智能 |"),
+        ("A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b", "A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b"),
+        ("`x**y**z` and\n\n```\nx**y**z\n```\nb**c**d", "`x**y**z` and\n\n```\nx**y**z\n```\nbcd"),
+    ],
+)  # fmt: skip
+def test_emphasis_in_words_of_markdown_is_left_out(text: str, read: str) -> None:
+    assert load("text/markdown", text.encode()).text == read
+
+
 def test_html_keeps_headings_lists_tables_and_code_and_drops_what_is_not_seen() -> None:
     found = load("text/html", PAGE.encode())
     assert found.title == "Rules & more"
@@ -114,6 +127,7 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<details><summary>Refunds</summary><p>Within 30 days.</p></details>", "**Refunds**\n\nWithin 30 days.\n"),
         ("<p><input type=checkbox class='checked:bg-blue' aria-checked=false>a<input data-value=s type=text><input type=hidden value=x data-type=text></p>", "[ ]a\n"),
         ("<p><i>demur</i>rage, <b>H</b>yper<b>T</b>ext, un<em>believ</em>able, <b>bold</b> word, 2*3*4</p>", "demurrage, HyperText, unbelievable, **bold** word, 2*3*4\n"),
+        ("<p><b>The long wo</b>rd, <b>On th</b><i>e first</i> <B class=a><span>d</span></B>ay, <b><i>un</i></b>real <b>now</b>. <b>Note:</b>yes</p>", "The long word, On the first day, unreal **now**. **Note:**yes\n"),
         ("<p>Donau&shy;dampf mega&#8203;corporation</p>", "Donaudampf megacorporation\n"),
         ("<h1>Manual<a href='#manual' title='Permalink'>¶</a></h1>", "# Manual\n"),
         ("<table><tr><td>Menu</td><td><h1>Pump</h1><p>First.</p><p>Second.</p></td></tr></table>", "Menu\n\n# Pump\n\nFirst.\n\nSecond.\n"),
@@ -121,7 +135,7 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
     ],
-    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
