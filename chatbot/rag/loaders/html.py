@@ -13,8 +13,6 @@ DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z
 DECLARED_WITHIN = 100_000  # bytes; the standard asks for 1,024 (HTML, 4.2.5.4), and browsers read on
 XML_DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_:.-]{1,40})""")
 TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]{1,1000})", re.IGNORECASE)
-# The mark of a link to a heading itself, as manuals have it beside each.
-PERMALINK = re.compile(r"\[[¶#§]\]\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)")
 
 
 class HtmlLoader:
@@ -30,7 +28,7 @@ class HtmlLoader:
 def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
     """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
     page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
-    text = PERMALINK.sub("", notation.from_html(html_layout.prepare(page)))
+    text = notation.from_html(html_layout.prepare(page))
     return text, _title(page) or first_heading(text)
 
 

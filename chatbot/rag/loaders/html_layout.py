@@ -3,14 +3,24 @@
 import re
 from html import unescape
 
-TAG = re.compile(r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist)\b([^<>]{0,2000})>", re.IGNORECASE)
-ATTRIBUTE = re.compile(
-    r"""(?<![\w:-])(type|value|checked)(?![\w:-])(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""",
-    re.IGNORECASE,
+from chatbot.rag.text.unspaced import WITHOUT_SPACES
+
+TAG = re.compile(
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog)\b([^<>]{0,2000})>", re.IGNORECASE
 )
+ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200})(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""")
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
+DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]{0,2000})>", re.IGNORECASE)
+# Lines are shown as they are in these elements, and where a page asks for it.
+VERBATIM = re.compile(r"<(/?)(?:pre|textarea|listing|xmp)\b[^<>]{0,2000}>", re.IGNORECASE)
+PRESERVED = re.compile(
+    r"""style\s{0,9}=\s{0,9}["'][^"'<>]{0,500}?white-space\s{0,9}:\s{0,9}(?:pre|break)""", re.IGNORECASE
+)
+_WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
+WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
+WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
 QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
@@ -20,8 +30,8 @@ TICKS = {"checkbox", "radio"}
 
 
 def prepare(page: str) -> str:
-    """Return a page with the values of its fields as text, and tables of layout as blocks in their order."""
-    page = _without_marks_in_words(page)
+    """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
+    page = _without_marks_in_words(_with_joined_lines(_with_drawn_text(page)))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
@@ -34,6 +44,52 @@ def prepare(page: str) -> str:
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
+
+
+def _with_drawn_text(page: str) -> str:
+    """Return a page with the texts of its SVG drawings in the place of these, unless one of them has no end."""
+    parts = []
+    end = 0
+    drawings = 0  # that are open, and texts in them
+    texts = 0
+    for tag in DRAWN.finditer(page):
+        if not drawings or texts:
+            parts.append(page[end : tag.start()])
+        end = tag.end()
+        step = _depth_step(tag)
+        if tag[2].lower() == "svg":
+            drawings = max(0, drawings + step)
+        elif drawings:
+            texts = max(0, texts + step)
+            parts.append(" ")
+        else:
+            parts.append(tag[0])
+    return page if drawings else "".join([*parts, page[end:]])
+
+
+def _depth_step(tag: "re.Match[str]") -> int:
+    if tag[3].endswith("/"):
+        return 0
+    return -1 if tag[1] else 1
+
+
+def _with_joined_lines(page: str) -> str:
+    """Return a page without the ends of lines of its source, which a browser shows as a space or not at all."""
+    if PRESERVED.search(page):
+        return page
+    parts = []
+    end = 0
+    open_elements = 0
+    for tag in VERBATIM.finditer(page):
+        part = page[end : tag.start()]
+        parts += [part if open_elements else _join_lines(part), tag[0]]
+        open_elements = max(0, open_elements + (-1 if tag[1] else 1))
+        end = tag.end()
+    return "".join([*parts, page[end:] if open_elements else _join_lines(page[end:])])
+
+
+def _join_lines(text: str) -> str:
+    return WRAPPED.sub(" ", WRAPPED_WIDE.sub("", text))
 
 
 def _without_marks_in_words(page: str) -> str:
@@ -74,7 +130,7 @@ def _list_inside_words(page: str, tags: "list[re.Match[str]]") -> set[int]:
 
 
 def _shown(tag: "re.Match[str]") -> str:
-    """Return a tag as it is, a field as its value, and suggestions for a field as hidden.
+    """Return a tag as it is, a field as its value, suggestions for a field and a closed dialog as hidden.
 
     Chromium has the options of a `datalist` neither in `innerText` nor in find-in-page: they appear while a reader
     types. The text of a closed `details` is found in the page, and the search opens it: it is kept.
@@ -84,6 +140,8 @@ def _shown(tag: "re.Match[str]") -> str:
         return _value(tag[3])
     if name == "datalist":
         return "</span>" if tag[1] else "<span hidden>"
+    if name == "dialog":
+        return f"<{tag[1]}div>" if tag[1] or "open" in _attributes(tag[3]) else "<div hidden>"
     return tag[0]
 
 
@@ -113,10 +171,14 @@ class _Table:
         self.is_layout = False
 
 
+def _attributes(text: str) -> dict[str, str]:
+    found = ATTRIBUTE.findall(text)  # the first of each name counts
+    return {name.lower(): double or single or bare for name, double, single, bare in reversed(found)}
+
+
 def _value(attributes: str) -> str:
     """Return an input as a browser shows it: its value, or whether it is ticked."""
-    found = ATTRIBUTE.findall(attributes)  # the first of each name counts
-    values = {name.lower(): double or single or bare for name, double, single, bare in reversed(found)}
+    values = _attributes(attributes)
     kind = values.get("type", "text").lower()
     if kind in UNSHOWN:
         return ""

@@ -10,6 +10,7 @@ from . import plain
 
 # Code on a line, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is taken.
 EMPHASIS = re.compile(r"`[^`\n]*+`?|(?<![*\\])(\*{1,3})(?![\s*])([^*`\n]{1,200}+)(?<!\s)\1(?!\*)")
+HARD_BREAK = re.compile(r"(?<=[^\s\\])\\\n(?=\S)")
 
 
 class MarkdownLoader:
@@ -21,20 +22,25 @@ class MarkdownLoader:
         heading = first_heading(found.body) or ""
         shown = f"# {found.title}" if found.title and found.title.lower() != heading.lower() else ""
         text = "\n\n".join(filter(None, (shown, found.description, found.body)))
-        return plain.parsed(_without_marks_in_words(text), found.title or heading)
+        return plain.parsed(_without_marks(text), found.title or heading)
 
 
-def _without_marks_in_words(text: str) -> str:
-    """Return a text without emphasis inside words, which would keep them from being found; code stays as it is."""
-    if "*" not in text:
-        return text
+def _without_marks(text: str) -> str:
+    """Return a text without emphasis inside words, which keeps them from being found, nor backslashes for line breaks.
+
+    Fenced code stays as it is.
+    """
     parts = []
     end = 0
-    for start, stop in outline(text).blocks:
+    for start, stop in outline(text).blocks if "*" in text or "\\\n" in text else ():
         if text[start:stop].lstrip(" ")[:1] in ("`", "~"):
-            parts += [EMPHASIS.sub(_joined, text[end:start]), text[start:stop]]
+            parts += [_prose(text[end:start]), text[start:stop]]
             end = stop
-    return "".join([*parts, EMPHASIS.sub(_joined, text[end:])])
+    return "".join([*parts, _prose(text[end:])])
+
+
+def _prose(text: str) -> str:
+    return HARD_BREAK.sub("  \n", EMPHASIS.sub(_joined, text))
 
 
 def _joined(found: re.Match[str]) -> str:

@@ -10,6 +10,12 @@ MAX_DEPTH = 250  # elements in one another
 # A number at the beginning of a paragraph is escaped by the converter, so that it makes no list.
 ESCAPED_NUMBER = re.compile(r"^(\d{1,9})\\([.)])", re.MULTILINE)
 
+# The mark of a link to a heading itself, as manuals have it beside each, or from a note back to its place.
+_TARGET = r"\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)"
+_MARK = rf"\[[¶#§↑↩⤴^]\ufe0e?\]{_TARGET}"
+PERMALINK = re.compile(rf" ?{_MARK}$|(?<= ){_MARK} |{_MARK}", re.MULTILINE)
+NOTE_NUMBER = re.compile(rf"\[\[?(\d{{1,4}})\]?\]{_TARGET}")
+
 
 def from_html(html: str) -> str:
     """Return the visible text of a page with its headings, lists, tables and code marked.
@@ -26,10 +32,11 @@ def from_html(html: str) -> str:
         highlight_style="none",
         preprocessing=PreprocessingOptions(remove_forms=False),
         max_depth=MAX_DEPTH,
-        newline_style="backslash",
+        newline_style="spaces",
         skip_images=True,
     )
     result = convert(html, options)
     if any(warning.kind == WarningKind.DEPTH_LIMIT_EXCEEDED for warning in result.warnings):
         raise UnreadableDocument("The document's elements are nested too deep to be read.")
-    return ESCAPED_NUMBER.sub(r"\1\2", plain.clean(result.content or ""))
+    text = ESCAPED_NUMBER.sub(r"\1\2", plain.clean(result.content or ""))
+    return NOTE_NUMBER.sub(r"[\1]", PERMALINK.sub("", text))

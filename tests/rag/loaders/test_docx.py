@@ -172,7 +172,7 @@ def test_formula_in_a_footnote_is_read() -> None:
         "word/footnotes.xml": f"<w:footnotes {NAMESPACE}>{note}</w:footnotes>",
     }
     body = '<w:p><w:r><w:t>See.</w:t></w:r><w:r><w:footnoteReference w:id="2"/></w:r></w:p>'
-    assert "E=h" in load(docx(body, more))
+    assert load(docx(body, more)) == "See.[1]\n\n1. Or E=h\n"
 
 
 def test_main_part_may_have_another_name() -> None:
@@ -202,7 +202,7 @@ def test_formats_of_numbers(value: int, number_format: str, shown: str) -> None:
 def test_base_of_a_ruby_is_read_and_line_breaks_are_kept() -> None:
     ruby = "<w:r><w:ruby><w:rt><w:r><w:t>かんじ</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>漢字</w:t></w:r></w:rubyBase></w:ruby></w:r>"
     body = f"<w:p>{ruby}<w:r><w:t>を</w:t><w:cr/><w:t>書く</w:t></w:r></w:p>"
-    assert load(docx(body)) == "漢字を\\\n書く\n"
+    assert load(docx(body)) == "漢字を  \n書く\n"
 
 
 def test_hidden_text_is_not_read() -> None:

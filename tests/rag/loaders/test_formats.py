@@ -85,9 +85,10 @@ def test_markdown_is_titled_by_its_first_heading(text: str, title: str | None) -
         ("| 这是**人工**智能 |", "| 这是人工智能 |"),
         ("A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b", "A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b"),
         ("`x**y**z` and\n\n```\nx**y**z\n```\nb**c**d", "`x**y**z` and\n\n```\nx**y**z\n```\nbcd"),
+        ("one\\\ntwo \\\nthree\\\\\nfour\n```\ncurl\\\n-x\n```", "one  \ntwo \\\nthree\\\\\nfour\n```\ncurl\\\n-x\n```"),
     ],
 )  # fmt: skip
-def test_emphasis_in_words_of_markdown_is_left_out(text: str, read: str) -> None:
+def test_marks_in_words_and_at_line_ends_of_markdown_are_left_out(text: str, read: str) -> None:
     assert load("text/markdown", text.encode()).text == read
 
 
@@ -132,10 +133,16 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<h1>Manual<a href='#manual' title='Permalink'>¶</a></h1>", "# Manual\n"),
         ("<table><tr><td>Menu</td><td><h1>Pump</h1><p>First.</p><p>Second.</p></td></tr></table>", "Menu\n\n# Pump\n\nFirst.\n\nSecond.\n"),
         ("<table><tr><th>A</th></tr><tr><td>1</td></tr></table>", "| A |\n| --- |\n| 1 |\n"),
+        ("<p>a<dialog class=open>b</dialog> c</p><dialog open><p>d</dialog>", "a c\n\nd\n"),
+        ("<p>x<svg><title>y</title><g><text>svg <tspan>word</tspan></text><text>two</text><path/></g></svg><svg/> z", "x svg word two z\n"),
+        ("<p>Kept.</p><svg><p>Never closed.", "Kept.\n\nNever closed.\n"),
+        ("<blockquote>one two\n  three<br>four <i>f</i>\nsix</blockquote>", "> one two three  \n> four *f* six\n"),
+        ("<p>日本\n 語は、\n次のWeb\nと</p><p>a\nb</p><pre>日本\n語</pre>", "日本語は、次のWeb と\n\na b\n\n```\n日本\n語\n```\n"),
+        ("<p style='white-space: pre-line'>a\nb", "a\nb\n"),
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
     ],
-    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "quotes", "long head"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
