@@ -108,6 +108,7 @@ WORST = {
     "chatbot.rag.loaders.html.XML_DECLARED": worst(("<?xml", " ", ""), ("<?xml", " encoding", ""), ("", "<?xml", "")), "chatbot.rag.loaders.notation.NOTE_NUMBER": worst(("", "[[1]](#", ""), ("[1](#", "a", ""), ("", "[1", "")), "chatbot.rag.loaders.notation.PERMALINK": worst(("", " ", ""), ("", " [#](#", ""), ("", "[#](#", ""), ("[#](#", "a", ""), ('[#](#a "', "a", "")),
     "chatbot.rag.loaders.html_layout.TAG": worst(("", "<table ", ""), ("<table", " ", ""), ("", "<", "")), "chatbot.rag.loaders.html_layout.ATTRIBUTE": worst(("", "type", ""), ("", "type =", ""), ("type=", "a", ""), ("", 'type="', ""), max_length=2_000),
     "chatbot.rag.loaders.html_layout.EMPHASIS": worst(("", "<b>", ""), ("<b", " ", ""), ("<b ", "a", ""), ("", "<b ", "")),
+    "chatbot.rag.loaders.html_layout.PICTURE_LINK": worst(("", "<a ", ""), ("<a", " ", ""), ("<a>", " ", ""), ("", "<a><b>", ""), ("<a>", "<b>", ""), ("", "<a>", ""), ("<a>", "<b ", "")),
     "chatbot.rag.loaders.html_layout.DRAWN": worst(("", "<svg ", ""), ("<text", " ", "")), "chatbot.rag.loaders.html_layout.VERBATIM": worst(("", "<pre ", ""), ("<pre", " ", "")),
     "chatbot.rag.loaders.html_layout.PRESERVED": worst(("", 'style="', ""), ('style="', "white-space:", ""), ('style="', "white-space ", ""), ("style", " ", "")),
     "chatbot.rag.loaders.html_layout.WRAPPED": worst(("", "a\n", ""), ("a\n", " ", ""), ("", "a\n ", ""), (">\n", " ", "<"), ("", ">\n ", "")), "chatbot.rag.loaders.html_layout.WRAPPED_WIDE": worst(("", "中\n", ""), ("中\n", " ", ""), ("", "中\n ", "")),

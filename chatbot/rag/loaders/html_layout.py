@@ -6,13 +6,17 @@ from html import unescape
 from chatbot.rag.text.unspaced import WITHOUT_SPACES
 
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog)\b([^<>]{0,2000})>", re.IGNORECASE
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header)\b([^<>]{0,2000})>", re.IGNORECASE
 )
 ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200})(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""")
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
 DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]{0,2000})>", re.IGNORECASE)
+# A link around a picture or an icon, whose text would be its address.
+PICTURE_LINK = re.compile(
+    r"<a\b[^<>]{0,2000}>((?:\s{1,99}+|<(?!/?(?:a|input|select|textarea)\b)[^<>]{0,5000}>){0,20}+)</a>", re.IGNORECASE
+)
 # Lines are shown as they are in these elements, and where a page asks for it.
 VERBATIM = re.compile(r"<(/?)(?:pre|textarea|listing|xmp)\b[^<>]{0,2000}>", re.IGNORECASE)
 PRESERVED = re.compile(
@@ -24,23 +28,25 @@ WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,20
 QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
-BLOCKS = {"h1", "h2", "h3", "h4", "h5", "h6", "table"}  # in a cell they make its table one of layout
+HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
+BLOCKS = {*HEADINGS, "table"}  # in a cell they make its table one of layout
 UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
 TICKS = {"checkbox", "radio"}
 
 
 def prepare(page: str) -> str:
     """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
-    page = _without_marks_in_words(_with_joined_lines(_with_drawn_text(page)))
+    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(page))
+    page = _without_marks_in_words(_with_joined_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
-    of_layout = _layout_tags(tags)
+    as_blocks = _layout_tags(tags) | _titled_headers(tags)
     parts = []
     end = 0
     for number, tag in enumerate(tags):
         parts.append(page[end : tag.start()])
-        parts.append(f"<{tag[1]}div>" if number in of_layout else _shown(tag))
+        parts.append(f"<{tag[1]}div>" if number in as_blocks else _shown(tag))
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
@@ -160,6 +166,25 @@ def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:
         if name == "table" and tag[1] and open_tables:
             table = open_tables.pop()
             found.update(table.tags if table.is_layout else ())
+    return found
+
+
+def _titled_headers(tags: "list[re.Match[str]]") -> set[int]:
+    """Return the numbers of the tags of headers with headings, which the converter may take for navigation."""
+    found: set[int] = set()
+    open_headers: list[int] = []
+    known = 0  # of these, that are found
+    for number, tag in enumerate(tags):
+        name = tag[2].lower()
+        if name in HEADINGS:
+            found.update(open_headers[known:])
+            known = len(open_headers)
+        elif name == "header" and not tag[1]:
+            open_headers.append(number)
+        elif name == "header" and open_headers:
+            if open_headers.pop() in found:
+                found.add(number)
+            known = min(known, len(open_headers))
     return found
 
 

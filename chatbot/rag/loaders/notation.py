@@ -30,6 +30,7 @@ def from_html(html: str) -> str:
         compact_tables=True,
         extract_metadata=False,  # it would write the page's head before the text
         highlight_style="none",
+        include_blockquote_citations=False,  # the address of a quote's source, which no page shows
         preprocessing=PreprocessingOptions(remove_forms=False),
         max_depth=MAX_DEPTH,
         newline_style="spaces",

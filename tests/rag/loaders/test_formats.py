@@ -139,10 +139,13 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<blockquote>one two\n  three<br>four <i>f</i>\nsix</blockquote>", "> one two three  \n> four *f* six\n"),
         ("<p>日本\n 語は、\n次のWeb\nと</p><p>a\nb</p><pre>日本\n語</pre>", "日本語は、次のWeb と\n\na b\n\n```\n日本\n語\n```\n"),
         ("<p style='white-space: pre-line'>a\nb", "a\nb\n"),
+        ("<header class=site-header><nav><a href=/>Home</a></nav><h1>Kettle</h1><p>It sings.</p></header><header class=site-header><nav>a</nav></header><p>x", "# Kettle\n\nIt sings.\n\nx\n"),
+        ("<p>z <a href=/c><img src=x alt=y></a> exam<a id=p></a>ple</p><a href=/users>/users</a><blockquote cite=x>q</blockquote>", "z example\n\n[/users](/users)\n\n> q\n"),
+        ("<p>Wet.<sup><a href='#n1'>[1]</a></sup> Slow<a href='#n2'>2</a></p><ol><li><a href='#r1'>↑</a> Miller.</li><li>See there. <a href='#r2'>↩\ufe0e</a></li></ol>", "Wet.[1] Slow[2]\n\n1. Miller.\n2. See there.\n"),
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
     ],
-    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "quotes", "long head"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
