@@ -95,6 +95,7 @@ WORST = {
     "chatbot.rag.lexical.analysis.CUT_WORD": worst(("", "a", "-"), ("", "a-\n", ""), ("ab-", " ", "\n"), ("", "ab-\n ", "")),
     "chatbot.rag.lexical.highlights.WORD": worst(("", "a", ""), ("", "a\u0301", "“"), ("", "\u0301", ""), ("", "a ", "")),
     "chatbot.rag.text.markdown.DELIMITERS": worst(("|", "-", "x"), ("|", " ", "x"), ("|", "-|", "x"), ("|", " - |", "")),
+    "chatbot.rag.text.markdown.LINK": worst(("", "[", ""), ("", "[a](", ""), ("[](", "a", ""), ("", '[]( "', ""), ("[", "a", "")), "chatbot.rag.text.markdown.STRONG": worst(("", "**", ""), ("**", "a", ""), ("", "**a", "")),
     "chatbot.rag.text.unspaced.RUN": worst(("", "中", "a"), ("", "中a", ""), ("", "中\n", ""), ("中\n", " ", "中"), ("中", "\n", "中")), "chatbot.rag.lexical.highlights.LINE_END": worst(("中\n", " ", "中"), ("", "中\n", ""), ("", "中\n ", "")),
     "chatbot.rag.http.reader.SIZE": worst(("", "1", "")), "chatbot.rag.llms.openai_errors.retry_after": worst(("", "1", ""), ("", "1", "x"), ("1.", "1", "x")),
     "chatbot.rag.llms.openai_answer.SURROGATE": ANY, "chatbot.web.sse.LINE_ENDS": ANY,

@@ -27,6 +27,8 @@ SLICE = 100_000  # characters that are searched at a time
 UNDERLINE = re.compile(r" {0,3}[=-]")
 DELIMITERS = re.compile(r" {0,3}\|(?:[ \t]{0,80}:?-{1,80}:?[ \t]{0,80}\|)+")  # the row below the names of columns
 MAX_COLUMNS_LENGTH = 600  # characters kept of the names: they are indexed with each chunk of the table
+LINK = re.compile(r"\[([^\[\]\n]{0,200})\]\([^()\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)")
+STRONG = re.compile(r"\*\*(?!\s)([^*\n]{1,200})(?<!\s)\*\*")
 CLOSING_HASHES = re.compile(r"(?:^|(?<=\s))#+\s*$")
 
 
@@ -134,7 +136,11 @@ def _lines(text: str) -> Iterator[re.Match[str]]:
 
 
 def _heading(match: re.Match[str]) -> tuple[int, str]:
+    """Return the level of a heading and its words, without addresses of links and marks."""
     if match["hashes"]:
         words = CLOSING_HASHES.sub("", (match["atx"] or "")[:MAX_HEADING_LENGTH])
-        return len(match["hashes"]), words.strip()
-    return 1 if match["line"].startswith("=") else 2, match["setext"].strip()
+        level = len(match["hashes"])
+    else:
+        words = match["setext"]
+        level = 1 if match["line"].startswith("=") else 2
+    return level, STRONG.sub(r"\1", LINK.sub(r"\1", words)).strip()

@@ -82,6 +82,12 @@ def test_first_chunk_ends_at_the_best_place(before: str, after: str) -> None:
     assert text[: split(text)[0].end] == before.rstrip()
 
 
+def test_heading_path_has_no_addresses_of_links_and_no_marks() -> None:
+    text = '# [Home](/ "a") and **bold**\n## Moor[[edit](/e)]\n### f(x) [1] (y) 2 ** 3 ** 4\nText.'
+    path = ("Home and bold", "Moor[edit]", "f(x) [1] (y) 2 ** 3 ** 4")
+    assert split(text + "\n" + SENTENCE * 20)[-1].headings == path
+
+
 def test_lines_without_spaces_are_not_cut_when_a_sentence_ends() -> None:
     text = "昨日の夕方、先生はカワタミの値段が千\n二百円だと言った。図書館で本を借りた\n人は三人であった。" * 40
     assert all(text[: chunk.end].endswith("。") for chunk in split(text))
