@@ -24,6 +24,7 @@ MAX_SAMPLE_ROWS = 100
 MAX_QUOTED_LINES = 200  # of one value
 # Numbers, dates, times, percentages, amounts: what a column's name is not.
 VALUE = re.compile(r"[-+(]?[$€£¥]?\s?\d[\d.,:/ TZ'-]{0,40}\s?[%€$£¥)]?")
+SEPARATOR = re.compile(r"sep=([^\"\n])[ ]?\n", re.IGNORECASE)  # the first line, for Excel alone
 YEAR = re.compile(r"(?:19|20|21)\d\d")
 
 Row = Sequence[str]
@@ -49,7 +50,10 @@ class _Layout:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    delimiter = _delimiter(text)
+    declared = SEPARATOR.match(text)
+    if declared:
+        text = text[declared.end() :]
+    delimiter = declared[1] if declared else _delimiter(text)
     layout = _layout(_sample(text, delimiter))
     rows = _rows(text, delimiter)
     for row in itertools.islice(rows, layout.title_rows):

@@ -1,18 +1,22 @@
 """Pages as a browser shows them, where a converter loses something: fields, tables of layout, marked parts of words."""
 
+import itertools
 import re
 from html import unescape
 
 from chatbot.rag.text.unspaced import WITHOUT_SPACES
 
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header)\b([^<>]{0,2000})>", re.IGNORECASE
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr|iframe)\b([^<>]{0,2000})>",
+    re.IGNORECASE,
 )
 ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200})(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""")
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
 DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]{0,2000})>", re.IGNORECASE)
+RAISED = re.compile(r"(?<=[^\s<>])<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>", re.IGNORECASE)
+SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
 PICTURE_LINK = re.compile(
     r"<a\b[^<>]{0,2000}>((?:\s{1,99}+|<(?!/?(?:a|input|select|textarea)\b)[^<>]{0,5000}>){0,20}+)</a>", re.IGNORECASE
@@ -31,12 +35,14 @@ CELLS = {"td", "th"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 BLOCKS = {*HEADINGS, "table"}  # in a cell they make its table one of layout
 UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
+UNSHOWN_ELEMENTS = {"datalist", "iframe"}
 TICKS = {"checkbox", "radio"}
 
 
 def prepare(page: str) -> str:
     """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
     page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(page))
+    page = RAISED.sub(_raise, page)
     page = _without_marks_in_words(_with_joined_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
@@ -98,6 +104,15 @@ def _join_lines(text: str) -> str:
     return WRAPPED.sub(" ", WRAPPED_WIDE.sub("", text))
 
 
+def _raise(found: "re.Match[str]") -> str:
+    """Return a raised number as an exponent of a unit, a number or a bracket, or as the number of a note."""
+    before = found.string[max(0, found.start() - 5) : found.start()]
+    word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
+    is_year = len(word) == 4 and word.isdecimal()
+    is_power = before[-1] in ")]" or (word.isdecimal() and not is_year) or (word.isascii() and 0 < len(word) <= 2)
+    return found[1].translate(SUPERSCRIPTS) if is_power or not found[1].isdecimal() else f"[{found[1]}]"
+
+
 def _without_marks_in_words(page: str) -> str:
     """Return a page without emphasis that begins or ends inside a word, which would keep the word from being found."""
     tags = list(EMPHASIS.finditer(page))
@@ -144,7 +159,11 @@ def _shown(tag: "re.Match[str]") -> str:
     name = tag[2].lower()
     if name == "input":
         return _value(tag[3])
-    if name == "datalist":
+    if name == "abbr":  # whose title a reader sees when pointing at it
+        return f"<{tag[1]}span>"
+    if name in UNSHOWN_ELEMENTS:
+        if tag[3].endswith("/"):
+            return ""
         return "</span>" if tag[1] else "<span hidden>"
     if name == "dialog":
         return f"<{tag[1]}div>" if tag[1] or "open" in _attributes(tag[3]) else "<div hidden>"

@@ -7,8 +7,8 @@ from chatbot.rag.errors import UnreadableDocument
 from . import plain
 
 MAX_DEPTH = 250  # elements in one another
-# A number at the beginning of a paragraph is escaped by the converter, so that it makes no list.
-ESCAPED_NUMBER = re.compile(r"^(\d{1,9})\\([.)])", re.MULTILINE)
+# A number or a dash at the beginning of a paragraph is escaped by the converter, so that it makes no list.
+ESCAPED_NUMBER = re.compile(r"^(\d{1,9}|(?=\\[-+] ))\\([.)+-])", re.MULTILINE)
 
 # The mark of a link to a heading itself, as manuals have it beside each, or from a note back to its place.
 _TARGET = r"\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)"

@@ -142,10 +142,12 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<header class=site-header><nav><a href=/>Home</a></nav><h1>Kettle</h1><p>It sings.</p></header><header class=site-header><nav>a</nav></header><p>x", "# Kettle\n\nIt sings.\n\nx\n"),
         ("<p>z <a href=/c><img src=x alt=y></a> exam<a id=p></a>ple</p><a href=/users>/users</a><blockquote cite=x>q</blockquote>", "z example\n\n[/users](/users)\n\n> q\n"),
         ("<p>Wet.<sup><a href='#n1'>[1]</a></sup> Slow<a href='#n2'>2</a></p><ol><li><a href='#r1'>↑</a> Miller.</li><li>See there. <a href='#r2'>↩\ufe0e</a></li></ol>", "Wet.[1] Slow[2]\n\n1. Miller.\n2. See there.\n"),
+        ("<p>10<sup>-3</sup> km<sup>2</sup> (a)<sup>2</sup> in 2019<sup>3</sup> word<sup>1</sup>. 1<sup>st</sup> 利用<sup>2</sup></p><p>- a", "10⁻³ km² (a)² in 2019[3] word[1]. 1st 利用[2]\n\n- a\n"),
+        ("<p>a<abbr title=World>W</abbr>b<iframe src=x>none</iframe><iframe src=y /> c", "aWb c\n"),
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
     ],
-    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "raised", "tooltips", "quotes", "long head"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
@@ -201,6 +203,7 @@ def test_html_without_title_is_titled_by_its_heading() -> None:
         (b"Town,2019,2020\nYork,17.4,3\nHull,2,1\n", "Town: York\n2019: 17.4\n2020: 3\n\nTown: Hull\n2019: 2\n2020: 1"),
         (b'id,remark,town\n1,"never closed,Leeds\n2,"fine",York\n', "id: 1\nremark: never closed\ntown: Leeds\n\nid: 2\nremark: fine\ntown: York"),
         (b"Sales of May,,\n,,\nname,sold,left\nnut,3,4\nbolt,5,6\n", "Sales of May\n\nname: nut\nsold: 3\nleft: 4\n\nname: bolt\nsold: 5\nleft: 6"),
+        (b"SEP=;\na;b\n1;2,3,4\n", "a: 1\nb: 2,3,4"),
         ("編号,名称\n17,ねじ回し\n".encode("cp932"), "編号: 17\n名称: ねじ回し"),
     ],
 )  # fmt: skip
