@@ -76,16 +76,25 @@ def statements() -> Iterator[list[str]]:
         sent.append(statement)
 
     def commit(connection: sa.Connection) -> None:
-        if connection.dialect.name == "sqlite" or not connection.connection.autocommit:
+        if not connection.connection.autocommit:
             sent.append("COMMIT")
 
-    sa.event.listen(db.engine, "before_cursor_execute", execute)
-    sa.event.listen(db.engine, "commit", commit)
+    def trace(connection: Any, *_: Any) -> None:  # by SQLite itself: some go to its driver
+        connection.set_trace_callback(sent.append)
+
+    def end_trace(connection: Any, *_: Any) -> None:
+        connection.set_trace_callback(None)
+
+    on_sqlite = (("checkout", trace), ("checkin", end_trace))
+    on_postgresql = (("before_cursor_execute", execute), ("commit", commit))
+    listeners = on_sqlite if db.engine.dialect.name == "sqlite" else on_postgresql
+    for event, listener in listeners:
+        sa.event.listen(db.engine, event, listener)
     try:
         yield sent
     finally:
-        sa.event.remove(db.engine, "before_cursor_execute", execute)
-        sa.event.remove(db.engine, "commit", commit)
+        for event, listener in listeners:
+            sa.event.remove(db.engine, event, listener)
 
 
 def test_a_chat_asks_the_database_little(context: Flask, ada: Person) -> None:
@@ -95,9 +104,10 @@ def test_a_chat_asks_the_database_little(context: Flask, ada: Person) -> None:
         assert ada.says("hi").status_code == 200
     if db.engine.dialect.name == "postgresql":
         assert [one.split()[0] for one in sent] == ["WITH", "WITH"]
-    else:  # the conversation, the turn, the user's counter, a change of both; the turn, the counter, the changes
-        opened = ["INSERT"] * 5
-        assert [one.split()[0] for one in sent] == [*opened, "COMMIT", "UPDATE", *opened[:3], "COMMIT"]
+    else:  # the conversation, the turn, the user's counter, both changes; the turn, the counter, both changes
+        opened = ["BEGIN", *["INSERT"] * 4, "COMMIT"]
+        closed = ["BEGIN", "UPDATE", *["INSERT"] * 2, "COMMIT"]
+        assert [one.split()[0] for one in sent] == [*opened, *closed]
 
 
 def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
