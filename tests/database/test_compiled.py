@@ -85,15 +85,23 @@ def statements() -> Iterator[list[str]]:
     def end_trace(connection: Any, *_: Any) -> None:
         connection.set_trace_callback(None)
 
-    on_sqlite = (("checkout", trace), ("checkin", end_trace))
-    on_postgresql = (("before_cursor_execute", execute), ("commit", commit))
-    listeners = on_sqlite if db.engine.dialect.name == "sqlite" else on_postgresql
-    for event, listener in listeners:
+    if db.engine.dialect.name == "sqlite":
+        listeners: dict[str, Any] = {"checkout": trace, "checkin": end_trace}
+    else:
+        listeners = {"before_cursor_execute": execute, "commit": commit}
+    with listening(listeners):
+        yield sent
+
+
+@contextmanager
+def listening(listeners: dict[str, Any]) -> Iterator[None]:
+    """Listen to events of the engine for the time of a block."""
+    for event, listener in listeners.items():
         sa.event.listen(db.engine, event, listener)
     try:
-        yield sent
+        yield
     finally:
-        for event, listener in listeners:
+        for event, listener in listeners.items():
             sa.event.remove(db.engine, event, listener)
 
 

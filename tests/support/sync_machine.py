@@ -229,6 +229,14 @@ class SyncMachine(RuleBasedStateMachine):
                 .returning(ChatMessage.id, ChatMessage.active)
             ).all()
             self._record(connection, turn, [row.id for row in rows if row.active])
+        for row in rows:
+            self._age_on_devices(str(row.id))
+
+    def _age_on_devices(self, turn_id: str) -> None:
+        """Let devices know no younger turn: they forget by its age what the purge has taken."""
+        for replica in self.replicas:
+            if known := replica.things.get(("turn", turn_id)):
+                known["created_at"] = self.ada.call("GET", f"/api/chat/{turn_id}/").get_json()["created_at"]
 
     @rule(days=st.sampled_from(RETENTIONS))
     def purge(self, days: int) -> None:
