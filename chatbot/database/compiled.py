@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, InvalidRequestError
 
 Processor = Callable[[Any], Any]
 
@@ -37,17 +38,28 @@ class Prepared:
         return connection.exec_driver_sql(*self._bind(connection, values))
 
     def execute(self, connection: sa.Connection, values: Mapping[str, Any]) -> None:
-        """Execute it without a result. On SQLite the driver does, and its own errors are raised, not SQLAlchemy's.
+        """Execute it without a result, in a transaction that has begun. Raises the errors of `Connection.execute`.
 
-        There SQLAlchemy's context and result take more than half of a statement's time.
+        On SQLite the driver executes it: SQLAlchemy's context and result take more than half of a statement's time.
         """
-        if connection.dialect.name == "sqlite":
-            driver: Any = connection.connection.driver_connection
-            driver.execute(*self._bind(connection, values))
-        else:
+        if connection.dialect.name != "sqlite":
             self.run(connection, values)
+            return
+        text, parameters = self._bind(connection, values)
+        driver: Any = connection.connection.driver_connection
+        base: type[Exception] = driver.Error
+        if not driver.in_transaction:  # it would be committed by itself
+            raise InvalidRequestError("No transaction has begun.")
+        try:
+            driver.execute(text, parameters)
+        except base as error:
+            raise DBAPIError.instance(
+                text, parameters, error, base, hide_parameters=True, dialect=connection.dialect
+            ) from error
 
-    def _bind(self, connection: sa.Connection, values: Mapping[str, Any]) -> tuple[str, Any]:
+    def _bind(
+        self, connection: sa.Connection, values: Mapping[str, Any]
+    ) -> tuple[str, tuple[Any, ...] | dict[str, Any]]:
         """Return the statement's text, and its parameters as the driver takes them."""
         form = self._forms.get(connection.dialect.name) or self._compile(connection.dialect, values)
         known = {**form.fixed, **values}

@@ -35,14 +35,14 @@ def has_no_repetition(items: list[Any]) -> None:
 
 
 class Tag(fields.String):
-    """A word under which a conversation is found, composed (NFC): keyboards differ in how they send an accent."""
+    """A tag in its composed form (NFC): keyboards differ in how they send an accent."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         return nfc(super()._deserialize(value, attr, data, **kwargs))
 
 
 class Tags(BoundedList):
-    """Different words under which a conversation is found; upper and lower case make no difference."""
+    """Tags of a conversation, no two of which differ in case or form (NFKC) alone."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
         tags = super()._deserialize(value, attr, data, **kwargs)
@@ -60,7 +60,7 @@ class NewConversationSchema(Schema):
     tags = Tags(
         Tag(validate=[Length(1, MAX_TAG_LENGTH), not_blank], metadata=NO_NUL),
         Length(max=MAX_TAGS),
-        metadata={"description": "Different words, also in lower case, in the user's order.", "uniqueItems": True},
+        metadata={"description": "No two may differ in case alone; in the user's order.", "uniqueItems": True},
     )
     collection_ids = BoundedList(
         fields.UUID(),

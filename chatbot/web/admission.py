@@ -10,7 +10,7 @@ from flask import Flask, Response, current_app, g
 from werkzeug.wsgi import ClosingIterator
 
 from chatbot.concurrency.semaphores import RoundRobinSemaphore
-from chatbot.errors import TooManyRequestsAtOnce, TooManyStreams
+from chatbot.errors import Busy, TooManyRequestsAtOnce, TooManyStreams
 
 KEY = "chatbot.admission"
 RETRY_AFTER = 2.0  # seconds
@@ -87,20 +87,24 @@ def enter_stream(user_id: Any) -> None:
 
 def enter_page(user_id: Any) -> None:
     """Wait until few enough pages are made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
-    _enter("page", _admission().pages, user_id)
+    if not _enter("page", _admission().pages, user_id):
+        raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
 
 
 def enter_fork(user_id: Any) -> None:
-    """Wait until no other fork is made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
-    _enter("fork", _admission().forks, user_id)
+    """Wait for a place among the forks of this process, one a user; raises Busy after MAX_WAIT_SECONDS."""
+    if not _enter("fork", _admission().forks, user_id):
+        raise Busy("Too many conversations are forked now; retry later.", retry_after=RETRY_AFTER)
 
 
-def _enter(name: str, places: RoundRobinSemaphore | None, user_id: Any) -> None:
+def _enter(name: str, places: RoundRobinSemaphore | None, user_id: Any) -> bool:
+    """Wait for a place of a user for up to MAX_WAIT_SECONDS; return False where none came."""
     if places is None:
-        return
+        return True
     if not places.acquire(user_id, MAX_WAIT_SECONDS):
-        raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
+        return False
     g.releases[name] = partial(places.release, user_id)
+    return True
 
 
 def _admission() -> Admission:

@@ -149,7 +149,7 @@ def test_deletion_beside_a_repeated_key_has_one_order_of_locks(app: Flask, ada: 
         if "DELETE FROM chat_messages" in statement:
             repeated.start()
             if connection.dialect.name == "postgresql":  # SQLite has one writer at a time
-                has_read_key.wait()
+                assert has_read_key.wait(30)
 
     def after(_c: object, _cursor: object, statement: str, *_: object) -> None:
         if "FROM idempotency_keys" in statement:

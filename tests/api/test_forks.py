@@ -10,13 +10,15 @@ from flask import Flask
 
 from chatbot.api import conversations as api
 from chatbot.database import failpoints
-from chatbot.database.transactions import read
+from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter
 from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.copies import forks
 from chatbot.web import admission
 from tests.conftest import MakeApp, Person, join
 from tests.support.turns import ended, gated, running
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -178,14 +180,31 @@ def test_forks_of_a_user_are_made_one_at_a_time(make_app: MakeApp) -> None:
     statuses: list[int] = []
     waiting = threading.Thread(target=lambda: statuses.append(ada.call("POST", path, {}).status_code))
     waiting.start()
-    while places.waiting_count < 1 and waiting.is_alive():
-        pass
+    wait_for(lambda: places.waiting_count == 1)
     assert statuses == []
     fork(eve, talk(eve, "one")[0]["conversation_id"])
     places.release(UUID(ada.id))
-    waiting.join()
+    waiting.join(30)
     assert statuses == [201]
     assert places.acquire(UUID(ada.id), 0)
+
+
+def test_all_columns_that_are_copied_are_measured(context: Flask, ada: Person) -> None:
+    turn = UUID(ada.says("one").get_json()["id"])
+    before = measure(ada, turn)
+    with write("test") as connection:
+        values = {"bot_response": "\u6f22" * 1_000, "extras": {"logprobs": "x" * 5_000}}
+        connection.execute(sa.update(ChatMessage).where(ChatMessage.id == turn).values(values))
+    assert 7_500 < measure(ada, turn) - before < 8_500
+
+
+def measure(who: Person, turn_id: UUID) -> int:
+    """Return the bytes of which a fork at a turn tells before it copies."""
+    told: list[int] = []
+    caller = Caller(UUID(who.id), UUID(int=0), "user")
+    home = UUID(who.call("GET", f"/api/chat/{turn_id}/").get_json()["conversation_id"])
+    forks.fork(caller, home, turn_id, charge=told.append)
+    return told[0]
 
 
 def test_bytes_of_a_users_forks_in_a_day_are_bounded(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from sqlalchemy.exc import IntegrityError, InvalidRequestError
 
 from chatbot.database.base import db
 from chatbot.database.compiled import Prepared
@@ -45,12 +46,13 @@ def test_writes_what_sqlalchemy_writes(context: Flask, ada: Person, values: dict
         connection.execute(sa.insert(Conversation).values(id=HOME, user_id=UUID(ada.id)))
         connection.execute(sa.insert(ChatMessage), row(ada, id=UUID(int=1), sequence=1, **values))
         insert.run(connection, row(ada, id=UUID(int=2), sequence=2, **values))
+        insert.execute(connection, row(ada, id=UUID(int=3), sequence=3, **values))
     with read() as connection:
         columns = [one for one in ChatMessage.__table__.c if one.name not in {"id", "sequence"}]
-        one, other = (
-            connection.execute(sa.select(*columns).where(ChatMessage.id == UUID(int=n))).one() for n in (1, 2)
+        one, *others = (
+            connection.execute(sa.select(*columns).where(ChatMessage.id == UUID(int=n))).one() for n in (1, 2, 3)
         )
-    assert one == other
+    assert others == [one, one]
     assert (one.user_message, one.created_at, one.asked) == (row(ada)["user_message"], MOMENT, values["asked"])
 
 
@@ -65,6 +67,21 @@ def test_name_that_is_missing_later_is_an_error_and_writes_nothing(context: Flas
         insert.run(connection, other)
     with read() as connection:
         assert list(connection.scalars(sa.select(Conversation.id))) == [HOME]
+
+
+def test_errors_are_those_of_sqlalchemy(context: Flask, ada: Person) -> None:
+    insert = Prepared(sa.insert(ChatMessage))
+    with pytest.raises(IntegrityError), write("test") as connection:
+        insert.execute(connection, row(ada, id=UUID(int=1), sequence=1))  # its conversation is missing
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_is_written_outside_of_a_transaction(context: Flask, ada: Person) -> None:
+    insert = Prepared(sa.insert(Conversation))
+    with pytest.raises(InvalidRequestError), read() as connection:
+        insert.execute(connection, {"id": HOME, "user_id": UUID(ada.id)})
+    with read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Conversation)) == 0
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def patiently_add(name: str) -> None:
 
 
 @contextmanager
-def held(path: Path) -> Iterator[sqlite.Connection]:
+def hold_write_lock(path: Path) -> Iterator[sqlite.Connection]:
     """Hold the write lock from another connection for the time of a block, or until it commits."""
     connection = sqlite.connect(str(path), isolation_level=None, check_same_thread=False)
     connection.execute("BEGIN IMMEDIATE")
@@ -70,7 +70,7 @@ def test_driver_is_a_sound_sqlite(context: Flask) -> None:
 
 def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> None:
     started = time.monotonic()
-    with held(tmp_path / "chatbot.db") as other:
+    with hold_write_lock(tmp_path / "chatbot.db") as other:
         threading.Timer(0.5, other.commit).start()
         add("patient")
     assert time.monotonic() - started > 0.3
@@ -78,7 +78,7 @@ def test_writer_waits_for_another_process(context: Flask, tmp_path: Path) -> Non
 
 def test_writer_gives_up_in_the_end(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialect, "LOCK_TIMEOUT_SECONDS", 0.2)
-    with held(tmp_path / "chatbot.db"):
+    with hold_write_lock(tmp_path / "chatbot.db"):
         with pytest.raises(errors.DatabaseBusy):
             add("impatient")
         with read() as connection:  # readers go on

@@ -233,7 +233,7 @@ class SyncMachine(RuleBasedStateMachine):
             self._age_on_devices(str(row.id))
 
     def _age_on_devices(self, turn_id: str) -> None:
-        """Let devices know no younger turn: they forget by its age what the purge has taken."""
+        """Age the copies of a turn too: by their age, devices forget turns that the purge deletes."""
         for replica in self.replicas:
             if known := replica.things.get(("turn", turn_id)):
                 known["created_at"] = self.ada.call("GET", f"/api/chat/{turn_id}/").get_json()["created_at"]

@@ -15,6 +15,9 @@ ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200})(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'(
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
 DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]{0,2000})>", re.IGNORECASE)
+# Comments, scripts and styles, whose characters may look like tags.
+UNREAD = re.compile(r"<(?:!--|(script|style)\b)", re.IGNORECASE)
+UNREAD_END = re.compile(r"</(script|style)\b[^<>]{0,200}>", re.IGNORECASE)
 RAISED = re.compile(r"(?<=[^\s<>])<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>", re.IGNORECASE)
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
@@ -29,6 +32,7 @@ PRESERVED = re.compile(
 _WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
 WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
 WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
+UNITS = {"m", "mm", "cm", "dm", "km", "ft", "yd", "mi", "s", "x", "y", "n", "r"}  # and variables
 QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
@@ -41,7 +45,7 @@ TICKS = {"checkbox", "radio"}
 
 def prepare(page: str) -> str:
     """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
-    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(page))
+    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(_without_unread(page)))
     page = RAISED.sub(_raise, page)
     page = _without_marks_in_words(_with_joined_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
@@ -56,6 +60,28 @@ def prepare(page: str) -> str:
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
+
+
+def _without_unread(page: str) -> str:
+    """Return a page without its comments, scripts and styles, up to one that has no end."""
+    parts = []
+    end = 0
+    while found := UNREAD.search(page, end):
+        stop = _find_end(page, found)
+        if stop is None:
+            break
+        parts.append(page[end : found.start()])
+        end = stop
+    return "".join([*parts, page[end:]])
+
+
+def _find_end(page: str, found: "re.Match[str]") -> int | None:
+    """Return the end of a comment, a script or a style that begins here."""
+    if found[1]:
+        ends = UNREAD_END.finditer(page, found.end())
+        return next((one.end() for one in ends if one[1].lower() == found[1].lower()), None)
+    dashes = page.find("-->", found.end() - 2)  # those of `<!-->` are its end too
+    return None if dashes < 0 else dashes + 3
 
 
 def _with_drawn_text(page: str) -> str:
@@ -109,7 +135,7 @@ def _raise(found: "re.Match[str]") -> str:
     before = found.string[max(0, found.start() - 5) : found.start()]
     word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
     is_year = len(word) == 4 and word.isdecimal()
-    is_power = before[-1] in ")]" or (word.isdecimal() and not is_year) or (word.isascii() and 0 < len(word) <= 2)
+    is_power = before[-1] in ")]" or (word.isdecimal() and not is_year) or word[::-1] in UNITS
     return found[1].translate(SUPERSCRIPTS) if is_power or not found[1].isdecimal() else f"[{found[1]}]"
 
 

@@ -3,13 +3,18 @@
 import re
 
 from chatbot.rag.text import front_matter
-from chatbot.rag.text.markdown import first_heading, outline
+from chatbot.rag.text.markdown import first_heading, replace_outside_code
 from chatbot.rag.types import Parsed
 
 from . import plain
 
-# Code on a line, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is taken.
-EMPHASIS = re.compile(r"`[^`\n]*+`?|(?<![*\\])(\*{1,3})(?![\s*])([^*`\n]{1,200}+)(?<!\s)\1(?!\*)")
+# Code, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is taken.
+EMPHASIS = re.compile(
+    r"^(?: {4}|\t)[^\n]*"
+    r"|(?<!`)(?P<ticks>`{2,9}+)[^\n]{0,500}?(?<!`)(?P=ticks)(?!`)|`[^`\n]*+`?"
+    r"|(?<![*\\])(?P<mark>\*{1,3})(?![\s*])(?P<words>[^*`\n]{1,200}+)(?<!\s)(?P=mark)(?!\*)",
+    re.MULTILINE,
+)
 HARD_BREAK = re.compile(r"(?<=[^\s\\])\\\n(?=\S)")
 
 
@@ -28,15 +33,9 @@ class MarkdownLoader:
 def _without_marks(text: str) -> str:
     """Return a text without emphasis inside words, which keeps them from being found, nor backslashes for line breaks.
 
-    Fenced code stays as it is.
+    Code stays as it is.
     """
-    parts = []
-    end = 0
-    for start, stop in outline(text).blocks if "*" in text or "\\\n" in text else ():
-        if text[start:stop].lstrip(" ")[:1] in ("`", "~"):
-            parts += [_prose(text[end:start]), text[start:stop]]
-            end = stop
-    return "".join([*parts, _prose(text[end:])])
+    return replace_outside_code(text, _prose) if "*" in text or "\\\n" in text else text
 
 
 def _prose(text: str) -> str:
@@ -44,10 +43,10 @@ def _prose(text: str) -> str:
 
 
 def _joined(found: re.Match[str]) -> str:
-    if not found[1]:
+    words = found["words"]
+    if not words:
         return found[0]
-    words = found[2]
     before = found.string[max(0, found.start() - 1) : found.start()].isalpha() and words[0].isalpha()
     after = found.string[found.end() : found.end() + 1].isalpha() and words[-1].isalpha()
-    is_formula = len(found[1]) == 1 and before and after
+    is_formula = len(found["mark"]) == 1 and before and after
     return words if (before or after) and not is_formula else found[0]

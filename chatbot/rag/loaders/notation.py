@@ -3,18 +3,19 @@
 import re
 
 from chatbot.rag.errors import UnreadableDocument
+from chatbot.rag.text.markdown import replace_outside_code
 
 from . import plain
 
 MAX_DEPTH = 250  # elements in one another
 # A number or a dash at the beginning of a paragraph is escaped by the converter, so that it makes no list.
-ESCAPED_NUMBER = re.compile(r"^(\d{1,9}|(?=\\[-+] ))\\([.)+-])", re.MULTILINE)
+ESCAPED_MARKER = re.compile(r"^(\d{1,9}|(?=\\[-+] ))\\([.)+-])", re.MULTILINE)
 
 # The mark of a link to a heading itself, as manuals have it beside each, or from a note back to its place.
 _TARGET = r"\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)"
 _MARK = rf"\[[¶#§↑↩⤴^]\ufe0e?\]{_TARGET}"
 PERMALINK = re.compile(rf" ?{_MARK}$|(?<= ){_MARK} |{_MARK}", re.MULTILINE)
-NOTE_NUMBER = re.compile(rf"\[\[?(\d{{1,4}})\]?\]{_TARGET}")
+NOTE_NUMBER = re.compile(rf"`[^`\n]*+`?|\[(\[?)(\d{{1,4}})\]?\]{_TARGET}")  # or code, which has none
 
 
 def from_html(html: str) -> str:
@@ -39,5 +40,16 @@ def from_html(html: str) -> str:
     result = convert(html, options)
     if any(warning.kind == WarningKind.DEPTH_LIMIT_EXCEEDED for warning in result.warnings):
         raise UnreadableDocument("The document's elements are nested too deep to be read.")
-    text = ESCAPED_NUMBER.sub(r"\1\2", plain.clean(result.content or ""))
-    return NOTE_NUMBER.sub(r"[\1]", PERMALINK.sub("", text))
+    return replace_outside_code(plain.clean(result.content or ""), _clean_prose)
+
+
+def _clean_prose(text: str) -> str:
+    return NOTE_NUMBER.sub(_format_note_number, PERMALINK.sub("", ESCAPED_MARKER.sub(r"\1\2", text)))
+
+
+def _format_note_number(found: re.Match[str]) -> str:
+    """Return the number of a note in brackets, where its link had them or stands at a word; else the link's text."""
+    if not found[2]:
+        return found[0]
+    before = found.string[max(0, found.start() - 1) : found.start()]
+    return f"[{found[2]}]" if found[1] or before.strip(" \n(|") else found[2]

@@ -25,7 +25,8 @@ BETWEEN_PAGES = "\n\n"
 MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
 NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
 MAX_MARGIN_LENGTH = 100  # characters of a running head or foot
-PAGE_NUMBER = re.compile(r"[-\u2013\u2014 ]{0,2}(?:\d{1,4}|[ivxlc]{1,7})[-\u2013\u2014 ]{0,2}")
+ROMAN = "(?=[ivxlc])(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
+PAGE_NUMBER = re.compile(rf"[-\u2013\u2014 ]{{0,2}}(?:\d{{1,4}}|{ROMAN})[-\u2013\u2014 ]{{0,2}}")
 NUMBER = re.compile(r"\d+")
 AFTER_SENTENCE = re.compile("(?<=[.!?\u2026:;\"')\u201d\u00bb])\n\n")
 TICKED = "[x]"

@@ -5,7 +5,7 @@ One pass with one expression that matches only such lines: a text of megabytes t
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from .fences import Fence
@@ -105,6 +105,17 @@ def first_heading(text: str) -> str | None:
         heading.path[-1] for heading in outline(text[:MAX_TITLE_OFFSET]).headings if heading.level == 1 and heading.path
     )
     return next(titles, None)
+
+
+def replace_outside_code(text: str, replace: Callable[[str], str]) -> str:
+    """Return a text with each part outside of fenced code replaced."""
+    parts = []
+    end = 0
+    for start, stop in outline(text).blocks:
+        if text[start:stop].lstrip(" ")[:1] in ("`", "~"):
+            parts += [replace(text[end:start]), text[start:stop]]
+            end = stop
+    return "".join([*parts, replace(text[end:])])
 
 
 def _outside_code(text: str, blocks: list[tuple[int, int]]) -> Iterator[re.Match[str]]:

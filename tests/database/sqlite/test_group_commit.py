@@ -16,7 +16,7 @@ from chatbot.database.state import get_database_state
 from chatbot.database.transactions import read, write
 from chatbot.models import Lease
 from tests.conftest import MakeApp
-from tests.support.waiting import wait_for
+from tests.support.waiting import let_pass, wait_for
 
 Block = Callable[[sa.Connection], None]
 
@@ -119,8 +119,7 @@ def test_nobody_is_told_before_all_is_on_the_disk(context: Flask, monkeypatch: p
         crowd.comes(insert(str(number)))
     crowd.commits.semaphore.release()
     assert commits.wait(30)
-    for thread in crowd.threads:
-        thread.join(0.02)
+    let_pass(0.05)  # in which a writer that is told early would come
     assert crowd.told == {}
     assert written() == set()
     goes_on.set()

@@ -84,7 +84,7 @@ def test_markdown_is_titled_by_its_first_heading(text: str, title: str | None) -
         ("**un**believable, un**believ**able and *The long wo*rd.", "unbelievable, unbelievable and The long word."),
         ("| 这是**人工**智能 |", "| 这是人工智能 |"),
         ("A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b", "A **bold** word, **Note:**yes, 2**3**4, a*b*c, 2 * 3 * 4, \\*a*b"),
-        ("`x**y**z` and\n\n```\nx**y**z\n```\nb**c**d", "`x**y**z` and\n\n```\nx**y**z\n```\nbcd"),
+        ("`x**y**z` and ``x**y**z``\n\n```\nx**y**z\n```\nb**c**d\n\n    x**y**z\n", "`x**y**z` and ``x**y**z``\n\n```\nx**y**z\n```\nbcd\n\n    x**y**z\n"),
         ("one\\\ntwo \\\nthree\\\\\nfour\n```\ncurl\\\n-x\n```", "one  \ntwo \\\nthree\\\\\nfour\n```\ncurl\\\n-x\n```"),
     ],
 )  # fmt: skip
@@ -146,8 +146,12 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<p>a<abbr title=World>W</abbr>b<iframe src=x>none</iframe><iframe src=y /> c", "aWb c\n"),
         ("<blockquote><div>" * 100 + "The oldest mail.", "The oldest mail.\n"),
         ("<script>var a='" + "x" * 50_000 + "'</script><p>Body.", "Body.\n"),
+        ("<script>var a='<svg>';</script><p>The whole.</p><script>var b='</svg>';</script><p>end</p>", "The whole.\n\nend\n"),
+        ("<!-- was: <svg> --><p>The whole.</p><!-- </svg> --><!--><p>Seen</p><style>a{content:'<svg>'}</style><p>end</p>", "The whole.\n\nSeen\n\nend\n"),
+        ("<p>Chapter <a href='#c3'>3</a> of <code>[1](#n1)</code></p><pre>\\- e</pre>", "Chapter 3 of `[1](#n1)`\n\n```\n\\- e\n```\n"),
+        ("<p>Back to<sup>1</sup> 5 m<sup>2</sup></p>", "Back to[1] 5 m\u00b2\n"),
     ],
-    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "raised", "tooltips", "quotes", "long head"],
+    ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "raised", "tooltips", "quotes", "long head", "scripts", "comments", "code", "short words"],
 )  # fmt: skip
 def test_html_is_read_as_a_browser_shows_it(page: str, text: str) -> None:
     assert load("text/html", page.encode()).text == text
@@ -279,8 +283,7 @@ def test_file_that_gives_no_text_says_why(media_type: str, data: bytes, sentence
 
 def test_encrypted_member_of_a_docx_is_told() -> None:
     data = bytearray(docx(paragraph("x")))
-    start = data.index(b"PK\x01\x02")
-    data[start + 8] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
     with pytest.raises(UnreadableDocument, match="The Word document is encrypted"):
         load(DOCX, bytes(data))
 

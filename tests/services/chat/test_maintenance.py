@@ -52,8 +52,7 @@ def test_saving_goes_on_after_a_commit_whose_acknowledgement_was_lost(
     gate = gated(llm, "one", " two", " three")
     turn = running(ada)
     one = get_chat_state().running_turns[UUID(turn["id"])]
-    while one.text.length < 7:
-        pass
+    wait_for(lambda: one.text.length >= 7)
     with write("test") as connection:  # as if it had been committed, and we had not heard of it
         connection.execute(db.insert(TurnLogPiece).values(turn_id=one.turn.id, start=0, text="one"))
     maintenance.flush_texts()

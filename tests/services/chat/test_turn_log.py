@@ -98,12 +98,10 @@ def test_text_of_another_process_is_followed_to_its_end(server: RedisServer) -> 
             assert read_on(news, said) == said
         assert read_on(second, WHOLE) == WHOLE
         assert [news.since(offset) for offset in range(len(WHOLE))] == [WHOLE[offset:] for offset in range(len(WHOLE))]
-        while not news.wait(0.05):
-            pass
+        wait_for(lambda: news.wait(0.05))
         threading.Timer(0.2, log.close, [turn]).start()
         started = time.monotonic()
-        while not news.wait(30):
-            pass
+        wait_for(lambda: news.wait(30))
         assert time.monotonic() - started < 5
     wait_for(lambda: server.client().keys("chatbot:*") == [])
 

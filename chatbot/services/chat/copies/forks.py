@@ -24,6 +24,10 @@ from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
 ROW_BYTES = 1_000  # of a turn, beside its texts: with its places in indexes, and its change
+MEASURED = tuple(
+    sa.cast(ChatMessage.__table__.c[name], sa.Text)
+    for name in ("user_message", "bot_response", "asked", "retrieval_query", "citations", "extras", "error")
+)
 BATCH = 100  # turns in one transaction: it holds SQLite's lock for some milliseconds
 SETTINGS = (
     Conversation.title,
@@ -52,8 +56,8 @@ def fork(
     """Return a new conversation with copies of the turns up to one, or of all; a running one is left out.
 
     It has the title, the tags, the instructions and the collections of the other, and is pinned as that is: its turns
-    are as old. `charge` is called before with about how many bytes it takes, and may refuse them. Raises NotFound for
-    a conversation that is absent or another user's and for a turn of another one, IdempotencyKeyReused.
+    are as old. `charge` is called with the approximate bytes before anything is copied, and may raise. Raises NotFound
+    for a conversation that is absent or another user's and for a turn of another one, IdempotencyKeyReused.
     """
     with read(snapshot=True) as connection:
         known = idempotency.find(connection, caller.user_id, key, writes=False) if key else None
@@ -112,8 +116,7 @@ def _list_turns(connection: sa.Connection, conversation_id: UUID, turn_id: UUID 
 
 def _count_bytes(turn_ids: Sequence[UUID]) -> int:
     """Return about how many bytes copies of turns take."""
-    texts = (ChatMessage.user_message, ChatMessage.bot_response, sa.cast(ChatMessage.citations, sa.Text))
-    length = sum((sa.func.length(sa.func.coalesce(text, "")) for text in texts), sa.literal(0))
+    length = sum((sa.func.octet_length(sa.func.coalesce(text, "")) for text in MEASURED), sa.literal(0))
     size = ROW_BYTES * len(turn_ids)
     for start in range(0, len(turn_ids), BATCH):
         these = ChatMessage.id.in_(turn_ids[start : start + BATCH])

@@ -6,6 +6,7 @@ before it is added. One process writes at a time, under a lock on a file, and al
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
@@ -66,15 +67,17 @@ class HistorySearch:
 
     def follow_all(self) -> None:
         """Bring the index up to date with all users that have searched, and remove those that are deleted."""
-        late = []
+        pending: deque[UUID] = deque()
         for user_ids in self._progress.list_users():
             heads = {head.user_id: head for head in feed.read_heads(user_ids)}
-            late += [one for one in user_ids if one not in heads or not self._is_up_to_date(heads[one])]
-        while late:
-            late = [one for one in late if self._follow_further(one)]
+            pending += [one for one in user_ids if one not in heads or not self._is_up_to_date(heads[one])]
+        while pending:
+            user_id = pending.popleft()
+            if self._follow_further(user_id):
+                pending.append(user_id)
 
     def _follow_further(self, user_id: UUID) -> bool:
-        """Follow a user for a slice; returns whether there is more, which no other process follows now."""
+        """Follow a user for a slice; return whether there is more, which no other process follows now."""
         if not self._try_to_write(user_id, CATCH_UP_SECONDS):
             return False
         time.sleep(YIELD_SECONDS)
@@ -114,11 +117,11 @@ class HistorySearch:
             return False
         try:
             self._rebuild_if_broken(partial(self._write, user_id))
+            if self._turns.waiting_count:
+                time.sleep(YIELD_SECONDS)  # in which other processes find the lock free
         except IndexLocked:
             return False
         finally:
-            if self._turns.waiting_count:
-                time.sleep(YIELD_SECONDS)
             self._turns.release(user_id)
         return True
 

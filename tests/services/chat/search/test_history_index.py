@@ -198,14 +198,14 @@ def test_search_comes_between_slices_of_a_long_history(
     def list_changes_after_others_came(head: feed.Head, position: int) -> Iterator[feed.Batch]:
         if head.user_id == UUID(ada.id) and not searching.is_set():
             eves.start()
-            searching.wait()
+            assert searching.wait(30)
         return list_changes(head, position)
 
     monkeypatch.setattr(feed, "list_changes", list_changes_after_others_came)
     slices.clear()
     with app.app_context():
         results.follow()
-    eves.join()
+    eves.join(30)
     assert found == [["bees"]]
     assert UUID(eve.id) in slices[:5]
     assert len(slices) > 20
@@ -214,7 +214,7 @@ def test_search_comes_between_slices_of_a_long_history(
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("table", ["chat_messages", "conversations"])
 def test_changes_are_read_by_their_ids(context: Flask, ada: Person, table: str) -> None:
-    """By their user, each 200 of a million turns would go through the million."""
+    """By their user, each batch of a million turns would go through the million."""
     for number in range(20):
         ada.says(f"bees {number}")
     (head,) = feed.read_heads([UUID(ada.id)])
