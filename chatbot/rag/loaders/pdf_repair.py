@@ -1,15 +1,21 @@
-"""Repair of Unicode maps that count their entries wrongly, which pdfium refuses.
+"""Repair of Unicode maps that count their entries wrongly, which pdfium refuses, or that Ghostscript has spoiled.
 
 pdfium takes no entry of a `beginbfchar` or `beginbfrange` whose number is not that of the entries behind it; every
 other viewer reads them.
+
+Where a range of a map that Ghostscript 10.00 reads begins with a character of two bytes, it writes the sum of the
+bytes: Chromium's Cyrillic letters become figures and signs. Those alone are right that no range had.
 """
 
 import re
 import zlib
+from bisect import bisect
 
 STREAM = re.compile(rb"(?<!end)stream\r?\n")
 COUNT = re.compile(rb"(\d{1,5})([ \t\r\n]{1,8}beginbf(char|range))")
 CODE = re.compile(rb"<[0-9A-Fa-f \t\r\n]{0,1100}>")
+SINGLE = re.compile(rb"<([0-9a-f]{2,4})><\1><([0-9a-f]{4})>")  # as Ghostscript writes each entry of a range
+MIN_TWO_BYTES = 0x200  # of the sums of two bytes, none is as high
 MAX_MAP_BYTES = 2_000_000
 HEAD_BYTES = 2_000  # in which a map tells that it is one
 CODES_PER_ENTRY = {b"char": 2, b"range": 3}
@@ -31,12 +37,12 @@ def repair_unicode_maps(data: bytes) -> bytes:
 
 
 def _mended(stream: bytes) -> bytes | None:
-    """Return a map with right counts, in as many bytes; None where they are right, or there is no room."""
+    """Return a map with right counts and characters, in as many bytes; None where it is right, or lacks room."""
     unpacked = _unpacked(stream, MAX_MAP_BYTES)
-    counted = COUNT.sub(lambda found: _counted(unpacked, found), unpacked)
-    if counted == unpacked:
+    mended = _without_sums(COUNT.sub(lambda found: _counted(unpacked, found), unpacked))
+    if mended == unpacked:
         return None
-    packed = zlib.compress(counted, 9) if _is_packed(stream) else counted
+    packed = zlib.compress(mended, 9) if _is_packed(stream) else mended
     return packed.ljust(len(stream)) if len(packed) <= len(stream) else None
 
 
@@ -60,3 +66,24 @@ def _counted(cmap: bytes, found: re.Match[bytes]) -> bytes:
     if b"[" in cmap[found.end() : end] or entries == int(found[1]):
         return found[0]
     return str(entries).encode().rjust(len(found[1])) + found[2]
+
+
+def _without_sums(cmap: bytes) -> bytes:
+    """Return a map with characters in place of the sums of their two bytes.
+
+    Such a character lies in the same 256 as that of the nearest right code, and as far from it as their codes do.
+    """
+    entries = sorted((int(code, 16), int(character, 16)) for code, character in SINGLE.findall(cmap))
+    right = [entry for entry in entries if entry[1] >= MIN_TWO_BYTES]
+
+    def restore(found: re.Match[bytes]) -> bytes:
+        code, written = (int(digits, 16) for digits in found.groups())
+        position = bisect(right, (code, written))
+        for near, character in right[max(0, position - 1) : position + 1]:
+            restored = character + code - near
+            high, low = divmod(restored, 0x100)
+            if high == character // 0x100 and high + low == written:
+                return found[0][:-5] + b"%04x>" % restored
+        return found[0]
+
+    return SINGLE.sub(restore, cmap)
