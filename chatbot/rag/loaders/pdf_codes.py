@@ -79,6 +79,9 @@ FONTS = {
     **dict.fromkeys(("Wingdings", "Wingdings-Regular"), WINGDINGS),
 }
 PRIVATE = re.compile("[\uf020-\uf0ff]")
+EURO = "\u20ac"
+# With the nearest letter or figure before and behind.
+EURO_CODE = re.compile("(?:(\\w)[^\\w\u00bf]{0,2})?(\u00bf)(?=[^\\w\u00bf]{0,2}(\\w)?)")
 FIGURES = re.compile("[\uf721-\uf77e\uf7a1-\uf7ff]")  # their low byte is the character's in Latin-1
 LIGATURE_LETTERS = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
 
@@ -94,6 +97,22 @@ def replace_private(text: str, font: Callable[[int], str]) -> str:
         return FONTS.get(name, {}).get(found[0], found[0])
 
     return FIGURES.sub(lambda found: chr(ord(found[0]) & 0xFF), PRIVATE.sub(publish, text))
+
+
+def replace_euro(text: str, is_unmapped: Callable[[int], bool], is_one_font: Callable[[int, int], bool]) -> str:
+    """Return a page's characters with the euro sign of TeX's bitmap fonts of symbols in place of its code.
+
+    Its code is that of an inverted question mark, and its font has no letters: `is_one_font` returns whether the
+    characters at two positions have the same.
+    """
+
+    def restore(found: re.Match[str]) -> str:
+        position = found.start(2)
+        if not is_unmapped(position) or any(is_one_font(position, found.start(side)) for side in (1, 3) if found[side]):
+            return found[0]
+        return found[0][:-1] + EURO
+
+    return EURO_CODE.sub(restore, text)
 
 
 def decode(

@@ -70,6 +70,7 @@ class _TextReader:
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
         text = pdf_codes.replace_private(_characters(raw, text_page), self._font)
+        text = pdf_codes.replace_euro(text, self._is_unmapped, self._is_one_font)
         self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over, self._is_beside)
 
     def read(self) -> PageWords:
@@ -98,6 +99,11 @@ class _TextReader:
 
     def _is_unmapped(self, number: int) -> bool:
         return bool(self._raw.FPDFText_HasUnicodeMapError(self._page, number) == 1)
+
+    def _is_one_font(self, *numbers: int) -> bool:
+        objects = (self._raw.FPDFText_GetTextObject(self._page, number) for number in numbers)
+        fonts = {ctypes.cast(self._raw.FPDFTextObj_GetFont(one), ctypes.c_void_p).value for one in objects}
+        return len(fonts) == 1
 
     def _is_over(self, mark: int, letter: int) -> bool:
         upper = self._boxed("", mark, direction=0)

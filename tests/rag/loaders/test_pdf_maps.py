@@ -25,3 +25,25 @@ def test_characters_whose_bytes_ghostscript_has_added_up_are_restored(entries: b
     data = pdf(shown("Abc"), more=(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap),))
     data = data.replace(b"/BaseFont /Helvetica", b"/ToUnicode 6 0 R /BaseFont /Custom")
     assert PdfLoader().load(data).text == text
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"/F1 10 Tf (costs 12 ) Tj /F2 10 Tf (\\277) Tj /F1 10 Tf (, or less) Tj", "costs 12 \u20ac, or less"),
+        (b"/F1 10 Tf (costs ) Tj /F2 10 Tf (\\27712) Tj /F1 10 Tf (, or less) Tj", "costs \u00bf12, or less"),
+        (b"/F1 10 Tf (\\277Le da nombre?) Tj", "\u00bfLe da nombre?"),
+    ],
+    ids=["symbols", "letters", "mapped"],
+)
+def test_euro_of_a_bitmap_font_of_symbols_is_no_question_mark(content: bytes, text: str) -> None:
+    names = [b"/a%d" % code for code in range(48, 192)]
+    font = (
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar 48 /LastChar 191 "
+        b"/Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [48 %s] >> >>"
+    ) % (b"0.5 " * len(names), b" ".join(name + b" 7 0 R" for name in names), b" ".join(names))
+    glyph = b"<< /Length 27 >>\nstream\n0.5 0 d0 0 0 0.4 0.7 re f   \nendstream"
+    data = pdf(b"BT 72 700 Td " + content + b" ET", more=(font, glyph))
+    data = data.replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+    encoded = data.replace(b"/BaseFont /Helvetica", b"/BaseFont /Helvetica /Encoding /WinAnsiEncoding")
+    assert PdfLoader().load(encoded).text == text
