@@ -140,20 +140,24 @@ class _TextReader:
             return direction, [
                 _order_from_right([self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)])
             ]
+        reach = word.right
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
-        return direction, self._split_at_gaps(word, found.start(), last)
+        return direction, self._split_at_gaps(word, reach, found.start(), last)
 
-    def _split_at_gaps(self, word: Word, first: int, last: int) -> list[Word]:
+    def _split_at_gaps(self, word: Word, reach: float, first: int, last: int) -> list[Word]:
         """Return the parts of a word between which a space is missing; in a spaced-out word all gaps are alike."""
         box = self._box
         find_box = self._raw.FPDFText_GetLooseCharBox
-        reach = self._boxed("", first, 0).right
+        page = self._page
+        reference = self._box_reference
         gaps = []
-        for number in range(first + 1, last + 1):
-            find_box(self._page, number, self._box_reference)
+        for number in range(first + 1, last + 1):  # of each letter: calls of functions are what it costs
+            find_box(page, number, reference)
             gaps.append(box.left - reach)
-            reach = max(reach, box.right)
+            right = box.right
+            if right > reach:
+                reach = right
         least = MIN_SPACE * (word.bottom - word.top) + max(0.0, min(gaps))
         if max(gaps) <= least or IDEOGRAPH.search(word.text):
             return [word]
