@@ -42,7 +42,8 @@ class Prepared:
 
         On SQLite the driver executes it: SQLAlchemy's context and result take more than half of a statement's time.
         """
-        if connection.dialect.name != "sqlite":
+        dialect = connection.dialect
+        if dialect.name != "sqlite":
             self.run(connection, values)
             return
         text, parameters = self._bind(connection, values)
@@ -53,9 +54,7 @@ class Prepared:
         try:
             driver.execute(text, parameters)
         except base as error:
-            raise DBAPIError.instance(
-                text, parameters, error, base, hide_parameters=True, dialect=connection.dialect
-            ) from error
+            raise DBAPIError.instance(text, parameters, error, base, hide_parameters=True, dialect=dialect) from error
 
     def _bind(
         self, connection: sa.Connection, values: Mapping[str, Any]
