@@ -178,7 +178,9 @@ class Reader:
         checked = time.monotonic()
         try:
             with self._app.app_context():
-                all_news = following.follow(self._caller, self._turn_id, offset, with_reasoning=self._with_reasoning)
+                all_news = following.follow(
+                    self._caller, self._turn_id, offset, text=self._text, with_reasoning=self._with_reasoning
+                )
             for news in all_news:
                 if time.monotonic() - checked > CHECK_INTERVAL_SECONDS:
                     self._check_session()

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from chatbot.services.chat import following
 from chatbot.services.chat.state import get_chat_state
 from tests.conftest import MakeApp, Person, join
 from tests.support.processes import Upstream
 from tests.support.turns import events, text
+from tests.support.waiting import wait_for
 
 
 @pytest.fixture
@@ -34,6 +37,18 @@ def test_reasoning_comes_before_the_answer_where_it_is_asked_for(thinker: Person
     names = [name for _, name, _ in found]
     assert names.index("reasoning") < names.index("delta")
     assert {number for number, name, _ in found if name == "reasoning"} == {0}
+
+
+def test_reasoning_of_a_turn_that_ends_at_once_is_shown(thinker: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = following.wait_for_first_text
+
+    def late(turn_id: UUID, seconds: float) -> following.FirstText:
+        wait_for(lambda: following.find_text(turn_id) is None)
+        return real(turn_id, seconds)
+
+    monkeypatch.setattr(following, "wait_for_first_text", late)
+    found = events(thinker.call("POST", "/api/chat/?reasoning=true", {"message": "[[dialect think]]", "stream": True}))
+    assert (reasoning(found), text(found)) == ("Is <it> so?", "Hello there")
 
 
 def test_reasoning_is_shown_to_nobody_else(thinker: Person) -> None:

@@ -106,15 +106,15 @@ def wait(caller: Caller, turn_id: UUID) -> Turn:
 
 
 def follow(
-    caller: Caller, turn_id: UUID, offset: int, *, with_reasoning: bool = False
+    caller: Caller, turn_id: UUID, offset: int, *, text: TurnText | None = None, with_reasoning: bool = False
 ) -> Iterator[str | Reasoning | Turn | None]:
     """Yield a turn's text from an offset (in code points) on, as it comes, then the turn in its terminal state.
 
-    None is a heartbeat. The reasoning of a turn that runs in this process comes before the text. Raises NotFound, at
-    once or when the turn is deleted meanwhile.
+    `text` is that of a turn that ran here and may have ended since. None is a heartbeat. The reasoning of a turn that
+    runs in this process comes before the text. Raises NotFound, at once or when the turn is deleted meanwhile.
     """
     app = get_chat_state().app
-    text = get_chat_state().turn_log.find(turn_id)
+    text = text or get_chat_state().turn_log.find(turn_id)
     if text is None:
         return _follow_row(app, caller, turn_id, offset)
     return _follow_text(app, caller, text, offset, with_reasoning=with_reasoning)
