@@ -48,6 +48,24 @@ def pdf(*contents: bytes, filters: str = "", trailer: str = "", more: tuple[byte
     return out + b"xref\n0 %d\n0000000000 65535 f \n" % (len(starts) + 1) + table + end
 
 
+def pdf_in_bitmap_font(content: bytes, codes: range) -> bytes:
+    """Build a page with /F2, a Type 3 font of these codes: its glyphs have no names and no Unicode map."""
+    names = [b"/g%d" % code for code in codes]
+    font = (
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar %d /LastChar %d "
+        b"/Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [%d %s] >> >>"
+    ) % (
+        codes[0],
+        codes[-1],
+        b"0.5 " * len(names),
+        b" ".join(name + b" 7 0 R" for name in names),
+        codes[0],
+        b" ".join(names),
+    )
+    glyph = b"<< /Length 27 >>\nstream\n0.5 0 d0 0 0 0.4 0.7 re f   \nendstream"
+    return pdf(content, more=(font, glyph)).replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+
+
 def shown(text: str) -> bytes:
     """A content stream that shows a line."""
     return b"BT /F1 24 Tf 72 720 Td (%s) Tj ET" % text.encode("latin-1")

@@ -8,7 +8,7 @@ from chatbot.rag.loaders.pdf import PdfLoader
 from chatbot.rag.loaders.pdf_layout import read
 from chatbot.rag.loaders.pdf_words import Word
 from chatbot.rag.types import Parsed
-from tests.rag.loaders.samples import pdf, shown
+from tests.rag.loaders.samples import pdf, pdf_in_bitmap_font, shown
 
 ROWS = [
     ("BERGER, ANNA", "CLERK", "4,210.50"),
@@ -272,15 +272,8 @@ def test_codes_in_the_order_of_letters_are_a_language(language: str) -> None:
 
 def in_bitmap_font(text: str) -> bytes:
     """Show a text of ASCII in a font of glyphs without names or a Unicode map, as dvips embeds them."""
-    names = [b"/g%d" % code for code in range(32, 127)]
-    font = (
-        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar 32 /LastChar 126 "
-        b"/Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [32 %s] >> >>"
-    ) % (b"0.5 " * len(names), b" ".join(name + b" 7 0 R" for name in names), b" ".join(names))
-    glyph = b"<< /Length 27 >>\nstream\n0.5 0 d0 0 0 0.4 0.7 re f   \nendstream"
     lines = b" ".join(b"(%s) '" % line.encode("ascii") for line in text.split("\n"))
-    data = pdf(b"BT /F2 10 Tf 72 700 Td 12 TL " + lines + b" ET", more=(font, glyph))
-    return data.replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+    return pdf_in_bitmap_font(b"BT /F2 10 Tf 72 700 Td 12 TL " + lines + b" ET", range(32, 127))
 
 
 def test_bitmap_fonts_are_read_in_a_language_with_stop_words() -> None:

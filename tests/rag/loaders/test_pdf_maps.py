@@ -3,7 +3,7 @@
 import pytest
 
 from chatbot.rag.loaders.pdf import PdfLoader
-from tests.rag.loaders.samples import pdf, shown
+from tests.rag.loaders.samples import pdf, pdf_in_bitmap_font, shown
 
 HEAD = b"begincmap 1 begincodespacerange\n<00><ff>\nendcodespacerange"
 
@@ -37,13 +37,6 @@ def test_characters_whose_bytes_ghostscript_has_added_up_are_restored(entries: b
     ids=["symbols", "letters", "mapped"],
 )
 def test_euro_of_a_bitmap_font_of_symbols_is_no_question_mark(content: bytes, text: str) -> None:
-    names = [b"/a%d" % code for code in range(48, 192)]
-    font = (
-        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar 48 /LastChar 191 "
-        b"/Widths [%s] /CharProcs << %s >> /Encoding << /Type /Encoding /Differences [48 %s] >> >>"
-    ) % (b"0.5 " * len(names), b" ".join(name + b" 7 0 R" for name in names), b" ".join(names))
-    glyph = b"<< /Length 27 >>\nstream\n0.5 0 d0 0 0 0.4 0.7 re f   \nendstream"
-    data = pdf(b"BT 72 700 Td " + content + b" ET", more=(font, glyph))
-    data = data.replace(b"/F1 3 0 R >>", b"/F1 3 0 R /F2 6 0 R >>")
+    data = pdf_in_bitmap_font(b"BT 72 700 Td " + content + b" ET", range(48, 192))
     encoded = data.replace(b"/BaseFont /Helvetica", b"/BaseFont /Helvetica /Encoding /WinAnsiEncoding")
     assert PdfLoader().load(encoded).text == text
