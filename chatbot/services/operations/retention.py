@@ -28,6 +28,7 @@ from chatbot.models import (
     SyncChange,
     SyncState,
 )
+from chatbot.models.sync import IS_DELETED
 from chatbot.observability import metrics
 from chatbot.services import idempotency
 from chatbot.services.chat import conversation_rows
@@ -73,7 +74,12 @@ LOCK_CONVERSATIONS = (
 DELETE_TURNS = sa.delete(ChatMessage).where(ChatMessage.id.in_(_ids))
 # A summary covers the oldest turns of its conversation, which are those that go.
 DELETE_SUMMARIES = sa.delete(ConversationSummary).where(ConversationSummary.conversation_id.in_(_ids))
-DELETE_CHANGES = sa.delete(SyncChange).where(SyncChange.type == "turn", SyncChange.object_id.in_(_ids))
+# By their whole key, before the turns go: SQLite would go through all changes of all users for the ids alone.
+DELETE_CHANGES = sa.delete(SyncChange).where(
+    sa.tuple_(SyncChange.user_id, SyncChange.type, SyncChange.object_id).in_(
+        sa.select(ChatMessage.user_id, sa.literal_column("'turn'"), ChatMessage.id).where(ChatMessage.id.in_(_ids))
+    )
+)
 _remaining = sa.exists().where(ChatMessage.conversation_id == Conversation.id)
 DELETE_EMPTIED = sa.delete(Conversation).where(_these, ~_remaining).returning(Conversation.id, Conversation.user_id)
 _shown = (ChatMessage.conversation_id == Conversation.id, ChatMessage.active, ChatMessage.listed)
@@ -180,8 +186,8 @@ def _delete_turns(connection: sa.Connection, cutoff: datetime, purged: Purged) -
     among = sorted({row.conversation_id for row in rows})
     unpinned = set(connection.scalars(LOCK_CONVERSATIONS, {"ids": among}))
     ids = [row.id for row in rows if row.conversation_id in unpinned]
-    connection.execute(DELETE_TURNS, {"ids": ids})
     connection.execute(DELETE_CHANGES, {"ids": ids})
+    connection.execute(DELETE_TURNS, {"ids": ids})
     connection.execute(DELETE_SUMMARIES, {"ids": list(unpinned)})
     emptied = connection.execute(DELETE_EMPTIED, {"ids": list(unpinned)}).all()
     left = connection.execute(COUNT_TURNS, {"ids": sorted(unpinned - {row.id for row in emptied})}).all()
@@ -241,9 +247,8 @@ def _delete_drafts(connection: sa.Connection, _: datetime, __: Purged) -> int:
 
 def _delete_tombstones(connection: sa.Connection, _: datetime, __: Purged) -> int:
     key = sa.tuple_(SyncChange.user_id, SyncChange.position)
-    old = sa.select(SyncChange.user_id, SyncChange.position).where(
-        SyncChange.deleted, SyncChange.changed_at < now() - changes.KEPT_FOR
-    )
+    is_old = SyncChange.changed_at < now() - changes.KEPT_FOR
+    old = sa.select(SyncChange.user_id, SyncChange.position).where(IS_DELETED, is_old)  # in the words of the index
     return connection.execute(sa.delete(SyncChange).where(key.in_(old.limit(_most(connection))))).rowcount
 
 

@@ -26,6 +26,7 @@ from chatbot.models import (
 )
 from chatbot.services.operations import clock, retention
 from tests.conftest import Person
+from tests.support.plans import explain
 
 pytestmark = pytest.mark.both_databases
 
@@ -55,6 +56,17 @@ def test_old_turns_go_and_young_ones_stay(app: Flask, ada: Person, eve: Person) 
             assert connection.scalar(db.select(Conversation.id).where(Conversation.id == UUID(gone))) is None
     assert [turn["user_message"] for turn in ada.history()] == ["young, in the same conversation"]
     assert eve.history() == []
+
+
+def test_purge_goes_through_no_changes_of_others(app: Flask, ada: Person) -> None:
+    ada.says("old")
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("the plan of SQLite, which PostgreSQL chooses by the rows that there are")
+        age("old", 31)
+        plans = explain(lambda: retention.purge(MONTH), "DELETE FROM sync_changes")
+    assert any("'turn'" in statement for statement, _ in plans)
+    assert not [plan for statement, plan in plans if "SCAN sync_changes" in plan], plans
 
 
 def test_conversation_goes_on_after_its_beginning_is_gone(app: Flask, ada: Person) -> None:
