@@ -9,7 +9,8 @@ ISSUER = "chatbot-api"  # of access tokens, and their audience
 DESCRIPTION = """The chat back end for web and mobile applications.
 
 Sign up, log in, and send the access token as `Authorization: Bearer ...`; programs have API keys instead. Errors are
-problem documents (RFC 9457) with a stable `code`: [what each means](/api/docs/#errors)."""
+problem documents (RFC 9457) with a stable `code`: [what each means](/api/docs/#errors).
+Unknown fields of a body are refused; unknown parameters of a query are ignored."""
 MAX_BODY = 1 << 20  # bytes
 REDIS_TIMEOUTS = {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}  # seconds; each counted request waits for it
 # libpq's, in seconds, the last one in ms: a host that is gone is noticed soon, not in the kernel's quarter of an hour.

@@ -92,6 +92,7 @@ def get_turn(query: dict[str, Any], turn_id: UUID) -> following.PolledTurn:
 def follow_turn(turn_id: UUID) -> Response:
     """Read a turn's events from `Last-Event-ID` on, while it runs, when it has ended, or after a restart."""
     last = sse.read_last_event()
+    sse.wants_reasoning()  # an invalid parameter is refused before the turn is looked for
     if last.is_end:
         return sse.nothing_to_come()
     admission.enter_stream(authentication.current().user_id)

@@ -43,10 +43,16 @@ class StrictParser(FlaskParser):
         return body
 
     def load_querystring(self, req: Request, schema: Any) -> Any:
-        """Return the query's values; raises InvalidInput for a NUL, which no database can look for."""
+        """Return the query's values; raises InvalidInput for a NUL and for a parameter that is given twice.
+
+        No database can look for a NUL. Unknown parameters are ignored: proxies and caches add some of their own.
+        """
+        known = _names(schema)
         for name, values in req.args.lists():
             if any("\0" in value for value in values):
                 raise InvalidInput({name: ["Has a NUL."]})
+            if name in known and len(values) > 1:
+                raise InvalidInput({name: ["Must be given once."]})
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: Any, *_: Any, **__: Any) -> NoReturn:
@@ -102,10 +108,15 @@ def _is_missing(req: Request) -> bool:
 
 def refuse_many_unknown(body: dict[str, Any], schema: Schema) -> None:
     """Raise InvalidInput for more unknown fields than an answer names: marshmallow would list all of them, slowly."""
-    known = {field.data_key or name for name, field in schema.load_fields.items()}
+    known = _names(schema)
     if len(body) <= len(known) + MAX_ERRORS:
         return
     raise InvalidInput(dict.fromkeys(islice((name for name in body if name not in known), MAX_ERRORS), UNKNOWN))
+
+
+def _names(schema: Schema) -> set[str]:
+    """Return the names of a schema's fields as clients send them."""
+    return {field.data_key or name for name, field in schema.load_fields.items()}
 
 
 def flatten(messages: Any, prefix: str = "") -> dict[str, list[str]]:

@@ -101,7 +101,7 @@ def wants_reasoning() -> bool:
     """Return whether the request asks for the model's reasoning; raises InvalidInput for neither true nor false."""
     given = [value.lower() for value in request.args.getlist("reasoning")]
     if given not in ([], ["true"], ["false"]):
-        raise InvalidInput({"reasoning": ["Must be true or false."]})
+        raise InvalidInput({"reasoning": ["Must be true or false, and given once."]})
     return given == ["true"]
 
 

@@ -117,6 +117,34 @@ def test_somebody_elses_id_is_as_absent_as_a_random_one(
         assert ada.call(method, own, body).status_code in {200, 201, 202, 204, 409}, (method, own)
 
 
+def query_parameters(app: Flask) -> list[tuple[str, str, str, str]]:
+    """Return (endpoint, method, path, name) of every parameter in a query."""
+    document = api.spec.to_dict()
+    found = []
+    for endpoint, method, path in routes(app):
+        operation = document["paths"].get(re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", path), {}).get(method.lower(), {})
+        names = [one["name"] for one in operation.get("parameters", ()) if one["in"] == "query"]
+        found += [(endpoint, method, path, name) for name in names]
+    return found
+
+
+def test_no_parameter_of_a_query_is_taken_twice(app: Flask, ada: Person) -> None:
+    found = query_parameters(app)
+    assert len(found) >= 30
+    for endpoint, method, path, name in found:
+        response = ada.call(method, f"{filled(path, str(uuid4()))}?{name}=1&{name}=1", BODIES.get(endpoint))
+        errors = response.get_json().get("errors", {})
+        assert (response.status_code, list(errors)) == (400, [name]), (method, path, response.get_json())
+
+
+def test_unknown_parameters_of_a_query_are_ignored_as_the_document_says(app: Flask, ada: Person) -> None:
+    assert "ignored" in api.spec.to_dict()["info"]["description"]
+    for endpoint, method, path in routes(app):
+        if method == "GET" and "<" not in path and not endpoint.endswith(("changes", "get_metrics")):
+            once = ada.call(method, f"{path}?page=2&page=3")
+            assert once.status_code == ada.call(method, path).status_code == 200, path
+
+
 def test_wrong_method_is_405_with_the_right_ones(ada: Person) -> None:
     response = ada.call("DELETE", "/api/chat/")
     assert (response.status_code, response.get_json()["code"]) == (405, "method_not_allowed")
