@@ -13,7 +13,7 @@ from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.conversations import ConversationSchema
 from chatbot.schemas.fields import ITEMS_WITHOUT_BREAK
 from chatbot.schemas.knowledge import CollectionSchema, DocumentSchema
-from chatbot.schemas.sync import RunningEventSchema, SyncQuerySchema, SyncSchema, WatermarkSchema
+from chatbot.schemas.sync import RunningEventSchema, SyncEventsQuerySchema, SyncQuerySchema, SyncSchema, WatermarkSchema
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
@@ -31,7 +31,7 @@ LAST_EVENT_ID = {
     "in": "header",
     "name": "Last-Event-ID",
     "schema": {"type": "string"},
-    "description": "The id of the last event, or a `next_cursor`: the stream goes on behind it. Without it, from now.",
+    "description": "The id of the last event, or a `next_cursor`: the stream goes on behind it; without, from now.",
 }
 
 _schemas = {
@@ -74,14 +74,16 @@ def read_changes(query: dict[str, Any]) -> dict[str, Any]:
 @authentication.required("history")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 410, 503, parameters=[LAST_EVENT_ID])
+@blueprint.arguments(SyncEventsQuerySchema, location="query")
 @blueprint.response(200, events.SYNC_EVENTS, content_type=sse.MEDIA_TYPE)
-def follow_changes() -> Response:
+def follow_changes(query: dict[str, Any]) -> Response:
     """Follow the changes of the caller's data as they are made.
 
     `change` has an item, `running` a turn whose answer is being written, `reset` says that the cursor has expired.
     """
     caller = authentication.current()
-    given = request.headers.get("Last-Event-ID")
+    # An EventSource repeats its address when it connects again, with the id of the last event beside it.
+    given = request.headers.get("Last-Event-ID", query.get("since"))
     admission.enter_stream(caller.user_id)
     cursor = feed.build_cursor(caller) if given is None else given
     if given is not None:

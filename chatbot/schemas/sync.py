@@ -30,6 +30,18 @@ class Types(fields.String):
         return frozenset(names)
 
 
+class SyncEventsQuerySchema(Schema):
+    """Where the stream of changes begins."""
+
+    class Meta:
+        unknown = "exclude"
+
+    since = fields.String(
+        validate=Length(1, 200),
+        metadata=NO_NUL | {"description": "A `next_cursor`, behind which to go on, unless `Last-Event-ID` is given."},
+    )
+
+
 class SyncQuerySchema(Schema):
     """Which part of the feed."""
 

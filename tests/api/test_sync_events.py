@@ -49,6 +49,27 @@ def test_events_tell_of_changes_and_of_running_answers(ada: Person, llm: MemoryL
     assert titles == ["later"]
 
 
+def test_events_begin_at_the_cursor_of_the_address_until_an_event_has_come(ada: Person, eve: Person) -> None:
+    cursor = ada.call("GET", "/api/sync/").get_json()["next_cursor"]
+    path = f"/api/sync/events/?since={cursor}"
+
+    def read_titles(headers: dict[str, str]) -> tuple[list[Any], str]:
+        response = ada.call("GET", path, headers=headers)
+        events = read_events(response.iter_encoded())
+        found = [next(events), next(events)]
+        response.close()
+        return [item["data"].get("title") for _, item, _ in found], found[-1][2]
+
+    ada.says("one")
+    titles, last_id = read_titles({})
+    assert titles == ["one", None]
+    ada.says("two")
+    assert read_titles({"Last-Event-ID": last_id})[0] == ["two", None]
+    foreign = eve.call("GET", path)
+    assert (foreign.status_code, foreign.get_json()["code"]) == (410, "cursor_expired")
+    assert list(ada.call("GET", "/api/sync/events/?since=").get_json()["errors"]) == ["since"]
+
+
 def test_events_begin_anew_after_a_restore(app: Flask, ada: Person) -> None:
     response = ada.call("GET", "/api/sync/events/")
     chunks = response.iter_encoded()
