@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from chatbot.errors import ChatbotError, CursorExpired
+from chatbot.errors import ChatbotError, CursorExpired, InvalidInput
 from chatbot.models.chat import RUNNING
 from chatbot.schemas import events, problem
 from chatbot.schemas.chat import TurnSchema
@@ -87,8 +87,17 @@ def follow_changes(query: dict[str, Any]) -> Response:
     admission.enter_stream(caller.user_id)
     cursor = feed.build_cursor(caller) if given is None else given
     if given is not None:
-        feed.read_page(caller, SOURCES, since=given, limit=1, window=0)  # an expired one is a status
+        _require_cursor(caller, given)
     return sse.response(_follow(get_chat_state().app, caller, cursor, g.get("request_id", "")))
+
+
+def _require_cursor(caller: Caller, cursor: str) -> None:
+    """Raise CursorExpired or InvalidInput, which are statuses before a stream begins."""
+    try:
+        feed.read_page(caller, SOURCES, since=cursor, limit=1, window=0)
+    except InvalidInput as error:
+        name = "Last-Event-ID" if "Last-Event-ID" in request.headers else "since"
+        raise InvalidInput({name: error.errors["since"]}) from error
 
 
 def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterator[bytes]:

@@ -68,6 +68,8 @@ def test_events_begin_at_the_cursor_of_the_address_until_an_event_has_come(ada: 
     foreign = eve.call("GET", path)
     assert (foreign.status_code, foreign.get_json()["code"]) == (410, "cursor_expired")
     assert list(ada.call("GET", "/api/sync/events/?since=").get_json()["errors"]) == ["since"]
+    invalid = ada.call("GET", path, headers={"Last-Event-ID": "12"})
+    assert (invalid.status_code, list(invalid.get_json()["errors"])) == (400, ["Last-Event-ID"])
 
 
 def test_events_begin_anew_after_a_restore(app: Flask, ada: Person) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chatbot.errors import CursorExpired
+from chatbot.errors import CursorExpired, InvalidInput
 
 FORM = struct.Struct(">B8s8sQQqI")  # a watermark of long retention lies before 1970
 VERSION = 1
@@ -43,14 +43,27 @@ def encode(cursor: Cursor) -> str:
 
 
 def decode(text: str, *, epoch: UUID, user_id: UUID) -> Cursor:
-    """Return the cursor of a text; raises CursorExpired for one of another database or user, or for no cursor."""
+    """Return the cursor of a text; raises InvalidInput for no cursor, CursorExpired for a foreign one.
+
+    A longer text may be of a later version: a device with one begins anew, which 400 does not tell it to.
+    """
+    raw = _decode_base64(text)
+    if len(raw) < FORM.size:
+        raise InvalidInput({"since": ["Must be a `next_cursor` of sync."]})
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         version, of_epoch, of_user, position, before, purged, seconds = FORM.unpack(raw)
         purged_before = EPOCH + purged * MICROSECOND if purged else None
         at = EPOCH + timedelta(seconds=seconds)
-    except (binascii.Error, ValueError, OverflowError, struct.error) as error:
-        raise CursorExpired("This is no cursor of sync; begin without one.") from error
+    except (OverflowError, struct.error) as error:
+        raise CursorExpired("The cursor is of another version; begin without one.") from error
     if (version, of_epoch, of_user) != (VERSION, epoch.bytes[:8], user_id.bytes[8:]):
         raise CursorExpired("The cursor is of another user or of another database; begin without one.")
     return Cursor(epoch, user_id, position, before, purged_before, at)
+
+
+def _decode_base64(text: str) -> bytes:
+    """Return the bytes of a text, none of one that is not URL-safe base64."""
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return b""

@@ -80,7 +80,7 @@ def read_page(
     window: int,
     types: Collection[Kind] | None = None,
 ) -> FeedPage:
-    """Return up to `limit` items after a cursor, of some types or of all; raises CursorExpired."""
+    """Return up to `limit` items after a cursor, of some types or of all; raises CursorExpired, InvalidInput."""
     with read(snapshot=True) as connection:
         state = connection.execute(sa.select(SyncState.epoch, SyncState.purged_before)).one()
         last = connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
