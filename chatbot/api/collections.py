@@ -77,11 +77,13 @@ def delete_collection(collection_id: UUID) -> None:
 @blueprint.route("/<uuid:collection_id>/members/", methods=["GET"])
 @authentication.required("knowledge:read")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(403, 404, 503)
+@problems.document(400, 403, 404, 503)
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, MemberListSchema)
-def list_members(collection_id: UUID) -> dict[str, Any]:
-    """List the members of a collection and its open invitations."""
-    return {"items": members.list_members(authentication.current(), collection_id), "next_cursor": None}
+def list_members(query: dict[str, Any], collection_id: UUID) -> dict[str, Any]:
+    """List the members of a collection and its open invitations, by the time of the invitation."""
+    query["collection_id"] = collection_id
+    return pagination.page(members.list_members, query, authentication.current())
 
 
 @blueprint.route("/<uuid:collection_id>/members/<uuid:user_id>/", methods=["GET"])

@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from chatbot.schemas.fields import to_dict
+from chatbot.schemas.knowledge import PageSchema
 from chatbot.schemas.shares import (
     MadeShareSchema,
     NewShareSchema,
     SharedConversationSchema,
-    SharedQuerySchema,
     ShareListSchema,
 )
 from chatbot.services.chat.copies import shares
@@ -26,11 +26,13 @@ HEADERS = {"X-Robots-Tag": "noindex", "Referrer-Policy": "no-referrer", "Cache-C
 @blueprint.route("/conversations/<uuid:conversation_id>/shares/", methods=["GET"])
 @authentication.required("history")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(404, 503)
+@problems.document(400, 404, 503)
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, ShareListSchema)
-def list_shares(conversation_id: UUID) -> dict[str, Any]:
-    """List the shares of a conversation that have not expired, without their tokens."""
-    return {"items": shares.list_shares(authentication.current(), conversation_id), "next_cursor": None}
+def list_shares(query: dict[str, Any], conversation_id: UUID) -> dict[str, Any]:
+    """List the shares of a conversation that have not expired, by time and without their tokens."""
+    query["conversation_id"] = conversation_id
+    return pagination.page(shares.list_shares, query, authentication.current())
 
 
 @blueprint.route("/conversations/<uuid:conversation_id>/shares/", methods=["POST"])
@@ -63,7 +65,7 @@ def delete_share(conversation_id: UUID, share_id: UUID) -> None:
 @blueprint.route("/shared/<token>/", methods=["GET"])
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 @problems.document(400, 404, 503)
-@blueprint.arguments(SharedQuerySchema, location="query")
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, SharedConversationSchema)
 def get_shared(query: dict[str, Any], token: str) -> tuple[dict[str, Any], int, dict[str, str]]:
     """Show a shared conversation, a page at a time."""

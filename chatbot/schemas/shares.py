@@ -1,10 +1,10 @@
 """Shares of conversations, and the view of their readers."""
 
 from marshmallow import Schema, fields
-from marshmallow.validate import Length, Range
+from marshmallow.validate import Range
 
 from .chat import STATUSES
-from .fields import CURSOR, LIMIT, Items, Moment
+from .fields import Items, Moment
 
 MAX_SECONDS = 90 * 86_400
 DEFAULT_SECONDS = 30 * 86_400
@@ -42,20 +42,10 @@ class MadeShareSchema(ShareSchema):
 
 
 class ShareListSchema(Schema):
-    """The shares of a conversation."""
+    """One page of the shares of a conversation."""
 
     items = fields.List(fields.Nested(ShareSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
-
-
-class SharedQuerySchema(Schema):
-    """Which page of a shared conversation."""
-
-    class Meta:
-        unknown = "exclude"
-
-    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
-    cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
 
 
 class SharedCitationSchema(Schema):

@@ -14,7 +14,7 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge import collections
 from tests.api.test_documents import HOURS, find, send, work
-from tests.conftest import PASSWORD, Person
+from tests.conftest import PASSWORD, Person, join
 
 pytestmark = pytest.mark.both_databases
 
@@ -129,6 +129,17 @@ def test_member_may_leave_for_good_and_is_listed_until_then(ada: Person, eve: Pe
     assert (again.status_code, again.get_json()["code"]) == (409, "member_left")
     assert invitations(eve) == []
     assert ada.call("PUT", f"/api/collections/{home}/members/{uuid4()}/", {"role": "reader"}).status_code == 404
+
+
+def test_members_are_listed_in_pages(app: Flask, ada: Person, eve: Person, home: str) -> None:
+    bob = join(app.test_client(), "bob")
+    path = f"/api/collections/{home}/members/"
+    for one in (eve, bob):
+        invite(ada, home, one, "reader")
+    first = ada.call("GET", f"{path}?limit=1").get_json()
+    second = ada.call("GET", f"{path}?limit=1&cursor={first['next_cursor']}").get_json()
+    assert [one["user_id"] for page in (first, second) for one in page["items"]] == [eve.id, bob.id]
+    assert second["next_cursor"] is None
 
 
 def test_pages_of_collections_neither_skip_nor_repeat(ada: Person) -> None:

@@ -182,6 +182,18 @@ def test_token_is_shown_once_and_stored_hashed(context: Flask, ada: Person) -> N
     assert made["token"] not in str(row._asdict())
 
 
+def test_shares_are_listed_in_pages(ada: Person) -> None:
+    home = ada.says("a").get_json()["conversation_id"]
+    made = [share(ada, home)["id"] for _ in range(3)]
+    path = f"/api/conversations/{home}/shares/"
+    first = ada.call("GET", f"{path}?limit=2").get_json()
+    second = ada.call("GET", f"{path}?limit=2&cursor={first['next_cursor']}").get_json()
+    assert [[one["id"] for one in page["items"]] for page in (first, second)] == [made[:2], made[2:]]
+    assert second["next_cursor"] is None
+    assert list(ada.call("GET", f"{path}?limit=0").get_json()["errors"]) == ["limit"]
+    assert list(ada.call("GET", f"{path}?cursor=x").get_json()["errors"]) == ["cursor"]
+
+
 def test_deleted_and_expired_shares_show_nothing(context: Flask, client: FlaskClient, ada: Person) -> None:
     home = ada.says("a").get_json()["conversation_id"]
     kept, deleted, expired = (share(ada, home) for _ in range(3))

@@ -137,6 +137,21 @@ def test_no_parameter_of_a_query_is_taken_twice(app: Flask, ada: Person) -> None
         assert (response.status_code, list(errors)) == (400, [name]), (method, path, response.get_json())
 
 
+def test_each_list_is_read_in_pages(app: Flask) -> None:
+    document = api.spec.to_dict()
+    lists = []
+    for path, operations in document["paths"].items():
+        content = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        name = content.get("application/json", {}).get("schema", {}).get("$ref", "").rpartition("/")[2]
+        if "next_cursor" in document["components"]["schemas"].get(name, {}).get("properties", {}):
+            lists.append(path)
+    named = {(path, name) for _, method, path, name in query_parameters(app) if method == "GET"}
+    assert len(lists) >= 10
+    for path in lists:
+        of_path = {name for one, name in named if re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", one) == path}
+        assert of_path >= {"limit", "since" if path == "/api/sync/" else "cursor"}, path
+
+
 def test_unknown_parameters_of_a_query_are_ignored_as_the_document_says(app: Flask, ada: Person) -> None:
     assert "ignored" in api.spec.to_dict()["info"]["description"]
     for endpoint, method, path in routes(app):

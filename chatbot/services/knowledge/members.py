@@ -20,21 +20,26 @@ FIELDS = (CollectionMember.user_id, User.username, CollectionMember.role, Collec
 _has_not_left = CollectionMember.state != "left"
 
 
-def list_members(caller: Caller, collection_id: UUID) -> list[records.Member]:
-    """Return the members and invited users of a collection; raises NotFound, Forbidden."""
+def list_members(
+    caller: Caller, collection_id: UUID, *, limit: int, after: keyset.Key | None = None
+) -> keyset.Page[records.Member]:
+    """Return up to `limit` members and invited users of a collection by time; raises NotFound, Forbidden."""
+    statement = _select_members(collection_id, CollectionMember.user_id.label("id"), CollectionMember.invited_at)
+    order = (CollectionMember.invited_at, CollectionMember.user_id)
     with read() as connection:
         collections.require_managed(connection, caller, collection_id)
-        statement = sa.select(*FIELDS).join(User, User.id == CollectionMember.user_id)
-        rows = connection.execute(statement.where(CollectionMember.collection_id == collection_id, _has_not_left))
-        return [records.Member(**row._mapping) for row in rows.all()]
+        return keyset.fetch_page(connection, statement, _build_member, order=order, limit=limit, after=after)
 
 
 def get_member(caller: Caller, collection_id: UUID, user_id: UUID) -> records.Member:
     """Return one member or invited user; raises NotFound, Forbidden."""
-    for member in list_members(caller, collection_id):
-        if member.user_id == user_id:
-            return member
-    raise NotFound("There is no such member.")
+    with read() as connection:
+        collections.require_managed(connection, caller, collection_id)
+        statement = _select_members(collection_id).where(CollectionMember.user_id == user_id)
+        row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NotFound("There is no such member.")
+    return _build_member(**row._mapping)
 
 
 def invite(caller: Caller, collection_id: UUID, user_id: UUID, role: str) -> None:
@@ -121,6 +126,15 @@ def decline(caller: Caller, collection_id: UUID) -> None:
 
 def _record(caller: Caller, what: str, collection_id: UUID, member: UUID, **facts: Any) -> None:
     security_log.record("membership", what, **caller.to_log_fields(), collection=collection_id, member=member, **facts)
+
+
+def _select_members(collection_id: UUID, *columns: Any) -> sa.Select[*tuple[Any, ...]]:
+    statement = sa.select(*FIELDS, *columns).join(User, User.id == CollectionMember.user_id)
+    return statement.where(CollectionMember.collection_id == collection_id, _has_not_left)
+
+
+def _build_member(**values: Any) -> records.Member:
+    return records.Member(**{name: values[name] for name in records.Member.__slots__})
 
 
 def _pair(collection_id: UUID, user_id: UUID) -> tuple[sa.ColumnElement[bool], ...]:

@@ -15,6 +15,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import NotFound, TooManyShares
@@ -85,16 +86,15 @@ class SharedPage:
     last_sequence: int | None
 
 
-def list_shares(caller: Caller, conversation_id: UUID) -> list[Share]:
-    """Return the shares of one of the caller's conversations that have not expired, by time; raises NotFound."""
+def list_shares(
+    caller: Caller, conversation_id: UUID, *, limit: int, after: keyset.Key | None = None
+) -> keyset.Page[Share]:
+    """Return up to `limit` shares of a conversation by time, without expired ones; raises NotFound."""
+    statement = sa.select(*FIELDS).where(*_open_shares(conversation_id))
+    order = (ConversationShare.created_at, ConversationShare.id)
     with read() as connection:
         _require_conversation(connection, caller, conversation_id)
-        found = connection.execute(
-            sa.select(*FIELDS)
-            .where(*_open_shares(conversation_id))
-            .order_by(ConversationShare.created_at, ConversationShare.id)
-        )
-        return [Share(**row._mapping) for row in found]
+        return keyset.fetch_page(connection, statement, Share, order=order, limit=limit, after=after)
 
 
 def create(
