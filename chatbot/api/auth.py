@@ -64,6 +64,7 @@ def refresh(presented: dict[str, str]) -> sessions.Login:
 @authentication.required(None)
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(503)
+@blueprint.without_fields
 @blueprint.response(204)
 def log_out() -> None:
     """End this session; its tokens die."""

@@ -118,6 +118,7 @@ def get_trace(turn_id: UUID) -> Trace:
 @authentication.required("chat")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
+@blueprint.without_fields
 @blueprint.response(202)
 def cancel_turn(turn_id: UUID) -> Response:
     """End a running turn; its text so far stays."""

@@ -125,6 +125,7 @@ def fork_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
 @authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
 @problems.document(404, 503)
+@blueprint.without_fields
 @blueprint.response(202)
 def make_title(conversation_id: UUID) -> Response:
     """Let the model make a title, which takes the old one's place when it is there.

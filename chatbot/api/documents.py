@@ -106,6 +106,7 @@ def delete_document(document_id: UUID) -> None:
 @authentication.required("knowledge:write")
 @rate_limits.limit(RATE_DOCUMENT_USER=by_user)
 @problems.document(403, 404, 409, 503)
+@blueprint.without_fields
 @blueprint.response(202, DocumentSchema)
 def retry_document(document_id: UUID) -> records.Document:
     """Try a document that failed once more."""

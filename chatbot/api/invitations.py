@@ -27,6 +27,7 @@ def list_invitations(query: dict[str, Any]) -> dict[str, Any]:
 @authentication.required("knowledge:write")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
+@blueprint.without_fields
 @blueprint.response(200, CollectionSchema)
 def accept_invitation(invitation_id: UUID) -> records.Collection:
     """Become a member of the collection; its documents are searched for the caller from now on."""

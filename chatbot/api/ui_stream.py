@@ -79,6 +79,7 @@ def resume_ui_stream(chat_id: str) -> Response:
 @authentication.required("chat")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(404, 409, 503)
+@blueprint.without_fields
 @blueprint.response(202)
 def stop_ui_chat(chat_id: str) -> Response:
     """End the running turn of a chat; its text so far stays."""

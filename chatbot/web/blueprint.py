@@ -5,6 +5,7 @@ body that works as it is; each parameter of its path is described.
 """
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import flask_smorest
@@ -15,8 +16,7 @@ from flask_smorest.spec.plugins import RE_URL
 from chatbot.schemas import events
 from chatbot.schemas.fields import build_example
 
-from . import problems
-from .json_body import StrictParser
+from . import json_body, problems
 
 NO_CREDENTIAL = "Needs no credential."
 PATH_PARAMETERS = {
@@ -37,7 +37,7 @@ PATH_PARAMETERS = {
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint with arguments that pass the strict JSON entry."""
 
-    ARGUMENTS_PARSER = StrictParser()
+    ARGUMENTS_PARSER = json_body.StrictParser()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -67,6 +67,16 @@ class Blueprint(flask_smorest.Blueprint):
         if "location" not in options:
             options.setdefault("example", build_example(made))
         return super().arguments(made, **options)
+
+    def without_fields(self, view: Callable[..., Any]) -> Callable[..., Any]:
+        """Decorate a view that writes and takes no fields: those of a body are refused, as unknown ones are."""
+
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            json_body.refuse_fields()
+            return view(*args, **kwargs)
+
+        return problems.document(400, 413, 415)(checked)
 
     def register_views_in_doc(self, api: Any, app: Flask, spec: APISpec, **options: Any) -> None:
         """Describe the operations, and the events of streams to which they refer."""

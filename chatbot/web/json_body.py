@@ -114,6 +114,12 @@ def refuse_many_unknown(body: dict[str, Any], schema: Schema) -> None:
     raise InvalidInput(dict.fromkeys(islice((name for name in body if name not in known), MAX_ERRORS), UNKNOWN))
 
 
+def refuse_fields() -> None:
+    """Raise InvalidInput for a body with fields, where none are known; no body is as good as an empty object."""
+    if request.get_data() and (body := json_body()):
+        raise InvalidInput(dict.fromkeys(islice(body, MAX_ERRORS), UNKNOWN))
+
+
 def _names(schema: Schema) -> set[str]:
     """Return the names of a schema's fields as clients send them."""
     return {field.data_key or name for name, field in schema.load_fields.items()}

@@ -117,6 +117,24 @@ def test_somebody_elses_id_is_as_absent_as_a_random_one(
         assert ada.call(method, own, body).status_code in {200, 201, 202, 204, 409}, (method, own)
 
 
+def test_no_body_with_an_unknown_field_is_taken(app: Flask, ada: Person) -> None:
+    writing = [one for one in routes(app) if one[1] in {"POST", "PUT", "PATCH"} and one[2].startswith("/api/")]
+    assert len(writing) >= 25
+    for endpoint, method, path in writing:
+        if endpoint != "ui_stream.send_ui_message":  # the page's own fields may stand beside ours
+            body = {**BODIES.get(endpoint, {}), "no_such_field": 1}
+            response = ada.call(method, filled(path, str(uuid4())), body)
+            errors = response.get_json().get("errors", {})
+            assert (response.status_code, errors.get("no_such_field")) == (400, ["Unknown field."]), (method, path)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}, {"Content-Type": "text/plain"}])
+def test_route_without_fields_takes_no_body_and_an_empty_object(ada: Person, headers: dict[str, str]) -> None:
+    path = f"/api/chat/{uuid4()}/cancel/"
+    assert ada.call("POST", path, headers=headers).status_code == 404
+    assert ada.call("POST", path, {}).status_code == 404
+
+
 def query_parameters(app: Flask) -> list[tuple[str, str, str, str]]:
     """Return (endpoint, method, path, name) of every parameter in a query."""
     document = api.spec.to_dict()
