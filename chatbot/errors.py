@@ -74,6 +74,10 @@ class NotTheLastTurn(ChatbotError):
     """The conversation went on after this turn."""
 
 
+class NoAnswer(ChatbotError):
+    """The conversation has no turn with an answer."""
+
+
 class TooManySiblings(ChatbotError):
     """A message has as many answers as one may have."""
 

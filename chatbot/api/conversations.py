@@ -124,13 +124,14 @@ def fork_conversation(values: dict[str, Any], conversation_id: UUID) -> Tagged:
 @blueprint.route("/<uuid:conversation_id>/title/", methods=["POST"])
 @authentication.required("chat")
 @rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-@problems.document(404, 503)
+@problems.document(404, 409, 503)
 @blueprint.without_fields
 @blueprint.response(202)
 def make_title(conversation_id: UUID) -> Response:
     """Let the model make a title, which takes the old one's place when it is there.
 
-    A title that the user gives meanwhile stays, and so does the old one when the model fails.
+    It replaces a title that the user gave before; one that they give meanwhile stays, and so does the old one when the
+    model fails.
     """
     titles.request_title(authentication.current(), conversation_id)
     return Response(status=202)

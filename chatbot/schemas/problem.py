@@ -31,6 +31,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.Cancelled: Problem("cancelled", 409, "The turn was cancelled."),
     errors.NotRunning: Problem("not_running", 409, "The turn has ended."),
     errors.NotTheLastTurn: Problem("not_the_last_turn", 409, "Only the last turn can be answered again."),
+    errors.NoAnswer: Problem("no_answer", 409, "The conversation has no answer yet."),
     errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.Forbidden: Problem("forbidden", 403, "This is not allowed."),
     errors.ScopeMissing: Problem("scope_missing", 403, "The API key has no scope for this."),

@@ -28,9 +28,10 @@ ORDER = [
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
 SECRETS = {"refresh": "refresh_token"}  # a secret of the session
-NOTHING_TO_DO = {  # the turn has ended, no document failed
+NOTHING_TO_DO = {  # the turn has ended, no document failed, the new conversation is empty
     **dict.fromkeys(("cancelTurn", "stopUiChat"), "not_running"),
     "retryDocument": "not_failed",
+    "makeTitle": "no_answer",
 }
 
 

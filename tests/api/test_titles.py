@@ -91,12 +91,13 @@ def test_deleted_conversation_gets_no_title(app: Flask, ada: Person, llm: Memory
     assert ada.call("GET", f"/api/conversations/{turn['conversation_id']}/").status_code == 404
 
 
-def test_conversation_without_an_answer_keeps_its_title(ada: Person, eve: Person, llm: MemoryLLM) -> None:
+def test_conversation_without_an_answer_gets_no_title(ada: Person, eve: Person, llm: MemoryLLM) -> None:
     empty = ada.call("POST", "/api/conversations/", {"title": "Mine"}).get_json()
-    assert request_title(ada, empty["id"]) == 202
+    refused = ada.call("POST", f"/api/conversations/{empty['id']}/title/")
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "no_answer")
     gate = gated(llm, "begins", "ends")
     turn = running(ada)
-    assert request_title(ada, turn["conversation_id"]) == 202
+    assert request_title(ada, turn["conversation_id"]) == 409
     gate.set()
     ended(ada, turn["id"])
     assert len(llm.requests) == 1

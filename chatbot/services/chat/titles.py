@@ -11,7 +11,7 @@ from flask import Flask
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.errors import ChatbotError, NotFound
+from chatbot.errors import ChatbotError, NoAnswer, NotFound
 from chatbot.models import ChatMessage, Conversation
 from chatbot.rag import special_tokens
 from chatbot.rag.errors import AdapterError
@@ -52,12 +52,11 @@ class _Request:
 def request_title(caller: Caller, conversation_id: UUID) -> None:
     """Let the model make a title; a failure, or a title that the user gives meanwhile, leaves it at that.
 
-    A conversation without an answer keeps its title, too. Raises NotFound for one that is absent or another user's,
-    Busy, TooManyTurns.
+    Raises NotFound for a conversation that is absent or another user's, NoAnswer, Busy, TooManyTurns.
     """
     request = _read_request(caller, conversation_id)
     if not request.excerpt:
-        return
+        raise NoAnswer("A title is made of a conversation's first answers: there is none yet.")
     slots = get_chat_state().slots
     slots.reserve(caller.user_id)
     try:
