@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 from flask import Response, g, request
 
-from chatbot.errors import InvalidInput
+from chatbot.errors import InvalidInput, RevisionMismatch
 from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.conversations import (
     ConversationChangeSchema,
@@ -188,11 +188,16 @@ def _tag(conversation: ConversationRecord, status: int = 200) -> Tagged:
 
 
 def _read_revision() -> int | None:
-    """Return the revision of `If-Match`, None without one; raises InvalidInput for a text that is no revision."""
+    """Return the revision of `If-Match`, None without one; raises InvalidInput for a text that is no revision.
+
+    A weak tag matches none (RFC 9110, 13.1.1), so it raises RevisionMismatch; proxies that compress make tags weak.
+    """
     given = request.headers.get("If-Match", "*").strip()
     if given == "*":
         return None
-    number = given.removeprefix("W/").strip('"')
+    if given.startswith("W/"):
+        raise RevisionMismatch('A weak tag matches no revision; send the `revision` itself, such as "1".')
+    number = given.strip('"')
     if not (number.isascii() and number.isdecimal() and len(number) < 10):
         raise InvalidInput({"If-Match": ['Must be a revision, such as "1".']})
     return int(number)
