@@ -108,6 +108,7 @@ graceful_timeout = 60
 timeout = 60
 keepalive = 15
 # A header section of 256 KB at most: gunicorn searches all of it again with each piece that comes.
+limit_request_line = 8_190  # RFC 9112, 3: at least 8,000; 400 characters of a query's `q` may be 4,800 bytes
 limit_request_fields = 64
 limit_request_field_size = 4_094
 forwarder_headers = ""  # none of the environment's names, such as SCRIPT_NAME, comes from a header

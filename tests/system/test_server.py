@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -48,7 +49,7 @@ def test_doubled_slash_is_no_redirect(server: Server) -> None:
     ("sent", "status", "code"),
     [
         (b"nonsense\r\n\r\n", 400, "bad_request"),
-        (b"GET /" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
+        (b"GET /" + b"x" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri_too_long"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 9000 + b"\r\n\r\n", 431, "request_header_fields_too_large"),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA B: <script>\r\n\r\n", 400, "bad_request"),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 400, "bad_request"),
@@ -66,6 +67,14 @@ def test_what_is_no_request_is_refused_with_a_problem_document(
     problem = json.loads(body)
     assert (problem["status"], problem["code"], problem["retryable"]) == (status, code, False)
     assert b"script" not in body
+
+
+@pytest.mark.parametrize(
+    ("q", "status"), [("\N{HONEYBEE}" * 400, 200), ("x" * 5_000, 400)], ids=["400 bees", "5,000 letters"]
+)
+def test_long_query_reaches_the_route(server: Server, q: str, status: int) -> None:
+    found, _, body = server.call("GET", f"/api/chat-history/?q={quote(q)}", token=server.sign_in("searcher"))
+    assert (found, list(body.get("errors", {}))) == (status, ["q"] if status == 400 else [])
 
 
 def test_body_that_is_too_large_is_answered_though_it_is_sent_whole(server: Server) -> None:
