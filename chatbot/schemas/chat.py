@@ -149,7 +149,10 @@ class PollQuerySchema(Schema):
         unknown = "exclude"
 
     after = fields.Integer(
-        validate=Range(0, 999_999_999), metadata={"description": "Code points of the text that the client has."}
+        validate=Range(0, 999_999_999),
+        metadata={
+            "description": "Code points of the text that the client has; of a turn that ended with less, all comes."
+        },
     )
     wait = fields.Integer(
         load_default=0,
