@@ -247,7 +247,6 @@ async function sync() {
         cursor = event === "reset" ? undefined : id ?? cursor;
       }
     } catch (error) {
-      if (error.status === 404) return setInterval(load, 10_000); // a server without it
       if (error.status === 410) cursor = undefined;
     }
     if (document.hidden) await new Promise((resolve) => { document.onvisibilitychange = resolve; });

@@ -185,15 +185,6 @@ def test_changes_come_as_events_and_the_page_goes_on_at_its_cursor(demo: Server,
     assert cursors[-1] is None
 
 
-def test_a_server_without_sync_is_asked_every_ten_seconds(demo: Server, visit: Visit) -> None:
-    pol = visit()
-    pol.page.route("**/api/sync/events/", lambda route: route.fulfill(status=404, json={"title": "Not found."}))
-    pol.join("pol")
-    pol.call(demo, "/api/conversations/", "POST", {"title": "Elsewhere"})
-    expect(pol.rows()).to_have_text(["Elsewhere"])
-    assert [urlsplit(one.url).path for one in pol.requests].count("/api/sync/events/") == 1
-
-
 def test_search_lists_the_conversations_that_are_found(demo: Server, visit: Visit) -> None:
     uma = visit()
     uma.join("uma")
