@@ -1,6 +1,7 @@
 """A person with a browser, on the example page."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +90,9 @@ class Visitor:
         """Return the offsets at which the page went on reading."""
         found = [one.headers for one in self.requests if urlsplit(one.url).path.startswith("/api/chat/")]
         return [int(headers["last-event-id"]) for headers in found if "last-event-id" in headers]
+
+
+Visit = Callable[..., Visitor]
 
 
 def spoil(route: Route) -> None:

@@ -2,61 +2,20 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Route, expect
 
-from tests.support.browser import open_browser, serving
+from tests.support.browser import serving
 from tests.support.cable import Cable
-from tests.support.processes import ROOT, Server, Upstream, running
-from tests.support.visitor import CANARY, NEWEST, Visitor, spoil
+from tests.support.processes import ROOT, Server
+from tests.support.visitor import CANARY, NEWEST, Visit, spoil
 
 pytestmark = pytest.mark.slow
 
 TEXT = b"The library is open from nine to five on weekdays. On Sundays it is closed."
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def pen() -> Iterator[Upstream]:
-    """Run an upstream that writes for about four seconds."""
-    upstream = Upstream("--interval", "0.05", "--tokens", "80")
-    yield upstream
-    upstream.stop()
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory, pen: Upstream, browser: Browser) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("demo"), OPENAI_BASE_URL=pen.url, OPENAI_API_KEY="sk-canary") as server:
-        yield server
-
-
-Visit = Callable[..., Visitor]
-
-
-@pytest.fixture
-def visit(browser: Browser, demo: Server) -> Iterator[Visit]:
-    """Return a factory of visitors; none has met an error, a foreign host, or a text that ran."""
-    visitors: list[Visitor] = []
-
-    def open_page(address: str = "") -> Visitor:
-        visitors.append(Visitor(browser.new_context(), address or f"http://127.0.0.1:{demo.port}/demo/"))
-        return visitors[-1]
-
-    yield open_page
-    for visitor in visitors:
-        visitor.context.close()
-    assert [alarm for visitor in visitors for alarm in visitor.alarms] == []
-    hosts = {urlsplit(one.url).hostname for visitor in visitors for one in visitor.requests}
-    assert hosts - {None} <= {"127.0.0.1", "localhost"}
 
 
 def test_a_conversation_from_sign_up_to_log_out(demo: Server, visit: Visit) -> None:
