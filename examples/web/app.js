@@ -1,12 +1,19 @@
 // A chat page over Chatbot API, without libraries. What models and users write becomes text nodes, never HTML.
 const RUNNING = ["pending", "streaming"];
 const NEW = "new";
+const AWAY = "The server cannot be reached.";
 const $ = (id) => document.getElementById(id);
 const notify = (text) => { $("notice").textContent = text; };
-const backOff = (failures) => new Promise((resolve) => setTimeout(resolve, 100 * 2 ** Math.min(failures, 6)));
+const backOff = (failures) => new Promise((resolve) => {
+  const signal = AbortSignal.timeout(100 * 2 ** Math.min(failures, 6));
+  signal.onabort = resolve;
+  addEventListener("online", resolve, { signal });
+});
 const toUnits = (text, offset) => [...text].slice(0, offset).join("").length; // from code points, which the API counts
-const toProblem = ({ title, detail, instance, retryable }, status) => // RFC 9457
-  Object.assign(new Error(detail || title || `The status was ${status}.`), { status, instance, retryable });
+const toProblem = ({ title, detail, instance, retryable, errors = {} }, status) => { // RFC 9457
+  const fields = Object.entries(errors).map(([name, texts]) => `${name}: ${texts.join(" ")}`).join(" ");
+  return Object.assign(new Error(fields || detail || title || `Status ${status}.`), { status, instance, retryable });
+};
 addEventListener("unhandledrejection", ({ reason }) => notify(reason.message));
 
 // --- Session: kept in this tab, and sent only to the server that made it ---
@@ -27,7 +34,8 @@ function leave(notice) {
 async function request(path, options = {}, isRetry = false) {
   const { api, access_token: token } = session;
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-  const response = await fetch(`${api}/api/${path}`, { ...options, headers });
+  const response = await fetch(`${api}/api/${path}`, { ...options, headers }).catch(() => { throw new Error(AWAY); });
+  if ($("notice").textContent === AWAY) notify("");
   if (response.ok) return response;
   const problem = toProblem(await response.json().catch(() => ({})), response.status);
   if (problem.status === 401 && isRetry) leave("Your session has ended; log in again.");
@@ -162,7 +170,8 @@ let conversations = new Map(); // by id
 let found = null; // what a search found
 const rows = new Map(); // by the id of the conversation
 const change = async (id, values) => apply("change", { type: "conversation", op: "upsert", id,
-  data: await call("PATCH", `conversations/${id}/`, values) });
+  data: await call("PATCH", `conversations/${id}/`, values)
+    .catch(({ message }) => { throw new Error(`Not saved: ${message}`); }) });
 async function load() {
   const before = JSON.stringify(conversations.get(current));
   const { items } = await call("GET", "conversations/?limit=100");
@@ -190,6 +199,7 @@ async function openConversation() {
   reading = new AbortController();
   current = location.hash.slice(1) || null;
   cards.clear();
+  $("rename").value = "";
   $("turns").replaceChildren();
   $("message").focus();
   update();
@@ -295,9 +305,9 @@ $("stop").onclick = () => {
   const card = [...cards.values()].find(({ isFollowed }) => isFollowed);
   return card?.turn && call("POST", `chat/${card.turn.id}/cancel/`);
 };
-$("rename").onclick = () => {
-  const title = prompt("Title", $("title").textContent)?.trim();
-  return title && change(current, { title });
+$("rename").onclick = async ({ target }) => {
+  target.value = prompt("Title", target.value || $("title").textContent)?.trim() ?? ""; // kept until it is saved
+  if (target.value) await change(current, { title: target.value }).then(() => { target.value = ""; });
 };
 $("pin").onclick = () => change(current, { pinned: !conversations.get(current).pinned });
 $("delete").onclick = async (_, id = current) => {
@@ -323,6 +333,7 @@ async function start() {
   if (!session) return;
   openConversation();
   await load();
+  addEventListener("online", () => load().then(loadTurns));
   sync();
 }
 await start();
