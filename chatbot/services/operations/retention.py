@@ -16,34 +16,25 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import Busy, SuspiciousClock
 from chatbot.models import (
-    ApiKey,
     ChatMessage,
     Conversation,
-    ConversationShare,
     ConversationSummary,
-    IdempotencyKey,
-    KnowledgeChange,
     Lease,
-    Session,
     SyncChange,
     SyncState,
 )
-from chatbot.models.sync import IS_DELETED
 from chatbot.observability import metrics
-from chatbot.services import idempotency
 from chatbot.services.chat import conversation_rows
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
-from . import clock
+from . import clock, expiry
 
 NAME = "purge"
 PERIOD = timedelta(days=1)
 LENGTH = timedelta(minutes=2)  # of the lease; each batch renews it
 # Rows of a batch: it holds SQLite's lock for some milliseconds; PostgreSQL lets others write, and is asked seven times.
 BATCH = {"sqlite": 150, "postgresql": 400}
-FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
-DRAFT = timedelta(hours=1)  # in which a fork is written
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 PAUSE_SECONDS = 0.008  # seconds in which writers come in between two batches
 
@@ -108,6 +99,9 @@ class Purged:
     conversations: int = 0
     sessions: int = 0
     reached: datetime = LONG_AGO
+
+
+Step = Callable[[sa.Connection, datetime, Purged], int]  # deletes a batch of what is older, and returns how many rows
 
 
 def count(older_than: timedelta) -> int:
@@ -234,67 +228,29 @@ def _advance_watermark(connection: sa.Connection, cutoff: datetime, _: Purged) -
     return 0
 
 
-def _delete_drafts(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    """Delete the copies of a fork that broke off: no list shows them."""
-    broken_off = (~Conversation.listed, Conversation.forked_from.is_not(None), Conversation.created_at < now() - DRAFT)
-    draft = connection.scalar(sa.select(Conversation.id).where(*broken_off).limit(1))
-    if draft is None:
-        return 0
-    some = sa.select(ChatMessage.id).where(ChatMessage.conversation_id == draft).limit(_most(connection))
-    deleted = connection.execute(sa.delete(ChatMessage).where(ChatMessage.id.in_(some))).rowcount
-    return deleted or connection.execute(sa.delete(Conversation).where(Conversation.id == draft)).rowcount
+def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
+    deleted = expiry.delete_sessions(connection, cutoff, _most(connection))
+    purged.sessions += deleted
+    return deleted
 
 
-def _delete_tombstones(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    key = sa.tuple_(SyncChange.user_id, SyncChange.position)
-    is_old = SyncChange.changed_at < now() - changes.KEPT_FOR
-    old = sa.select(SyncChange.user_id, SyncChange.position).where(IS_DELETED, is_old)  # in the words of the index
-    return connection.execute(sa.delete(SyncChange).where(key.in_(old.limit(_most(connection))))).rowcount
+def _expire(delete: Callable[[sa.Connection, datetime, int], int]) -> Step:
+    """Return the step of rows that no figure of the purge counts."""
+
+    def step(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
+        return delete(connection, cutoff, _most(connection))
+
+    return step
 
 
 def _most(connection: sa.Connection) -> int:
     return BATCH[connection.dialect.name]
 
 
-def _delete_sessions(connection: sa.Connection, cutoff: datetime, purged: Purged) -> int:
-    ids = connection.scalars(sa.select(Session.id).where(Session.expires_at < cutoff).limit(_most(connection))).all()
-    connection.execute(sa.delete(Session).where(Session.id.in_(ids)))
-    purged.sessions += len(ids)
-    return len(ids)
-
-
-def _delete_api_keys(connection: sa.Connection, cutoff: datetime, _: Purged) -> int:
-    old = sa.select(ApiKey.id).where(ApiKey.expires_at < cutoff).limit(_most(connection))
-    return connection.execute(sa.delete(ApiKey).where(ApiKey.id.in_(old))).rowcount
-
-
-def _delete_shares(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    old = sa.select(ConversationShare.id).where(ConversationShare.expires_at < now()).limit(_most(connection))
-    return connection.execute(sa.delete(ConversationShare).where(ConversationShare.id.in_(old))).rowcount
-
-
-def _delete_keys(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    old = IdempotencyKey.created_at < now() - idempotency.LIFETIME
-    name = sa.tuple_(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key)
-    oldest = sa.select(IdempotencyKey.user_id, IdempotencyKey.route, IdempotencyKey.key).where(old)
-    return connection.execute(sa.delete(IdempotencyKey).where(name.in_(oldest.limit(_most(connection))))).rowcount
-
-
-def _delete_changes(connection: sa.Connection, _: datetime, __: Purged) -> int:
-    old = sa.select(KnowledgeChange.id).where(KnowledgeChange.created_at < now() - FOLLOWED_FOR)
-    return connection.execute(
-        sa.delete(KnowledgeChange).where(KnowledgeChange.id.in_(old.limit(_most(connection))))
-    ).rowcount
-
-
-STEPS = (
+STEPS: tuple[Step, ...] = (
     _delete_turns,
-    _delete_drafts,
+    _expire(expiry.delete_drafts),
     _advance_watermark,
     _delete_sessions,
-    _delete_api_keys,
-    _delete_shares,
-    _delete_keys,
-    _delete_changes,
-    _delete_tombstones,
+    *map(_expire, expiry.OTHERS),
 )
