@@ -8,9 +8,9 @@ from typing import Any
 from marshmallow import Schema, fields
 from marshmallow.validate import Range, Regexp
 
-# "10 per minute; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
+# "10 per 10 second; 100 per hour": a subset of Flask-Limiter's notation that says what it means.
 RATE = Regexp(
-    r"^\s*\d+ per (second|minute|hour|day)(\s*;\s*\d+ per (second|minute|hour|day))*\s*\Z",
+    r"^\s*\d+ per (\d+ )?(second|minute|hour|day)(\s*;\s*\d+ per (\d+ )?(second|minute|hour|day))*\s*\Z",
     error="Must read like '10 per minute; 100 per hour'.",
 )
 
@@ -39,6 +39,9 @@ class Bounds(Schema):
     KNOWLEDGE_BYTES = _number(1 << 30, "All that is stored of one user's documents, in bytes")
     COLLECTIONS_PER_USER = _number(100, "Collections of one user, and as many of others that they are a member of")
     MEMBERS_PER_COLLECTION = _number(500, "Members and invitations of one collection")
+    ROOMS_PER_USER = _number(100, "Rooms that one user has made")
+    MEMBERSHIPS_PER_USER = _number(1000, "Rooms of one user, beyond which others cannot add them to one")
+    MEMBERS_PER_ROOM = _number(500, "Members of one room")
     DOCUMENTS_WAITING_PER_USER = _number(1000, "Documents of one user that wait to be read")
     PARSER_SECONDS_PER_USER = _number(1800, "What reading one user's documents may take in a day, in seconds")
     TURN_SLOTS = setting(fields.Integer, 2048, "Answers that one process works on at a time", Range(1, 100_000))
@@ -71,4 +74,5 @@ class Bounds(Schema):
     RATE_WRITE_USER = _rate("300 per minute", "What one user changes, apart from the above")
     RATE_PUBLIC_ADDRESS = _rate("600 per minute", "What needs no login, from one address")
     RATE_FORK_USER = _rate("300 per day", "Forks of one user; each MiB that one copies counts as another")
+    RATE_ROOM_MESSAGE_USER = _rate("10 per 10 second", "Messages of one user in one room")
     RATE_DOCUMENT_USER = _rate("600 per minute", "Documents that one user sends")

@@ -20,6 +20,7 @@ from .observability import logging as logs
 from .services.accounts import state as accounts
 from .services.chat import state as chat
 from .services.knowledge import state as knowledge
+from .services.rooms import watch as rooms
 from .services.sync import watch as sync
 from .web.application import Application
 from .web.deadlines import BodyDeadlines
@@ -52,6 +53,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     knowledge.init_app(app)
     chat.init_app(app)
     sync.init_app(app)
+    rooms.init_app(app)
     web.init_app(app)
     for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
         smorest.register_blueprint(blueprint)

@@ -107,7 +107,7 @@ class DefaultCollection(ChatbotError):
 
 
 class MemberLeft(ChatbotError):
-    """Users that left a collection cannot be invited again."""
+    """Users that left a collection or a room cannot be added again."""
 
 
 class ExternalIdTaken(ChatbotError):
@@ -120,6 +120,22 @@ class RevisionMismatch(ChatbotError):
 
 class CursorExpired(ChatbotError):
     """A cursor of sync cannot be continued; the client begins without one."""
+
+
+class LastOwner(ChatbotError):
+    """A room keeps an owner while it has members."""
+
+
+class RoomFull(ChatbotError):
+    """A room has as many members as one may have."""
+
+
+class TooManyRooms(ChatbotError):
+    """A user has made as many rooms, or is in as many, as one may."""
+
+
+class TooManyInvites(ChatbotError):
+    """A room has as many open invites as one may have."""
 
 
 class NotFailed(ChatbotError):

@@ -11,6 +11,7 @@ from . import (
     history,
     invitations,
     metrics,
+    rooms,
     search,
     shares,
     sync,
@@ -30,6 +31,7 @@ BLUEPRINTS = (
     invitations.blueprint,
     documents.blueprint,
     search.blueprint,
+    *rooms.BLUEPRINTS,
     health.blueprint,
     metrics.blueprint,
 )

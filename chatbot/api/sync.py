@@ -13,11 +13,13 @@ from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.conversations import ConversationSchema
 from chatbot.schemas.fields import ITEMS_WITHOUT_BREAK
 from chatbot.schemas.knowledge import CollectionSchema, DocumentSchema
+from chatbot.schemas.rooms import ReadMarkSchema, RoomMemberSchema, RoomMessageSchema, RoomSchema
 from chatbot.schemas.sync import RunningEventSchema, SyncEventsQuerySchema, SyncQuerySchema, SyncSchema, WatermarkSchema
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
-from chatbot.services.chat.sync_sources import SOURCES, find_running
+from chatbot.services.chat.sync_sources import find_running
+from chatbot.services.rooms.sync_sources import SOURCES
 from chatbot.services.sync import feed
 from chatbot.services.sync.watch import get_change_watch
 from chatbot.web import admission, authentication, problems, rate_limits, sse
@@ -39,6 +41,10 @@ _schemas = {
     "conversation": ConversationSchema(),
     "document": DocumentSchema(),
     "collection": CollectionSchema(),
+    "room": RoomSchema(),
+    "room_message": RoomMessageSchema(),
+    "membership": RoomMemberSchema(),
+    "read_mark": ReadMarkSchema(),
 }
 _watermarks = WatermarkSchema()
 _running = RunningEventSchema()

@@ -19,6 +19,7 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
+from .rooms import Room, RoomInvite, RoomMember, RoomMessage
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
@@ -43,6 +44,10 @@ __all__ = [
     "KnowledgeChange",
     "Lease",
     "ParserUsage",
+    "Room",
+    "RoomInvite",
+    "RoomMember",
+    "RoomMessage",
     "Session",
     "SyncChange",
     "SyncCounter",

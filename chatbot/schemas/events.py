@@ -10,6 +10,7 @@ from marshmallow import Schema, fields
 
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
+from .rooms import ChangedThingSchema, ReadMarkSchema, RoomMessageSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -74,7 +75,19 @@ DOCUMENT_EVENTS = {
 SYNC_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `change` for what changed, `running` for a turn"
     " whose answer is being written, `reset` where the cursor has expired. The `id` is a cursor of the feed.",
-    "anyOf": [SyncItemSchema, WatermarkSchema, RunningEventSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
+    "anyOf": [
+        SyncItemSchema,
+        WatermarkSchema,
+        ReadMarkSchema,
+        RunningEventSchema,
+        _refer("ErrorEvent"),
+        STREAM_AS_TEXT,
+    ],
+}
+ROOM_EVENTS = {
+    "description": "Server-sent events, each with JSON as its `data`: `message` for a new message, `changed` for any"
+    " other change, `removed` where the caller is no member any more. The `id` is the room's `rev`.",
+    "anyOf": [RoomMessageSchema, ChangedThingSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
 }
 COMPLETION_EVENTS = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",

@@ -8,14 +8,33 @@ from marshmallow.validate import Length, Range
 from .chat import MAX_WAIT_SECONDS
 from .fields import NO_NUL, Moment
 
-TYPES = ["collection", "conversation", "document", "turn"]
+TYPES = [
+    "collection",
+    "conversation",
+    "document",
+    "membership",
+    "read_mark",
+    "room",
+    "room_message",
+    "turn",
+]
 MAX_ITEMS = 1_000
 MAX_WINDOW = 90
 DATA = {
     "description": "The thing as it is now; not there where `op` is `delete`.",
     "anyOf": [
         {"$ref": f"#/components/schemas/{name}"}
-        for name in ("Turn", "Conversation", "Document", "Collection", "Watermark")
+        for name in (
+            "Turn",
+            "Conversation",
+            "Document",
+            "Collection",
+            "Room",
+            "RoomMessage",
+            "RoomMember",
+            "ReadMark",
+            "Watermark",
+        )
     ],
 }
 
@@ -54,7 +73,7 @@ class SyncQuerySchema(Schema):
     limit = fields.Integer(
         load_default=500, validate=Range(1, MAX_ITEMS), metadata={"description": "Items of an answer."}
     )
-    types = Types(metadata={"description": "Some of `collection,conversation,document,turn`; all without it."})
+    types = Types(metadata={"description": f"Some of `{','.join(TYPES)}`; all without it."})
     wait = fields.Integer(
         load_default=0,
         validate=Range(0, MAX_WAIT_SECONDS),

@@ -37,6 +37,11 @@ def by_user() -> str:
     return str(authentication.current().user_id)
 
 
+def by_user_and_room() -> str:
+    """Return the caller's account in the room of the path; only behind `authentication.required`."""
+    return f"{authentication.current().user_id}/{(request.view_args or {})['room_id']}"
+
+
 def global_key() -> str:
     """Return the key that all callers share."""
     return "everybody"

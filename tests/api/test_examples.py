@@ -20,6 +20,10 @@ ORDER = [
     *("readChanges", "followChanges"),
     *("forkConversation", "makeTitle", "createShare", "listShares", "getShared", "deleteShare"),
     *("exportConversation",),
+    *("createRoom", "listRooms", "getRoom", "changeRoom", "putRoomMember", "listRoomMembers"),
+    *("createRoomInvite", "listRoomInvites", "joinRoom", "deleteRoomInvite"),
+    *("postRoomMessage", "listRoomMessages", "editRoomMessage", "markRoomRead", "listRoomChanges", "followRoom"),
+    *("deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
@@ -27,7 +31,7 @@ ORDER = [
     *("deleteDocument", "deleteCollection", "changePassword", "logOut"),
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
-SECRETS = {"refresh": "refresh_token"}  # a secret of the session
+SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the session, or of an invite
 NOTHING_TO_DO = {  # the turn has ended, no document failed, the new conversation is empty
     **dict.fromkeys(("cancelTurn", "stopUiChat"), "not_running"),
     "retryDocument": "not_failed",
@@ -43,6 +47,9 @@ MADE = {  # an id in a path: the operation before it whose answer has it
     "sendMessage": "turn_id",
     "createConversation": "conversation_id",
     "createShare": "share_id",
+    "createRoom": "room_id",
+    "createRoomInvite": "invite_id",
+    "postRoomMessage": "message_id",
 }
 
 
@@ -91,7 +98,7 @@ def test_each_operation_sends_its_example_successfully(app: Flask) -> None:
         method, path, operation = known[name]
         request = offered(operation)
         if name in SECRETS:
-            request["json"] = {SECRETS[name]: tokens[SECRETS[name]]}
+            request["json"] = {SECRETS[name]: {**ids, **tokens}[SECRETS[name]]}
         if operation.get("security"):
             request["headers"]["Authorization"] = f"Bearer {tokens['access_token']}"
         if "{invitation_id}" in path:

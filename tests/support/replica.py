@@ -51,12 +51,21 @@ class Replica:
         self.revisions[thing] = item["revision"]
         if item["op"] == "delete":
             self.things.pop(thing, None)
+            if item["type"] == "room":
+                self._forget_room(item["id"])
         else:
             self.things[thing] = item["data"]
 
     def _forget_before(self, before: str, kept: set[str]) -> None:
         for thing, data in list(self.things.items()):
-            if thing[0] == "turn" and data["created_at"] < before and data["conversation_id"] not in kept:
+            is_turn = thing[0] == "turn" and data["conversation_id"] not in kept
+            if (is_turn or thing[0] == "room_message") and data["created_at"] < before:
+                del self.things[thing]
+
+    def _forget_room(self, room_id: str) -> None:
+        """Forget all that was in a room; its deletion, or the end of the membership, is one item."""
+        for thing, data in list(self.things.items()):
+            if data.get("room_id") == room_id:
                 del self.things[thing]
 
 

@@ -30,6 +30,13 @@ BODIES = {
     "documents.create_document": {"title": "T", "text": "Text."},
     "documents.replace_document": {"title": "T", "text": "Other text."},
     "search.search": {"query": "x"},
+    "rooms.create_room": {"name": "Canary"},
+    "rooms.change_room": {"topic": "Canary"},
+    "room_members.put_room_member": {"role": "reader"},
+    "room_members.join_room": {"token": "x"},
+    "room_messages.post_room_message": {"text": "canary"},
+    "room_messages.edit_room_message": {"text": "another canary"},
+    "room_messages.mark_room_read": {"seq": 1},
 }
 
 
@@ -78,6 +85,7 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
     for other in others:
         eve.call("PUT", f"/api/collections/{other}/members/{ada.id}/", {"role": "reader"})
     shared = ada.says("a shared canary").get_json()["conversation_id"]
+    room, deleted_room = (ada.call("POST", "/api/rooms/", {"name": "Canary"}).get_json()["id"] for _ in range(2))
     share = ada.call("POST", f"/api/conversations/{shared}/shares/", {}).get_json()["id"]
     return {
         "conversation_id": shared,
@@ -90,6 +98,10 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
         "collection_id": home,
         "user_id": ada.id,
         "/api/chat-history/<uuid:turn_id>/": ada.says("a third canary").get_json()["id"],
+        "room_id": room,
+        "/api/rooms/<uuid:room_id>/": deleted_room,
+        "invite_id": ada.call("POST", f"/api/rooms/{room}/invites/").get_json()["id"],
+        "message_id": ada.call("POST", f"/api/rooms/{room}/messages/", {"text": "canary"}).get_json()["id"],
         "key_id": ada.call("POST", "/api/users/api-keys/", {"name": "Canary", "scopes": ["chat"]}).get_json()["id"],
     }
 

@@ -25,6 +25,7 @@ from chatbot.models import (
 )
 from chatbot.observability import metrics
 from chatbot.services.chat import conversation_rows
+from chatbot.services.rooms import retention as room_retention
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
@@ -250,7 +251,10 @@ def _most(connection: sa.Connection) -> int:
 STEPS: tuple[Step, ...] = (
     _delete_turns,
     _expire(expiry.delete_drafts),
+    _expire(room_retention.delete_messages),
     _advance_watermark,
     _delete_sessions,
+    _expire(room_retention.delete_invites),
+    _expire(room_retention.delete_abandoned_rooms),
     *map(_expire, expiry.OTHERS),
 )

@@ -23,7 +23,16 @@ KEY = ("user_id", "type", "object_id")
 COLUMNS = ("user_id", "type", "object_id", "position", "deleted", "changed_at")
 KEPT_FOR = timedelta(days=90)  # a deletion; a device that was away for longer begins anew
 
-Kind = Literal["collection", "conversation", "document", "membership", "session", "turn"]
+Kind = Literal[
+    "collection",
+    "conversation",
+    "document",
+    "membership",
+    "read_mark",
+    "room",
+    "room_message",
+    "turn",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,9 @@ def full(make_app: MakeApp) -> Flask:
     assert ada.call("PUT", f"/api/collections/{home}/members/{eve.id}/", {"role": "reader"}).status_code == 204
     assert ada.call("POST", "/api/users/api-keys/", {"name": "script", "scopes": ["chat"]}).status_code == 201
     ada.call("PATCH", f"/api/conversations/{turn['conversation_id']}/", {"tags": ["books"]})
+    room = ada.call("POST", "/api/rooms/", {"name": "Lake"}).get_json()["id"]
+    ada.call("POST", f"/api/rooms/{room}/messages/", {"text": "Hello", "client_id": "a"})
+    ada.call("POST", f"/api/rooms/{room}/invites/")
     with app.app_context():
         queue.spend_parser_seconds(UUID(home), 1.5)
         with write("test") as connection:

@@ -12,6 +12,9 @@ RECORDED = {
     "conversation_tags": "conversation",
     "conversations": "conversation",
     "documents": "document",
+    "room_members": "membership",
+    "room_messages": "room_message",
+    "rooms": "room",
 }
 NOT_RECORDED = {
     "api_keys": "a list of its own, which is read where keys are managed",
@@ -25,6 +28,7 @@ NOT_RECORDED = {
     "idempotency_keys": "of requests, not shown",
     "knowledge_changes": "followed by processes that search copies of vectors",
     "parser_usage": "of the operator's limits, not shown",
+    "room_invites": "a list of its own, which is read where a room is governed",
     "sessions": "of devices themselves",
     "sync_changes": "the record itself",
     "sync_counters": "the record itself",

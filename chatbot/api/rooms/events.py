@@ -1,0 +1,137 @@
+"""Routes for the changes of a room: pages and a stream."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, g, request
+
+from chatbot.errors import ChatbotError, InvalidInput, NotFound
+from chatbot.schemas import events, problem
+from chatbot.schemas.fields import ITEMS_WITHOUT_BREAK
+from chatbot.schemas.rooms import (
+    MAX_NUMBER,
+    RoomChangesQuerySchema,
+    RoomChangesSchema,
+    RoomMemberSchema,
+    RoomMessageSchema,
+    RoomSchema,
+)
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat.state import get_chat_state
+from chatbot.services.rooms import changes, rooms
+from chatbot.services.rooms.records import ChangesPage, Message, RoomChange
+from chatbot.services.rooms.watch import get_room_watch
+from chatbot.web import admission, authentication, problems, rate_limits, sse
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
+
+blueprint = Blueprint("room_events", __name__, url_prefix="/api/rooms", description="Changes of rooms")
+
+EVENTS_LIMIT = 200  # changes in one reading of a stream
+LAST_EVENT_ID = {
+    "in": "header",
+    "name": "Last-Event-ID",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
+    "description": "The `rev` that is known: the stream goes on behind it. Without it, from now.",
+}
+
+_schemas = {"message": RoomMessageSchema(), "member": RoomMemberSchema(), "room": RoomSchema()}
+
+
+@blueprint.route("/<uuid:room_id>/changes/", methods=["GET"])
+@authentication.required("rooms")
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 404, 410, 503)
+@blueprint.arguments(RoomChangesQuerySchema, location="query")
+@blueprint.response(200, RoomChangesSchema)
+def list_room_changes(query: dict[str, Any], room_id: UUID) -> dict[str, Any]:
+    """List the changes of a room since a `rev`, each thing once and in its newest state.
+
+    Ask again with `rev` while there is `more`. With 410 a client forgets the room and reads it anew.
+    """
+    caller = authentication.current()
+    admission.enter_page(caller.user_id)
+    page = changes.read_changes(caller, room_id, **query)
+    return {"items": _dump(page), "rev": page.rev, "more": page.more}
+
+
+@blueprint.route("/<uuid:room_id>/events/", methods=["GET"])
+@authentication.required("rooms")
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 404, 410, 503, parameters=[LAST_EVENT_ID])
+@blueprint.response(200, events.ROOM_EVENTS, content_type=sse.MEDIA_TYPE)
+def follow_room(room_id: UUID) -> Response:
+    """Follow a room as it changes.
+
+    `message` has a new message, `changed` any other change, `removed` ends the stream of a caller who is no member any
+    more.
+    """
+    caller = authentication.current()
+    since = _read_rev()
+    admission.enter_stream(caller.user_id)
+    rev = rooms.get(caller, room_id).rev if since is None else since
+    changes.read_changes(caller, room_id, since_rev=rev, limit=1)  # one ahead of the room is a status
+    return sse.response(_follow(get_chat_state().app, caller, room_id, rev, g.get("request_id", "")))
+
+
+def _read_rev() -> int | None:
+    """Return the `rev` of Last-Event-ID, None without one; raises InvalidInput."""
+    given = request.headers.get("Last-Event-ID")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 16 and int(given) <= MAX_NUMBER):
+        raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
+    return int(given)
+
+
+def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str) -> Iterator[bytes]:
+    checked = time.monotonic()
+    with app.app_context():
+        watch = get_room_watch()
+    yield sse.HEARTBEAT  # at once: the client learns that the room is followed
+    while True:
+        try:
+            with app.app_context():
+                page = changes.read_changes(caller, room_id, since_rev=rev, limit=EVENTS_LIMIT)
+                frames = b"".join(map(_format, page.items))
+                if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
+                    sse.require_open(caller)
+                    checked = time.monotonic()
+        except NotFound:
+            yield b"event: removed\ndata: {}\n\n"
+            return
+        except ChatbotError as error:
+            body = problems.body(problem.of(error), error.detail, f"/api/rooms/{room_id}/events/", request_id)
+            yield sse.format_problem(body, rev)
+            return
+        rev = page.rev
+        if frames:
+            yield frames
+        if not page.more and not watch.wait(room_id, rev, sse.CHECK_INTERVAL_SECONDS):
+            yield sse.HEARTBEAT
+
+
+def _format(change: RoomChange) -> bytes:
+    """Return the event of a change; its id is the change's `rev`."""
+    data = change.data
+    is_new = isinstance(data, Message) and data.edited_at is None and not data.deleted
+    if is_new:
+        return sse.format_event(b"message", _schemas["message"].dump(data), change.rev)
+    return sse.format_event(b"changed", _dump_change(change), change.rev)
+
+
+def _dump(page: ChangesPage) -> list[dict[str, Any]]:
+    """Return the items of a page as JSON; others' requests need not wait for a long one."""
+    dumped = []
+    for number, change in enumerate(page.items):
+        if number % ITEMS_WITHOUT_BREAK == ITEMS_WITHOUT_BREAK - 1:
+            time.sleep(0)
+        dumped.append(_dump_change(change))
+    return dumped
+
+
+def _dump_change(change: RoomChange) -> dict[str, Any]:
+    data = None if change.data is None else _schemas[change.type].dump(change.data)
+    return {"rev": change.rev, "type": change.type, "op": change.op, "id": change.id, "data": data}

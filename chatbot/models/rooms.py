@@ -1,0 +1,101 @@
+"""Rooms: their members, invites and messages."""
+
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chatbot.database.base import Model
+from chatbot.database.types import Id, Time, now
+
+from .auth import User
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+class Room(Model):
+    """A chat of several users. `last_seq` numbers its messages, `rev` its changes, both without gaps.
+
+    `settings_rev` is the change that its name, topic or history is of. `history` says whether members see what was
+    written before they joined. `members` counts those who have not left.
+    """
+
+    __tablename__ = "rooms"
+
+    id: Mapped[Id]
+    creator_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    name: Mapped[str] = mapped_column(sa.String(120))
+    topic: Mapped[str] = mapped_column(sa.String(500), default="")
+    history: Mapped[str] = mapped_column(sa.String(8), default="joined")
+    members: Mapped[int] = mapped_column(default=0)
+    last_seq: Mapped[int] = mapped_column(BIG, default=0)
+    rev: Mapped[int] = mapped_column(BIG, default=0)
+    settings_rev: Mapped[int] = mapped_column(BIG, default=0)
+    created_at: Mapped[Time] = mapped_column(default=now)
+    activity_at: Mapped[Time] = mapped_column(default=now)
+
+
+class RoomMember(Model):
+    """A user's membership of a room; one that has ended keeps its row, with another `state`.
+
+    They joined behind the message `joined_seq`, have read up to `read_seq`, and `rev` is the room's change that the
+    membership was changed by.
+    """
+
+    __tablename__ = "room_members"
+    __table_args__ = (sa.UniqueConstraint("room_id", "user_id"), sa.Index(None, "user_id", "state"))
+
+    id: Mapped[Id]
+    room_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Room.id, ondelete="CASCADE"))
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
+    role: Mapped[str] = mapped_column(sa.String(8))
+    state: Mapped[str] = mapped_column(sa.String(8), default="member")
+    joined_seq: Mapped[int] = mapped_column(BIG, default=0)
+    read_seq: Mapped[int] = mapped_column(BIG, default=0)
+    rev: Mapped[int] = mapped_column(BIG)
+    joined_at: Mapped[Time] = mapped_column(default=now)
+    left_at: Mapped[Time | None]
+
+
+class RoomInvite(Model):
+    """A link by which users join a room, `max_uses` times or, where it is None, any number of times."""
+
+    __tablename__ = "room_invites"
+
+    id: Mapped[Id]
+    room_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Room.id, ondelete="CASCADE"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32), unique=True)
+    max_uses: Mapped[int | None]
+    uses: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[Time] = mapped_column(default=now)
+    expires_at: Mapped[Time] = mapped_column(index=True)
+
+
+class RoomMessage(Model):
+    """A message in a room; `rev` is the room's change that it was last changed by.
+
+    A deleted one keeps its place without its text. One of kind `system` tells of a change and has no author, nor has
+    one whose author's account is gone.
+    """
+
+    __tablename__ = "room_messages"
+    __table_args__ = (
+        sa.UniqueConstraint("room_id", "seq"),
+        sa.UniqueConstraint("room_id", "author_id", "client_id"),
+        sa.Index(None, "room_id", "rev"),
+        sa.Index(None, "created_at"),  # the purge's batches
+    )
+
+    id: Mapped[Id]
+    room_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Room.id, ondelete="CASCADE"))
+    seq: Mapped[int] = mapped_column(BIG)
+    rev: Mapped[int] = mapped_column(BIG)
+    author_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    kind: Mapped[str] = mapped_column(sa.String(8), default="message")
+    text: Mapped[str] = mapped_column(sa.Text)
+    reply_to: Mapped[UUID | None]
+    mentions: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
+    client_id: Mapped[str | None] = mapped_column(sa.String(255))
+    edited_at: Mapped[Time | None]
+    deleted: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Time] = mapped_column(default=now)

@@ -1,0 +1,280 @@
+"""Rooms, their members, invites and messages."""
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow.validate import Length, OneOf, Range
+
+from .chat import MAX_MESSAGE_LENGTH
+from .fields import CURSOR, LIMIT, NO_NUL, Items, Moment, not_blank
+
+MAX_NAME_LENGTH = 120
+MAX_TOPIC_LENGTH = 500
+MAX_CLIENT_ID_LENGTH = 255
+MAX_INVITE_SECONDS = 30 * 86_400
+DEFAULT_INVITE_SECONDS = 7 * 86_400
+MAX_USES = 10_000
+MAX_NUMBER = 1 << 53  # what JavaScript counts to
+MAX_CHANGES = 500
+ROLES = ["owner", "member", "reader"]
+HISTORIES = ["joined", "all"]
+TEXT: list[Any] = [Length(1, MAX_MESSAGE_LENGTH), not_blank]
+HISTORY = {"description": "`joined`: members see what was written since they joined; `all`: everything."}
+
+
+class NewRoomSchema(Schema):
+    """A new room."""
+
+    name = fields.String(
+        required=True, validate=[Length(1, MAX_NAME_LENGTH), not_blank], metadata=NO_NUL | {"example": "Field trip"}
+    )
+    topic = fields.String(validate=Length(0, MAX_TOPIC_LENGTH), metadata=NO_NUL)
+    history = fields.String(validate=OneOf(HISTORIES), metadata=HISTORY)
+
+
+class RoomChangeSchema(NewRoomSchema):
+    """Settings of a room to change: those that are given."""
+
+    name = fields.String(
+        validate=[Length(1, MAX_NAME_LENGTH), not_blank], metadata=NO_NUL | {"example": "Field trip to the lake"}
+    )
+
+
+class RoomSchema(Schema):
+    """A room as a member sees it."""
+
+    id = fields.UUID(required=True)
+    name = fields.String(required=True)
+    topic = fields.String(required=True)
+    history = fields.String(required=True, metadata={"enum": HISTORIES, **HISTORY})
+    members = fields.Integer(required=True)
+    role = fields.String(required=True, metadata={"enum": ROLES, "description": "The caller's."})
+    last_seq = fields.Integer(required=True, metadata={"description": "The number of the last message."})
+    rev = fields.Integer(required=True, metadata={"description": "Rises by one with each change of the room."})
+    read_seq = fields.Integer(required=True, metadata={"description": "The message up to which the caller has read."})
+    unread = fields.Integer(required=True, metadata={"description": "Messages behind `read_seq`."})
+    created_at = Moment(required=True)
+
+
+class RoomListSchema(Schema):
+    """One page of rooms."""
+
+    items = Items(fields.Nested(RoomSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class RoomsQuerySchema(Schema):
+    """Which page of the rooms."""
+
+    class Meta:
+        unknown = "exclude"
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
+    cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
+
+
+class RoomMemberSchema(Schema):
+    """A member of a room."""
+
+    room_id = fields.UUID(required=True)
+    user_id = fields.UUID(required=True)
+    username = fields.String(required=True)
+    role = fields.String(required=True, metadata={"enum": ROLES})
+    joined_at = Moment(required=True)
+
+
+class RoomMemberListSchema(Schema):
+    """The members of a room."""
+
+    items = Items(fields.Nested(RoomMemberSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class RoomRoleSchema(Schema):
+    """The role of a member: an owner governs, a member writes, a reader reads."""
+
+    role = fields.String(required=True, validate=OneOf(ROLES), metadata={"example": "member"})
+
+
+class NewInviteSchema(Schema):
+    """How long and how often an invite lets users in."""
+
+    expires_in = fields.Integer(
+        strict=True,
+        load_default=DEFAULT_INVITE_SECONDS,
+        validate=Range(1, MAX_INVITE_SECONDS),
+        metadata={"description": "Seconds until the invite ends: up to 30 days, 7 by default."},
+    )
+    max_uses = fields.Integer(
+        strict=True, validate=Range(1, MAX_USES), metadata={"description": "Users that it lets in; any number without."}
+    )
+
+
+class InviteSchema(Schema):
+    """An invite to a room."""
+
+    id = fields.UUID(required=True)
+    max_uses = fields.Integer(required=True, allow_none=True)
+    uses = fields.Integer(required=True)
+    created_at = Moment(required=True)
+    expires_at = Moment(required=True)
+
+
+class MadeInviteSchema(InviteSchema):
+    """A new invite with its token."""
+
+    token = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "For `/api/rooms/join/`; null where an Idempotency-Key comes again."},
+    )
+
+
+class InviteListSchema(Schema):
+    """The open invites of a room."""
+
+    items = fields.List(fields.Nested(InviteSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
+class JoinSchema(Schema):
+    """The token of an invite."""
+
+    token = fields.String(
+        required=True, validate=Length(1, 200), metadata=NO_NUL | {"example": "the token of an invite"}
+    )
+
+
+class NewRoomMessageSchema(Schema):
+    """A message to a room."""
+
+    text = fields.String(required=True, validate=TEXT, metadata=NO_NUL | {"example": "Who brings the boat, @ada?"})
+    client_id = fields.String(
+        validate=[Length(1, MAX_CLIENT_ID_LENGTH), not_blank],
+        metadata=NO_NUL | {"description": "The client's own id: a message that comes twice is stored once."},
+    )
+    reply_to = fields.UUID(metadata={"description": "A message of this room."})
+
+
+class RoomTextSchema(Schema):
+    """Another text of a message."""
+
+    text = fields.String(required=True, validate=TEXT, metadata=NO_NUL | {"example": "Who brings the boats?"})
+
+
+class AuthorSchema(Schema):
+    """The user that wrote a message."""
+
+    id = fields.UUID(required=True)
+    username = fields.String(required=True)
+
+
+class RoomMessageSchema(Schema):
+    """A message of a room."""
+
+    id = fields.UUID(required=True)
+    room_id = fields.UUID(required=True)
+    seq = fields.Integer(required=True, metadata={"description": "Its number in the room, without gaps."})
+    rev = fields.Integer(required=True, metadata={"description": "The room's change that it was last changed by."})
+    author = fields.Nested(
+        AuthorSchema,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null for `system`, or when they left us."},
+    )
+    kind = fields.String(required=True, metadata={"enum": ["message", "system"]})
+    text = fields.String(required=True)
+    reply_to = fields.UUID(required=True, allow_none=True)
+    mentions = fields.List(fields.UUID(), required=True, metadata={"description": "Members that the text names."})
+    client_id = fields.String(required=True, allow_none=True)
+    edited_at = Moment(required=True, allow_none=True)
+    deleted = fields.Boolean(required=True, metadata={"description": "It keeps its place without its text."})
+    created_at = Moment(required=True)
+
+
+class RoomMessagesQuerySchema(Schema):
+    """Which messages of a room."""
+
+    class Meta:
+        unknown = "exclude"
+
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
+    since_seq = fields.Integer(
+        validate=Range(0, MAX_NUMBER), metadata={"description": "The first ones behind this message."}
+    )
+    before_seq = fields.Integer(
+        validate=Range(0, MAX_NUMBER), metadata={"description": "The last ones before this message."}
+    )
+
+    @validates_schema
+    def check_direction(self, data: dict[str, object], **_: object) -> None:
+        """Refuse two directions at once."""
+        if "since_seq" in data and "before_seq" in data:
+            raise ValidationError({"before_seq": ["Send either since_seq or before_seq."]})
+
+
+class RoomMessageListSchema(Schema):
+    """Messages in the order of `seq`."""
+
+    items = Items(fields.Nested(RoomMessageSchema), required=True)
+    more = fields.Boolean(
+        required=True,
+        metadata={"description": "More follow: behind the last one with `since_seq`, else before the first."},
+    )
+
+
+class ReadSchema(Schema):
+    """How far a member has read."""
+
+    seq = fields.Integer(
+        required=True,
+        strict=True,
+        validate=Range(0, MAX_NUMBER),
+        metadata={"description": "The last message that was read; a mark does not go back.", "example": 1},
+    )
+
+
+class ReadMarkSchema(Schema):
+    """How far the caller has read a room."""
+
+    room_id = fields.UUID(required=True, attribute="id")
+    read_seq = fields.Integer(required=True)
+    unread = fields.Integer(required=True)
+
+
+class RoomChangesQuerySchema(Schema):
+    """Which changes of a room."""
+
+    class Meta:
+        unknown = "exclude"
+
+    since_rev = fields.Integer(
+        load_default=0, validate=Range(0, MAX_NUMBER), metadata={"description": "The last change that is known."}
+    )
+    limit = fields.Integer(load_default=200, validate=Range(1, MAX_CHANGES), metadata=LIMIT)
+
+
+class ChangedThingSchema(Schema):
+    """A message, a member or the room itself as it is now."""
+
+    rev = fields.Integer(required=True)
+    type = fields.String(required=True, metadata={"enum": ["message", "member", "room"]})
+    op = fields.String(required=True, metadata={"enum": ["upsert", "delete"]})
+    id = fields.UUID(required=True, metadata={"description": "Of a member: that of the user."})
+    data = fields.Raw(
+        required=True,
+        allow_none=True,
+        metadata={
+            "description": "The thing; null for a member who is gone.",
+            "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RoomMessage", "RoomMember", "Room")]
+            + [{"type": "null"}],
+        },
+    )
+
+
+class RoomChangesSchema(Schema):
+    """Changes of a room in the order of `rev`, each thing once and as it is now."""
+
+    items = fields.List(fields.Nested(ChangedThingSchema), required=True)
+    rev = fields.Integer(required=True, metadata={"description": "The `since_rev` of the next request."})
+    more = fields.Boolean(required=True)

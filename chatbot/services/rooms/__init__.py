@@ -1,0 +1,1 @@
+"""Rooms: chats of several users, in which the database is the truth and each delivery a view of it."""

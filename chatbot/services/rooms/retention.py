@@ -1,0 +1,66 @@
+"""Old rows of rooms: each function deletes up to `most` of a kind and returns their number."""
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.database.types import now
+from chatbot.models import Room, RoomInvite, RoomMember, RoomMessage, SyncChange
+
+# By their whole key, before the messages go: SQLite would go through all changes of all users for the ids alone.
+RECORDED: sa.Select[*tuple[Any, ...]] = (
+    sa.select(RoomMember.user_id, sa.literal_column("'room_message'"), RoomMessage.id)
+    .join(RoomMessage, RoomMessage.room_id == RoomMember.room_id)
+    .where(RoomMessage.id.in_(sa.bindparam("ids", expanding=True)))
+)
+DELETE_RECORDED = sa.delete(SyncChange).where(
+    sa.tuple_(SyncChange.user_id, SyncChange.type, SyncChange.object_id).in_(RECORDED)
+)
+HAS_MEMBERS = sa.exists().where(RoomMember.room_id == Room.id, RoomMember.state == "member")
+
+
+def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> int:
+    """Delete messages from before a time; the purge's watermark tells it to devices."""
+    old = sa.select(RoomMessage.id).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at)
+    return _delete(connection, old.limit(most))
+
+
+def delete_room_messages(connection: sa.Connection, room_id: object, most: int) -> int:
+    """Delete messages of a room."""
+    return _delete(connection, sa.select(RoomMessage.id).where(RoomMessage.room_id == room_id).limit(most))
+
+
+def delete_invites(connection: sa.Connection, _: datetime, most: int) -> int:
+    """Delete invites that have expired."""
+    old = sa.select(RoomInvite.id).where(RoomInvite.expires_at < now()).limit(most)
+    return connection.execute(sa.delete(RoomInvite).where(RoomInvite.id.in_(old))).rowcount
+
+
+def delete_abandoned_rooms(connection: sa.Connection, _: datetime, most: int) -> int:
+    """Delete messages of a room without members, and after the last one the room.
+
+    A process that ended while it deleted a room left it, or the accounts of all its members are gone.
+    """
+    room_id = connection.scalar(sa.select(Room.id).where(~HAS_MEMBERS).limit(1))
+    if room_id is None:
+        return 0
+    return delete_room_messages(connection, room_id, most) or delete_emptied_room(connection, room_id)
+
+
+def delete_emptied_room(connection: sa.Connection, room_id: object) -> int:
+    """Delete a room without messages, with its memberships and their records; its tombstones stay."""
+    memberships = sa.select(RoomMember.id).where(RoomMember.room_id == room_id)
+    were_members = sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id)
+    for kind, ids in (("membership", memberships), ("read_mark", [room_id])):
+        of_these = (SyncChange.user_id.in_(were_members), SyncChange.type == kind, SyncChange.object_id.in_(ids))
+        connection.execute(sa.delete(SyncChange).where(*of_these))
+    return connection.execute(sa.delete(Room).where(Room.id == room_id)).rowcount
+
+
+def _delete(connection: sa.Connection, some: sa.Select[*tuple[Any, ...]]) -> int:
+    ids = connection.scalars(some).all()
+    if ids:
+        connection.execute(DELETE_RECORDED, {"ids": ids})
+        connection.execute(sa.delete(RoomMessage).where(RoomMessage.id.in_(ids)))
+    return len(ids)

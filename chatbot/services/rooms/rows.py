@@ -1,0 +1,119 @@
+"""A room's row: read with the caller's membership, locked, and moved on by each change."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from chatbot.database.types import now, uuid7
+from chatbot.errors import Forbidden, NotFound
+from chatbot.models import Room, RoomMember, RoomMessage
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.sync import audiences
+from chatbot.services.sync.changes import Change
+
+from .records import RoomRecord
+
+READERS = ("owner", "member", "reader")
+WRITERS = ("owner", "member")
+OWNERS = ("owner",)
+
+Own = aliased(RoomMember)  # the caller's membership
+FIELDS = (
+    Room.id,
+    Room.name,
+    Room.topic,
+    Room.history,
+    Room.members,
+    Own.role,
+    Room.last_seq,
+    Room.rev,
+    Own.read_seq,
+    (Room.last_seq - Own.read_seq).label("unread"),
+    Room.created_at,
+    Room.activity_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The numbers of a room's last change and last message."""
+
+    rev: int
+    seq: int
+
+
+def join_own(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return the condition that joins rooms with the caller's memberships."""
+    return sa.and_(Own.room_id == Room.id, Own.user_id == caller.user_id, Own.state == "member")
+
+
+def select_rooms(caller: Caller) -> sa.Select[*tuple[Any, ...]]:
+    """Return the query of the rooms that the caller is a member of."""
+    return sa.select(*FIELDS).join(Own, join_own(caller))
+
+
+def load(connection: sa.Connection, caller: Caller, room_id: UUID) -> RoomRecord:
+    """Return a room of the caller's; raises NotFound."""
+    row = connection.execute(select_rooms(caller).where(Room.id == room_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such room.")
+    return RoomRecord(**row._mapping)
+
+
+def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[RoomRecord]:
+    """Return those of some rooms that the caller is a member of, in no order."""
+    rows = connection.execute(select_rooms(caller).where(Room.id.in_(ids)))
+    return [RoomRecord(**row._mapping) for row in rows]
+
+
+def require_role(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[str, ...]) -> Position:
+    """Return the position of a room; raises NotFound for no member of it, Forbidden for one in another role."""
+    own = sa.select(Own.role, Room.rev, Room.last_seq).join(Own, join_own(caller)).where(Room.id == room_id)
+    found = connection.execute(own).one_or_none()
+    if found is None:
+        raise NotFound("There is no such room.")
+    if found.role not in roles:
+        raise Forbidden(f"This needs the role {' or '.join(roles)}.")
+    return Position(found.rev, found.last_seq)
+
+
+def lock(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[str, ...] = READERS) -> Position:
+    """Lock a room of the caller's until the transaction ends, and return its position; raises NotFound, Forbidden.
+
+    The role is asked for behind the lock: the query that waits for it sees what was there before.
+    """
+    is_own = sa.exists().where(join_own(caller))
+    connection.execute(sa.select(Room.id).where(Room.id == room_id, is_own).with_for_update()).all()
+    return require_role(connection, caller, room_id, roles)
+
+
+def move_on(connection: sa.Connection, room_id: UUID, *, changes: int = 0, messages: int = 0, **values: Any) -> None:
+    """Count changes of a locked room, and messages, each of which is also a change."""
+    values["rev"] = Room.rev + changes + messages
+    if messages:
+        values |= {"last_seq": Room.last_seq + messages, "activity_at": now()}
+    connection.execute(sa.update(Room).where(Room.id == room_id).values(values))
+
+
+def add_system_message(connection: sa.Connection, room_id: UUID, position: Position, text: str) -> Change:
+    """Add a message that tells of a change, at a position which the room was moved on to; return the change."""
+    message_id = uuid7()
+    values = {
+        "id": message_id,
+        "room_id": room_id,
+        "seq": position.seq,
+        "rev": position.rev,
+        "kind": "system",
+        "text": text,
+    }
+    connection.execute(sa.insert(RoomMessage).values(values))
+    return Change("room_message", message_id)
+
+
+def record(connection: sa.Connection, room_id: UUID, *changed: Change) -> None:
+    """Record changes of a room for the devices of all its members, at the end of the transaction."""
+    members = sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
+    audiences.record(connection, members, changed)

@@ -1,0 +1,110 @@
+"""Rooms in the feed of changes, and in the purge."""
+
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from chatbot.database.base import db
+from chatbot.database.transactions import read
+from chatbot.services.operations import retention
+from tests.api.test_room_messages import list_messages, post
+from tests.api.test_rooms import add, make_room, remove
+from tests.conftest import Person
+from tests.services.operations.test_retention import MONTH
+from tests.support.plans import explain
+from tests.support.replica import Replica
+
+pytestmark = pytest.mark.both_databases
+
+
+def find_rooms(device: Replica) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rooms of a device with their messages and memberships."""
+    kinds = {"room", "room_message", "membership"}
+    return {thing: data for thing, data in device.things.items() if thing[0] in kinds}
+
+
+def require_rooms(*devices: Replica) -> None:
+    """Compare the rooms of devices after a sync with those of the server."""
+    for device in devices:
+        device.sync()
+        person = device.person
+        expected: dict[tuple[str, str], dict[str, Any]] = {}
+        for room in person.call("GET", "/api/rooms/").get_json()["items"]:
+            expected["room", room["id"]] = room
+            for message in list_messages(person, room, "?limit=100")["items"]:
+                expected["room_message", message["id"]] = message
+        found = find_rooms(device)
+        members = [data for thing, data in found.items() if thing[0] == "membership"]
+        assert {thing: data for thing, data in found.items() if thing[0] != "membership"} == expected
+        for room in person.call("GET", "/api/rooms/").get_json()["items"]:
+            listed = person.call("GET", f"/api/rooms/{room['id']}/members/").get_json()["items"]
+            in_room = [one for one in members if one["room_id"] == room["id"]]
+            assert sorted(in_room, key=lambda one: one["joined_at"]) == listed
+
+
+def test_devices_get_all_of_rooms_and_what_is_gone_is_gone(ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    add(ada, room, eve)
+    hers = Replica(ada)
+    mine = Replica(eve)
+    message = post(ada, room, "hello")
+    require_rooms(hers, mine)
+    assert mine.things["room", room["id"]]["unread"] == 1
+    eve.call("PUT", f"/api/rooms/{room['id']}/read/", {"seq": 2})
+    mine.sync()
+    mark = mine.things["read_mark", room["id"]]
+    assert mark == {"room_id": room["id"], "read_seq": 2, "unread": 0}
+    ada.call("DELETE", f"/api/rooms/{room['id']}/messages/{message['id']}/")
+    require_rooms(hers, mine)
+    assert mine.things["room_message", message["id"]]["deleted"] is True
+    add(ada, room, eve, "reader")
+    ada.call("PATCH", f"/api/rooms/{room['id']}/", {"name": "Pond"})
+    require_rooms(hers, mine)
+    remove(ada, room, eve)
+    require_rooms(hers, mine)
+    assert find_rooms(mine) == {}
+    require_rooms(Replica(ada), Replica(eve))
+    ada.call("DELETE", f"/api/rooms/{room['id']}/")
+    require_rooms(hers, Replica(ada))
+    assert find_rooms(hers) == {}
+
+
+def test_joining_device_gets_what_the_room_shows(ada: Person, eve: Person) -> None:
+    rooms = [make_room(ada, history=history) for history in ("all", "joined")]
+    for room in rooms:
+        post(ada, room, "early")
+        add(ada, room, eve)
+    device = Replica(eve)
+    device.sync()
+    texts = {(data["room_id"], data["text"]) for (kind, _), data in device.things.items() if kind == "room_message"}
+    assert texts == {
+        (rooms[0]["id"], "early"),
+        (rooms[0]["id"], "eve was added."),
+        (rooms[1]["id"], "eve was added."),
+    }
+
+
+def test_purge_goes_through_no_changes_of_others(app: Flask, ada: Person, clock: Any) -> None:
+    post(ada, make_room(ada), "old")
+    clock.shift(31 * 86_400)
+    with app.app_context():
+        if db.engine.dialect.name != "sqlite":
+            pytest.skip("the plan of SQLite, which PostgreSQL chooses by the rows that there are")
+        plans = explain(lambda: retention.purge(MONTH, force=True), "DELETE FROM sync_changes")
+    assert any("'room_message'" in statement for statement, _ in plans)
+    assert not [plan for _, plan in plans if "SCAN sync_changes" in plan], plans
+
+
+def test_purge_takes_old_messages_and_expired_invites(app: Flask, ada: Person, clock: Any) -> None:
+    room = make_room(ada)
+    post(ada, room, "old")
+    ada.call("POST", f"/api/rooms/{room['id']}/invites/", {"expires_in": 60})
+    clock.shift(31 * 86_400)
+    with app.app_context():
+        retention.purge(MONTH, force=True)
+    with app.app_context(), read() as connection:
+        for table in ("room_messages", "room_invites"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+        left = connection.exec_driver_sql("SELECT count(*) FROM sync_changes WHERE type = 'room_message'").scalar()
+        assert left == 0
