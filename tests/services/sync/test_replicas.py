@@ -12,9 +12,4 @@ STEPS = 60
 
 
 def test_replicas_equal_the_server(app: Flask) -> None:
-    sync_chaos.run(
-        app,
-        examples=int(__import__("os").environ.get("EX", "3")),
-        steps=int(__import__("os").environ.get("ST", "40")),
-        shrinks="SH" in __import__("os").environ,
-    )
+    sync_chaos.run(app, examples=EXAMPLES, steps=STEPS)
