@@ -71,7 +71,9 @@ class SyncQuerySchema(Schema):
         validate=Length(1, 200), metadata=NO_NUL | {"description": "The `next_cursor` of before; without it, all."}
     )
     limit = fields.Integer(
-        load_default=500, validate=Range(1, MAX_ITEMS), metadata={"description": "Items of an answer."}
+        load_default=500,
+        validate=Range(1, MAX_ITEMS),
+        metadata={"description": "Changes in an answer; that of a turn may come with its conversation."},
     )
     types = Types(metadata={"description": f"Some of `{','.join(TYPES)}`; all without it."})
     wait = fields.Integer(

@@ -164,11 +164,11 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
 
 
 def _record(connection: sa.Connection, ids: Sequence[Any]) -> None:
-    """Record the changes of turns and of their conversations, for their users."""
-    columns = (ChatMessage.user_id, ChatMessage.id, ChatMessage.conversation_id)
+    """Record the changes of turns for their users."""
+    columns = (ChatMessage.user_id, ChatMessage.id)
     changed: defaultdict[UUID, list[Change]] = defaultdict(list)
     for row in connection.execute(sa.select(*columns).where(ChatMessage.id.in_(ids), ChatMessage.listed)):
-        changed[row.user_id] += [Change("turn", row.id), Change("conversation", row.conversation_id)]
+        changed[row.user_id].append(Change("turn", row.id))
     changes.record_all(connection, changed)
 
 

@@ -20,7 +20,7 @@ from . import conversation_rows
 
 CONVERSATION = "first_"  # in front of the parameters of its columns: some are called as those of the turn
 OUTCOME = "ended_"  # in front of new values
-CLOSED = (ChatMessage.id, ChatMessage.user_id, ChatMessage.conversation_id, ChatMessage.listed)
+CLOSED = (ChatMessage.id, ChatMessage.user_id, ChatMessage.listed)
 _conversation = Conversation.__table__.c
 _is_held = (
     ChatMessage.id == sa.bindparam("turn_id"),
@@ -47,12 +47,12 @@ def open_first(
     conversation_rows.INSERT.run(connection, conversation)
     has_searchable_collections = bool(insert_turn(role).run(connection, turn).scalar_one())
     if listed:
-        changes.record_turn(connection, turn["user_id"], turn["conversation_id"], turn["id"])
+        changes.record_new_turn(connection, turn["user_id"], turn["conversation_id"], turn["id"])
     return has_searchable_collections
 
 
 def close(connection: sa.Connection, turn_id: UUID, held_token: UUID, values: Mapping[str, Any]) -> bool:
-    """Close a turn that is held by a token and record it; returns whether it was still held."""
+    """Close a turn that is held by a token; returns whether it was still held. On PostgreSQL it is recorded too."""
     held = {"turn_id": turn_id, "held_token": held_token}
     if connection.dialect.name == "postgresql":
         changed = {f"{OUTCOME}{name}": value for name, value in values.items()}
@@ -66,7 +66,7 @@ def _open_first(role: str, *, listed: bool) -> Prepared:
     insert = sa.insert(ChatMessage).add_cte(sa.insert(Conversation).values(columns).cte("opened"))
     if listed:
         ids = (sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "home_id", "opened_id"))
-        insert = insert.add_cte(changes.build_cte(*ids, are_new=True))
+        insert = insert.add_cte(changes.build_new_turn(*ids))
     return Prepared(insert.returning(hybrid.has_searchable_collections(role)))
 
 
@@ -75,5 +75,4 @@ def _close(names: tuple[str, ...]) -> Prepared:
     columns = ChatMessage.__table__.c
     changed = {name: sa.bindparam(f"{OUTCOME}{name}", type_=columns[name].type) for name in names}
     ended = sa.update(ChatMessage).where(*_is_held).values(changed).returning(*CLOSED).cte("ended")
-    recorded = changes.build_cte(ended.c.user_id, ended.c.conversation_id, ended.c.id, ended.c.listed)
-    return Prepared(sa.select(ended.c.id).add_cte(recorded))
+    return Prepared(sa.select(ended.c.id).add_cte(changes.build_turn(ended)))

@@ -159,8 +159,8 @@ def close_turn(
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
         if trace is not None:
             connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
-        if connection.dialect.name != "postgresql":  # there the statement has done it
-            _record(connection, caller, turn)
+        if turn.listed and connection.dialect.name != "postgresql":  # there the statement has done it
+            changes.record_turn(connection, caller.user_id, turn.id)
     return turn.to_turn(**values)
 
 
@@ -269,11 +269,11 @@ def _complete_options(options: TurnOptions, place: conversation_rows.Place) -> T
 
 
 def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, replaced_id: UUID | None = None) -> None:
-    """Record a change of a turn and of its conversation; a turn that another one replaced is not shown any more."""
+    """Record a turn that was opened and its conversation; a turn that another one replaced is not shown any more."""
     if not turn.listed:
         return
     if replaced_id is None:
-        changes.record_turn(connection, caller.user_id, turn.conversation_id, turn.id)
+        changes.record_new_turn(connection, caller.user_id, turn.conversation_id, turn.id)
         return
     replaced = changes.deleted("turn", [replaced_id])
     changed = [Change("conversation", turn.conversation_id), Change("turn", turn.id)]

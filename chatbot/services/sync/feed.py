@@ -13,11 +13,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
 from chatbot.errors import CursorExpired
-from chatbot.models import SyncChange, SyncCounter, SyncState
+from chatbot.models import ChatMessage, SyncChange, SyncCounter, SyncState
 from chatbot.services.accounts.callers import Caller
 
 from . import cursors
@@ -29,6 +30,7 @@ TURNS_OF_WINDOW = 10  # of each conversation
 Loader = Callable[[sa.Connection, Caller, Sequence[UUID]], Sequence[Any]]
 
 COLUMNS = (SyncChange.type, SyncChange.object_id, SyncChange.position, SyncChange.deleted)
+_conversation_change = aliased(SyncChange)
 LAST_POSITION = sa.select(SyncCounter.position).where(SyncCounter.user_id == sa.bindparam("user_id"))
 
 
@@ -63,6 +65,16 @@ class FeedPage:
 
 
 @dataclass(frozen=True, slots=True)
+class _Moved:
+    """A change of a conversation by one of its turns, as a row of `SyncChange`."""
+
+    object_id: UUID
+    position: int
+    type: Kind = "conversation"
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
     """Sources of the feed: loaders by kind, the newest conversations, and the conversations that the purge left."""
 
@@ -80,7 +92,7 @@ def read_page(
     window: int,
     types: Collection[Kind] | None = None,
 ) -> FeedPage:
-    """Return up to `limit` items after a cursor, of some types or of all; raises CursorExpired, InvalidInput."""
+    """Return the items of up to `limit` changes after a cursor, of all types or some; raises CursorExpired, InvalidInput."""
     with read(snapshot=True) as connection:
         state = connection.execute(sa.select(SyncState.epoch, SyncState.purged_before)).one()
         last = connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
@@ -150,9 +162,34 @@ def _find_older(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequen
 
 
 def _find_newer(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
+    """Return changes in their order, that of a turn with its conversation if that has no later record of its own."""
     conditions = (SyncChange.user_id == cursor.user_id, SyncChange.position > cursor.position)
-    statement = sa.select(*COLUMNS).where(*conditions).order_by(SyncChange.position)
-    return connection.execute(statement.limit(limit)).all()
+    of_turn = (SyncChange.type == "turn", ~SyncChange.deleted, ChatMessage.id == SyncChange.object_id)
+    of_conversation = (
+        _conversation_change.user_id == SyncChange.user_id,
+        _conversation_change.type == "conversation",
+        _conversation_change.object_id == ChatMessage.conversation_id,
+        _conversation_change.position < SyncChange.position,
+    )
+    statement = (
+        sa.select(*COLUMNS, _conversation_change.object_id.label("conversation_id"))
+        .outerjoin(ChatMessage, sa.and_(*of_turn))
+        .outerjoin(_conversation_change, sa.and_(*of_conversation))
+        .where(*conditions)
+        .order_by(SyncChange.position)
+        .limit(limit)
+    )
+    return connection.execute(statement).all()
+
+
+def _add_conversations(rows: Sequence[Any]) -> list[Any]:
+    """Return changes with the conversations of their turns, each once."""
+    found: dict[tuple[Kind, UUID], Any] = {}
+    for row in rows:
+        if row.conversation_id is not None:
+            found["conversation", row.conversation_id] = _Moved(row.conversation_id, row.position)
+        found[row.type, row.object_id] = row
+    return list(found.values())
 
 
 def _find_next(connection: sa.Connection, cursor: Cursor, limit: int, last: int) -> tuple[Sequence[Any], Cursor]:
@@ -163,7 +200,8 @@ def _find_next(connection: sa.Connection, cursor: Cursor, limit: int, last: int)
             return rows, replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
     rows = _find_newer(connection, cursor, limit)
     # The last positions may have no changes any more.
-    return rows, replace(cursor, before=0, position=rows[-1].position if len(rows) == limit else last)
+    cursor = replace(cursor, before=0, position=rows[-1].position if len(rows) == limit else last)
+    return _add_conversations(rows), cursor
 
 
 def _load(connection: sa.Connection, caller: Caller, loaders: Mapping[Kind, Loader], rows: Sequence[Any]) -> list[Item]:

@@ -1,6 +1,7 @@
 """The feed between a first sync, pins and purges."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,10 +10,12 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.models import ChatMessage
+from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.operations import retention
 from tests.api.test_sync import MONTH, age, require_equal
 from tests.conftest import Person
 from tests.support.replica import Replica
+from tests.support.turns import ended, gated, running
 
 pytestmark = pytest.mark.both_databases
 
@@ -23,6 +26,55 @@ def test_changes_during_a_first_sync_follow_it(ada: Person) -> None:
     replica = Replica(ada, limit=2, window=1)
     assert replica.sync_page()
     ada.call("PATCH", f"/api/conversations/{turn['conversation_id']}/", {"title": "New"})
+    require_equal(replica)
+
+
+def read_items(person: Person, cursor: str | None, query: str = "") -> list[dict[str, Any]]:
+    """Return the items of one page behind a cursor."""
+    found: list[dict[str, Any]] = person.call("GET", f"/api/sync/?since={cursor}{query}").get_json()["items"]
+    return found
+
+
+def test_end_of_a_turn_is_one_record_that_brings_its_conversation(ada: Person, llm: MemoryLLM) -> None:
+    gate = gated(llm, "one", " two")
+    turn = running(ada)
+    opened = Replica(ada)
+    require_equal(opened)
+    before = max(opened.revisions.values())
+    gate.set()
+    ended(ada, turn["id"])
+    for query in ("", "&types=conversation", "&types=turn", "&limit=1"):
+        items = read_items(ada, opened.cursor, query)
+        kinds = {"&types=conversation": ["conversation"], "&types=turn": ["turn"]}.get(query, ["conversation", "turn"])
+        assert [(item["type"], item["revision"]) for item in items] == [(kind, before + 1) for kind in kinds]
+    require_equal(opened)
+
+
+def test_conversation_comes_once_with_its_last_change(ada: Person) -> None:
+    replica = Replica(ada)
+    require_equal(replica)
+    home = ada.says("one").get_json()["conversation_id"]
+    for number in range(3):
+        ada.says(f"m{number}", conversation_id=home)
+    *turns, brought, last = read_items(ada, replica.cursor)
+    assert [item["type"] for item in (*turns, brought, last)] == [*["turn"] * 3, "conversation", "turn"]
+    assert (brought["data"]["turns"], brought["revision"]) == (4, last["revision"])
+    ada.call("PATCH", f"/api/conversations/{home}/", {"title": "New"})
+    *turns, last = read_items(ada, replica.cursor)
+    assert [item["type"] for item in (*turns, last)] == [*["turn"] * 4, "conversation"]
+    assert last["revision"] == turns[-1]["revision"] + 1
+    require_equal(replica)
+
+
+def test_deleted_conversation_is_not_brought_by_its_turns(ada: Person) -> None:
+    replica = Replica(ada)
+    require_equal(replica)
+    home = ada.says("one").get_json()["conversation_id"]
+    ada.call("DELETE", f"/api/conversations/{home}/")
+    assert [(item["type"], item["op"]) for item in read_items(ada, replica.cursor)] == [
+        ("turn", "delete"),
+        ("conversation", "delete"),
+    ]
     require_equal(replica)
 
 
