@@ -6,7 +6,7 @@ from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_MESSAGE_LENGTH
-from .fields import CURSOR, LIMIT, NO_NUL, Items, Moment, not_blank
+from .fields import LIMIT, NO_NUL, Items, Moment, not_blank
 
 MAX_NAME_LENGTH = 120
 MAX_TOPIC_LENGTH = 500
@@ -63,16 +63,6 @@ class RoomListSchema(Schema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
-class RoomsQuerySchema(Schema):
-    """Which page of the rooms."""
-
-    class Meta:
-        unknown = "exclude"
-
-    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
-    cursor = fields.String(validate=Length(1, 200), metadata=CURSOR)
-
-
 class RoomMemberSchema(Schema):
     """A member of a room."""
 
@@ -84,7 +74,7 @@ class RoomMemberSchema(Schema):
 
 
 class RoomMemberListSchema(Schema):
-    """The members of a room."""
+    """One page of the members of a room."""
 
     items = Items(fields.Nested(RoomMemberSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)
@@ -131,7 +121,7 @@ class MadeInviteSchema(InviteSchema):
 
 
 class InviteListSchema(Schema):
-    """The open invites of a room."""
+    """One page of the open invites of a room."""
 
     items = fields.List(fields.Nested(InviteSchema), required=True)
     next_cursor = fields.String(required=True, allow_none=True)

@@ -206,7 +206,7 @@ def test_tombstones_are_kept_for_90_days(app: Flask, ada: Person, clock: time_ma
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=1001", "wait=26", "wait=-1", "window=-1", "types=room", "types=", "limit=x"]
+    "query", ["limit=0", "limit=1001", "wait=26", "wait=-1", "window=-1", "types=song", "types=", "limit=x"]
 )
 def test_bad_queries_are_400(ada: Person, query: str) -> None:
     response = ada.call("GET", f"{PATH}?{query}")

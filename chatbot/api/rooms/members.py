@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from chatbot.schemas.knowledge import PageSchema
 from chatbot.schemas.rooms import (
     InviteListSchema,
     JoinSchema,
@@ -15,7 +16,7 @@ from chatbot.schemas.rooms import (
 )
 from chatbot.services.rooms import invites, members
 from chatbot.services.rooms.records import Invite, RoomRecord
-from chatbot.web import authentication, idempotency, problems, rate_limits
+from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
 
@@ -25,11 +26,13 @@ blueprint = Blueprint("room_members", __name__, url_prefix="/api/rooms", descrip
 @blueprint.route("/<uuid:room_id>/members/", methods=["GET"])
 @authentication.required("rooms")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(404, 503)
+@problems.document(400, 404, 503)
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, RoomMemberListSchema)
-def list_room_members(room_id: UUID) -> dict[str, Any]:
+def list_room_members(query: dict[str, Any], room_id: UUID) -> dict[str, Any]:
     """List the members of a room in the order in which they joined."""
-    return {"items": members.list_members(authentication.current(), room_id), "next_cursor": None}
+    query["room_id"] = room_id
+    return pagination.page(members.list_members, query, authentication.current())
 
 
 @blueprint.route("/<uuid:room_id>/members/<uuid:user_id>/", methods=["PUT"])
@@ -59,11 +62,13 @@ def delete_room_member(room_id: UUID, user_id: UUID) -> None:
 @blueprint.route("/<uuid:room_id>/invites/", methods=["GET"])
 @authentication.required("rooms")
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(403, 404, 503)
+@problems.document(400, 403, 404, 503)
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, InviteListSchema)
-def list_room_invites(room_id: UUID) -> dict[str, Any]:
-    """List the open invites of a room that the caller owns, without their tokens."""
-    return {"items": invites.list_invites(authentication.current(), room_id), "next_cursor": None}
+def list_room_invites(query: dict[str, Any], room_id: UUID) -> dict[str, Any]:
+    """List the open invites of a room that the caller owns, by time and without their tokens."""
+    query["room_id"] = room_id
+    return pagination.page(invites.list_invites, query, authentication.current())
 
 
 @blueprint.route("/<uuid:room_id>/invites/", methods=["POST"])

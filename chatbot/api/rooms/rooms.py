@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.rooms import NewRoomSchema, RoomChangeSchema, RoomListSchema, RoomSchema, RoomsQuerySchema
+from chatbot.schemas.knowledge import PageSchema
+from chatbot.schemas.rooms import NewRoomSchema, RoomChangeSchema, RoomListSchema, RoomSchema
 from chatbot.services.rooms import rooms
 from chatbot.services.rooms.records import RoomRecord
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
@@ -17,7 +18,7 @@ blueprint = Blueprint("rooms", __name__, url_prefix="/api/rooms", description="C
 @authentication.required("rooms")
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 503)
-@blueprint.arguments(RoomsQuerySchema, location="query")
+@blueprint.arguments(PageSchema, location="query")
 @blueprint.response(200, RoomListSchema)
 def list_rooms(query: dict[str, Any]) -> dict[str, Any]:
     """List the rooms that the caller is a member of, the one with the newest message first."""

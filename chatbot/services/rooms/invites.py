@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import NotFound, TooManyInvites
@@ -25,12 +26,13 @@ TOKEN_BYTES = 32
 FIELDS = (RoomInvite.id, RoomInvite.max_uses, RoomInvite.uses, RoomInvite.created_at, RoomInvite.expires_at)
 
 
-def list_invites(caller: Caller, room_id: UUID) -> list[Invite]:
-    """Return the open invites of a room that the caller owns, by time; raises NotFound, Forbidden."""
+def list_invites(caller: Caller, room_id: UUID, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Invite]:
+    """Return up to `limit` open invites of a room that the caller owns, by time; raises NotFound, Forbidden."""
+    statement = sa.select(*FIELDS).where(*_is_open(), RoomInvite.room_id == room_id)
+    order = (RoomInvite.created_at, RoomInvite.id)
     with read() as connection:
         rows.require_role(connection, caller, room_id, rows.OWNERS)
-        statement = sa.select(*FIELDS).where(*_is_open(), RoomInvite.room_id == room_id)
-        return [Invite(**row._mapping) for row in connection.execute(statement.order_by(RoomInvite.id))]
+        return keyset.fetch_page(connection, statement, Invite, order=order, limit=limit, after=after)
 
 
 def create(

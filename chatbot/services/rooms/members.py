@@ -6,6 +6,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from flask import current_app
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, LastOwner, MemberLeft, NotFound, RoomFull, TooManyRooms
@@ -37,13 +38,13 @@ def select_members() -> sa.Select[*tuple[Any, ...]]:
     return sa.select(*FIELDS).join(User, User.id == RoomMember.user_id)
 
 
-def list_members(caller: Caller, room_id: UUID) -> list[Member]:
-    """Return the members of a room in the order in which they joined; raises NotFound."""
+def list_members(caller: Caller, room_id: UUID, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Member]:
+    """Return up to `limit` members of a room in the order in which they joined; raises NotFound."""
+    statement = select_members().where(RoomMember.room_id == room_id, RoomMember.state == "member")
+    order = (RoomMember.joined_at, RoomMember.id)
     with read() as connection:
-        rows.load(connection, caller, room_id)
-        of_room = (RoomMember.room_id == room_id, RoomMember.state == "member")
-        statement = select_members().where(*of_room).order_by(RoomMember.joined_at, RoomMember.id)
-        return [Member(**row._mapping) for row in connection.execute(statement)]
+        rows.require_role(connection, caller, room_id, rows.READERS)
+        return keyset.fetch_page(connection, statement, Member, order=order, limit=limit, after=after)
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Member]:

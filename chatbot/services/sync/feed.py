@@ -92,7 +92,10 @@ def read_page(
     window: int,
     types: Collection[Kind] | None = None,
 ) -> FeedPage:
-    """Return the items of up to `limit` changes after a cursor, of all types or some; raises CursorExpired, InvalidInput."""
+    """Return the items of up to `limit` changes after a cursor, all or of some types.
+
+    Raises CursorExpired, InvalidInput.
+    """
     with read(snapshot=True) as connection:
         state = connection.execute(sa.select(SyncState.epoch, SyncState.purged_before)).one()
         last = connection.scalar(LAST_POSITION, {"user_id": caller.user_id}) or 0
