@@ -219,13 +219,17 @@ function update() { // what depends on more than one turn
     .sort((one, other) => (other.last_turn_at ?? other.created_at).localeCompare(one.last_turn_at ?? one.created_at));
   listed.forEach(list);
   while ($("conversations").children.length > listed.length) $("conversations").lastElementChild.remove();
+  const last = [...cards.keys()].sort().at(-1);
+  if (open?.unread && last && !isRunning && !document.hidden) markAsRead(open, last);
 }
-function list({ id, title, pinned, running_turn_id: runningId }, at) {
+const markAsRead = (open, last) => { open.unread = false; change(open.id, { read_turn_id: last }).catch(() => {}); };
+function list({ id, title, pinned, unread, running_turn_id: runningId }, at) {
   const row = rows.get(id) ?? document.createElement("li");
   const link = row.firstElementChild ?? row.appendChild(document.createElement("a"));
   rows.set(id, row);
   link.href = `#${id}`;
-  link.textContent = [title ?? "Untitled", pinned && "pinned", runningId && "answering"].filter(Boolean).join(" · ");
+  const marks = [pinned && "pinned", runningId && "answering", unread && id !== current && "unread"];
+  link.textContent = [title ?? "Untitled", ...marks].filter(Boolean).join(" · ");
   link.ariaCurrent = id === current ? "page" : null;
   const there = $("conversations").children[at]; // a row that stays in its place keeps the focus
   if (there !== row) $("conversations").insertBefore(row, there ?? null);

@@ -144,6 +144,20 @@ def test_changes_come_as_events_and_the_page_goes_on_at_its_cursor(demo: Server,
     assert cursors[-1] is None
 
 
+def test_an_answer_is_unread_until_its_conversation_is_opened(demo: Server, visit: Visit) -> None:
+    una = visit()
+    una.join("una")
+    una.call(demo, "/api/chat/", "POST", {"message": "From elsewhere"})
+    expect(una.rows()).to_have_text(["From elsewhere · unread"])
+    with una.page.expect_response(lambda response: response.request.method == "PATCH"):
+        una.rows().first.click()
+    expect(una.rows()).to_have_text(["From elsewhere"])
+    una.page.get_by_role("link", name="New conversation").click()
+    expect(una.page.locator("article")).to_have_count(0)
+    expect(una.rows()).to_have_text(["From elsewhere"])
+    assert una.call(demo, "/api/conversations/")["items"][0]["unread"] is False
+
+
 def test_search_lists_the_conversations_that_are_found(demo: Server, visit: Visit) -> None:
     uma = visit()
     uma.join("uma")
