@@ -184,8 +184,8 @@ def test_knowledge_commands_work_as_printed(tmp_path: Path, upstream: Upstream) 
 
 def test_conversations_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
-        script = "\necho\n".join(blocks("docs/guides/conversations.md"))
-        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("\ncurl -s", "\necho; curl -sf")
+        script = "".join(blocks("docs/guides/conversations.md"))
+        script = script.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("\ncurl -s", "\ncurl -sf")
         script = f"TOKEN={server.sign_in()}\n{script}"
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
     lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
@@ -195,6 +195,7 @@ def test_conversations_commands_work_as_printed(tmp_path: Path, upstream: Upstre
     assert (changed["title"], changed["pinned"], changed["tags"]) == ("Holidays", True, ["family"])
     assert made["external_id"] == "my-own-id-7"
     assert "\n## User, " in ended.stdout
+    assert {f"The fork is {turn['conversation_id']}", "202", "204"} <= set(ended.stdout.splitlines())
     assert exported["turns"][1]["id"] == turn["id"]
     assert exported["conversation"]["forked_from"] == changed["id"] == history["items"][0]["conversation_id"]
     assert (shared["title"], len(shared["items"]), len(shares["items"])) == ("Holidays", 1, 1)
