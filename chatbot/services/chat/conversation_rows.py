@@ -147,11 +147,6 @@ def find_by_external_id(caller: Caller, external_id: str | None) -> UUID | None:
         return find_id(connection, caller, external_id)
 
 
-def owner_of_row() -> sa.ColumnElement[UUID]:
-    """Return the user of conversations that are looked up by id, where SQLite would go through all of the user's."""
-    return sa.func.coalesce(Conversation.user_id, Conversation.user_id)
-
-
 def lock(connection: sa.Connection, ids: Any) -> None:
     """Lock conversations, before any of their turns; `ids` are ids or a query of them."""
     connection.execute(sa.select(Conversation.id).where(Conversation.id.in_(ids)).with_for_update()).all()

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from chatbot.database import keyset
+from chatbot.database.query_plans import without_index
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import ExternalIdTaken, NotFound, RevisionMismatch
@@ -128,7 +129,7 @@ def get(caller: Caller, conversation_id: UUID) -> ConversationRecord:
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[ConversationRecord]:
     """Return those of some conversations that are the caller's and are listed, in no order."""
-    own = (conversation_rows.owner_of_row() == caller.user_id, Conversation.listed, Conversation.id.in_(ids))
+    own = (without_index(Conversation.user_id) == caller.user_id, Conversation.listed, Conversation.id.in_(ids))
     rows = connection.execute(sa.select(*FIELDS).where(*own)).all()
     return _add_tags(connection, [_build(**row._mapping) for row in rows])
 

@@ -10,10 +10,10 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chatbot.database import keyset
+from chatbot.database.query_plans import without_index
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter, SyncState, User
 from chatbot.rag.lexical.history import IndexedText
-from chatbot.services.chat import conversation_rows, history
 
 ROWS = 50  # in one reading, after which others' turn may come: of long texts they are a third of a second
 NOBODY = UUID(int=0)
@@ -107,9 +107,9 @@ def _read_batch(connection: sa.Connection, user_id: UUID, rows: Sequence[sa.Row[
     turns = [row.object_id for row in rows if row.type == "turn"]
     conversations = [row.object_id for row in rows if row.type == "conversation" and not row.deleted]
     gone = [row.object_id for row in rows if row.type == "conversation" and row.deleted]
-    shown = (ChatMessage.id.in_(turns), history.owner_of_row() == user_id, *_is_shown)
+    shown = (ChatMessage.id.in_(turns), without_index(ChatMessage.user_id) == user_id, *_is_shown)
     texts = [_build_turn(**row._mapping) for row in connection.execute(_turns.where(*shown))]
-    titled = (Conversation.id.in_(conversations), conversation_rows.owner_of_row() == user_id, Conversation.listed)
+    titled = (Conversation.id.in_(conversations), without_index(Conversation.user_id) == user_id, Conversation.listed)
     statement = sa.select(Conversation.id, Conversation.title, Conversation.activity_at)
     for row in connection.execute(statement.where(*titled, Conversation.title.is_not(None))):
         texts.append(IndexedText("title", row.id, user_id, row.id, row.activity_at, row.title))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.query_plans import without_index
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage
 from chatbot.rag.lexical.highlights import Highlighter
@@ -93,7 +94,12 @@ def follow() -> None:
 
 def _find_alive(caller: Caller, ids: Sequence[UUID], conversation_id: UUID | None = None) -> dict[UUID, UUID]:
     """Return those of some turns that the caller's history lists, with their conversations."""
-    shown = [history.owner_of_row() == caller.user_id, ChatMessage.active, ChatMessage.listed, ChatMessage.id.in_(ids)]
+    shown = [
+        without_index(ChatMessage.user_id) == caller.user_id,
+        ChatMessage.active,
+        ChatMessage.listed,
+        ChatMessage.id.in_(ids),
+    ]
     if conversation_id is not None:
         shown.append(ChatMessage.conversation_id == conversation_id)
     with read() as connection:
