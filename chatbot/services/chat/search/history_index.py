@@ -93,11 +93,12 @@ class HistorySearch:
         """Follow a user's changes for a while, or wait for the process that writes."""
         deadline = time.monotonic() + CATCH_UP_SECONDS
         head = feed.read_heads([user_id])[0]
-        while not self._is_up_to_date(head):
+        is_over = self._is_up_to_date(head)
+        while not is_over:
             has_written = self._try_to_write(user_id, max(0.0, deadline - time.monotonic()))
-            if time.monotonic() >= deadline or self._is_up_to_date(head):
-                break
-            time.sleep(YIELD_SECONDS if has_written else POLL_SECONDS)
+            is_over = self._is_up_to_date(head) or time.monotonic() >= deadline
+            if not is_over:
+                time.sleep(YIELD_SECONDS if has_written else POLL_SECONDS)
         position = self._progress.read_position(user_id)
         if position is None or head.position - position > MAX_BEHIND:
             raise Busy("Your history is being indexed; search again later.", retry_after=5)
