@@ -30,11 +30,6 @@ class RoundRobinGate:
         self._entered: set[str] = set()
         self._waiting: dict[str, deque[Event]] = {}
 
-    @property
-    def waiting_count(self) -> int:
-        """The number of waiters."""
-        return sum(map(len, self._waiting.values()))
-
     def enter(self, key: str, *, is_costly: bool = False) -> None:
         """Wait for a round in which the key has not entered yet; cheap work enters at once while rounds are short."""
         if not is_costly and not self._waiting and not self._is_long():
