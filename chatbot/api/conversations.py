@@ -161,6 +161,7 @@ def export_conversation(query: dict[str, Any], conversation_id: UUID) -> Respons
 
 
 def _charge_fork(size: int) -> None:
+    # Flask-Limiter asks for a cost without arguments, and its context manager shares one limit among requests.
     g.fork_cost = 1 + size // CHARGED_BYTES
     _count_fork()
 
