@@ -44,7 +44,7 @@ class Blueprint(flask_smorest.Blueprint):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._prepare_doc_cbks += [_make_example, _add_credential]  # as flask-smorest's mixins do
+        self._prepare_doc_cbks += [_make_example, _add_credential, _add_parameters]  # as flask-smorest's mixins do
 
     def route(self, rule: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         """Decorate a view with its rule; generated clients call the operation as the view is called."""
@@ -102,4 +102,11 @@ def _add_credential(operation: dict[str, Any], info: dict[str, Any], **_: Any) -
     """Add which credential an operation needs to its description: `authentication.required` says it."""
     texts = (info["docstring"].get("description"), info["manual_doc"].pop("description", NO_CREDENTIAL))
     info["docstring"]["description"] = "\n\n".join(filter(None, texts))
+    return operation
+
+
+def _add_parameters(operation: dict[str, Any], info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the headers of `problems.document` to the parameters of a query, which they would replace."""
+    if parameters := info["manual_doc"].pop("parameters", ()):
+        operation["parameters"] = [*operation.get("parameters", ()), *parameters]
     return operation

@@ -65,6 +65,8 @@ def test_events_begin_at_the_cursor_of_the_address_until_an_event_has_come(ada: 
     assert titles == ["one", None]
     ada.says("two")
     assert read_titles({"Last-Event-ID": last_id})[0] == ["two", None]
+    document = ada.client.get("/api/openapi.json").get_json()["paths"]["/api/sync/events/"]["get"]
+    assert {one["name"] for one in document["parameters"]} == {"since", "Last-Event-ID"}
     foreign = eve.call("GET", path)
     assert (foreign.status_code, foreign.get_json()["code"]) == (410, "cursor_expired")
     assert list(ada.call("GET", "/api/sync/events/?since=").get_json()["errors"]) == ["since"]
