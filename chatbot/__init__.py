@@ -9,7 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 import config
 
-from . import api, cli, cluster, extension_config, openai_api, web
+from . import api, cli, cluster, extension_config, openai_api, sockets, web
 from .api import demo, home
 from .api import openapi as api_document
 from .database import state as database_state  # `database` is the package
@@ -61,6 +61,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     home.init_app(app)
     demo.init_app(app)
     cli.init_app(app)
+    sockets.init_app(app)
     return app
 
 

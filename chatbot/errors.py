@@ -134,6 +134,10 @@ class TooManyRooms(ChatbotError):
     """A user has made as many rooms, or is in as many, as one may."""
 
 
+class TooManySockets(ChatbotError):
+    """A user has as many open sockets as one may have."""
+
+
 class TooManyInvites(ChatbotError):
     """A room has as many open invites as one may have."""
 

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
-from .rooms import ChangedThingSchema, ReadMarkSchema, RoomMessageSchema
+from .rooms import ChangedThingSchema, ReadMarkSchema, RoomMessageSchema, RoomSettingsSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -87,7 +87,7 @@ SYNC_EVENTS = {
 ROOM_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `message` for a new message, `changed` for any"
     " other change, `removed` where the caller is no member any more. The `id` is the room's `rev`.",
-    "anyOf": [RoomMessageSchema, ChangedThingSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
+    "anyOf": [RoomMessageSchema, ChangedThingSchema, RoomSettingsSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
 }
 COMPLETION_EVENTS = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",

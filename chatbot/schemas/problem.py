@@ -56,6 +56,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.LastOwner: Problem("last_owner", 409, "A room needs an owner."),
     errors.RoomFull: Problem("room_full", 409, "The room has as many members as one may have."),
     errors.TooManyRooms: Problem("too_many_rooms", 409, "Too many rooms."),
+    errors.TooManySockets: Problem("too_many_sockets", 429, "Too many open sockets.", True),
     errors.TooManyInvites: Problem("too_many_invites", 409, "The room has too many open invites."),
     errors.Busy: Problem("busy", 503, "The service is overloaded; retry later.", True),
     errors.DatabaseBusy: Problem("database_busy", 503, "The database is busy; retry later.", True),

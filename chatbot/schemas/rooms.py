@@ -40,20 +40,25 @@ class RoomChangeSchema(NewRoomSchema):
     )
 
 
-class RoomSchema(Schema):
-    """A room as a member sees it."""
+class RoomSettingsSchema(Schema):
+    """A room as all of its members see it."""
 
     id = fields.UUID(required=True)
     name = fields.String(required=True)
     topic = fields.String(required=True)
     history = fields.String(required=True, metadata={"enum": HISTORIES, **HISTORY})
     members = fields.Integer(required=True)
-    role = fields.String(required=True, metadata={"enum": ROLES, "description": "The caller's."})
     last_seq = fields.Integer(required=True, metadata={"description": "The number of the last message."})
     rev = fields.Integer(required=True, metadata={"description": "Rises by one with each change of the room."})
+    created_at = Moment(required=True)
+
+
+class RoomSchema(RoomSettingsSchema):
+    """A room as one of its members sees it."""
+
+    role = fields.String(required=True, metadata={"enum": ROLES, "description": "The caller's."})
     read_seq = fields.Integer(required=True, metadata={"description": "The message up to which the caller has read."})
     unread = fields.Integer(required=True, metadata={"description": "Messages behind `read_seq`."})
-    created_at = Moment(required=True)
 
 
 class RoomListSchema(Schema):
@@ -244,6 +249,17 @@ class RoomChangesQuerySchema(Schema):
     limit = fields.Integer(load_default=200, validate=Range(1, MAX_CHANGES), metadata=LIMIT)
 
 
+class ChangedData(fields.Raw):
+    """The data of a change, as the schema of its type has them."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._schemas = {"message": RoomMessageSchema(), "member": RoomMemberSchema(), "room": RoomSettingsSchema()}
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        return None if value is None else self._schemas[obj.type].dump(value)
+
+
 class ChangedThingSchema(Schema):
     """A message, a member or the room itself as it is now."""
 
@@ -251,12 +267,14 @@ class ChangedThingSchema(Schema):
     type = fields.String(required=True, metadata={"enum": ["message", "member", "room"]})
     op = fields.String(required=True, metadata={"enum": ["upsert", "delete"]})
     id = fields.UUID(required=True, metadata={"description": "Of a member: that of the user."})
-    data = fields.Raw(
+    data = ChangedData(
         required=True,
         allow_none=True,
         metadata={
             "description": "The thing; null for a member who is gone.",
-            "anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RoomMessage", "RoomMember", "Room")]
+            "anyOf": [
+                {"$ref": f"#/components/schemas/{name}"} for name in ("RoomMessage", "RoomMember", "RoomSettings")
+            ]
             + [{"type": "null"}],
         },
     )
@@ -265,6 +283,6 @@ class ChangedThingSchema(Schema):
 class RoomChangesSchema(Schema):
     """Changes of a room in the order of `rev`, each thing once and as it is now."""
 
-    items = fields.List(fields.Nested(ChangedThingSchema), required=True)
+    items = Items(fields.Nested(ChangedThingSchema), required=True)
     rev = fields.Integer(required=True, metadata={"description": "The `since_rev` of the next request."})
     more = fields.Boolean(required=True)

@@ -11,6 +11,7 @@ from typing import Any
 import gevent
 import structlog
 
+from chatbot import sockets
 from chatbot.database.state import get_database_state
 from chatbot.services.chat import execution
 
@@ -30,6 +31,7 @@ def prepare(worker: Any) -> None:
 def _drain(worker: Any) -> None:
     log.info("draining")
     with worker.wsgi.app_context():
+        sockets.drain()
         execution.drain(max(0.0, worker.cfg.graceful_timeout - MARGIN))
         get_database_state().file_check.end()
     worker.alive = False
@@ -37,6 +39,7 @@ def _drain(worker: Any) -> None:
 
 def _quit(worker: Any) -> None:
     with worker.wsgi.app_context():
+        sockets.drain()
         execution.drain(0.0)
         gevent.sleep(LAST_WORDS)
         get_database_state().file_check.end()

@@ -9,19 +9,11 @@ from flask import Flask, Response, g, request
 
 from chatbot.errors import ChatbotError, InvalidInput, NotFound
 from chatbot.schemas import events, problem
-from chatbot.schemas.fields import ITEMS_WITHOUT_BREAK
-from chatbot.schemas.rooms import (
-    MAX_NUMBER,
-    RoomChangesQuerySchema,
-    RoomChangesSchema,
-    RoomMemberSchema,
-    RoomMessageSchema,
-    RoomSchema,
-)
+from chatbot.schemas.rooms import MAX_NUMBER, ChangedThingSchema, RoomChangesQuerySchema, RoomChangesSchema
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.rooms import changes, rooms
-from chatbot.services.rooms.records import ChangesPage, Message, RoomChange
+from chatbot.services.rooms.records import ChangesPage, RoomChange
 from chatbot.services.rooms.watch import get_room_watch
 from chatbot.web import admission, authentication, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
@@ -37,7 +29,7 @@ LAST_EVENT_ID = {
     "description": "The `rev` that is known: the stream goes on behind it. Without it, from now.",
 }
 
-_schemas = {"message": RoomMessageSchema(), "member": RoomMemberSchema(), "room": RoomSchema()}
+_changes = ChangedThingSchema()
 
 
 @blueprint.route("/<uuid:room_id>/changes/", methods=["GET"])
@@ -46,15 +38,14 @@ _schemas = {"message": RoomMessageSchema(), "member": RoomMemberSchema(), "room"
 @problems.document(400, 404, 410, 503)
 @blueprint.arguments(RoomChangesQuerySchema, location="query")
 @blueprint.response(200, RoomChangesSchema)
-def list_room_changes(query: dict[str, Any], room_id: UUID) -> dict[str, Any]:
+def list_room_changes(query: dict[str, Any], room_id: UUID) -> ChangesPage:
     """List the changes of a room since a `rev`, each thing once and in its newest state.
 
     Ask again with `rev` while there is `more`. With 410 a client forgets the room and reads it anew.
     """
     caller = authentication.current()
     admission.enter_page(caller.user_id)
-    page = changes.read_changes(caller, room_id, **query)
-    return {"items": _dump(page), "rev": page.rev, "more": page.more}
+    return changes.read_changes(caller, room_id, **query)
 
 
 @blueprint.route("/<uuid:room_id>/events/", methods=["GET"])
@@ -115,23 +106,7 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
 
 def _format(change: RoomChange) -> bytes:
     """Return the event of a change; its id is the change's `rev`."""
-    data = change.data
-    is_new = isinstance(data, Message) and data.edited_at is None and not data.deleted
-    if is_new:
-        return sse.format_event(b"message", _schemas["message"].dump(data), change.rev)
-    return sse.format_event(b"changed", _dump_change(change), change.rev)
-
-
-def _dump(page: ChangesPage) -> list[dict[str, Any]]:
-    """Return the items of a page as JSON; others' requests need not wait for a long one."""
-    dumped = []
-    for number, change in enumerate(page.items):
-        if number % ITEMS_WITHOUT_BREAK == ITEMS_WITHOUT_BREAK - 1:
-            time.sleep(0)
-        dumped.append(_dump_change(change))
-    return dumped
-
-
-def _dump_change(change: RoomChange) -> dict[str, Any]:
-    data = None if change.data is None else _schemas[change.type].dump(change.data)
-    return {"rev": change.rev, "type": change.type, "op": change.op, "id": change.id, "data": data}
+    data = _changes.dump(change)
+    if change.is_new_message:
+        return sse.format_event(b"message", data["data"], change.rev)
+    return sse.format_event(b"changed", data, change.rev)

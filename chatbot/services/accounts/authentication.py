@@ -1,7 +1,7 @@
 """Authenticate credentials, the same for every entry point."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +31,30 @@ def authenticate(credential: str) -> Caller:
     if caller.user_id != claims.user_id or caller.scopes is not None:
         raise Unauthenticated("The access token is not valid.")
     return caller
+
+
+def find_expiry(credential: str) -> float | None:
+    """Return when an access token expires, in seconds since 1970; None for an API key, which lives for days.
+
+    Raises Unauthenticated.
+    """
+    return None if credential.startswith(api_keys.PREFIX) else float(_read_access(credential).expires_at)
+
+
+def find_ended(callers: Sequence[Caller]) -> set[UUID]:
+    """Return the credentials of some callers that have ended: sessions, API keys, or their accounts were disabled."""
+    sessions = [one.credential_id for one in callers if one.scopes is None]
+    keys = [one.credential_id for one in callers if one.scopes is not None]
+    is_enabled = User.disabled_at.is_(None)
+    open_sessions = sa.select(Session.id).join(User, User.id == Session.user_id)
+    open_sessions = open_sessions.where(Session.ended_at.is_(None), Session.expires_at > now(), is_enabled)
+    open_keys = sa.select(ApiKey.id).join(User, User.id == ApiKey.user_id)
+    open_keys = open_keys.where(ApiKey.expires_at > now(), is_enabled)
+    with read() as connection:
+        still_open = set(connection.scalars(open_sessions.where(Session.id.in_(sessions)))) if sessions else set()
+        if keys:
+            still_open |= set(connection.scalars(open_keys.where(ApiKey.id.in_(keys))))
+    return {*sessions, *keys} - still_open
 
 
 def require_scope(caller: Caller, scope: str | None) -> None:

@@ -1,18 +1,22 @@
 """Changes of a room since a `rev`, each thing once and in its newest state."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
 from chatbot.database.transactions import read
-from chatbot.errors import CursorExpired
+from chatbot.errors import CursorExpired, NotFound
 from chatbot.models import Room, RoomMember, RoomMessage
 from chatbot.services.accounts.callers import Caller
 
 from . import members, messages, rows
-from .records import ChangesPage, Member, RoomChange
+from .records import Audience, ChangesPage, Member, RoomChange, RoomSettings
+
+SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
+Messages = sa.Select[*tuple[Any, ...]]  # the query of those that may be read
 
 
 def read_changes(caller: Caller, room_id: UUID, *, since_rev: int, limit: int) -> ChangesPage:
@@ -21,25 +25,51 @@ def read_changes(caller: Caller, room_id: UUID, *, since_rev: int, limit: int) -
     Raises NotFound for a room that the caller is no member of, CursorExpired for a `since_rev` ahead of the room.
     """
     with read(snapshot=True) as connection:
-        room = rows.load(connection, caller, room_id)
-        if since_rev > room.rev:
-            raise CursorExpired("The room has not come so far; read it anew.")
-        found = connection.execute(_select_revs(caller, room_id, since_rev, limit + 1)).all()
-        more = len(found) > limit
-        items = _load(connection, caller, room, found[:limit])
+        rows.require_role(connection, caller, room_id, rows.READERS)
+        return _read_page(connection, room_id, messages.select_messages(caller), since_rev=since_rev, limit=limit)
+
+
+def read_for_members(room_id: UUID, *, since_rev: int, limit: int) -> tuple[ChangesPage, Audience]:
+    """Return up to `limit` changes of a room after one, with those of its members that may be told of each.
+
+    Raises NotFound for a room that was deleted, CursorExpired as `read_changes`.
+    """
+    with read(snapshot=True) as connection:
+        page = _read_page(connection, room_id, messages.select_all(), since_rev=since_rev, limit=limit)
+        return page, read_audience(connection, room_id)
+
+
+def read_audience(connection: sa.Connection, room_id: UUID) -> Audience:
+    """Return the members of a room with their rights to its messages."""
+    joined = sa.select(RoomMember.user_id, RoomMember.joined_seq)
+    found = connection.execute(joined.where(RoomMember.room_id == room_id, RoomMember.state == "member"))
+    history = connection.scalar(sa.select(Room.history).where(Room.id == room_id))
+    return Audience({row.user_id: row.joined_seq for row in found}, history == "all")
+
+
+def _read_page(connection: sa.Connection, room_id: UUID, shown: Messages, *, since_rev: int, limit: int) -> ChangesPage:
+    row = connection.execute(sa.select(*SETTINGS).where(Room.id == room_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such room.")
+    room = RoomSettings(**row._mapping)
+    if since_rev > room.rev:
+        raise CursorExpired("The room has not come so far; read it anew.")
+    found = connection.execute(_select_revs(room_id, shown, since_rev, limit + 1)).all()
+    more = len(found) > limit
+    items = _load(connection, room, shown, found[:limit])
     return ChangesPage(items, found[limit - 1].rev if more else room.rev, more)
 
 
-def _select_revs(caller: Caller, room_id: UUID, since_rev: int, most: int) -> sa.Select[*tuple[Any, ...]]:
+def _select_revs(room_id: UUID, shown: Messages, since_rev: int, most: int) -> sa.Select[*tuple[Any, ...]]:
     """Return the query of the first things that were last changed after a change, by that change."""
-    revs: sa.Select[*tuple[Any, ...]] = messages.select_messages(caller).with_only_columns(
+    revs: Messages = shown.with_only_columns(
         RoomMessage.rev.label("rev"), sa.literal_column("'message'").label("type"), RoomMessage.id.label("id")
     )
     revs = revs.where(RoomMessage.room_id == room_id, RoomMessage.rev > since_rev)
     # The messages first by themselves: of a long room no more are read than are shown.
     first = revs.order_by(RoomMessage.rev).limit(most).subquery()
-    memberships: sa.Select[*tuple[Any, ...]] = sa.select(RoomMember.rev, sa.literal_column("'member'"), RoomMember.id)
-    settings: sa.Select[*tuple[Any, ...]] = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id)
+    memberships: Messages = sa.select(RoomMember.rev, sa.literal_column("'member'"), RoomMember.id)
+    settings: Messages = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id)
     changed = sa.union_all(
         sa.select(first),
         memberships.where(RoomMember.room_id == room_id, RoomMember.rev > since_rev),
@@ -48,10 +78,11 @@ def _select_revs(caller: Caller, room_id: UUID, since_rev: int, most: int) -> sa
     return sa.select(changed).order_by(changed.c.rev).limit(most)
 
 
-def _load(connection: sa.Connection, caller: Caller, room: Any, found: Sequence[Any]) -> list[RoomChange]:
+def _load(connection: sa.Connection, room: RoomSettings, shown: Messages, found: Sequence[Any]) -> list[RoomChange]:
     ids = {kind: [row.id for row in found if row.type == kind] for kind in ("message", "member")}
     data: dict[UUID, Any] = {room.id: room}
-    data |= {message.id: message for message in messages.load_all(connection, caller, ids["message"])}
+    for row in connection.execute(shown.where(RoomMessage.id.in_(ids["message"]))):
+        data[row.id] = messages.build(**row._mapping)
     ended: dict[UUID, UUID] = {}
     for row in connection.execute(members.select_members().where(RoomMember.id.in_(ids["member"]))):
         if row.state == "member":

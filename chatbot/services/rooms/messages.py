@@ -41,16 +41,15 @@ def list_messages(
     order = RoomMessage.seq.desc() if since_seq is None else RoomMessage.seq
     with read() as connection:
         rows.require_role(connection, caller, room_id, rows.READERS)
-        found = [_build(**row._mapping) for row in connection.execute(statement.order_by(order).limit(limit + 1))]
+        found = [build(**row._mapping) for row in connection.execute(statement.order_by(order).limit(limit + 1))]
     items = found[:limit]
     return MessagePage(items[::-1] if since_seq is None else items, more=len(found) > limit)
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
     """Return those of some messages that the caller may read, in no order."""
-    return [
-        _build(**row._mapping) for row in connection.execute(select_messages(caller).where(RoomMessage.id.in_(ids)))
-    ]
+    statement = select_messages(caller).where(RoomMessage.id.in_(ids))
+    return [build(**row._mapping) for row in connection.execute(statement)]
 
 
 def post(
@@ -138,8 +137,13 @@ def load_read_marks(connection: sa.Connection, caller: Caller, ids: Sequence[UUI
 
 def select_messages(caller: Caller) -> sa.Select[*tuple[Any, ...]]:
     """Return the query of the messages that the caller may read, in all their rooms."""
-    statement = sa.select(*FIELDS).join(Room, Room.id == RoomMessage.room_id).join(rows.Own, rows.join_own(caller))
-    return statement.outerjoin(User, User.id == RoomMessage.author_id).where(IS_SHOWN)
+    return select_all().join(rows.Own, rows.join_own(caller)).where(IS_SHOWN)
+
+
+def select_all() -> sa.Select[*tuple[Any, ...]]:
+    """Return the query of messages of all rooms, for any reader."""
+    statement = sa.select(*FIELDS).join(Room, Room.id == RoomMessage.room_id)
+    return statement.outerjoin(User, User.id == RoomMessage.author_id)
 
 
 def load(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
@@ -149,7 +153,8 @@ def load(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message
     raise NotFound("There is no such message.")
 
 
-def _build(author_id: UUID | None, username: str | None, **columns: Any) -> Message:
+def build(author_id: UUID | None, username: str | None, **columns: Any) -> Message:
+    """Return the message of a row of these queries."""
     author = None if author_id is None or username is None else Author(author_id, username)
     return Message(author=author, **columns)
 

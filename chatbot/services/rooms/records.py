@@ -1,6 +1,6 @@
 """Values of rooms, as their members see them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -23,6 +23,20 @@ class RoomRecord:
     unread: int
     created_at: datetime
     activity_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    """A room as all of its members see it."""
+
+    id: UUID
+    name: str
+    topic: str
+    history: str
+    members: int
+    last_seq: int
+    rev: int
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +125,28 @@ class RoomChange:
     type: Literal["message", "member", "room"]
     op: Literal["upsert", "delete"]
     id: UUID
-    data: Message | Member | RoomRecord | None
+    data: Message | Member | RoomSettings | None
+
+    @property
+    def is_new_message(self) -> bool:
+        """Whether it is a message that was neither edited nor deleted since."""
+        data = self.data
+        return isinstance(data, Message) and data.edited_at is None and not data.deleted
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The members of a room with the `seq` behind which each joined; `is_open`: they see all messages."""
+
+    joined: Mapping[UUID, int]
+    is_open: bool
+
+    def may_read(self, user_id: UUID, change: RoomChange) -> bool:
+        """Return whether a user may be told of a change."""
+        joined = self.joined.get(user_id)
+        if joined is None:
+            return False
+        return self.is_open or not isinstance(change.data, Message) or change.data.seq > joined
 
 
 @dataclass(frozen=True, slots=True)

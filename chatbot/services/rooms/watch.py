@@ -18,7 +18,7 @@ RoomWatch = Watch[int]  # the state of a room is the number of its last change
 
 def init_app(app: Flask) -> None:
     """Give the application its watch."""
-    app.extensions[EXTENSION] = Watch(app, "room watch", _find_revs, look_seconds=LOOK_SECONDS)
+    app.extensions[EXTENSION] = Watch(app, "room watch", find_revs, look_seconds=LOOK_SECONDS)
 
 
 def get_room_watch() -> RoomWatch:
@@ -27,7 +27,8 @@ def get_room_watch() -> RoomWatch:
     return watch
 
 
-def _find_revs(ids: Sequence[UUID]) -> dict[UUID, int]:
+def find_revs(ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the numbers of the last changes of those of some rooms that are there."""
     with read() as connection:
         rows = connection.execute(sa.select(Room.id, Room.rev).where(Room.id.in_(ids)))
         return {row.id: row.rev for row in rows}

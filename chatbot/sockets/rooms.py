@@ -1,0 +1,147 @@
+"""The namespace `/rooms`: a client joins rooms, hears of their changes and writes into them.
+
+Each event is acknowledged with what was stored, or with a problem document.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from flask import g, request
+from flask_socketio import ConnectionRefusedError as Refused
+from flask_socketio import SocketIO, disconnect
+from marshmallow import Schema
+
+from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
+from chatbot.schemas.rooms import ChangedThingSchema, RoomMessageSchema, RoomSchema
+from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, SocketMessageSchema, SocketReadSchema, TokenSchema
+from chatbot.services.accounts import authentication
+from chatbot.services.rooms import changes, messages, rooms
+from chatbot.web import rate_limits
+from chatbot.web.rate_limits import by_user, by_user_and_room
+
+from . import problems
+from .connections import Connection, Registry, get_registry
+from .delivery import Deliveries
+from .transport import WEBSOCKET
+
+NAMESPACE = "/rooms"
+SCOPE = "rooms"
+MAX_CHANGES = 500  # in the answer to `join`
+
+_rooms = RoomSchema()
+_messages = RoomMessageSchema()
+_changes = ChangedThingSchema()
+Handler = Callable[[Connection, dict[str, Any]], Any]
+
+
+def register(socketio: SocketIO, registry: Registry) -> Deliveries:
+    """Give the server the events of the namespace; returns the loop that delivers to its sockets."""
+    deliveries = Deliveries(socketio, registry)
+
+    def connect(auth: Any = None) -> None:
+        _connect(auth)
+        deliveries.start()
+
+    socketio.on_event("connect", connect, NAMESPACE)
+    socketio.on_event("disconnect", lambda *_: registry.remove(_get_sid()), NAMESPACE)
+    events: dict[str, tuple[Schema, Handler]] = {
+        "join": (JoinRoomSchema(), _join),
+        "leave": (RoomIdSchema(), _leave),
+        "message": (SocketMessageSchema(), _post),
+        "read": (SocketReadSchema(), _mark_read),
+        "token": (TokenSchema(), _renew),
+    }
+    for name, (schema, handler) in events.items():
+        socketio.on_event(name, _acknowledge(name, schema, handler), NAMESPACE)
+    socketio.on_event("*", _refuse_unknown, NAMESPACE)
+    return deliveries
+
+
+def _connect(auth: Any) -> None:
+    """Let a caller in; raises ConnectionRefusedError with a problem document."""
+    try:
+        token = auth.get("token") if isinstance(auth, dict) else None
+        if not isinstance(token, str):
+            raise Unauthenticated("Send `auth: {token: <access token or API key>}`.")
+        caller = authentication.authenticate(token)
+        authentication.require_scope(caller, SCOPE)
+        get_registry().add(Connection(_get_sid(), caller, authentication.find_expiry(token)))
+        request.environ[WEBSOCKET].keep_open()
+    except ChatbotError as error:
+        document = problems.describe(error, "connect")
+        raise Refused(document["code"], document) from error
+
+
+def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., Any]:
+    """Return the function that answers an event with a handler's result, or with a problem document."""
+
+    @wraps(handler)
+    def answer(data: Any = None, *_: Any) -> Any:
+        connection = get_registry().get(_get_sid())
+        if connection is None:  # it is being closed
+            disconnect()
+            return None
+        g.caller = connection.caller
+        try:
+            return handler(connection, problems.load(schema, data))
+        except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
+            return problems.describe(error, name)
+
+    return answer
+
+
+def _refuse_unknown(event: str, *_: Any) -> dict[str, Any]:
+    return problems.describe(InvalidInput({"event": [f"{event[:50]} is not known."]}), "unknown")
+
+
+def _join(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    room_id = values["room_id"]
+    room = rooms.get(connection.caller, room_id)
+    since_rev = values.get("since_rev", room.rev)
+    page = changes.read_changes(connection.caller, room_id, since_rev=since_rev, limit=MAX_CHANGES)
+    # Behind the page even where it is not complete: the client reads the rest itself.
+    connection.rooms[room_id] = page.rev if not page.more else room.rev
+    return {
+        "room": _rooms.dump(room),
+        "changes": _changes.dump(page.items, many=True),
+        "rev": page.rev,
+        "complete": not page.more,
+    }
+
+
+def _leave(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    connection.rooms.pop(values["room_id"], None)
+    return {}
+
+
+def _post(connection: Connection, values: dict[str, Any]) -> Any:
+    request.view_args = {"room_id": values["room_id"]}  # by which the limit counts, as of the route
+    _count_message()
+    return _messages.dump(messages.post(connection.caller, **values).message)
+
+
+@rate_limits.limit(RATE_WRITE_USER=by_user, RATE_ROOM_MESSAGE_USER=by_user_and_room)
+def _count_message() -> None:
+    """Count a message, together with those of the route."""
+
+
+def _mark_read(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    messages.mark_read(connection.caller, values["room_id"], values["seq"])
+    return {}
+
+
+def _renew(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    """Take another token of the same user, before the first one expires."""
+    caller = authentication.authenticate(values["token"])
+    authentication.require_scope(caller, SCOPE)
+    if caller.user_id != connection.caller.user_id:
+        raise Unauthenticated("The token is another user's.")
+    connection.caller = caller
+    connection.expires_at = authentication.find_expiry(values["token"])
+    return {}
+
+
+def _get_sid() -> str:
+    sid: str = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO's
+    return sid

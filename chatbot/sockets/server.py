@@ -1,0 +1,61 @@
+"""The Socket.IO server of an application."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+from flask import Flask
+from flask_socketio import SocketIO
+
+from .transport import (
+    MAX_MESSAGE_BYTES,
+    PING_INTERVAL_SECONDS,
+    PING_TIMEOUT_SECONDS,
+    BoundedQueue,
+    BoundedWebSocket,
+)
+
+
+class JSON:
+    """The JSON of packets: with UUIDs, and fast."""
+
+    @staticmethod
+    def dumps(value: Any, **_: Any) -> str:
+        """Return a value as JSON."""
+        return orjson.dumps(value).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **_: Any) -> Any:
+        """Return the value of JSON; raises ValueError."""
+        return orjson.loads(text)
+
+
+def create(app: Flask) -> SocketIO:
+    """Make the server, with WebSocket as its only transport: no sticky sessions are needed then."""
+    patterns = app.config["CORS_ORIGINS"]
+    socketio = SocketIO(
+        app,
+        async_mode="gevent",
+        transports=["websocket"],
+        cors_allowed_origins=lambda origin, environ: is_allowed(origin, environ, patterns),
+        cors_credentials=False,
+        manage_session=False,
+        async_handlers=False,  # a client's events run one after the other, and it waits for them
+        monitor_clients=False,  # each socket has a deadline of its own
+        json=JSON,
+        max_http_buffer_size=MAX_MESSAGE_BYTES,
+        ping_interval=PING_INTERVAL_SECONDS,
+        ping_timeout=PING_TIMEOUT_SECONDS,
+    )
+    engine = socketio.server.eio
+    engine.create_queue = BoundedQueue
+    engine._async = {**engine._async, "websocket": BoundedWebSocket}  # which no option of its constructor sets
+    return socketio
+
+
+def is_allowed(origin: str | None, environ: dict[str, Any], patterns: list[Any]) -> bool:
+    """Return whether a page of an origin may connect: browsers apply no CORS to WebSockets."""
+    if origin is None or "*" in patterns:
+        return True
+    is_own = urlsplit(origin).netloc.lower() == environ.get("HTTP_HOST", "").lower()
+    return is_own or any(pattern.match(origin) for pattern in patterns)

@@ -1,0 +1,95 @@
+"""The transport of sockets: whole frames, queues with an end, origins."""
+
+import re
+import socket
+import threading
+
+import pytest
+from engineio.packet import MESSAGE, Packet
+
+from chatbot.sockets.server import is_allowed
+from chatbot.sockets.transport import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue, WholeSocket
+
+OWN = {"HTTP_HOST": "chat.example:8000"}
+PATTERNS = [re.compile(r"https://app\.example\Z", re.IGNORECASE)]
+
+
+class ShortSocket:
+    """A socket that takes ten bytes of each write, as a full one does."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.settimeout = self.setsockopt = self.recv = self.close = lambda *_: None
+
+    def send(self, data: bytes) -> int:
+        self.received += data[:10]
+        return len(data[:10])
+
+    def sendall(self, data: bytes) -> None:
+        while data:
+            data = data[self.send(data) :]
+
+
+def test_send_sends_all_and_frames_do_not_mix() -> None:
+    wrapped = ShortSocket()
+    whole = WholeSocket(wrapped)
+    frames = [bytes([number]) * 1_000 for number in range(20)]
+    threads = [threading.Thread(target=whole.send, args=(frame,)) for frame in frames]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pieces = [wrapped.received[start : start + 1_000] for start in range(0, 20_000, 1_000)]
+    assert sorted(pieces) == frames
+
+
+def test_send_waits_for_a_slow_reader() -> None:
+    here, there = socket.socketpair()
+    received: list[bytes] = []
+
+    def read() -> None:
+        while data := there.recv(4_096):
+            received.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with here:
+        assert WholeSocket(here).send(b"x" * 1_000_000) == 1_000_000
+    reader.join()
+    there.close()
+    assert b"".join(received) == b"x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param(1, MAX_QUEUED_PACKETS, id="many small packets"),
+        pytest.param(MAX_QUEUED_BYTES // 10, 10, id="few large packets"),
+    ],
+)
+def test_queue_ends_at_its_bound(size: int, expected: int) -> None:
+    queue = BoundedQueue()
+    for _ in range(MAX_QUEUED_PACKETS + 10):
+        queue.put(Packet(MESSAGE, "x" * size))
+    assert (queue.qsize(), queue.has_overflowed) == (expected, True)
+    queue.put(None)  # which ends the writer, is always taken
+    assert queue.qsize() == expected + 1
+    queue.clear()
+    queue.put(Packet(MESSAGE, "the last one"))
+    assert (queue.qsize(), queue.has_overflowed, queue.get().data) == (1, False, "the last one")
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        pytest.param(None, True, id="no browser"),
+        pytest.param("http://chat.example:8000", True, id="own"),
+        pytest.param("https://app.example", True, id="allowed"),
+        pytest.param("https://app.example.evil.example", False, id="longer"),
+        pytest.param("https://chat.example", False, id="other port"),
+        pytest.param("null", False, id="null"),
+    ],
+)
+def test_pages_of_other_origins_do_not_connect(origin: str | None, expected: bool) -> None:
+    assert is_allowed(origin, OWN, PATTERNS) is expected
+    assert is_allowed(origin, OWN, ["*"])
