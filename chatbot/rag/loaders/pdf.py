@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
-from . import pdf_codes, pdf_layout, pdf_repair, pdf_words, plain
+from . import pdf_codes, pdf_layout, pdf_words, plain
 from .pdf_words import SOFT_HYPHEN, Word
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class PdfLoader:
 
         Raises UnreadableDocument when the file is encrypted with a password, broken, or has no text (scanned pages).
         """
-        with plain.reading("PDF"), closing(_opened(pdf_repair.repair_unicode_maps(data))) as document:
+        with plain.reading("PDF"), closing(_opened(pdf_codes.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
             _free_sentences(pages)
