@@ -1,11 +1,13 @@
-"""Headers and footers of Word documents: one text for those of all pages and sections that say the same."""
+"""The margins of Word documents: headers and footers, one text for all that say the same, and comments."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from xml.etree.ElementTree import Element
 
+from . import docx_elements, docx_numbering
 from .docx_numbering import W
 
 BLANKS = {f"{W}tab", f"{W}br", f"{W}cr", f"{W}p"}
+STRUCK = {f"{W}del", f"{W}moveFrom"}  # its comments go with it
 
 
 def texts(parts: Iterable[Element], seen: set[str]) -> Iterator[str]:
@@ -20,12 +22,17 @@ def texts(parts: Iterable[Element], seen: set[str]) -> Iterator[str]:
 
 def _paragraphs(part: Element) -> Iterator[Element]:
     """Yield the paragraphs that are in no other, as those of text boxes are."""
-    stack = [part]
+    return _find(part, f"{W}p")
+
+
+def _find(parent: Element, name: str, skipped: Collection[str] = ()) -> Iterator[Element]:
+    """Yield the elements of a name that are in no other, nor in one of the names in `skipped`."""
+    stack = [parent]
     while stack:
         element = stack.pop()
-        if element.tag == f"{W}p":
+        if element.tag == name:
             yield element
-        else:
+        elif element.tag not in skipped:
             stack += reversed(element)
 
 
@@ -38,3 +45,35 @@ def _text(paragraph: Element) -> str:
         elif element.tag in BLANKS:
             parts.append(" ")
     return " ".join("".join(parts).split())
+
+
+def read_comments(part: Element) -> dict[str, Element]:
+    """Return each comment by its number, as a paragraph with its author's name."""
+    found: dict[str, Element] = {}
+    for comment in part.iter(f"{W}comment"):
+        author = " ".join(comment.get(f"{W}author", "").split())
+        text = " ".join(filter(None, map(_text, _paragraphs(comment))))
+        if text:
+            label = f"Comment by {author}" if author else "Comment"
+            found[comment.get(f"{W}id", "")] = docx_elements.paragraph(f"{label}: {text}")
+    return found
+
+
+def insert_comments(root: Element, comments: dict[str, Element]) -> None:
+    """Put each comment behind the paragraph that refers to it, and take it from `comments`."""
+    stack = [root]
+    while stack:
+        element = stack.pop()
+        children: list[Element] = []
+        waiting: list[Element] = []  # for the end of a paragraph that goes on in the next one
+        for child in element:
+            children.append(child)
+            if child.tag != f"{W}p":
+                stack.append(child)
+                continue
+            numbers = [found.get(f"{W}id", "") for found in _find(child, f"{W}commentReference", STRUCK)]
+            waiting += [comments.pop(number) for number in numbers if number in comments]
+            if not docx_numbering.is_end_struck(child):
+                children += waiting
+                waiting = []
+        element[:] = [*children, *waiting]

@@ -148,6 +148,11 @@ def is_on(switch: Element | None) -> bool:
     return switch is not None and switch.get(VALUE, "1") not in {"0", "false", "off"}
 
 
+def is_end_struck(paragraph: Element) -> bool:
+    """Return whether the end of a paragraph is struck out: the next one goes on in it."""
+    return paragraph.find(f"{W}pPr/{W}rPr/{W}del") is not None
+
+
 def numbered_levels(numbering: Element) -> list[Element]:
     """Return the levels that count; bullets are left to the converter."""
     return [level for level in numbering.iter(f"{W}lvl") if _level(level).number_format not in UNNUMBERED]

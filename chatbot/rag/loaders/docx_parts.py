@@ -1,4 +1,4 @@
-"""A Word document made ready for its converter, which passes over formulas, numbers, headers and embedded parts.
+"""A Word document made ready for its converter, which passes over formulas, numbers, margins and embedded parts.
 
 The parts that are read are bounded; pictures and fonts, of any size, are left out.
 """
@@ -137,6 +137,7 @@ class _Preparation:
         self._unpacked = sum(map(len, parts.values()))
         self._changes = {**docx_elements.CHANGES, f"{W}altChunk": self._embedded}
         self._numbering = docx_numbering.read(self._beside("numbering.xml"), self._beside("styles.xml"))
+        self._comments = self._read_comments()
 
     def run(self) -> None:
         root = _parse(self._parts[self._main])
@@ -144,6 +145,7 @@ class _Preparation:
         if body is None:
             return
         self._change(body)
+        docx_margins.insert_comments(body, self._comments)
         for paragraph in body.iter(f"{W}p"):  # in the order of the document, as Word counts
             self._number(paragraph)
         self._add_headers(root, body)
@@ -156,7 +158,15 @@ class _Preparation:
         notes = self._beside(name)
         if notes is not None:
             self._change(notes)
+            docx_margins.insert_comments(notes, self._comments)
             self._parts[posixpath.join(self._folder, name)] = ElementTree.tostring(notes)
+
+    def _read_comments(self) -> dict[str, Element]:
+        part = self._beside("comments.xml")
+        if part is None:
+            return {}
+        self._change(part)
+        return docx_margins.read_comments(part)
 
     def _unnumber(self) -> None:
         """Take the styles from lists that count: one by style would be numbered twice."""
@@ -200,12 +210,10 @@ class _Preparation:
             element[:] = children
 
     def _number(self, paragraph: Element) -> None:
-        properties = paragraph.find(f"{W}pPr")
-        if properties is not None and properties.find(f"{W}rPr/{W}del") is not None:  # its end is struck out
-            return
-        label = self._numbering.label(paragraph)
+        label = None if docx_numbering.is_end_struck(paragraph) else self._numbering.label(paragraph)
         if not label:
             return
+        properties = paragraph.find(f"{W}pPr")
         if properties is not None:
             for own in properties.findall(f"{W}numPr"):
                 properties.remove(own)
