@@ -125,7 +125,7 @@ WORST = {
     "chatbot.rag.loaders.docx_numbering.PLACEHOLDER": worst(("", "%", ""), ("", "%1", "")),
     "chatbot.rag.loaders.encodings.BEYOND_ASCII": ANY,
     "chatbot.rag.loaders.encodings.ESCAPES": worst(("", "\x1b$", ""), ("", "\x1b", "")), "chatbot.rag.loaders.encodings.WESTERN_WORD": worst(("", "a", "x!"), ("", "é", ""), ("", "éa", "1")),
-    "chatbot.rag.loaders.encodings.MISPLACED_CAPITAL": worst(("", "aÉA", ""), ("", "aÉ", "")), "chatbot.rag.loaders.encodings.WORDS": worst(("", "a", ""), ("", "a_", "")),
+    "chatbot.rag.loaders.encodings.FOREIGN": worst(("", "aþ", ""), ("", "abc", "")), "chatbot.rag.loaders.encodings.SIGN_IN_WORD": worst(("", "a", ""), ("", "a§", "")), "chatbot.rag.loaders.encodings.VALUES": ANY, "chatbot.rag.loaders.encodings.WORDS": worst(("", "a", ""), ("", "a_", "")),
     "chatbot.rag.loaders.pdf.PAGE_NUMBER": worst(("", "-", ""), ("", "1", ""), ("", "x", "!")), "chatbot.rag.loaders.pdf.NUMBER": ANY, "chatbot.rag.loaders.pdf.AFTER_SENTENCE": worst(("", "\n", ""), (".", "\n", ""), ("", ".\n", "")),
     "chatbot.rag.loaders.pdf.JOINED": worst(("", "\xad", ""), ("\xad", "\n", ""), ("\xad", " ", ""), ("\xad", "\n ", ""), ("\xad\n", "a", ""), ("", "\xad\n", ""), ("\xad\n", "a.", ""), ("", "a\u2010", ""), ("a\u2010", "\n", ""), ("", "a\u2010\n", "")),
     "chatbot.rag.loaders.pdf_codes.LIGATURE_CODE": worst(("", "\r", ""), ("", "\x0b", "")), "chatbot.rag.loaders.pdf_codes.ACCENTED_LETTER": worst(("", "~", ""), ("", "~a", "")), "chatbot.rag.loaders.pdf_codes.LETTER_WITH_CEDILLA": worst(("", "a", ""), ("", "a\u00b8", ""), ("", "a\u00b8 ", "")), "chatbot.rag.loaders.pdf_codes.WORDS": ANY,

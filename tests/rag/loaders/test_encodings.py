@@ -70,6 +70,41 @@ def test_few_letters_of_other_scripts_are_not(text: str, encoding: str) -> None:
     assert encodings.decode(text.encode(encoding)) == text
 
 
+LISTS = [
+    ("Référence;Désignation;Quantité\n", "F001;Stylo à bille bleu n° 1;2\nF002;Règle;3\n", "cp1252"),
+    ("Artikel;Preis\n", "Tee;3,50 €\nSaft;2,10 €\n", "cp1252"),
+    ("Città;Quantità\n", "Forlì;3\nCantù;2\nPerché no;1\nCosì;2\nCaffè;3\nMartedì;7\nUniversità;4\n", "cp1252"),
+    ("Año;Señor\n", "2020;Peña\n2021;Muñoz\n2022;Ibáñez\n", "cp1252"),
+    ("Désignation;Quantité\n", "Cahier à spirale;2\n", "cp850"),
+    ("Größe;Farbe\n", "L;weiß\nM;grün\n", "mac-roman"),
+    ("Menge;Zutat\n", "½ Liter;Öl\n3 m²;Käse\n", "cp1252"),
+    ("Imię;Praca\n", "Anna;Pracowałam pięć lat\n", "iso-8859-2"),
+    ("Ad;Şehir\n", "Ayşe;İzmir\nOğuz;Muğla\n", "cp1254"),
+    ("Név;Város\n", "Ödön;Győr\nErzsébet;Pécs\n", "cp1250"),
+    ("Ime;Grad\n", "Đorđe;Šibenik\nŽeljko;Poreč\n", "cp1250"),
+    ("Vardas;Miestas\n", "Jūratė;Šiauliai\nŽygimantas;Kėdainiai\n", "cp1257"),
+    ("名前;住所\n", "田中;東京\n鈴木;大阪\n", "euc-jp"),
+    ("名前,住所\n", "田中,東京\n", "cp932"),
+    ("ヒンメイ;カズ\n", "ペン;1\nノート;2\n", "cp932"),
+    ("姓名;城市\n", "王芳;北京\n李强;上海\n", "gb18030"),
+    ("姓名;城市\n", "王芳;臺北\n李強;高雄\n", "big5"),
+]
+
+
+@pytest.mark.parametrize("repetitions", [1, 5, 80])
+@pytest.mark.parametrize(("names", "rows", "encoding"), LISTS, ids=[f"{one[2]}-{one[0][:3]}" for one in LISTS])
+def test_short_list_is_read_by_the_letters_of_its_language(
+    names: str, rows: str, encoding: str, repetitions: int
+) -> None:
+    text = names + rows * repetitions
+    assert encodings.decode(text.encode(encoding)) == text
+
+
+def test_list_may_have_names_of_several_western_languages() -> None:
+    text = "Quantité Règle François Hélène Désignation à Élève Noël Señor São smörgås Bücher ".replace(" ", ";1\n")
+    assert encodings.decode(text.encode("cp1252")) == text
+
+
 def test_first_foreign_letters_may_stand_far_behind() -> None:
     text = "plain words\n" * 20_000 + f"{SENTENCES['ru']}\n" * 3
     assert encodings.decode(text.encode("cp1251")) == text
