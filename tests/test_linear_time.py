@@ -110,7 +110,7 @@ WORST = {
     "chatbot.rag.loaders.html_layout.TAG": worst(("", "<table ", ""), ("<table", " ", ""), ("", "<", "")), "chatbot.rag.loaders.html_layout.ATTRIBUTE": worst(("", "type", ""), ("", "type =", ""), ("type=", "a", ""), ("", 'type="', ""), max_length=2_000),
     "chatbot.rag.loaders.html_layout.EMPHASIS": worst(("", "<b>", ""), ("<b", " ", ""), ("<b ", "a", ""), ("", "<b ", "")),
     "chatbot.rag.loaders.html_layout.PICTURE_LINK": worst(("", "<a ", ""), ("<a", " ", ""), ("<a>", " ", ""), ("", "<a><b>", ""), ("<a>", "<b>", ""), ("", "<a>", ""), ("<a>", "<b ", "")), "chatbot.rag.loaders.html_layout.RAISED": worst(("", "a<sup ", ""), ("a<sup", " ", ""), ("", "a<sup>1", "")),
-    "chatbot.rag.loaders.html_layout.UNREAD": worst(("", "<script ", ""), ("", "<!--", ""), ("", "<", "")), "chatbot.rag.loaders.html_layout.UNREAD_END": worst(("", "</script ", ""), ("</style", " ", "")),
+    "chatbot.rag.loaders.html_markup.MARKUP": worst(("", "<a ", ""), ("", "<a x=", ""), ("<a", "=", ""), ("", '<a x="', ""), ("<a x=", " ", ""), ("<a", " x='", ""), ("", "<!--", "")), "chatbot.rag.loaders.html_markup.RAW_END": worst(("", "</script ", ""), ("</style", " ", "")),
     "chatbot.rag.loaders.html_layout.DRAWN": worst(("", "<svg ", ""), ("<text", " ", "")), "chatbot.rag.loaders.html_layout.VERBATIM": worst(("", "<pre ", ""), ("<pre", " ", "")),
     "chatbot.rag.loaders.html_layout.PRESERVED": worst(("", 'style="', ""), ('style="', "white-space:", ""), ('style="', "white-space ", ""), ("style", " ", "")),
     "chatbot.rag.loaders.html_layout.WRAPPED": worst(("", "a\n", ""), ("a\n", " ", ""), ("", "a\n ", ""), (">\n", " ", "<"), ("", ">\n ", "")), "chatbot.rag.loaders.html_layout.WRAPPED_WIDE": worst(("", "中\n", ""), ("中\n", " ", ""), ("", "中\n ", "")),

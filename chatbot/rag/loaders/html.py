@@ -7,7 +7,7 @@ from html import unescape
 from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
-from . import html_layout, notation, plain
+from . import html_layout, html_markup, notation, plain
 
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 DECLARED_WITHIN = 100_000  # bytes; the standard asks for 1,024 (HTML, 4.2.5.4), and browsers read on
@@ -28,7 +28,7 @@ class HtmlLoader:
 def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
     """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
     page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
-    text = notation.from_html(html_layout.prepare(page))
+    text = notation.from_html(html_layout.prepare(html_markup.without_unread(page)))
     return text, _title(page) or first_heading(text)
 
 

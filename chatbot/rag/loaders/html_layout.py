@@ -7,25 +7,22 @@ from html import unescape
 from chatbot.rag.text.unspaced import WITHOUT_SPACES
 
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr|iframe)\b([^<>]{0,2000})>",
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr)\b([^<>]*+)>",
     re.IGNORECASE,
 )
-ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200})(?:\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)'|([^\s"'>]{1,200})))?""")
+ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)"?|'([^']*+)'?|([^\s"'>]{1,200}+)))?""")
 # Emphasis, and tags beside it that no reader sees.
-EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]{0,2000})?>", re.IGNORECASE)
+EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]*+)?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
-DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]{0,2000})>", re.IGNORECASE)
-# Comments, scripts and styles, whose characters may look like tags.
-UNREAD = re.compile(r"<(?:!--|(script|style)\b)", re.IGNORECASE)
-UNREAD_END = re.compile(r"</(script|style)\b[^<>]{0,200}>", re.IGNORECASE)
+DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]*+)>", re.IGNORECASE)
 RAISED = re.compile(r"(?<=[^\s<>])<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>", re.IGNORECASE)
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
 PICTURE_LINK = re.compile(
-    r"<a\b[^<>]{0,2000}>((?:\s{1,99}+|<(?!/?(?:a|input|select|textarea)\b)[^<>]{0,5000}>){0,20}+)</a>", re.IGNORECASE
+    r"<a\b[^<>]*+>((?:\s{1,99}+|<(?!/?(?:a|input|select|textarea)\b)[^<>]*+>){0,20}+)</a>", re.IGNORECASE
 )
 # Lines are shown as they are in these elements, and where a page asks for it.
-VERBATIM = re.compile(r"<(/?)(?:pre|textarea|listing|xmp)\b[^<>]{0,2000}>", re.IGNORECASE)
+VERBATIM = re.compile(r"<(/?)(?:pre|textarea|listing|xmp)\b[^<>]*+>", re.IGNORECASE)
 PRESERVED = re.compile(
     r"""style\s{0,9}=\s{0,9}["'][^"'<>]{0,500}?white-space\s{0,9}:\s{0,9}(?:pre|break)""", re.IGNORECASE
 )
@@ -33,19 +30,18 @@ _WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
 WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
 WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
 UNITS = {"m", "mm", "cm", "dm", "km", "ft", "yd", "mi", "s", "x", "y", "n", "r"}  # and variables
-QUOTE = re.compile(r"</?blockquote\b[^<>]{0,2000}>", re.IGNORECASE)
+QUOTE = re.compile(r"</?blockquote\b[^<>]*+>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 BLOCKS = {*HEADINGS, "table"}  # in a cell they make its table one of layout
 UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
-UNSHOWN_ELEMENTS = {"datalist", "iframe"}
 TICKS = {"checkbox", "radio"}
 
 
 def prepare(page: str) -> str:
     """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
-    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(_without_unread(page)))
+    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(page))
     page = RAISED.sub(_raise, page)
     page = _without_marks_in_words(_with_joined_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
@@ -60,28 +56,6 @@ def prepare(page: str) -> str:
         end = tag.end()
     parts.append(page[end:])
     return "".join(parts)
-
-
-def _without_unread(page: str) -> str:
-    """Return a page without its comments, scripts and styles, up to one that has no end."""
-    parts = []
-    end = 0
-    while found := UNREAD.search(page, end):
-        stop = _find_end(page, found)
-        if stop is None:
-            break
-        parts.append(page[end : found.start()])
-        end = stop
-    return "".join([*parts, page[end:]])
-
-
-def _find_end(page: str, found: "re.Match[str]") -> int | None:
-    """Return the end of a comment, a script or a style that begins here."""
-    if found[1]:
-        ends = UNREAD_END.finditer(page, found.end())
-        return next((one.end() for one in ends if one[1].lower() == found[1].lower()), None)
-    dashes = page.find("-->", found.end() - 2)  # those of `<!-->` are its end too
-    return None if dashes < 0 else dashes + 3
 
 
 def _with_drawn_text(page: str) -> str:
@@ -187,12 +161,10 @@ def _shown(tag: "re.Match[str]") -> str:
         return _value(tag[3])
     if name == "abbr":  # whose title a reader sees when pointing at it
         return f"<{tag[1]}span>"
-    if name in UNSHOWN_ELEMENTS:
-        if tag[3].endswith("/"):
-            return ""
+    if name == "datalist":
         return "</span>" if tag[1] else "<span hidden>"
     if name == "dialog":
-        return f"<{tag[1]}div>" if tag[1] or "open" in _attributes(tag[3]) else "<div hidden>"
+        return f"<{tag[1]}div>" if tag[1] or "open" in attributes(tag[3]) else "<div hidden>"
     return tag[0]
 
 
@@ -241,14 +213,15 @@ class _Table:
         self.is_layout = False
 
 
-def _attributes(text: str) -> dict[str, str]:
-    found = ATTRIBUTE.findall(text)  # the first of each name counts
+def attributes(text: str) -> dict[str, str]:
+    """Return the attributes in the text of a tag; the first of each name counts."""
+    found = ATTRIBUTE.findall(text)
     return {name.lower(): double or single or bare for name, double, single, bare in reversed(found)}
 
 
-def _value(attributes: str) -> str:
+def _value(tag: str) -> str:
     """Return an input as a browser shows it: its value, or whether it is ticked."""
-    values = _attributes(attributes)
+    values = attributes(tag)
     kind = values.get("type", "text").lower()
     if kind in UNSHOWN:
         return ""
