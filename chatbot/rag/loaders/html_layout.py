@@ -6,15 +6,16 @@ from html import unescape
 
 from chatbot.rag.text.unspaced import WITHOUT_SPACES
 
+from .docx_numbering import format_number
+
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr)\b([^<>]*+)>",
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr|ol|ul|menu|li|template)\b([^<>]*+)>",
     re.IGNORECASE,
 )
 ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)"?|'([^']*+)'?|([^\s"'>]{1,200}+)))?""")
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]*+)?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
-DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]*+)>", re.IGNORECASE)
 RAISED = re.compile(r"(?<=[^\s<>])<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>", re.IGNORECASE)
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
@@ -33,6 +34,17 @@ UNITS = {"m", "mm", "cm", "dm", "km", "ft", "yd", "mi", "s", "x", "y", "n", "r"}
 QUOTE = re.compile(r"</?blockquote\b[^<>]*+>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
+TABLE_PARTS = {*CELLS, "table", "tr", "thead", "tbody", "tfoot"}
+LISTS = {"ol", "ul", "menu"}
+LIST_STYLE = re.compile(r"list-style(?:-type)?\s{0,9}:\s{0,9}([a-z-]{1,30})", re.IGNORECASE)
+LIST_TYPES = {"a": "lower-alpha", "A": "upper-alpha", "i": "lower-roman", "I": "upper-roman"}
+FORMATS = {  # of numbers in lists, as Word calls them; other styles are decimal
+    "lower-alpha": "lowerLetter", "lower-latin": "lowerLetter", "upper-alpha": "upperLetter",
+    "upper-latin": "upperLetter", "lower-roman": "lowerRoman", "upper-roman": "upperRoman",
+}  # fmt: skip
+UNNUMBERED = {"none", "disc", "circle", "square"}
+INTEGER = re.compile(r"-?\d{1,9}")
+FIRST_PARAGRAPH = re.compile(r"\s{0,200}+<(?:p|div)\b[^<>]*+>", re.IGNORECASE)
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 BLOCKS = {*HEADINGS, "table"}  # in a cell they make its table one of layout
 UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
@@ -40,49 +52,27 @@ TICKS = {"checkbox", "radio"}
 
 
 def prepare(page: str) -> str:
-    """Return a page with the texts of its fields and drawings, and tables of layout as blocks in their order."""
-    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", _with_drawn_text(page))
+    """Return a page with the texts of its fields, labels of its lists, and tables of layout as blocks in order."""
+    page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", page)
     page = RAISED.sub(_raise, page)
     page = _without_marks_in_words(_with_joined_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
-    as_blocks = _layout_tags(tags) | _titled_headers(tags)
+    as_blocks = _layout_tags(tags) | _titled_headers(tags) | _shadow_roots(tags)
+    changed = {**{number: f"<{tags[number][1]}div>" for number in as_blocks}, **_label_lists(tags)}
     parts = []
     end = 0
     for number, tag in enumerate(tags):
         parts.append(page[end : tag.start()])
-        parts.append(f"<{tag[1]}div>" if number in as_blocks else _shown(tag))
         end = tag.end()
+        block, mark, label = changed[number].rpartition(">") if number in changed else ("", "", _shown(tag))
+        paragraph = FIRST_PARAGRAPH.match(page, end) if mark and label else None
+        if paragraph:
+            end = paragraph.end()
+        parts += [block, mark, paragraph[0] if paragraph else "", label]
     parts.append(page[end:])
     return "".join(parts)
-
-
-def _with_drawn_text(page: str) -> str:
-    """Return a page with the texts of its SVG drawings in the place of these, unless one of them has no end."""
-    parts = []
-    end = 0
-    drawings = 0  # that are open, and texts in them
-    texts = 0
-    for tag in DRAWN.finditer(page):
-        if not drawings or texts:
-            parts.append(page[end : tag.start()])
-        end = tag.end()
-        step = _depth_step(tag)
-        if tag[2].lower() == "svg":
-            drawings = max(0, drawings + step)
-        elif drawings:
-            texts = max(0, texts + step)
-            parts.append(" ")
-        else:
-            parts.append(tag[0])
-    return page if drawings else "".join([*parts, page[end:]])
-
-
-def _depth_step(tag: "re.Match[str]") -> int:
-    if tag[3].endswith("/"):
-        return 0
-    return -1 if tag[1] else 1
 
 
 def _with_joined_lines(page: str) -> str:
@@ -178,7 +168,7 @@ def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:
             open_tables[-1].is_layout = True
         if name == "table" and not tag[1]:
             open_tables.append(_Table())
-        if open_tables and (name in CELLS or name.startswith("t")):
+        if open_tables and name in TABLE_PARTS:
             open_tables[-1].tags.append(number)
         if name == "table" and tag[1] and open_tables:
             table = open_tables.pop()
@@ -203,6 +193,69 @@ def _titled_headers(tags: "list[re.Match[str]]") -> set[int]:
                 found.add(number)
             known = min(known, len(open_headers))
     return found
+
+
+def _shadow_roots(tags: "list[re.Match[str]]") -> set[int]:
+    """Return the numbers of the tags of templates that are shown in their place (HTML, 4.12.3)."""
+    found: set[int] = set()
+    opened: list[int] = []
+    for number, tag in enumerate(tags):
+        if tag[2].lower() == "template" and not tag[1]:
+            opened.append(number)
+        elif tag[2].lower() == "template" and opened:
+            first = opened.pop()
+            found.update({first, number} if "shadowrootmode" in attributes(tags[first][3]) else ())
+    return found
+
+
+def _label_lists(tags: "list[re.Match[str]]") -> dict[int, str]:
+    """Return the tags of lists with letters, Roman numbers or numbers out of turn as blocks, by their places.
+
+    A converter has numbers from the first on alone, and Markdown no letters.
+    """
+    found: dict[int, str] = {}
+    opened: list[list[int]] = []
+    for number, tag in enumerate(tags):
+        name = tag[2].lower()
+        if name in LISTS and not tag[1]:
+            opened.append([number])
+        elif name == "li" and opened:
+            opened[-1].append(number)
+        elif name in LISTS and opened:
+            first, *items = opened.pop()
+            blocks = _label_items(attributes(tags[first][3]), [tags[item] for item in items])
+            if blocks and tags[first][2].lower() == "ol":
+                found.update(zip([first, *items, number], blocks, strict=True))
+    return found
+
+
+def _label_items(values: dict[str, str], items: "list[re.Match[str]]") -> list[str]:
+    """Return a list's tags as blocks with labels; none for a list that counts in decimal numbers from its start."""
+    own = [attributes(item[3]) if not item[1] else {} for item in items]
+    style = LIST_STYLE.search(values.get("style", ""))
+    kind = style[1].lower() if style else LIST_TYPES.get(values.get("type", ""), "decimal")
+    is_counted = kind not in UNNUMBERED and kind not in FORMATS
+    if is_counted and "reversed" not in values and not any("value" in one for one in own):
+        return []
+    step = -1 if "reversed" in values else 1
+    count = sum(not item[1] for item in items)
+    number = _integer(values.get("start", ""), count if step < 0 else 1) - step
+    blocks = ["<div>"]
+    end = ""  # of the item before
+    for item, of_item in zip(items, own, strict=True):
+        if item[1]:
+            blocks.append(end)
+            end = ""
+            continue
+        number = _integer(of_item.get("value", ""), number + step)
+        label = "" if kind in UNNUMBERED else f"{format_number(number, FORMATS.get(kind, 'decimal'))}. "
+        blocks.append(f"{end}<div>{label}")
+        end = "</div>"
+    return [*blocks, f"{end}</div>"]
+
+
+def _integer(digits: str, default: int) -> int:
+    return int(digits) if INTEGER.fullmatch(digits.strip()) else default
 
 
 class _Table:

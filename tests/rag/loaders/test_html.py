@@ -49,3 +49,29 @@ def test_frames_in_one_another_have_an_end() -> None:
         page = f'<p>level<iframe srcdoc="{escape(page)}"></iframe>'
     found = load(page)
     assert found.split() == ["level"] * 4
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<ol type=a><li>x<li>y<ol type=i><li>z</ol><li>w</ol><p>end", "a. x\n\nb. y\n\ni. z\n\nc. w\n\nend\n"),
+        ("<ol type=A start=26><li><p>x</p><p>more</p></li></ol>", "Z. x\n\nmore\n"),
+        ("<ol start=5><li>x</li><li value=9>y</li><li>z</li></ol>", "5. x\n\n9. y\n\n10. z\n"),
+        ("<ol reversed><li>x</li><li>y</li></ol>", "2. x\n\n1. y\n"),
+        ("<ol style='list-style-type: upper-roman'><li>x</li></ol>", "I. x\n"),
+        ("<ol style='list-style: none'><li>x</li></ol>", "x\n"),
+        ("<ol start=4><li>x<li>y<ul><li>z</ul></ol>", "4. x\n5. y\n   - z\n"),
+    ],
+    ids=["letters", "paragraphs", "values", "reversed", "style", "none", "numbers"],
+)
+def test_lists_have_the_labels_that_a_browser_shows(page: str, text: str) -> None:
+    assert load(page) == text
+
+
+def test_long_list_whose_items_have_no_end_is_not_deep() -> None:
+    assert load("<ol type=i>" + "<li>x" * 600 + "</ol>").endswith("\n\ndc. x\n")
+
+
+def test_shadow_roots_are_shown_and_other_templates_are_not() -> None:
+    page = "<div>A<template shadowrootmode=open><p>shown</p><template><p>not</p></template></template></div><template>no</template><p>B"
+    assert load(page) == "A\n\nshown\n\nB\n"
