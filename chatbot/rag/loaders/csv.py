@@ -5,7 +5,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -55,37 +55,53 @@ def _paragraphs(text: str) -> Iterator[str]:
         text = text[declared.end() :]
     delimiter = declared[1] if declared else _delimiter(text)
     layout = _layout(_sample(text, delimiter))
-    rows = _rows(text, delimiter)
-    for row in itertools.islice(rows, layout.title_rows):
-        yield _joined(row)
-    header = next(rows, []) if layout.has_header else []
-    if len(header) > MAX_COLUMNS:
+    titles = layout.title_rows
+    names = None if layout.has_header else list[str]()
+    unread: Row = []  # the names, until a row follows: one row alone is no header of anything
+    for block in _blocks(_rows(text, delimiter)):
+        head = list(itertools.islice(block, MAX_SAMPLE_ROWS))
+        header = _find_header(head, names) if names is not None and not unread else None
+        for number, row in enumerate(itertools.chain(head, block)):
+            if titles or (header is not None and number < header):
+                titles = max(0, titles - 1)
+                yield _joined(row)
+            elif names is None or number == header:
+                unread = row if names is None else []
+                names = _read_names(row)
+            else:
+                unread = []
+                yield _paragraph(names, row)
+    if unread:
+        yield _joined(unread)
+
+
+def _read_names(row: Row) -> list[str]:
+    if len(row) > MAX_COLUMNS:
         raise UnreadableDocument(f"The CSV file has more than {MAX_COLUMNS:,} columns.")
-    names = [_cleaned(name)[:MAX_NAME_LENGTH] or f"column {number}" for number, name in enumerate(header, 1)]
-    first = next(rows, None)
-    if first is None:  # one row alone is no header of anything
-        yield _joined(header)
-        return
-    for row in itertools.chain([first], rows):
-        yield _paragraph(names, row)
+    return [_cleaned(name)[:MAX_NAME_LENGTH] or f"column {number}" for number, name in enumerate(row, 1)]
+
+
+def _blocks(rows: Iterator[Row]) -> Iterator[Iterator[Row]]:
+    """Yield the runs of rows with any text; those without part them."""
+    return (block for has_text, block in itertools.groupby(rows, _has_text) if has_text)
+
+
+def _has_text(row: Row) -> bool:
+    return any(map(str.strip, row))
 
 
 def _rows(text: str, delimiter: str) -> Iterator[Row]:
-    """Yield the rows with any text; in a line with an open quote, quotes are characters."""
+    """Yield the rows; in a line with an open quote, quotes are characters."""
     lines = text.split("\n")
     number = 0
     while number < len(lines):
         quoted = next((at for at in range(number, len(lines)) if '"' in lines[at]), len(lines))
-        yield from _filled(csv.reader(lines[number:quoted], delimiter=delimiter))
+        yield from csv.reader(lines[number:quoted], delimiter=delimiter)
         number = quoted
         if number < len(lines):
             rows, taken = _record(lines, number, delimiter)
             number += taken
-            yield from _filled(rows)
-
-
-def _filled(rows: Iterable[Row]) -> Iterator[Row]:
-    return (row for row in rows if any(map(str.strip, row)))
+            yield from rows
 
 
 def _record(lines: list[str], number: int, delimiter: str) -> tuple[list[Row], int]:
@@ -105,7 +121,7 @@ def _record(lines: list[str], number: int, delimiter: str) -> tuple[list[Row], i
 
 
 def _sample(text: str, delimiter: str) -> list[Row]:
-    return list(_rows(_head(text), delimiter))
+    return list(filter(_has_text, _rows(_head(text), delimiter)))
 
 
 def _head(text: str) -> str:
@@ -119,7 +135,7 @@ def _delimiter(text: str) -> str:
 
     def consistency(delimiter: str) -> tuple[float, int]:
         rows = list(csv.reader(io.StringIO(_head(text)), delimiter=delimiter))
-        widths = Counter(len(row) for row in rows if any(map(str.strip, row)))
+        widths = Counter(len(row) for row in rows if _has_text(row))
         wide = [(count / widths.total(), width) for width, count in widths.items() if width > 1]
         return max(wide, default=(0.0, 0))
 
@@ -127,16 +143,42 @@ def _delimiter(text: str) -> str:
 
 
 def _layout(rows: list[Row]) -> _Layout:
-    """Find titles above the table, which fill one column of several, and whether the next row names columns."""
-    filled = [sum(bool(value.strip()) for value in row) for row in rows]
-    titles = 0
-    if max(filled[MAX_TITLE_ROWS:] or filled, default=0) > 1:
-        titles = next((number for number, count in enumerate(filled[: MAX_TITLE_ROWS + 1]) if count > 1), 0)
-    table = rows[titles:]
-    if titles and (len(table) < 2 or not all(map(str.strip, table[0]))):
+    """Find the lines above the table, with half of its columns at most, and whether the next row names columns."""
+    filled = list(map(_count_filled, rows))
+    most = max(filled[: MAX_TITLE_ROWS + 1], default=0)
+    titles = next((number for number, count in enumerate(filled) if count * 2 > most > 1), 0)
+    are_wide = sum(count * 2 > most for count in filled[titles:]) * 2 > len(rows) - titles > 1
+    if titles and not (
+        are_wide and all(map(str.strip, rows[titles])) and not _has_values_below(rows[0], rows[1:titles])
+    ):
         titles = 0
-        table = rows
+    table = rows[titles:]
     return _Layout(titles, not table or _names_columns(table[0], table[1:]))
+
+
+def _count_filled(row: Row) -> int:
+    return sum(bool(value.strip()) for value in row)
+
+
+def _find_header(rows: list[Row], names: list[str]) -> int | None:
+    """Return which of the first rows behind an empty one names the columns of another table; None without one."""
+    at = next((number for number, row in enumerate(rows[: MAX_TITLE_ROWS + 1]) if _count_filled(row) > 1), len(rows))
+    if len(rows) - at < 2 or any(VALUE.fullmatch(name.strip()) for name in rows[at]):
+        return None
+    first = _count_filled(rows[at])
+    widths = set(map(_count_filled, rows[at + 1 :]))
+    named = sum(name != f"column {number}" for number, name in enumerate(names, 1))
+    is_of_another_width = first != named and widths == {first}
+    return at if is_of_another_width or _has_values_below(rows[at], rows[at + 1 :]) else None
+
+
+def _has_values_below(first: Row, rest: list[Row]) -> bool:
+    """Return whether a text stands above two values or more, and no other text, in a column."""
+    columns = ([row[number].strip() for row in rest if number < len(row)] for number in range(len(first)))
+    return any(
+        bool(name.strip()) and not VALUE.fullmatch(name.strip()) and len(below) > 1 and all(map(VALUE.fullmatch, below))
+        for name, below in zip(first, columns, strict=True)
+    )
 
 
 def _names_columns(first: Row, rest: list[Row]) -> bool:
