@@ -14,7 +14,7 @@ from xml.parsers import expat
 
 from chatbot.rag.errors import UnreadableDocument
 
-from . import docx_elements, docx_margins, docx_numbering
+from . import docx_elements, docx_numbering
 from .docx_numbering import W
 
 MAX_MEMBERS = 3_000
@@ -145,7 +145,7 @@ class _Preparation:
         if body is None:
             return
         self._change(body)
-        docx_margins.insert_comments(body, self._comments)
+        docx_elements.insert_comments(body, self._comments)
         for paragraph in body.iter(f"{W}p"):  # in the order of the document, as Word counts
             self._number(paragraph)
         self._add_headers(root, body)
@@ -158,7 +158,7 @@ class _Preparation:
         notes = self._beside(name)
         if notes is not None:
             self._change(notes)
-            docx_margins.insert_comments(notes, self._comments)
+            docx_elements.insert_comments(notes, self._comments)
             self._parts[posixpath.join(self._folder, name)] = ElementTree.tostring(notes)
 
     def _read_comments(self) -> dict[str, Element]:
@@ -166,7 +166,7 @@ class _Preparation:
         if part is None:
             return {}
         self._change(part)
-        return docx_margins.read_comments(part)
+        return docx_elements.read_comments(part)
 
     def _unnumber(self) -> None:
         """Take the styles from lists that count: one by style would be numbered twice."""
@@ -238,7 +238,7 @@ class _Preparation:
         """Put the texts of headers in front of the body and those of footers behind it, each once."""
         seen: set[str] = set()
         headers, footers = (
-            [docx_elements.paragraph(text) for text in docx_margins.texts(self._margins(root, kind), seen)]
+            [docx_elements.paragraph(text) for text in docx_elements.read_margins(self._margins(root, kind), seen)]
             for kind in ("headerReference", "footerReference")
         )
         body[:] = [*headers, *body, *footers]
