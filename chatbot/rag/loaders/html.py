@@ -12,6 +12,7 @@ from . import html_layout, html_markup, notation, plain
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 DECLARED_WITHIN = 100_000  # bytes; the standard asks for 1,024 (HTML, 4.2.5.4), and browsers read on
 XML_DECLARED = re.compile(rb"""<\?xml[^>]{0,100}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_:.-]{1,40})""")
+DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]*+)>", re.IGNORECASE)
 TITLE = re.compile(r"<title(?:\s[^>]{0,200})?>([^<]{1,1000})", re.IGNORECASE)
 
 
@@ -28,7 +29,7 @@ class HtmlLoader:
 def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
     """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
     page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
-    text = notation.from_html(html_layout.prepare(html_markup.with_drawn_text(html_markup.without_unread(page))))
+    text = notation.from_html(html_layout.prepare(_with_drawn_text(html_markup.without_unread(page))))
     return text, _title(page) or first_heading(text)
 
 
@@ -49,3 +50,30 @@ def _without_comments(head: bytes) -> Iterator[bytes]:
 def _title(page: str) -> str | None:
     found = TITLE.search(page)
     return unescape(found[1]).strip() if found else None
+
+
+def _with_drawn_text(page: str) -> str:
+    """Return a page with the texts of its SVG drawings in the place of these, unless one of them has no end."""
+    parts = []
+    end = 0
+    drawings = 0  # that are open, and texts in them
+    texts = 0
+    for tag in DRAWN.finditer(page):
+        if not drawings or texts:
+            parts.append(page[end : tag.start()])
+        end = tag.end()
+        step = _depth_step(tag)
+        if tag[2].lower() == "svg":
+            drawings = max(0, drawings + step)
+        elif drawings:
+            texts = max(0, texts + step)
+            parts.append(" ")
+        else:
+            parts.append(tag[0])
+    return page if drawings else "".join([*parts, page[end:]])
+
+
+def _depth_step(tag: re.Match[str]) -> int:
+    if tag[3].endswith("/"):
+        return 0
+    return -1 if tag[1] else 1

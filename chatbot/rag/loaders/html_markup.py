@@ -12,7 +12,6 @@ MARKUP = re.compile(
 RAW_END = re.compile(r"</(script|style|title|textarea|iframe)\b[^<>]{0,200}>", re.IGNORECASE)
 RAW = {"script", "style", "title", "textarea", "iframe"}  # elements without tags in them
 MAX_FRAMES = 3  # in one another
-DRAWN = re.compile(r"<(/?)(svg|text|foreignobject)\b([^<>]*+)>", re.IGNORECASE)
 
 
 def without_unread(page: str, depth: int = MAX_FRAMES) -> str:
@@ -57,30 +56,3 @@ def _read_markup(markup: str, found: re.Match[str], depth: int) -> str:
         return markup
     attributes = found[2].replace("<", "&lt;").replace(">", "&gt;")
     return f"<{found[1]}{attributes}>{markup[len(found[0]) :]}"
-
-
-def with_drawn_text(page: str) -> str:
-    """Return a page with the texts of its SVG drawings in the place of these, unless one of them has no end."""
-    parts = []
-    end = 0
-    drawings = 0  # that are open, and texts in them
-    texts = 0
-    for tag in DRAWN.finditer(page):
-        if not drawings or texts:
-            parts.append(page[end : tag.start()])
-        end = tag.end()
-        step = _depth_step(tag)
-        if tag[2].lower() == "svg":
-            drawings = max(0, drawings + step)
-        elif drawings:
-            texts = max(0, texts + step)
-            parts.append(" ")
-        else:
-            parts.append(tag[0])
-    return page if drawings else "".join([*parts, page[end:]])
-
-
-def _depth_step(tag: "re.Match[str]") -> int:
-    if tag[3].endswith("/"):
-        return 0
-    return -1 if tag[1] else 1
