@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from . import pdf_codes
+from . import pdf_clusters, pdf_codes
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -69,7 +69,13 @@ class _TextReader:
         self._page = text_page.raw
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
-        text = pdf_codes.replace_private(_characters(raw, text_page), self._font)
+        text = _characters(raw, text_page)
+        self._clusters = (
+            pdf_clusters.read_clusters(raw, text_page.page.raw) if pdf_clusters.LETTERS.search(text) else {}
+        )
+        if self._clusters:
+            text = pdf_clusters.join_clusters(text, self._clusters, self._object)
+        text = pdf_codes.replace_private(text, self._font)
         text = pdf_codes.replace_euro(text, self._is_unmapped, self._is_one_font)
         self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over, self._is_beside)
 
@@ -92,6 +98,10 @@ class _TextReader:
         found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
         return found
 
+    def _object(self, number: int) -> int:
+        is_generated = self._raw.FPDFText_IsGenerated(self._page, number) == 1
+        return 0 if is_generated else pdf_clusters.address(self._raw.FPDFText_GetTextObject(self._page, number))
+
     def _font(self, number: int) -> str:
         name = ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
         self._raw.FPDFText_GetFontInfo(self._page, number, name, MAX_FONT_NAME_BYTES, None)
@@ -102,7 +112,7 @@ class _TextReader:
 
     def _is_one_font(self, *numbers: int) -> bool:
         objects = (self._raw.FPDFText_GetTextObject(self._page, number) for number in numbers)
-        fonts = {ctypes.cast(self._raw.FPDFTextObj_GetFont(one), ctypes.c_void_p).value for one in objects}
+        fonts = {pdf_clusters.address(self._raw.FPDFTextObj_GetFont(one)) for one in objects}
         return len(fonts) == 1
 
     def _is_over(self, mark: int, letter: int) -> bool:
@@ -159,7 +169,11 @@ class _TextReader:
             if right > reach:
                 reach = right
         least = MIN_SPACE * (word.bottom - word.top) + max(0.0, min(gaps))
-        if max(gaps) <= least or IDEOGRAPH.search(word.text):
+        if (
+            max(gaps) <= least
+            or IDEOGRAPH.search(word.text)
+            or (self._clusters and pdf_clusters.LETTERS.search(word.text))
+        ):
             return [word]
         starts = [0, *(number for number, gap in enumerate(gaps, 1) if gap > least), len(word.text)]
         parts = []
