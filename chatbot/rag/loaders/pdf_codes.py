@@ -52,6 +52,18 @@ OT1_LETTERS = {
 }
 T1_LIGATURES = dict(zip("\x1b\x1c\x1d\x1e\x1f", LIGATURES, strict=True))
 T1_QUOTES = {"\x10": "“", "\x11": "”", "\x12": "„", "\x13": "«", "\x14": "»", "\x15": "\u2013", "\x16": "\u2014"}
+# Its letters from 0x80 on that Latin-1 has not at their codes.
+T1_LETTERS = dict(
+    zip(
+        map(chr, (*range(0x80, 0xC0), 0xD7, 0xDF, 0xF7, 0xFF)),
+        "ĂĄĆČĎĚĘĞĹĽŁŃŇŊŐŔŘŚŠŞŤŢŰŮŸŹŽŻĲİđ§ăąćčďěęğĺľłńňŋőŕřśšşťţűůÿźžżĳ¡¿£Œẞœß",
+        strict=True,
+    )
+)
+SECTION_CODE = "\x9f"
+CONTROL_CODE = re.compile("[\x80-\x9f]")  # of Latin-1
+LATIN_1 = frozenset(map(chr, (*range(0xA0, 0xC0), 0xD7, 0xDF)))  # in it, they stand in words or at their ends
+T1_CODE = re.compile("[\x80-\xbf\xd7\xdf\xf7\xff]")
 ACCENTS = {
     **dict.fromkeys("\x12`", "\u0300"),
     **dict.fromkeys("\x13\u00b4", "\u0301"),
@@ -134,14 +146,16 @@ def replace_euro(text: str, is_unmapped: Callable[[int], bool], is_one_font: Cal
 
 def decode(
     text: str,
-    is_unmapped: Callable[[int], bool],
+    is_coded: Callable[[int], bool],
+    is_one_font: Callable[[int, int], bool],
     is_over: Callable[[int, int], bool],
     is_beside: Callable[[int, int], bool],
 ) -> str:
     """Return a page's characters, as many as there were, with TeX's ligatures and accents in place of their codes.
 
-    Of the character at a position, `is_unmapped` returns whether its font has no Unicode map; of two, `is_over` whether
-    the first stands over or under the second, and `is_beside` whether the second follows without a gap.
+    Of the character at a position, `is_coded` returns whether it is a bitmap font's without a Unicode map; of two,
+    `is_one_font` whether they have the same, `is_over` whether the first stands over or under the second, and
+    `is_beside` whether the second follows without a gap.
     """
 
     def compose(found: re.Match[str]) -> str:
@@ -157,12 +171,30 @@ def decode(
             space = NO_SPACE
         return letter + ACCENTS[cedilla] + space
 
-    positions = [found.start() for found in LIGATURE_CODE.finditer(text) if is_unmapped(found.start())]
+    positions = [found.start() for found in LIGATURE_CODE.finditer(text) if is_coded(found.start())]
     codes = [text[position] for position in positions]
     text = LETTER_WITH_CEDILLA.sub(compose_cedilla, ACCENTED_LETTER.sub(compose, text))
     if sum(map(OT1_LIGATURES.__contains__, codes)) > sum(map(T1_LIGATURES.__contains__, codes)):
         return _replace(text, positions, letters=OT1_LETTERS, marks={})
+    text = _restore_letters(text, is_coded, is_one_font, has_ligatures=bool(codes))
     return _replace(text, positions, letters=T1_LIGATURES, marks=T1_QUOTES)
+
+
+def _restore_letters(
+    text: str, is_coded: Callable[[int], bool], is_one_font: Callable[[int, int], bool], *, has_ligatures: bool
+) -> str:
+    """Return the text with the letters of T1 that Latin-1 has not at their codes, in words of their fonts."""
+    is_t1 = has_ligatures or any(is_coded(found.start()) for found in CONTROL_CODE.finditer(text))
+
+    def restore(found: re.Match[str]) -> str:
+        position = found.start()
+        if not is_t1 and found[0] in LATIN_1:
+            return found[0]
+        beside = [at for at in (position - 1, position + 1) if text[max(at, 0) : at + 1].isalpha()]
+        is_letter = found[0] == SECTION_CODE or any(is_one_font(position, at) for at in beside)
+        return T1_LETTERS[found[0]] if is_letter and is_coded(position) else found[0]
+
+    return T1_CODE.sub(restore, text)
 
 
 def _replace(text: str, positions: list[int], letters: dict[str, str], marks: dict[str, str]) -> str:

@@ -77,7 +77,7 @@ class _TextReader:
             text = pdf_clusters.join_clusters(text, self._clusters, self._object)
         text = pdf_codes.replace_private(text, self._font)
         text = pdf_codes.replace_euro(text, self._is_unmapped, self._is_one_font)
-        self._text = pdf_codes.decode(text, self._is_unmapped, self._is_over, self._is_beside)
+        self._text = pdf_codes.decode(text, self._is_coded, self._is_one_font, self._is_over, self._is_beside)
 
     def read(self) -> PageWords:
         found = PageWords()
@@ -109,6 +109,9 @@ class _TextReader:
 
     def _is_unmapped(self, number: int) -> bool:
         return bool(self._raw.FPDFText_HasUnicodeMapError(self._page, number) == 1)
+
+    def _is_coded(self, number: int) -> bool:
+        return self._is_unmapped(number) and not self._font(number)  # bitmap fonts have no names
 
     def _is_one_font(self, *numbers: int) -> bool:
         objects = (self._raw.FPDFText_GetTextObject(self._page, number) for number in numbers)

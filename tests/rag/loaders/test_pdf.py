@@ -224,7 +224,8 @@ def decoded(text: str, over: str = "") -> str:
     """Decode a text in which all characters are unmapped, and those of `over` stand over the next one."""
     found = pdf_codes.decode(
         text,
-        is_unmapped=lambda _: True,
+        is_coded=lambda _: True,
+        is_one_font=lambda *_: True,
         is_over=lambda mark, letter: letter == mark + 1 and text[mark] in over,
         is_beside=lambda *_: False,
     )
@@ -248,7 +249,7 @@ def test_codes_of_tex_are_letters(text: str, over: str, expected: str) -> None:
 
 def test_codes_of_mapped_fonts_stay() -> None:
     text = "o\x1ece"
-    assert pdf_codes.decode(text, lambda _: False, lambda *_: False, lambda *_: False) == text
+    assert pdf_codes.decode(text, lambda _: False, *[lambda *_: False] * 3) == text
 
 
 LANGUAGES = {

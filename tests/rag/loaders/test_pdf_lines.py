@@ -112,7 +112,8 @@ def test_cedilla_behind_its_letter_is_on_it() -> None:
 def test_space_of_pdfium_behind_a_cedilla_is_none_where_the_next_letter_touches(is_beside: bool, text: str) -> None:
     found = pdf_codes.decode(
         "C\u00b8 a va",
-        is_unmapped=lambda _: False,
+        is_coded=lambda _: False,
+        is_one_font=lambda *_: False,
         is_over=lambda mark, letter: (mark, letter) == (1, 0),
         is_beside=lambda left, right: is_beside and (left, right) == (0, 3),
     )
