@@ -50,9 +50,14 @@ class Replica:
             return
         self.revisions[thing] = item["revision"]
         if item["op"] == "delete":
-            self.things.pop(thing, None)
+            gone = self.things.pop(thing, {})
             if item["type"] == "room":
                 self._forget_room(item["id"])
+            elif gone.get("user_id") == self.person.id:  # of a membership of one's own
+                self._forget_room(gone["room_id"])
+        elif item["type"] == "read_mark":
+            marks = {name: item["data"][name] for name in ("read_seq", "unread")}
+            self.things.get(("room", item["id"]), {}).update(marks)
         else:
             self.things[thing] = item["data"]
 
@@ -63,7 +68,8 @@ class Replica:
                 del self.things[thing]
 
     def _forget_room(self, room_id: str) -> None:
-        """Forget all that was in a room; its deletion, or the end of the membership, is one item."""
+        """Forget a room with all that was in it; its deletion, or the end of the membership, is one item."""
+        self.things.pop(("room", room_id), None)
         for thing, data in list(self.things.items()):
             if data.get("room_id") == room_id:
                 del self.things[thing]
@@ -77,9 +83,22 @@ def read_server(person: Person) -> dict[Thing, dict[str, Any]]:
         "document": ("/api/documents/?",),
         "collection": ("/api/collections/?",),
     }
-    return {
+    found = {
         (kind, item["id"]): item for kind, paths in lists.items() for path in paths for item in _read_all(person, path)
     }
+    return found | _read_rooms(person)
+
+
+def _read_rooms(person: Person) -> dict[Thing, dict[str, Any]]:
+    """Return a user's rooms, with their members and their messages of the last page."""
+    found: dict[Thing, dict[str, Any]] = {}
+    for room in _read_all(person, "/api/rooms/?"):
+        found["room", room["id"]] = room
+        for member in _read_all(person, f"/api/rooms/{room['id']}/members/?"):
+            found["membership", f"{room['id']}/{member['user_id']}"] = member
+        for message in person.call("GET", f"/api/rooms/{room['id']}/messages/?limit=100").get_json()["items"]:
+            found["room_message", message["id"]] = message
+    return found
 
 
 def _read_all(person: Person, path: str) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from chatbot.services.sync.changes import Change
 from tests.api.test_documents import work
 from tests.conftest import join
 from tests.support.replica import Replica, Thing, read_server
+from tests.support.room_rules import RoomRules
 
 NUMBER = st.integers(0, 1_000)
 WINDOWS = ((1, 0), (2, 1), (7, 2), (1_000, 20))  # limit and window of each replica
@@ -39,12 +40,13 @@ def _strip(things: dict[Thing, dict[str, Any]]) -> dict[Thing, dict[str, Any]]:
             kept["citations"] = [
                 {name: value for name, value in one.items() if name not in omitted} for one in data["citations"]
             ]
-        stripped[thing] = kept
+        named = f"{data['room_id']}/{data['user_id']}" if thing[0] == "membership" else thing[1]
+        stripped[thing[0], named] = kept
     return stripped
 
 
-class SyncMachine(RuleBasedStateMachine):
-    """A user with replicas, and another one with a shared collection."""
+class SyncMachine(RoomRules, RuleBasedStateMachine):
+    """A user with replicas, and another one with a shared collection and shared rooms."""
 
     app: Flask
 

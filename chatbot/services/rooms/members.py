@@ -96,17 +96,24 @@ def remove(caller: Caller, room_id: UUID, user_id: UUID) -> None:
 
 
 def add(connection: sa.Connection, room_id: UUID, user_id: UUID, *, role: str, before: Position, text: str) -> None:
-    """Make a user a member of a locked room; raises RoomFull."""
+    """Make a user a member of a locked room, with a membership of another id than any before; raises RoomFull."""
     _require_place(connection, room_id)
-    joined = {"role": role, "state": "member", "joined_seq": before.seq, "read_seq": before.seq + 1}
-    joined |= {"rev": before.rev + 1, "joined_at": now(), "left_at": None}
+    member_id = uuid7()
+    values = {
+        "id": member_id,
+        "room_id": room_id,
+        "user_id": user_id,
+        "role": role,
+        "state": "member",
+        "joined_seq": before.seq,
+        "read_seq": before.seq + 1,
+        "rev": before.rev + 1,
+        "joined_at": now(),
+        "left_at": None,
+    }
     pair = (RoomMember.room_id == room_id, RoomMember.user_id == user_id)
-    statement = sa.update(RoomMember).where(*pair).values(joined).returning(RoomMember.id)
-    member_id = connection.scalar(statement)
-    if member_id is None:
-        member_id = uuid7()
-        row = {"id": member_id, "room_id": room_id, "user_id": user_id, **joined}
-        connection.execute(sa.insert(RoomMember).values(row))
+    if connection.execute(sa.update(RoomMember).where(*pair).values(values)).rowcount == 0:
+        connection.execute(sa.insert(RoomMember).values(values))
     rows.move_on(connection, room_id, changes=1, messages=1, members=Room.members + 1)
     message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
     rows.record(connection, room_id, Change("membership", member_id), message, Change("room", room_id))
@@ -139,7 +146,11 @@ def _change_role(connection: sa.Connection, member: Any, room_id: UUID, *, role:
 
 
 def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, before: Position, text: str) -> None:
-    """End a membership; for that user's devices the room is gone, with all that is in it."""
+    """End a membership; for that user's devices the room is gone, with all that is in it.
+
+    The membership's tombstone stays when the user comes back, with another membership: a device that was away all the
+    while forgets by it what they may not read any more.
+    """
     rows.move_on(connection, room_id, changes=1, messages=1, members=Room.members - 1)
     message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
     # With the user that goes: all counters are locked in the order of the users.
@@ -148,7 +159,7 @@ def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, b
     values = {"state": state, "left_at": now(), "rev": before.rev + 1}
     connection.execute(sa.update(RoomMember).where(RoomMember.id == member.id).values(values))
     _delete_recorded(connection, room_id, member.user_id)
-    changes.record(connection, member.user_id, [Change("room", room_id, is_deleted=True)])
+    changes.record(connection, member.user_id, [ended, Change("room", room_id, is_deleted=True)])
 
 
 def _record_room(connection: sa.Connection, room_id: UUID, user_id: UUID) -> None:
