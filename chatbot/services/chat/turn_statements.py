@@ -39,15 +39,15 @@ def insert_turn(role: str) -> Prepared:
 def open_first(
     connection: sa.Connection, role: str, turn: Mapping[str, Any], conversation: Mapping[str, Any], *, listed: bool
 ) -> bool:
-    """Insert a conversation with its first turn and record both; returns the result of `insert_turn`."""
+    """Insert a conversation with its first turn, and record that; returns the result of `insert_turn`."""
     if connection.dialect.name == "postgresql":
         values = {f"{CONVERSATION}{name}": conversation.get(name) for name in _conversation.keys()}  # noqa: SIM118 - of columns
-        ids = {"owner_id": turn["user_id"], "home_id": turn["conversation_id"], "opened_id": turn["id"]}
+        ids = {"owner_id": turn["user_id"], "opened_id": turn["id"]}
         return bool(_open_first(role, listed=listed).run(connection, {**turn, **values, **ids}).scalar_one())
     conversation_rows.INSERT.run(connection, conversation)
     has_searchable_collections = bool(insert_turn(role).run(connection, turn).scalar_one())
     if listed:
-        changes.record_new_turn(connection, turn["user_id"], turn["conversation_id"], turn["id"])
+        changes.record_turn(connection, turn["user_id"], turn["id"])
     return has_searchable_collections
 
 
@@ -65,8 +65,8 @@ def _open_first(role: str, *, listed: bool) -> Prepared:
     columns = {column.name: sa.bindparam(f"{CONVERSATION}{column.name}", type_=column.type) for column in _conversation}
     insert = sa.insert(ChatMessage).add_cte(sa.insert(Conversation).values(columns).cte("opened"))
     if listed:
-        ids = (sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "home_id", "opened_id"))
-        insert = insert.add_cte(changes.build_new_turn(*ids))
+        user_id, turn_id = (sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "opened_id"))
+        insert = insert.add_cte(changes.build_turn(user_id, turn_id, is_new=True))
     return Prepared(insert.returning(hybrid.has_searchable_collections(role)))
 
 
@@ -75,4 +75,5 @@ def _close(names: tuple[str, ...]) -> Prepared:
     columns = ChatMessage.__table__.c
     changed = {name: sa.bindparam(f"{OUTCOME}{name}", type_=columns[name].type) for name in names}
     ended = sa.update(ChatMessage).where(*_is_held).values(changed).returning(*CLOSED).cte("ended")
-    return Prepared(sa.select(ended.c.id).add_cte(changes.build_turn(ended)))
+    recorded = changes.build_turn(ended.c.user_id, ended.c.id, ended.c.listed)
+    return Prepared(sa.select(ended.c.id).add_cte(recorded))

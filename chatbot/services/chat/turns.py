@@ -159,8 +159,8 @@ def close_turn(
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
         if trace is not None:
             connection.execute(sa.insert(TurnTrace), {"turn_id": turn.id, "facts": trace})
-        if turn.listed and connection.dialect.name != "postgresql":  # there the statement has done it
-            changes.record_turn(connection, caller.user_id, turn.id)
+        if connection.dialect.name != "postgresql":  # there the statement has done it
+            _record(connection, caller, turn)
     return turn.to_turn(**values)
 
 
@@ -269,15 +269,14 @@ def _complete_options(options: TurnOptions, place: conversation_rows.Place) -> T
 
 
 def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, replaced_id: UUID | None = None) -> None:
-    """Record a turn that was opened and its conversation; a turn that another one replaced is not shown any more."""
+    """Record a change of a turn; one that it replaced is not shown any more."""
     if not turn.listed:
         return
     if replaced_id is None:
-        changes.record_new_turn(connection, caller.user_id, turn.conversation_id, turn.id)
-        return
-    replaced = changes.deleted("turn", [replaced_id])
-    changed = [Change("conversation", turn.conversation_id), Change("turn", turn.id)]
-    changes.record(connection, caller.user_id, [*replaced, *changed])
+        changes.record_turn(connection, caller.user_id, turn.id)
+    else:
+        replaced = changes.deleted("turn", [replaced_id])
+        changes.record(connection, caller.user_id, [*replaced, Change("turn", turn.id)])
 
 
 def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenResult:

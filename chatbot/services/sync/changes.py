@@ -2,7 +2,7 @@
 
 A thing has one row, that of its last change; positions rise in the order in which a user's transactions commit, since
 each holds the user's counter until then. The counter is the last row that a transaction locks; those of several users
-are taken in the order of their ids.
+are taken in the order of their ids. A conversation has changed with each of its turns: their records are its own too.
 """
 
 import functools
@@ -21,7 +21,6 @@ from chatbot.models import ChatMessage, SyncChange, SyncCounter
 
 KEY = ("user_id", "type", "object_id")
 COLUMNS = ("user_id", "type", "object_id", "position", "deleted", "changed_at")
-MOMENT = sa.bindparam("moment", type_=SyncChange.changed_at.type)
 KEPT_FOR = timedelta(days=90)  # a deletion; a device that was away for longer begins anew
 
 Id = sa.ColumnElement[UUID]
@@ -69,16 +68,8 @@ def record(connection: sa.Connection, user_id: UUID, changes: Sequence[Change]) 
         _store(dialect).run(connection, row)
 
 
-def record_new_turn(connection: sa.Connection, user_id: UUID, conversation_id: UUID, turn_id: UUID) -> None:
-    """Record a turn that was opened, and its conversation: as `record`, in two statements."""
-    dialect = connection.dialect.name
-    _advance(dialect).execute(connection, {"user_id": user_id, "position": 2})
-    values = {"user_id": user_id, "conversation_id": conversation_id, "turn_id": turn_id, "moment": now()}
-    _store_new_turn(dialect).execute(connection, values)
-
-
 def record_turn(connection: sa.Connection, user_id: UUID, turn_id: UUID) -> None:
-    """Record a change of a turn, which the feed shows with its conversation: as `record`, in two statements."""
+    """Record a change of a turn and so of its conversation: as `record`, in two statements."""
     dialect = connection.dialect.name
     _advance(dialect).execute(connection, {"user_id": user_id, "position": 1})
     _store_turn(dialect).execute(connection, {"user_id": user_id, "turn_id": turn_id, "moment": now()})
@@ -114,34 +105,17 @@ def deleted(kind: Kind, ids: Iterable[UUID]) -> list[Change]:
     return [Change(kind, one, is_deleted=True) for one in ids]
 
 
-def build_new_turn(user_id: Id, conversation_id: Id, turn_id: Id) -> sa.CTE:
-    """Return the part of a statement of PostgreSQL that records a new conversation and its first turn.
+def build_turn(user_id: Id, turn_id: Id, *conditions: sa.ColumnElement[bool], is_new: bool = False) -> sa.CTE:
+    """Return the part of a statement of PostgreSQL that records the turn which it changes, as `record_turn` does.
 
-    With `add_cte` it goes into the statement, which needs no transaction then. No former record is looked for.
+    With `add_cte` it goes into the statement, which needs no transaction then. The ids may be columns of another part,
+    where the conditions choose its row. Of a new turn no former record is looked for.
     """
-    counter = _advance_by(sa.select(user_id, sa.literal_column("2")))
-    rows = _select_new_turn(user_id, conversation_id, turn_id, counter.c.position, sa.func.now())
-    return sa.insert(SyncChange).from_select(COLUMNS, rows).cte("recorded")
-
-
-def build_turn(changed: sa.CTE) -> sa.CTE:
-    """Return the part of a statement of PostgreSQL that records the turn which another part has changed, if any.
-
-    That one returns `id`, `user_id` and `listed`; a turn that no list shows is not recorded.
-    """
-    counter = _advance_by(sa.select(changed.c.user_id, sa.literal_column("1")).where(changed.c.listed))
-    rows = _select_change("turn", changed.c.user_id, changed.c.id, counter.c.position, sa.func.now())
-    return _build_upsert("postgresql").from_select(COLUMNS, rows).cte("recorded")
-
-
-def _advance_by(numbers: sa.Select[*tuple[Any, ...]]) -> sa.CTE:
-    """Return the part of a statement of PostgreSQL that moves users' counters on by their numbers of changes."""
-    return (
-        _build_counter("postgresql")
-        .from_select(["user_id", "position"], numbers)
-        .returning(SyncCounter.position)
-        .cte("counter")
-    )
+    numbers: sa.Select[*tuple[Any, ...]] = sa.select(user_id, sa.literal_column("1")).where(*conditions)
+    counter = _build_counter("postgresql").from_select(["user_id", "position"], numbers)
+    position = counter.returning(SyncCounter.position).cte("counter").c.position
+    insert = sa.insert(SyncChange) if is_new else _build_upsert("postgresql")
+    return insert.from_select(COLUMNS, _select_turn(user_id, turn_id, position, sa.func.now())).cte("recorded")
 
 
 @functools.cache
@@ -161,43 +135,19 @@ def _store(dialect: str) -> Prepared:
 
 
 @functools.cache
-def _store_new_turn(dialect: str) -> Prepared:
-    """Return the statement that records a conversation and its turn by the last two numbers of the counter."""
-    user_id, conversation_id, turn_id = (
-        sa.bindparam(name, type_=sa.Uuid()) for name in ("user_id", "conversation_id", "turn_id")
-    )
-    last = SyncCounter.__table__.c.position
-    rows = _select_new_turn(user_id, conversation_id, turn_id, last, MOMENT, SyncCounter.user_id == user_id)
-    return Prepared(_build_upsert(dialect).from_select(COLUMNS, rows))
-
-
-@functools.cache
 def _store_turn(dialect: str) -> Prepared:
     """Return the statement that records a turn by the last number of the counter."""
     user_id, turn_id = (sa.bindparam(name, type_=sa.Uuid()) for name in ("user_id", "turn_id"))
-    row = _select_change("turn", user_id, turn_id, SyncCounter.__table__.c.position, MOMENT)
+    moment = sa.bindparam("moment", type_=SyncChange.changed_at.type)
+    row = _select_turn(user_id, turn_id, SyncCounter.__table__.c.position, moment)
     return Prepared(_build_upsert(dialect).from_select(COLUMNS, row.where(SyncCounter.user_id == user_id)))
 
 
-def _select_new_turn(
-    user_id: Id,
-    conversation_id: Id,
-    turn_id: Id,
-    last: sa.ColumnElement[int],
-    moment: sa.ColumnElement[Any],
-    *conditions: sa.ColumnElement[bool],
-) -> sa.CompoundSelect[*tuple[Any, ...]]:
-    """Return the query of the rows of a conversation and of its turn, which has the last number."""
-    conversation = _select_change("conversation", user_id, conversation_id, last - 1, moment)
-    turn = _select_change("turn", user_id, turn_id, last, moment)
-    return sa.union_all(conversation.where(*conditions), turn.where(*conditions))
-
-
-def _select_change(
-    kind: Kind, user_id: Id, object_id: Id, position: sa.ColumnElement[int], moment: sa.ColumnElement[Any]
+def _select_turn(
+    user_id: Id, turn_id: Id, position: sa.ColumnElement[int], moment: sa.ColumnElement[Any]
 ) -> sa.Select[*tuple[Any, ...]]:
-    """Return the query of the row of a change."""
-    return sa.select(user_id, sa.literal_column(f"'{kind}'"), object_id, position, sa.false(), moment)
+    """Return the query of the row of a turn's change."""
+    return sa.select(user_id, sa.literal_column("'turn'"), turn_id, position, sa.false(), moment)
 
 
 def _build_counter(dialect: str) -> sa.Insert:

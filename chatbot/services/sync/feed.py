@@ -144,7 +144,7 @@ def _find_watermark(
 def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, window: int) -> list[Any]:
     """Return the changes of the newest conversations and of their last turns."""
     things = sources.list_window(connection, caller, window, TURNS_OF_WINDOW)
-    own = sa.select(*COLUMNS).where(SyncChange.user_id == caller.user_id)
+    own = _select_changes(caller.user_id)
     ids: defaultdict[Kind, list[UUID]] = defaultdict(list)
     for kind, object_id in things:
         ids[kind].append(object_id)
@@ -155,43 +155,50 @@ def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, wi
         for row in connection.execute(own.where(SyncChange.type == kind, SyncChange.object_id.in_(among)))
     ]
     order = {thing: number for number, thing in enumerate(things)}
-    return sorted(found, key=lambda row: order[row.type, row.object_id])
+    return sorted(_add_conversations(found), key=lambda row: order[row.type, row.object_id])
 
 
 def _find_older(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
-    conditions = (SyncChange.user_id == cursor.user_id, SyncChange.position < cursor.before, ~SyncChange.deleted)
-    statement = sa.select(*COLUMNS).where(*conditions).order_by(SyncChange.position.desc())
+    older = (SyncChange.position < cursor.before, ~SyncChange.deleted)
+    statement = _select_changes(cursor.user_id).where(*older).order_by(SyncChange.position.desc())
     return connection.execute(statement.limit(limit)).all()
 
 
 def _find_newer(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
-    """Return changes in their order, that of a turn with its conversation if that has no later record of its own."""
-    conditions = (SyncChange.user_id == cursor.user_id, SyncChange.position > cursor.position)
+    newer = SyncChange.position > cursor.position
+    statement = _select_changes(cursor.user_id).where(newer).order_by(SyncChange.position)
+    return connection.execute(statement.limit(limit)).all()
+
+
+def _select_changes(user_id: UUID) -> sa.Select[*tuple[Any, ...]]:
+    """Return the query of a user's changes, those of turns with the conversation unless it changed by itself later."""
     of_turn = (SyncChange.type == "turn", ~SyncChange.deleted, ChatMessage.id == SyncChange.object_id)
-    of_conversation = (
+    later = (
         _conversation_change.user_id == SyncChange.user_id,
         _conversation_change.type == "conversation",
         _conversation_change.object_id == ChatMessage.conversation_id,
-        _conversation_change.position < SyncChange.position,
+        _conversation_change.position > SyncChange.position,
     )
-    statement = (
-        sa.select(*COLUMNS, _conversation_change.object_id.label("conversation_id"))
+    conversation_id = sa.case((_conversation_change.position.is_(None), ChatMessage.conversation_id))
+    return (
+        sa.select(*COLUMNS, conversation_id.label("conversation_id"))
         .outerjoin(ChatMessage, sa.and_(*of_turn))
-        .outerjoin(_conversation_change, sa.and_(*of_conversation))
-        .where(*conditions)
-        .order_by(SyncChange.position)
-        .limit(limit)
+        .outerjoin(_conversation_change, sa.and_(*later))
+        .where(SyncChange.user_id == user_id)
     )
-    return connection.execute(statement).all()
 
 
 def _add_conversations(rows: Sequence[Any]) -> list[Any]:
-    """Return changes with the conversations of their turns, each once."""
+    """Return changes with the conversations of their turns, each once and before the turn."""
     found: dict[tuple[Kind, UUID], Any] = {}
     for row in rows:
+        changed = [row]
         if row.conversation_id is not None:
-            found["conversation", row.conversation_id] = _Moved(row.conversation_id, row.position)
-        found[row.type, row.object_id] = row
+            changed.insert(0, _Moved(row.conversation_id, row.position))
+        for one in changed:
+            key = (one.type, one.object_id)
+            if key not in found or found[key].position < one.position:
+                found[key] = one
     return list(found.values())
 
 
@@ -200,7 +207,8 @@ def _find_next(connection: sa.Connection, cursor: Cursor, limit: int, last: int)
     if cursor.before:
         rows = _find_older(connection, cursor, limit)
         if rows:
-            return rows, replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
+            cursor = replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
+            return _add_conversations(rows), cursor
     rows = _find_newer(connection, cursor, limit)
     # The last positions may have no changes any more.
     cursor = replace(cursor, before=0, position=rows[-1].position if len(rows) == limit else last)

@@ -35,7 +35,17 @@ def read_items(person: Person, cursor: str | None, query: str = "") -> list[dict
     return found
 
 
-def test_end_of_a_turn_is_one_record_that_brings_its_conversation(ada: Person, llm: MemoryLLM) -> None:
+def test_turn_is_recorded_when_it_is_opened_and_when_it_ends(ada: Person) -> None:
+    replica = Replica(ada)
+    require_equal(replica)
+    ada.says("one")
+    before = read_items(ada, replica.cursor)[-1]["revision"]
+    home = ada.says("two").get_json()["conversation_id"]
+    ada.says("three", conversation_id=home)
+    assert read_items(ada, replica.cursor)[-1]["revision"] == before + 4
+
+
+def test_end_of_a_turn_brings_its_conversation(ada: Person, llm: MemoryLLM) -> None:
     gate = gated(llm, "one", " two")
     turn = running(ada)
     opened = Replica(ada)
@@ -56,14 +66,25 @@ def test_conversation_comes_once_with_its_last_change(ada: Person) -> None:
     home = ada.says("one").get_json()["conversation_id"]
     for number in range(3):
         ada.says(f"m{number}", conversation_id=home)
-    *turns, brought, last = read_items(ada, replica.cursor)
-    assert [item["type"] for item in (*turns, brought, last)] == [*["turn"] * 3, "conversation", "turn"]
-    assert (brought["data"]["turns"], brought["revision"]) == (4, last["revision"])
+    first, *turns = read_items(ada, replica.cursor)
+    assert [item["type"] for item in (first, *turns)] == ["conversation", *["turn"] * 4]
+    assert (first["data"]["turns"], first["revision"]) == (4, turns[-1]["revision"])
     ada.call("PATCH", f"/api/conversations/{home}/", {"title": "New"})
     *turns, last = read_items(ada, replica.cursor)
     assert [item["type"] for item in (*turns, last)] == [*["turn"] * 4, "conversation"]
     assert last["revision"] == turns[-1]["revision"] + 1
     require_equal(replica)
+
+
+def test_conversations_without_records_come_in_a_first_sync(app: Flask, ada: Person) -> None:
+    home = ada.says("one").get_json()["conversation_id"]
+    for number in range(12):
+        ada.says(f"m{number}", conversation_id=home)
+    emptied = ada.says("two").get_json()
+    ada.call("DELETE", f"/api/chat-history/{emptied['id']}/")
+    for window in (0, 1, 20):
+        for limit in (1, 5, 100):
+            require_equal(Replica(ada, limit=limit, window=window))
 
 
 def test_deleted_conversation_is_not_brought_by_its_turns(ada: Person) -> None:

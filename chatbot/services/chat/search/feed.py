@@ -105,15 +105,16 @@ def list_turns_before(moment: datetime, user_ids: Sequence[UUID]) -> Iterator[li
 
 def _read_batch(connection: sa.Connection, user_id: UUID, rows: Sequence[sa.Row[*tuple[Any, ...]]]) -> Batch:
     turns = [row.object_id for row in rows if row.type == "turn"]
-    conversations = [row.object_id for row in rows if row.type == "conversation" and not row.deleted]
+    conversations = {row.object_id for row in rows if row.type == "conversation" and not row.deleted}
     gone = [row.object_id for row in rows if row.type == "conversation" and row.deleted]
     shown = (ChatMessage.id.in_(turns), without_index(ChatMessage.user_id) == user_id, *_is_shown)
     texts = [_build_turn(**row._mapping) for row in connection.execute(_turns.where(*shown))]
+    conversations |= {text.conversation_id for text in texts}  # a turn's change is its conversation's too
     titled = (Conversation.id.in_(conversations), without_index(Conversation.user_id) == user_id, Conversation.listed)
     statement = sa.select(Conversation.id, Conversation.title, Conversation.activity_at)
     for row in connection.execute(statement.where(*titled, Conversation.title.is_not(None))):
         texts.append(IndexedText("title", row.id, user_id, row.id, row.activity_at, row.title))
-    return Batch({"conversation": gone, "turn": turns, "title": conversations}, texts, rows[-1].position)
+    return Batch({"conversation": gone, "turn": turns, "title": list(conversations)}, texts, rows[-1].position)
 
 
 def _build_turn(
