@@ -10,6 +10,7 @@ from flask import Flask
 
 from chatbot.api import conversations as api
 from chatbot.database import failpoints
+from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, Conversation, SyncChange, SyncCounter
 from chatbot.rag.llms.memory import MemoryLLM
@@ -152,6 +153,26 @@ def test_long_fork_is_copied_in_batches_and_shown_as_a_whole(
     new = [UUID(one["id"]) for one in turns_of(ada, forked["id"])]
     assert [row.object_id for row in changed][-8:] == [*new, UUID(forked["id"])]
     assert changed[-1].position == counter
+
+
+def test_each_statement_that_shows_a_fork_changes_few_turns(
+    context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = talk(ada, *map(str, range(7)))
+    monkeypatch.setattr(forks, "SHOWN", 3)
+    changed: dict[str, list[int]] = {"UPDATE chat_messages": [], "INSERT INTO sync_changes": []}
+
+    def count(_: object, cursor: Any, statement: str, *__: object) -> None:
+        for start, counts in changed.items():
+            if statement.startswith(start):
+                counts.append(cursor.rowcount)
+
+    sa.event.listen(db.engine, "after_cursor_execute", count)
+    try:
+        fork(ada, turns[0]["conversation_id"])
+    finally:
+        sa.event.remove(db.engine, "after_cursor_execute", count)
+    assert changed == {"UPDATE chat_messages": [3, 3, 1], "INSERT INTO sync_changes": [3, 3, 1, 1]}
 
 
 def test_fork_that_fails_leaves_nothing(context: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:

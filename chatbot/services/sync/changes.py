@@ -75,17 +75,16 @@ def record_turn(connection: sa.Connection, user_id: UUID, turn_id: UUID) -> None
     _store_turn(dialect).execute(connection, {"user_id": user_id, "turn_id": turn_id, "moment": now()})
 
 
-def record_turns(connection: sa.Connection, user_id: UUID, conversation_id: UUID) -> None:
-    """Record all turns of a new conversation, in one statement, of which none was recorded before."""
-    of_this = ChatMessage.conversation_id == conversation_id
-    number = connection.scalar(sa.select(sa.func.count()).where(of_this)) or 0
+def record_turns(connection: sa.Connection, user_id: UUID, *conditions: sa.ColumnElement[bool]) -> None:
+    """Record all turns for which conditions hold, in one statement, of which none was recorded before."""
+    number = connection.scalar(sa.select(sa.func.count()).where(*conditions)) or 0
     if not number:
         return
     counter = _advance_and_return(connection.dialect.name).run(connection, {"user_id": user_id, "position": number})
     before = counter.scalar_one() - number
     position = before + sa.func.row_number().over(order_by=ChatMessage.sequence)
     columns = (sa.literal(user_id, sa.Uuid()), sa.literal("turn"), ChatMessage.id, position, sa.false())
-    rows = sa.select(*columns, sa.literal(now(), SyncChange.changed_at.type)).where(of_this)
+    rows = sa.select(*columns, sa.literal(now(), SyncChange.changed_at.type)).where(*conditions)
     connection.execute(sa.insert(SyncChange).from_select(COLUMNS, rows))
 
 

@@ -4,7 +4,8 @@ The turns are copied in batches into a conversation that is not listed, so that 
 one; the last transaction shows it, with all its turns.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,7 @@ MEASURED = tuple(
     for name in ("user_message", "bot_response", "asked", "retrieval_query", "citations", "extras", "error")
 )
 BATCH = 100  # turns in one transaction: it holds SQLite's lock for some milliseconds
+SHOWN = 500  # turns in one statement of the last transaction: on SQLite every stream waits for it
 SETTINGS = (
     Conversation.title,
     Conversation.title_source,
@@ -146,19 +148,28 @@ def _copy_turns(caller: Caller, fork_id: UUID, turn_ids: Sequence[UUID], first: 
 
 
 def _show(caller: Caller, fork_id: UUID, *, is_pinned: bool, key: idempotency.Key | None) -> ConversationRecord:
-    """Show the fork and its turns, which their user has read."""
+    """Show the fork and its turns, which their user has read; others' statements need not wait for those of many."""
     of_fork = ChatMessage.conversation_id == fork_id
     newest = sa.select(ChatMessage.id, ChatMessage.sequence).where(of_fork).order_by(ChatMessage.sequence.desc())
-    with write("show_fork") as connection:
+    with write("show_fork", is_long=True) as connection:
         if key:
             idempotency.store(connection, caller.user_id, key, thing_id=fork_id)
         values: dict[str, Any] = {"listed": True, "pinned": is_pinned}
-        shown = connection.execute(sa.update(ChatMessage).where(of_fork).values(listed=True)).rowcount
         last = connection.execute(newest.limit(1)).one_or_none()
         if last is not None:
-            values |= {"turns": shown, "last_sequence": last.sequence}
+            show = sa.update(ChatMessage).values(listed=True)
+            shown = [connection.execute(show.where(*some)).rowcount for some in _split(fork_id, last.sequence)]
+            values |= {"turns": sum(shown), "last_sequence": last.sequence}
             values |= {"read_turn_id": last.id, "read_sequence": last.sequence}
         connection.execute(sa.update(Conversation).where(Conversation.id == fork_id).values(values))
-        changes.record_turns(connection, caller.user_id, fork_id)
+        for some in _split(fork_id, last.sequence if last else 0):
+            changes.record_turns(connection, caller.user_id, *some)
         changes.record(connection, caller.user_id, [Change("conversation", fork_id)])
         return conversations.load(connection, caller, fork_id)
+
+
+def _split(fork_id: UUID, last: int) -> Iterator[tuple[sa.ColumnElement[bool], ...]]:
+    """Yield the conditions of some turns after the others; meanwhile others may run."""
+    for start in range(0, last, SHOWN):
+        yield ChatMessage.conversation_id == fork_id, ChatMessage.sequence.between(start + 1, start + SHOWN)
+        time.sleep(0)
