@@ -4,8 +4,8 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -89,19 +89,24 @@ def run(work: Callable[[], Awaitable[Result]]) -> Result:
     return asyncio.run(work())
 
 
-def load(target: Target, clients: int, seconds: float, spread: float = 0.0) -> Result:
+def load(target: Target, clients: int, seconds: float, spread: float = 0.0, *, tokens: Sequence[str] = ()) -> Result:
     """Let so many clients ask for so many seconds; raises RuntimeError when any answer is not to its question.
 
-    They begin evenly over the first `spread` seconds: clients that all begin in one instant stay in step with
-    a slow upstream for ever and measure the length of their own queue, not the server.
+    With `tokens` they are of several users in turn. They begin evenly over the first `spread` seconds: clients that
+    all begin in one instant stay in step with a slow upstream for ever and measure the length of their own queue, not
+    the server.
     """
 
     async def work() -> Result:
         result = Result([], 0, [])
         started = time.monotonic()
         waits = [spread * number / clients for number in range(clients)]
+        headers = [target.headers | {"Authorization": f"Bearer {token}"} for token in tokens] or [target.headers]
+        targets = [replace(target, headers=one) for one in headers]
         until = started + seconds
-        await asyncio.gather(*(client(target, number, wait, until, result) for number, wait in enumerate(waits)))
+        await asyncio.gather(
+            *(client(targets[number % len(targets)], number, wait, until, result) for number, wait in enumerate(waits))
+        )
         result.seconds = time.monotonic() - started
         return result
 
