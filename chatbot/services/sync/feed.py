@@ -31,6 +31,28 @@ Loader = Callable[[sa.Connection, Caller, Sequence[UUID]], Sequence[Any]]
 
 COLUMNS = (SyncChange.type, SyncChange.object_id, SyncChange.position, SyncChange.deleted)
 _conversation_change = aliased(SyncChange)
+_of_turn = (SyncChange.type == "turn", ~SyncChange.deleted, ChatMessage.id == SyncChange.object_id)
+_of_conversation_later = (
+    _conversation_change.user_id == SyncChange.user_id,
+    _conversation_change.type == "conversation",
+    _conversation_change.object_id == ChatMessage.conversation_id,
+    _conversation_change.position > SyncChange.position,
+)
+# A turn's change has the conversation too, unless that changed by itself later.
+CHANGES = (
+    sa.select(
+        *COLUMNS,
+        sa.case((_conversation_change.position.is_(None), ChatMessage.conversation_id)).label("conversation_id"),
+    )
+    .outerjoin(ChatMessage, sa.and_(*_of_turn))
+    .outerjoin(_conversation_change, sa.and_(*_of_conversation_later))
+    .where(SyncChange.user_id == sa.bindparam("user_id"))
+)
+_position = sa.bindparam("position", type_=sa.BigInteger())
+_limit = sa.bindparam("limit", type_=sa.Integer())
+NEWER = CHANGES.where(SyncChange.position > _position).order_by(SyncChange.position).limit(_limit)
+_older = (SyncChange.position < _position, ~SyncChange.deleted)
+OLDER = CHANGES.where(*_older).order_by(SyncChange.position.desc()).limit(_limit)
 LAST_POSITION = sa.select(SyncCounter.position).where(SyncCounter.user_id == sa.bindparam("user_id"))
 
 
@@ -144,7 +166,6 @@ def _find_watermark(
 def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, window: int) -> list[Any]:
     """Return the changes of the newest conversations and of their last turns."""
     things = sources.list_window(connection, caller, window, TURNS_OF_WINDOW)
-    own = _select_changes(caller.user_id)
     ids: defaultdict[Kind, list[UUID]] = defaultdict(list)
     for kind, object_id in things:
         ids[kind].append(object_id)
@@ -152,40 +173,12 @@ def _find_window(connection: sa.Connection, caller: Caller, sources: Sources, wi
     found = [
         row
         for kind, among in ids.items()
-        for row in connection.execute(own.where(SyncChange.type == kind, SyncChange.object_id.in_(among)))
+        for row in connection.execute(
+            CHANGES.where(SyncChange.type == kind, SyncChange.object_id.in_(among)), {"user_id": caller.user_id}
+        )
     ]
     order = {thing: number for number, thing in enumerate(things)}
     return sorted(_add_conversations(found), key=lambda row: order[row.type, row.object_id])
-
-
-def _find_older(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
-    older = (SyncChange.position < cursor.before, ~SyncChange.deleted)
-    statement = _select_changes(cursor.user_id).where(*older).order_by(SyncChange.position.desc())
-    return connection.execute(statement.limit(limit)).all()
-
-
-def _find_newer(connection: sa.Connection, cursor: Cursor, limit: int) -> Sequence[Any]:
-    newer = SyncChange.position > cursor.position
-    statement = _select_changes(cursor.user_id).where(newer).order_by(SyncChange.position)
-    return connection.execute(statement.limit(limit)).all()
-
-
-def _select_changes(user_id: UUID) -> sa.Select[*tuple[Any, ...]]:
-    """Return the query of a user's changes, those of turns with the conversation unless it changed by itself later."""
-    of_turn = (SyncChange.type == "turn", ~SyncChange.deleted, ChatMessage.id == SyncChange.object_id)
-    later = (
-        _conversation_change.user_id == SyncChange.user_id,
-        _conversation_change.type == "conversation",
-        _conversation_change.object_id == ChatMessage.conversation_id,
-        _conversation_change.position > SyncChange.position,
-    )
-    conversation_id = sa.case((_conversation_change.position.is_(None), ChatMessage.conversation_id))
-    return (
-        sa.select(*COLUMNS, conversation_id.label("conversation_id"))
-        .outerjoin(ChatMessage, sa.and_(*of_turn))
-        .outerjoin(_conversation_change, sa.and_(*later))
-        .where(SyncChange.user_id == user_id)
-    )
 
 
 def _add_conversations(rows: Sequence[Any]) -> list[Any]:
@@ -205,11 +198,13 @@ def _add_conversations(rows: Sequence[Any]) -> list[Any]:
 def _find_next(connection: sa.Connection, cursor: Cursor, limit: int, last: int) -> tuple[Sequence[Any], Cursor]:
     """Return the next changes, and the cursor behind them."""
     if cursor.before:
-        rows = _find_older(connection, cursor, limit)
+        older = {"user_id": cursor.user_id, "position": cursor.before, "limit": limit}
+        rows = connection.execute(OLDER, older).all()
         if rows:
             cursor = replace(cursor, before=rows[-1].position if len(rows) == limit else 0)
             return _add_conversations(rows), cursor
-    rows = _find_newer(connection, cursor, limit)
+    newer = {"user_id": cursor.user_id, "position": cursor.position, "limit": limit}
+    rows = connection.execute(NEWER, newer).all()
     # The last positions may have no changes any more.
     cursor = replace(cursor, before=0, position=rows[-1].position if len(rows) == limit else last)
     return _add_conversations(rows), cursor
