@@ -31,7 +31,12 @@ NUMBER = re.compile(r"\d+")
 AFTER_SENTENCE = re.compile("(?<=[.!?\u2026:;\"')\u201d\u00bb])\n\n")
 TICKED = "[x]"
 HYPHEN = "\u2010"  # which producers that hyphenate by themselves put at a line's end
-JOINED = re.compile(rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})[\n ]*\n(\w+)(\S*) ?")
+HYPHENS = f"{SOFT_HYPHEN}{HYPHEN}"
+# A word whose rest may be parted again; a page's number is no rest.
+JOINED = re.compile(
+    rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})(?:\n(?=\d)|[\n ]*\n(?=[^\W\d_]))"
+    rf"(\w++)((?:[^\s{HYPHENS}]|[{HYPHENS}](?![\n ]{{0,9}}\n))*+)(?:(?=([{HYPHENS}]))| ?)"
+)
 
 
 class PdfLoader:
@@ -115,6 +120,9 @@ def _free_sentences(pages: list[_Page]) -> None:
         head, rest = _part_head(following.text, heads)
         if not body or body.endswith(tuple(".!?\u2026:;")) or not rest[:1].islower():
             continue
+        if body.endswith(("-", HYPHEN)):  # the word's rest belongs to it
+            word, _, rest = rest.partition(" ")
+            body = body[:-1] + word
         ends = [found.start() for found in AFTER_SENTENCE.finditer(body)]
         page.text = _insert(body, ends[-1] if ends else 0, foot)
         end = AFTER_SENTENCE.search(rest)
@@ -223,9 +231,24 @@ def _join_hyphens(text: str) -> str:
 
     def join(parted: re.Match[str]) -> str:
         before = text[: parted.start()].rpartition("\n")[2].split(" ")[-1]
-        hyphen, rest, punctuation = parted.groups()
+        hyphen, rest, punctuation, next_hyphen = parted.groups()
         own = "-" if hyphen == SOFT_HYPHEN else hyphen
         is_compound = not rest[:1].islower() or before + own + rest in text
-        return (own if is_compound else "") + rest + punctuation + "\n"
+        if is_compound or _is_compound(before, rest, punctuation, text):
+            rest = own + rest
+        return rest + punctuation + ("" if next_hyphen else "\n")
 
     return JOINED.sub(join, text).replace(SOFT_HYPHEN, "-")
+
+
+def _is_compound(before: str, rest: str, punctuation: str, text: str) -> bool:
+    """Return whether the parts of a word are words: "E-mail", or such as "state-of-the-art" with another hyphen."""
+    *others, last = before.lstrip("(\"'\u201c").split("-")
+    if len(last) == 1 and last.isalpha():
+        return True
+    if others and punctuation.startswith("-"):
+        return True
+    known = (
+        {word.strip(".,;:!?()\"'").lower() for word in text.split()} if others or punctuation.startswith("-") else ()
+    )
+    return last.lower() in known and rest.lower() in known

@@ -33,6 +33,19 @@ def test_unicode_hyphens_at_the_ends_of_lines_are_joined_but_not_those_of_compou
     assert "\u2010\ntoo." in found
 
 
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (("The state-of-", "the-art e-", "mail of a firm."), "The state-of-the-art\ne-mail\nof a firm."),
+        (("Die Adresse ist E-Mail-Adres-", "se."), "Die Adresse ist E-Mail-Adresse."),
+        (("Das Zust\xe4n\u2010", "digkeits\u2010", "gesetz gilt, auto\u2010", "mobile\u2010clubs auch."), "Das Zust\xe4ndigkeitsgesetz\ngilt, automobile\u2010clubs\nauch."),
+    ],
+    ids=["compounds", "parts of one", "word of three lines"],
+)  # fmt: skip
+def test_parts_of_words_are_joined_as_their_text_has_them(lines: tuple[str, ...], text: str) -> None:
+    assert read(*below(*lines)).replace("\n\n", "\n") == text
+
+
 def from_right(text: str, x: float = 400) -> list[tuple[float, float, str]]:
     """Return the letters of a text with places from right to left."""
     return [(x - 5 * number, 700, letter) for number, letter in enumerate(text, 1)]
@@ -138,3 +151,10 @@ def test_heads_and_page_numbers_stay_out_of_a_sentence_that_goes_on_over_the_pag
         "for a valve in May.\nIt was late.\nIt was dear.\nIt is new.\n\nThe harbour report\n\n2",
         "The harbour report\n\nNobody had asked.\nNobody will.\nIt is paid.\nThe end.\n\n3",
     ]
+
+
+def test_word_that_goes_on_over_the_page_is_whole() -> None:
+    first = page_of_book(1, "The pump runs at night.", "It is old.", "It is loud.", "The council has main-")
+    second = page_of_book(2, "tained a valve in May.", "It was late.", "It was dear.", "It is new.")
+    found = PdfLoader().load(pdf(first, second)).text
+    assert "The council has maintained\n\na valve in May." in found
