@@ -29,6 +29,10 @@ WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
 # Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
 LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
+BRACKETS = re.compile(r"([^\w\s]*+)(.*\w)([^\w\s]*)")
+ADDRESS = re.compile("[A-Za-z][@.][A-Za-z]")  # whose parts pdfium turns between words from right to left
+OPENING = str.maketrans(")]}", "([{")
+CLOSING = str.maketrans("([{", ")]}")
 IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
 LAM = "\u0644"  # the first letter of its ligatures with alef
 
@@ -149,10 +153,10 @@ class _TextReader:
         if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
             direction = self._direction(found)
             return direction, self._parts(found.start(), text, direction)
-        if RIGHT_TO_LEFT.search(text):
-            return direction, [
-                _order_from_right([self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)])
-            ]
+        is_from_right = RIGHT_TO_LEFT.search(text)
+        if is_from_right or (box.left < word.left and ADDRESS.search(text) and RIGHT_TO_LEFT.search(self._text)):
+            letters = [self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)]
+            return direction, [_order_from_right(letters) if is_from_right else _order_from_left(letters)]
         reach = word.right
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
@@ -172,11 +176,8 @@ class _TextReader:
             if right > reach:
                 reach = right
         least = MIN_SPACE * (word.bottom - word.top) + max(0.0, min(gaps))
-        if (
-            max(gaps) <= least
-            or IDEOGRAPH.search(word.text)
-            or (self._clusters and pdf_clusters.LETTERS.search(word.text))
-        ):
+        is_unspaced = IDEOGRAPH.search(word.text) or (self._clusters and pdf_clusters.LETTERS.search(word.text))
+        if max(gaps) <= least or is_unspaced:
             return [word]
         starts = [0, *(number for number, gap in enumerate(gaps, 1) if gap > least), len(word.text)]
         parts = []
@@ -247,7 +248,18 @@ def _order_from_right(letters: list[Word]) -> Word:
     hyphen = letters[-1].text == SOFT_HYPHEN
     placed = sorted(letters[: len(letters) - hyphen], key=place)
     text = LEFT_TO_RIGHT.sub(lambda run: run[0][::-1], "".join(letter.text for letter in placed))
-    return _union(text + SOFT_HYPHEN * hyphen, placed)
+    return _union(_turn_brackets(text) + SOFT_HYPHEN * hyphen, placed)
+
+
+def _order_from_left(letters: list[Word]) -> Word:
+    placed = sorted(letters, key=lambda letter: letter.left)
+    return _union("".join(letter.text for letter in placed), placed)
+
+
+def _turn_brackets(text: str) -> str:
+    """Return a word with its first brackets opening and its last ones closing: drawn ones are those of the glyphs."""
+    found = BRACKETS.fullmatch(text)
+    return found[1].translate(OPENING) + found[2] + found[3].translate(CLOSING) if found else text
 
 
 def _continue_word(word: Word, placed: list[Word]) -> list[Word]:

@@ -69,6 +69,22 @@ def test_numbers_in_words_from_right_to_left_stay_from_left_to_right(shown: str,
     assert read(*from_right(shown)) == text
 
 
+@pytest.mark.parametrize(
+    ("shown", "text"),
+    [(")\u05e9\u05dc(.", "(\u05e9\u05dc)."), ("(\u0641\u064a)\u060c", "(\u0641\u064a)\u060c")],
+    ids=["drawn", "meant"],
+)
+def test_brackets_of_words_from_right_to_left_open_and_close(shown: str, text: str) -> None:
+    """pdfium turns both those that are drawn and those that are meant."""
+    assert read(*from_right(shown)) == text
+
+
+@pytest.mark.parametrize("address", ["info@example.com", "www.example.org.il"])
+def test_address_between_words_from_right_to_left_is_not_turned(address: str) -> None:
+    words = "\u05d5\u05d0\u05d3 \u05dc\u05d0\u05d5\u05d3\u05e9 "
+    assert address in read((60, 700, f"{words * 2}{address} {words * 3}")).split()
+
+
 def test_spacing_of_characters_is_a_space_where_the_word_has_none_elsewhere() -> None:
     """As groff and Ghostscript write it: a pair of letters, parted by a space's width of character spacing."""
     text = b"BT /F1 10 Tf 72 700 Td (museum) Tj 3.5 Tc 38.34 0 Td (se) Tj 0 Tc 14.06 0 Td (ntrance) Tj ET\n"
