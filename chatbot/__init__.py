@@ -39,7 +39,6 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     app.session_interface = NoSessions()
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    app.wsgi_app = _with_middleware(app, settings)  # type: ignore[method-assign]  # the way that Flask documents
     db.init_app(app)
     migrate.init_app(app, db, directory=str(config.ROOT / "migrations"), render_as_batch=True)
     jwt.init_app(app)
@@ -62,6 +61,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     demo.init_app(app)
     cli.init_app(app)
     sockets.init_app(app)
+    app.wsgi_app = _with_middleware(app, settings)  # type: ignore[method-assign]  # the way that Flask documents
     return app
 
 

@@ -9,6 +9,8 @@ from flask import Flask, current_app
 from chatbot.errors import TooManySockets
 from chatbot.services.accounts.callers import Caller
 
+from .transport import BoundedWebSocket
+
 EXTENSION = "chatbot.sockets"
 MAX_SOCKETS_PER_USER = 10
 
@@ -23,6 +25,7 @@ class Connection:
     sid: str
     caller: Caller
     expires_at: float | None
+    websocket: BoundedWebSocket
     rooms: dict[UUID, int] = field(default_factory=dict)
 
 

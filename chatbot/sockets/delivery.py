@@ -32,7 +32,9 @@ LOOK_SECONDS = 0.1  # between two looks at the rooms
 CHECK_SECONDS = 0.5  # between two looks at the credentials of all sockets
 MAX_CHANGES = 200  # of a room, in one look
 RECONNECT_SECONDS = 3.0  # over which clients of a worker that ends come back
-CLOSING_SECONDS = 1.0  # in which a client gets its last event
+CLOSING_SECONDS = 0.5  # in which a client gets its last event
+SLOW_CLOSING_SECONDS = 10.0  # in which a slow one does
+SLOW = "slow_consumer"
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +68,7 @@ class Deliveries:
         self._registry.remove(connection.sid)
         event = {"code": code, "reconnect": reconnect, "after": round(after, 2)}
         self._socketio.emit("closing", event, namespace=NAMESPACE, to=connection.sid)
-        threading.Timer(CLOSING_SECONDS, self._socketio.server.disconnect, (connection.sid, NAMESPACE)).start()
+        connection.websocket.end_after(SLOW_CLOSING_SECONDS if code == SLOW else CLOSING_SECONDS)
 
     def _run(self) -> None:
         while True:
@@ -142,7 +144,7 @@ class Deliveries:
             queue = getattr(socket, "queue", None)
             if isinstance(queue, BoundedQueue) and queue.has_overflowed:
                 queue.clear()
-                self.close(connection, "slow_consumer", reconnect=True)
+                self.close(connection, SLOW, reconnect=True)
 
     def _close_ended(self, connections: list[Connection]) -> None:
         """Close sockets with expired tokens, and those of credentials and accounts that have ended; now and then."""

@@ -11,27 +11,30 @@ from flask import g, request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import SocketIO, disconnect
 from marshmallow import Schema
+from werkzeug.routing import Rule
 
 from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
-from chatbot.schemas.rooms import ChangedThingSchema, RoomMessageSchema, RoomSchema
+from chatbot.observability import security_log
+from chatbot.schemas.rooms import RoomChangesSchema, RoomMessageSchema, RoomSchema
 from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, SocketMessageSchema, SocketReadSchema, TokenSchema
 from chatbot.services.accounts import authentication
 from chatbot.services.rooms import changes, messages, rooms
-from chatbot.web import rate_limits
+from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 
 from . import problems
 from .connections import Connection, Registry, get_registry
 from .delivery import Deliveries
-from .transport import WEBSOCKET
+from .transport import WEBSOCKET, BoundedWebSocket
 
 NAMESPACE = "/rooms"
 SCOPE = "rooms"
 MAX_CHANGES = 500  # in the answer to `join`
+RULE = Rule("/socket.io/", endpoint="sockets.rooms")  # of no route: without one, Flask-Limiter counts nothing
 
 _rooms = RoomSchema()
 _messages = RoomMessageSchema()
-_changes = ChangedThingSchema()
+_changes = RoomChangesSchema()
 Handler = Callable[[Connection, dict[str, Any]], Any]
 
 
@@ -44,7 +47,7 @@ def register(socketio: SocketIO, registry: Registry) -> Deliveries:
         deliveries.start()
 
     socketio.on_event("connect", connect, NAMESPACE)
-    socketio.on_event("disconnect", lambda *_: registry.remove(_get_sid()), NAMESPACE)
+    socketio.on_event("disconnect", _disconnect, NAMESPACE)
     events: dict[str, tuple[Schema, Handler]] = {
         "join": (JoinRoomSchema(), _join),
         "leave": (RoomIdSchema(), _leave),
@@ -66,11 +69,21 @@ def _connect(auth: Any) -> None:
             raise Unauthenticated("Send `auth: {token: <access token or API key>}`.")
         caller = authentication.authenticate(token)
         authentication.require_scope(caller, SCOPE)
-        get_registry().add(Connection(_get_sid(), caller, authentication.find_expiry(token)))
-        request.environ[WEBSOCKET].keep_open()
+        websocket: BoundedWebSocket = request.environ[WEBSOCKET]
+        get_registry().add(Connection(_get_sid(), caller, authentication.find_expiry(token), websocket))
+        websocket.keep_open()
     except ChatbotError as error:
         document = problems.describe(error, "connect")
+        security_log.record("socket", "refused", code=document["code"])
         raise Refused(document["code"], document) from error
+
+
+def _disconnect(*_: Any) -> None:
+    """Forget a socket that left the namespace; it has no other, and ends with it."""
+    get_registry().remove(_get_sid())
+    websocket: BoundedWebSocket | None = request.environ.get(WEBSOCKET)
+    if websocket is not None:
+        websocket.end_after(0)
 
 
 def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., Any]:
@@ -83,7 +96,10 @@ def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., A
             disconnect()
             return None
         g.caller = connection.caller
+        request.url_rule = RULE
         try:
+            admission.enter_request(connection.caller.user_id)
+            _count_event()
             return handler(connection, problems.load(schema, data))
         except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
             return problems.describe(error, name)
@@ -97,14 +113,16 @@ def _refuse_unknown(event: str, *_: Any) -> dict[str, Any]:
 
 def _join(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     room_id = values["room_id"]
+    admission.enter_page(connection.caller.user_id)
     room = rooms.get(connection.caller, room_id)
     since_rev = values.get("since_rev", room.rev)
     page = changes.read_changes(connection.caller, room_id, since_rev=since_rev, limit=MAX_CHANGES)
     # Behind the page even where it is not complete: the client reads the rest itself.
     connection.rooms[room_id] = page.rev if not page.more else room.rev
+    found = _changes.dump(page)
     return {
         "room": _rooms.dump(room),
-        "changes": _changes.dump(page.items, many=True),
+        "changes": found["items"],
         "rev": page.rev,
         "complete": not page.more,
     }
@@ -119,6 +137,11 @@ def _post(connection: Connection, values: dict[str, Any]) -> Any:
     request.view_args = {"room_id": values["room_id"]}  # by which the limit counts, as of the route
     _count_message()
     return _messages.dump(messages.post(connection.caller, **values).message)
+
+
+@rate_limits.limit(RATE_READ_USER=by_user)
+def _count_event() -> None:
+    """Count an event, together with what the user reads by the routes."""
 
 
 @rate_limits.limit(RATE_WRITE_USER=by_user, RATE_ROOM_MESSAGE_USER=by_user_and_room)

@@ -1,5 +1,6 @@
 """The Socket.IO server of an application."""
 
+import logging
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ def create(app: Flask) -> SocketIO:
         manage_session=False,
         async_handlers=False,  # a client's events run one after the other, and it waits for them
         monitor_clients=False,  # each socket has a deadline of its own
+        logger=_make_quiet("chatbot.socketio"),
+        engineio_logger=_make_quiet("chatbot.engineio"),
         json=JSON,
         max_http_buffer_size=MAX_MESSAGE_BYTES,
         ping_interval=PING_INTERVAL_SECONDS,
@@ -51,6 +54,14 @@ def create(app: Flask) -> SocketIO:
     engine.create_queue = BoundedQueue
     engine._async = {**engine._async, "websocket": BoundedWebSocket}  # which no option of its constructor sets
     return socketio
+
+
+def _make_quiet(name: str) -> logging.Logger:
+    """Return a logger that drops all: what clients send is no error of ours, and its traceback takes 2 KB a frame."""
+    logger = logging.getLogger(name)
+    logger.setLevel(logging.CRITICAL)
+    logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def is_allowed(origin: str | None, environ: dict[str, Any], patterns: list[Any]) -> bool:

@@ -1,19 +1,26 @@
 """WebSockets as engine.io uses them, with bounds: whole frames, small messages, a queue that ends."""
 
+import contextlib
 import importlib.util
 import socket
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import gevent
 import simple_websocket
 from gevent.lock import RLock
 from gevent.queue import JoinableQueue
+from wsproto.utilities import LocalProtocolError
 
 from chatbot.errors import CannotServe
 
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
 SEND_BUFFER_BYTES = 1 << 17  # in the kernel, which else keeps up to 4 MB for a client that does not read
+PIECE_BYTES = 1_024  # of frames that are read without a break: a hundred at most
+MAX_FRAMES_PER_SECOND = 200  # of one client
+CLOSE_SECONDS = 1.0  # in which a client takes the closing frame
 MAX_QUEUED_PACKETS = 256
 MAX_QUEUED_BYTES = 1 << 20
 AUTHENTICATION_SECONDS = 10.0  # in which a socket has to join a namespace
@@ -33,7 +40,7 @@ class WholeSocket:
     """A socket with a `send` that sends all, data and control frames one after the other.
 
     simple-websocket 1.1 calls `send` once and takes a short write for a whole one: the next frame would begin in the
-    middle of the last.
+    middle of the last. It reads without a break while bytes wait, so that others run between small pieces.
     """
 
     def __init__(self, wrapped: Any) -> None:
@@ -42,14 +49,51 @@ class WholeSocket:
         # One silent longer than this does not answer pings; one that takes nothing for so long is gone.
         wrapped.settimeout(PING_INTERVAL_SECONDS + PING_TIMEOUT_SECONDS)
         wrapped.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.recv = wrapped.recv
         self.close = wrapped.close
+
+    def recv(self, size: int) -> bytes:
+        """Receive a small piece, after others have run."""
+        gevent.sleep(0)
+        data: bytes = self._wrapped.recv(min(size, PIECE_BYTES))
+        return data
 
     def send(self, data: bytes) -> int:
         """Send all data; raises OSError."""
         with self._lock:
             self._wrapped.sendall(data)
         return len(data)
+
+    def end(self) -> None:
+        """End the connection at once."""
+        with contextlib.suppress(OSError):
+            self._wrapped.shutdown(socket.SHUT_RDWR)
+
+
+class BoundedConnection:
+    """A WebSocket connection of wsproto that ends when a client sends too many frames."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+        self._second = 0
+        self._frames = 0
+        self.send = wrapped.send
+        self.receive_data = wrapped.receive_data
+
+    def events(self) -> Iterator[Any]:
+        """Yield the events of what was received; raises LocalProtocolError for a flood of frames, which ends it."""
+        for event in self._wrapped.events():
+            if getattr(event, "frame_finished", True):
+                self._count()
+            yield event
+
+    def _count(self) -> None:
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second = second
+            self._frames = 0
+        self._frames += 1
+        if self._frames > MAX_FRAMES_PER_SECOND:
+            raise LocalProtocolError("Too many frames.")
 
 
 class BoundedWebSocket:
@@ -62,19 +106,26 @@ class BoundedWebSocket:
         """Serve the connection until it ends; the server closes it then."""
         # Without compression: its windows take 300 KB of memory for each socket.
         plain = {name: value for name, value in environ.items() if name != "HTTP_SEC_WEBSOCKET_EXTENSIONS"}
-        plain["gunicorn.socket"] = WholeSocket(environ["gunicorn.socket"])
+        self._whole = plain["gunicorn.socket"] = WholeSocket(environ["gunicorn.socket"])
         self._socket = simple_websocket.Server(plain, max_message_size=MAX_MESSAGE_BYTES)
+        self._socket.ws = BoundedConnection(self._socket.ws)
         self._end = gevent.spawn_later(AUTHENTICATION_SECONDS, self.close)
         environ[WEBSOCKET] = self
         try:
             self._handler(self)
         finally:
             self._end.kill()
+            self._whole.end()
         raise StopIteration  # gunicorn's word for a connection that is not its own any more
 
     def keep_open(self) -> None:
         """Let the socket live on: a caller was authenticated."""
         self._end.kill()
+
+    def end_after(self, seconds: float) -> None:
+        """Close the connection after some seconds, whatever its client does."""
+        self._end.kill()
+        self._end = gevent.spawn_later(seconds, self.close)
 
     def send(self, message: Any) -> None:
         """Send a message; raises OSError where the connection has ended."""
@@ -91,9 +142,10 @@ class BoundedWebSocket:
             return None
 
     def close(self) -> None:
-        """Close the connection."""
-        if self._socket.connected:
+        """Close the connection; a client that takes no closing frame is cut off."""
+        with contextlib.suppress(simple_websocket.ConnectionClosed, OSError), gevent.Timeout(CLOSE_SECONDS, False):
             self._socket.close()
+        self._whole.end()
 
 
 class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types

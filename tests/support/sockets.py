@@ -29,6 +29,7 @@ class SocketClient:
             transports=["websocket"],
             wait=False,
         )
+        self._websocket = self._client.eio.ws
         wait_for(lambda: self.refusal is not None or NAMESPACE in self._client.namespaces)
 
     def __enter__(self) -> "SocketClient":
@@ -36,6 +37,7 @@ class SocketClient:
 
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
+        self._websocket.shutdown()  # which the client leaves open where the server ended it
 
     @property
     def is_connected(self) -> bool:
