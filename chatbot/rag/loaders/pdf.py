@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
-from . import pdf_codes, pdf_layout, pdf_words, plain
+from . import pdf_codes, pdf_words, plain
+from .pdf_layout import order
 from .pdf_words import SOFT_HYPHEN, Word
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
     except pypdfium2.PdfiumError:
         return _Page(fault="is broken")
     found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
-    texts = [pdf_layout.read(words) for words in found.by_direction.values()]
+    texts = [order.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
     text = plain.clean(_join_hyphens(pdf_codes.spell_out("\n\n".join(filter(None, texts))))).strip()

@@ -5,7 +5,7 @@ import pytest
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.loaders import pdf_codes, pdf_words
 from chatbot.rag.loaders.pdf import PdfLoader
-from chatbot.rag.loaders.pdf_layout import read
+from chatbot.rag.loaders.pdf_layout.order import read
 from chatbot.rag.loaders.pdf_words import Word
 from chatbot.rag.types import Parsed
 from tests.rag.loaders.samples import pdf, pdf_in_bitmap_font, shown

@@ -1,0 +1,106 @@
+"""Rows to blocks in reading order: full-width text, and columns one after the other."""
+
+from statistics import median
+
+from .segments import Row, positions
+
+MIN_COLUMN_ROWS = 2
+MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
+MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
+
+
+def split_into_blocks(rows: list[Row], depth: int) -> list[list[Row]]:
+    """Split rows into blocks in reading order: full-width text, and columns one after the other."""
+    blocks: list[list[Row]] = []
+    spanning: list[Row] = []
+    start = 0
+    while start < len(rows):
+        end, gutter = _zone(rows, start)
+        if gutter is None or depth == 0:
+            spanning.append(rows[start])
+            start += 1
+            continue
+        sides = _split(rows[start:end], gutter)
+        if not _are_columns(sides):
+            spanning.extend(rows[start:end])
+        else:
+            if spanning:
+                blocks.append(spanning)
+                spanning = []
+            for side in sides:
+                blocks.extend(split_into_blocks(side, depth - 1))
+        start = end
+    if spanning:
+        blocks.append(spanning)
+    return blocks
+
+
+def _zone(rows: list[Row], start: int) -> tuple[int, tuple[float, float] | None]:
+    """Return where the rows end that share a gutter with the row at `start`, and the gutter, if it has one."""
+    best: tuple[int, tuple[float, float] | None] = (start + 1, None)
+    for gutter in _gaps(rows[start]):
+        left, right = gutter
+        end = start + 1
+        while end < len(rows):
+            narrowed = _narrow(rows[end], left, right)
+            if narrowed is None:
+                break
+            left, right = narrowed
+            end += 1
+        if end - start >= MIN_COLUMN_ROWS and (best[1] is None or end > best[0]):
+            best = (end, (left, right))
+    return best
+
+
+def _gaps(row: Row) -> list[tuple[float, float]]:
+    found = []
+    reach = row[0].right
+    for segment in row[1:]:
+        if segment.left > reach:
+            found.append((reach, segment.left))
+        reach = max(reach, segment.right)
+    return found
+
+
+def _narrow(row: Row, left: float, right: float) -> tuple[float, float] | None:
+    """Return the part of a gutter that a row leaves free, or None when the row crosses it."""
+    for segment in row:
+        if segment.right <= left or segment.left >= right:
+            continue
+        if segment.left <= left and segment.right < right:
+            left = segment.right
+        elif segment.right >= right and segment.left > left:
+            right = segment.left
+        else:
+            return None
+    return (left, right) if right - left > 0 else None
+
+
+def _split(rows: list[Row], gutter: tuple[float, float]) -> tuple[list[Row], list[Row]]:
+    middle = sum(gutter) / 2
+    left = [[segment for segment in row if segment.right <= middle] for row in rows]
+    right = [[segment for segment in row if segment.right > middle] for row in rows]
+    return [row for row in left if row], [row for row in right if row]
+
+
+def _are_columns(sides: tuple[list[Row], list[Row]]) -> bool:
+    """Return whether two sides are columns of text rather than cells of rows.
+
+    Columns are written one after the other, or are prose: lines of several words that fill their width.
+    """
+    left, right = sides
+    if min(len(left), len(right)) < MIN_COLUMN_ROWS:
+        return False
+    last_left = max(positions(left), default=None)
+    first_right = min(positions(right), default=None)
+    if last_left is not None and first_right is not None and last_left < first_right:
+        return True
+    return all(map(_is_prose, sides))
+
+
+def _is_prose(rows: list[Row]) -> bool:
+    words = sum(len(segment.words) for row in rows for segment in row) / len(rows)
+    edge = min(row[0].left for row in rows)
+    width = max(segment.right for row in rows for segment in row) - edge
+    fills = [sum(segment.right - segment.left for segment in row) for row in rows]
+    return words >= MIN_COLUMN_WORDS and median(fills) >= MIN_COLUMN_FILL * width

@@ -1,0 +1,61 @@
+"""The reading order of a PDF page: words with their boxes to lines, columns and cells.
+
+A recursive X-Y cut (Nagy, Seth and Viswanathan, "A prototype document image analysis system for technical journals",
+1992) with one more question: whether text side by side is columns, read one after the other, or cells of a table, read
+row by row.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from statistics import median
+
+from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
+
+from .cells import as_cells, find_cells, find_rows_below, find_spans
+from .columns import split_into_blocks
+from .segments import Row, find_rows, find_segments
+
+PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
+MAX_DEPTH = 40  # columns in columns
+
+
+def read(words: Iterable[Word]) -> str:
+    """Return a page's text: a line for each line, an empty one between paragraphs."""
+    rows = find_rows(find_segments(words))
+    lines: list[str] = []
+    for block in split_into_blocks(rows, MAX_DEPTH):
+        lines.extend(_lines(block))
+        lines.append("")
+    return "\n".join(lines).strip("\n")
+
+
+def _lines(rows: list[Row]) -> list[str]:
+    """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
+    distances = [_middle(below) - _middle(above) for above, below in pairwise(rows)]
+    usual = median(distances) if distances else 0.0
+    paragraphs = {number for number, distance in enumerate(distances, 1) if distance > PARAGRAPH_GAP * usual}
+    below = find_rows_below(rows, paragraphs)
+    lines = []
+    for start, end in find_spans(rows, below):
+        cells = find_cells(rows[start:end], below)
+        for number, line in enumerate([cells] if cells else as_cells(rows[start:end]), start):
+            if number in paragraphs:
+                lines.append("")
+            lines.append(_text(line))
+    return lines
+
+
+def _middle(row: Row) -> float:
+    return (row[0].top + row[0].bottom) / 2
+
+
+def _text(cells: list[Row]) -> str:
+    texts = ["\n".join(line.text for line in cell) for cell in cells]
+    return " ".join(texts[::-1] if _reads_from_right("".join(texts)) else texts)
+
+
+def _reads_from_right(text: str) -> bool:
+    if not RIGHT_TO_LEFT.search(text):
+        return False
+    letters = sum(map(str.isalpha, text))
+    return len(RIGHT_TO_LEFT.findall(text)) * 2 > letters
