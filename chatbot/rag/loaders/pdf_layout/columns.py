@@ -4,6 +4,7 @@ from statistics import median
 
 from .segments import Row, positions
 
+MAX_LEADING = 1.0  # heights of a line between two lines of a column
 MIN_COLUMN_ROWS = 2
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
@@ -24,6 +25,9 @@ def split_into_blocks(rows: list[Row], depth: int) -> list[list[Row]]:
         if not _are_columns(sides):
             spanning.extend(rows[start:end])
         else:
+            first = _first_above(spanning, sides, gutter)
+            sides = _split([*spanning[first:], *rows[start:end]], gutter)
+            del spanning[first:]
             if spanning:
                 blocks.append(spanning)
                 spanning = []
@@ -47,6 +51,7 @@ def _zone(rows: list[Row], start: int) -> tuple[int, tuple[float, float] | None]
                 break
             left, right = narrowed
             end += 1
+        end = _end_of_columns(rows, start, end, (left, right))
         if end - start >= MIN_COLUMN_ROWS and (best[1] is None or end > best[0]):
             best = (end, (left, right))
     return best
@@ -83,6 +88,38 @@ def _split(rows: list[Row], gutter: tuple[float, float]) -> tuple[list[Row], lis
     return [row for row in left if row], [row for row in right if row]
 
 
+def _end_of_columns(rows: list[Row], start: int, end: int, gutter: tuple[float, float]) -> int:
+    """Return where columns end: lines on the left that the page has behind the right column are below both."""
+    last_right = max(positions(_split(rows[start:end], gutter)[1]), default=-1)
+    last = end
+    while last > start + MIN_COLUMN_ROWS and rows[last - 1][-1].right <= gutter[0]:
+        if min(positions([rows[last - 1]]), default=-1) < last_right:
+            break
+        last -= 1
+    return last if _are_in_order(_split(rows[start:last], gutter)) else end
+
+
+def _first_above(rows: list[Row], sides: tuple[list[Row], list[Row]], gutter: tuple[float, float]) -> int:
+    """Return the first of the rows above columns that is in the right one: it may begin higher than the left one."""
+    first = len(rows)
+    if not _are_in_order(sides):
+        return first
+    last_left = max(positions(sides[0]))
+    below = sides[1][0][0]
+    for number in range(len(rows) - 1, -1, -1):
+        left, right = _split([rows[number]], gutter)
+        is_left_before = max(positions(left), default=0) <= last_left < min(positions(right), default=last_left + 1)
+        if not is_left_before or _narrow(rows[number], *gutter) is None:
+            break
+        if right:
+            lowest = right[0][0]
+            if below.top - lowest.bottom > MAX_LEADING * (lowest.bottom - lowest.top):
+                break
+            below = lowest
+            first = number
+    return first
+
+
 def _are_columns(sides: tuple[list[Row], list[Row]]) -> bool:
     """Return whether two sides are columns of text rather than cells of rows.
 
@@ -91,11 +128,14 @@ def _are_columns(sides: tuple[list[Row], list[Row]]) -> bool:
     left, right = sides
     if min(len(left), len(right)) < MIN_COLUMN_ROWS:
         return False
-    last_left = max(positions(left), default=None)
-    first_right = min(positions(right), default=None)
-    if last_left is not None and first_right is not None and last_left < first_right:
-        return True
-    return all(map(_is_prose, sides))
+    return _are_in_order(sides) or all(map(_is_prose, sides))
+
+
+def _are_in_order(sides: tuple[list[Row], list[Row]]) -> bool:
+    """Return whether the page has all of the left side before the right one."""
+    last_left = max(positions(sides[0]), default=None)
+    first_right = min(positions(sides[1]), default=None)
+    return last_left is not None and first_right is not None and last_left < first_right
 
 
 def _is_prose(rows: list[Row]) -> bool:

@@ -1,0 +1,48 @@
+"""Columns of PDF pages that do not begin and end at one height."""
+
+from chatbot.rag.loaders.pdf import PdfLoader
+from tests.rag.loaders.samples import typeset
+from tests.rag.loaders.test_pdf_lines import LINE_HEIGHT, below, read
+
+LEFT = ("The pump runs at", "night. The river", "belongs to all of", "us, and the boat")
+RIGHT = ("is ours. A valve", "was closed in May", "by the old pilot", "of the harbour.")
+THIRD = ("The crane is new.", "It lifts the nets", "of all the boats", "in one morning.")
+
+
+def lines_of(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line]
+
+
+def test_right_column_that_begins_a_line_higher_is_read_behind_the_left_one() -> None:
+    """As Chromium sets columns of paragraphs: the first one's margin is kept, the rest of another has none."""
+    title = [(60, 760, "The harbour report of this year, by the council of the town")]
+    columns = [*below(*LEFT), *below(*RIGHT, x=200, y=700 + LINE_HEIGHT)]
+    assert lines_of(read(*title, *columns)) == [title[0][2], *LEFT, *RIGHT]
+
+
+def test_number_far_above_the_right_column_is_not_read_behind_the_left_one() -> None:
+    columns = [*below(*LEFT), (200, 740, "17"), *below(*RIGHT, x=200)]
+    assert lines_of(read(*columns)) == ["17", *LEFT, *RIGHT]
+
+
+def test_short_line_below_three_columns_is_read_behind_them() -> None:
+    heads = [(60, 712, "Pump"), (200, 712, "Valve"), (340, 712, "Crane")]
+    columns = [heads[:1], below(*LEFT), heads[1:2], below(*RIGHT, x=200), heads[2:], below(*THIRD, x=340)]
+    foot = (60, 640, "Printed in the town hall, free of charge")
+    found = lines_of(read(*(line for column in columns for line in column), foot))
+    assert found == ["Pump", *LEFT, "Valve", *RIGHT, "Crane", *THIRD, foot[2]]
+
+
+def test_short_line_below_two_columns_is_read_behind_them() -> None:
+    assert lines_of(read(*below(*LEFT), *below(*RIGHT, x=200), (60, 640, "Printed in May"))) == [
+        *LEFT,
+        *RIGHT,
+        "Printed in May",
+    ]
+
+
+def test_long_column_beside_a_note_that_the_page_has_first_is_one_text() -> None:
+    note = below("Read this note", "before the text", x=200)
+    text = below(*LEFT, *RIGHT)
+    found = lines_of(PdfLoader().load(typeset(*note, *text)).text)
+    assert [line for line in found if line in LEFT + RIGHT] == [*LEFT, *RIGHT]
