@@ -1,7 +1,6 @@
 """The words of a PDF page and their boxes, through pdfium's C interface."""
 
 import ctypes
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from . import pdf_clusters, pdf_codes
+from . import pdf_clusters, pdf_codes, pdf_directions
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -23,7 +22,6 @@ MAX_SHIFT = 0.06
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
 SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
-QUARTER = math.pi / 2
 LINE = re.compile(r"[^\r\n]+")
 WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
@@ -51,7 +49,7 @@ class Word:
 
 @dataclass(slots=True)
 class PageWords:
-    """The words of a page by the direction of writing (quarter turns, clockwise), the most first."""
+    """The words of a page by the direction of writing (`pdf_directions`), the most first."""
 
     by_direction: dict[int, list[Word]] = field(default_factory=dict)
     words: int = 0
@@ -134,7 +132,7 @@ class _TextReader:
 
     def _direction(self, word: re.Match[str]) -> int:
         angle: float = self._raw.FPDFText_GetCharAngle(self._page, word.start())
-        return round(angle / QUARTER) % 4
+        return pdf_directions.find_direction(angle)
 
     def _place_word(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
         """Return a word's direction, and the word with its box, or its parts where pdfium has put cells together.
@@ -207,7 +205,11 @@ class _TextReader:
             return Word(text, 0.0, 0.0, 0.0, 0.0)
         if direction == 0:
             return Word(text, box.left, -box.top, box.right, -box.bottom)
-        return turned(text, (box.left, box.bottom, box.right, box.top), direction)
+        corners = (box.left, box.bottom, box.right, box.top)
+        if direction == pdf_directions.SLANTED:
+            angle = self._raw.FPDFText_GetCharAngle(self._page, number)
+            return Word(text, *pdf_directions.level(corners, angle))
+        return turned(text, corners, direction)
 
 
 def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
@@ -225,14 +227,7 @@ def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
 
 def turned(text: str, box: tuple[float, float, float, float], direction: int) -> Word:
     """Return a box of the page's coordinates as it lies when its text is upright; y grows downwards."""
-    left, bottom, right, top = box
-    if direction == 1:
-        return Word(text, -top, -right, -bottom, -left)
-    if direction == 2:
-        return Word(text, -right, bottom, -left, top)
-    if direction:
-        return Word(text, bottom, left, top, right)
-    return Word(text, left, -top, right, -bottom)
+    return Word(text, *pdf_directions.turn(box, direction))
 
 
 def _order_from_right(letters: list[Word]) -> Word:

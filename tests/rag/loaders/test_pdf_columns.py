@@ -1,7 +1,7 @@
 """Columns of PDF pages that do not begin and end at one height."""
 
 from chatbot.rag.loaders.pdf import PdfLoader
-from tests.rag.loaders.samples import typeset
+from tests.rag.loaders.samples import pdf, typeset
 from tests.rag.loaders.test_pdf_lines import LINE_HEIGHT, below, read
 
 LEFT = ("The pump runs at", "night. The river", "belongs to all of", "us, and the boat")
@@ -46,3 +46,10 @@ def test_long_column_beside_a_note_that_the_page_has_first_is_one_text() -> None
     text = below(*LEFT, *RIGHT)
     found = lines_of(PdfLoader().load(typeset(*note, *text)).text)
     assert [line for line in found if line in LEFT + RIGHT] == [*LEFT, *RIGHT]
+
+
+def test_slanted_watermark_is_read_apart_from_the_lines_that_it_crosses() -> None:
+    lines = [f"BT /F1 10 Tf 60 {y} Td ({text}) Tj ET" for _, y, text in below(*LEFT, *RIGHT)]
+    mark = "BT /F1 60 Tf 0.7071 0.7071 -0.7071 0.7071 100 600 Tm (DRAFT COPY) Tj ET"
+    found = PdfLoader().load(pdf("\n".join([mark, *lines]).encode())).text
+    assert found == "\n".join([*LEFT, *RIGHT]) + "\n\nDRAFT COPY"
