@@ -41,6 +41,18 @@ def test_short_line_below_two_columns_is_read_behind_them() -> None:
     ]
 
 
+def test_bullets_that_the_page_has_behind_all_text_part_no_columns() -> None:
+    """As WeasyPrint has them."""
+    left = [(60, 712, "Pump"), *below(*LEFT, x=75)]
+    right = [(200, 712, "Valve"), *below("Open it", "in May", "Close it", "in June", x=215)]
+    bullets = [(x, y, "\u2022") for x in (60, 200) for y in (700, 700 - 2 * LINE_HEIGHT)]
+    found = lines_of(read(*left, *right, (60, 640, "Printed in May"), *bullets))
+    assert [text for line in found if (text := line.lstrip("\u2022 "))] == [
+        *(text for _, _, text in (*left, *right)),
+        "Printed in May",
+    ]
+
+
 def test_long_column_beside_a_note_that_the_page_has_first_is_one_text() -> None:
     note = below("Read this note", "before the text", x=200)
     text = below(*LEFT, *RIGHT)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chatbot.rag.loaders.pdf_words import Word
 
 SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
+BULLETS = frozenset("\u2022\u2023\u25aa\u25ab\u25cb\u25cf\u25e6\u25a0")
 ROW_OVERLAP = 0.5  # share of a line's height by which two segments of one row overlap, at least
 
 
@@ -78,5 +79,10 @@ def _is_beside(one: Word | Segment, other: Word | Segment) -> bool:
 
 
 def positions(rows: list[Row]) -> Iterator[int]:
-    """Yield the positions of the segments that have one."""
-    return (segment.position for row in rows for segment in row if segment.position is not None)
+    """Yield the positions of the segments that have one, but not of bullets: WeasyPrint has them behind all text."""
+    return (
+        segment.position
+        for row in rows
+        for segment in row
+        if segment.position is not None and segment.text not in BULLETS
+    )
