@@ -141,7 +141,7 @@ def _post(connection: Connection, values: dict[str, Any]) -> Any:
 
 @rate_limits.limit(RATE_READ_USER=by_user)
 def _count_event() -> None:
-    """Count an event, together with what the user reads by the routes."""
+    """Count an event, together with the user's readings by the routes."""
 
 
 @rate_limits.limit(RATE_WRITE_USER=by_user, RATE_ROOM_MESSAGE_USER=by_user_and_room)

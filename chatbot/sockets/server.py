@@ -57,7 +57,7 @@ def create(app: Flask) -> SocketIO:
 
 
 def _make_quiet(name: str) -> logging.Logger:
-    """Return a logger that drops all: what clients send is no error of ours, and its traceback takes 2 KB a frame."""
+    """Return a logger that drops all: a bad frame of a client is no error of ours, and its traceback takes 2 KB."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.CRITICAL)
     logger.addHandler(logging.NullHandler())

@@ -70,7 +70,7 @@ class WholeSocket:
 
 
 class BoundedConnection:
-    """A WebSocket connection of wsproto that ends when a client sends too many frames."""
+    """A WebSocket connection of wsproto that ends at a flood of frames."""
 
     def __init__(self, wrapped: Any) -> None:
         self._wrapped = wrapped
@@ -80,7 +80,7 @@ class BoundedConnection:
         self.receive_data = wrapped.receive_data
 
     def events(self) -> Iterator[Any]:
-        """Yield the events of what was received; raises LocalProtocolError for a flood of frames, which ends it."""
+        """Yield the events of received bytes; raises LocalProtocolError for a flood of frames, which ends the connection."""
         for event in self._wrapped.events():
             if getattr(event, "frame_finished", True):
                 self._count()
@@ -123,7 +123,7 @@ class BoundedWebSocket:
         self._end.kill()
 
     def end_after(self, seconds: float) -> None:
-        """Close the connection after some seconds, whatever its client does."""
+        """Close the connection after some seconds, with or without its client."""
         self._end.kill()
         self._end = gevent.spawn_later(seconds, self.close)
 

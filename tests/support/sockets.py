@@ -1,8 +1,13 @@
-"""A client of the namespace `/rooms`: python-socketio's own, with a list of its events."""
+"""Clients of the namespace `/rooms`: python-socketio's own, with a list of its events, and WebSockets by hand."""
 
+import contextlib
+import json
+from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import socketio
+import websocket
 
 from tests.support.processes import Server
 from tests.support.waiting import wait_for
@@ -63,3 +68,47 @@ class SocketClient:
 
     def _note_refusal(self, data: Any) -> None:
         self.refusal = data
+
+
+class Member:
+    """A user of a server."""
+
+    def __init__(self, server: Server, name: str) -> None:
+        self.server = server
+        self.name = f"{name}{uuid4().hex[:8]}"
+        self.token = server.sign_in(self.name)
+        self.id: str = server.call("GET", "/api/users/me/", None, self.token)[2]["id"]
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Make a request and return the JSON of its answer."""
+        return self.server.call(method, path, body, self.token)[2]
+
+    def connect(self) -> SocketClient:
+        """Open a socket."""
+        client = SocketClient(self.server, self.token)
+        assert client.refusal is None, client.refusal
+        return client
+
+
+@contextlib.contextmanager
+def open_raw(server: Server, token: str | None = None, **options: Any) -> Iterator[websocket.WebSocket]:
+    """Open a WebSocket that speaks engine.io by hand, in the namespace where there is a token."""
+    url = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
+    raw = websocket.create_connection(url, timeout=20, **options)
+    try:
+        raw.recv()
+        if token is not None:
+            raw.send("40/rooms," + json.dumps({"token": token}))
+            assert raw.recv().startswith("40/rooms")
+        yield raw
+    finally:
+        raw.shutdown()
+
+
+def read_all(raw: websocket.WebSocket) -> list[str]:
+    """Return the packets that come until the server closes the socket."""
+    packets: list[str] = []
+    with contextlib.suppress(websocket.WebSocketException, OSError):
+        while packet := raw.recv():
+            packets.append(packet)
+    return packets

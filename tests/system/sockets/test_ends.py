@@ -1,0 +1,93 @@
+"""The ends of sockets: floods, large frames, slow readers, workers that end."""
+
+import contextlib
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+import websocket
+
+from tests.support.processes import Server, Upstream, running
+from tests.support.sockets import Member, open_raw, read_all
+from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def test_large_frame_ends_its_socket_alone(server: Server, ada: Member, eve: Member, room_id: str) -> None:
+    with ada.connect() as hers, eve.connect() as mine, open_raw(server, ada.token) as raw:
+        mine.call("join", room_id=room_id)
+        with contextlib.suppress(OSError):
+            raw.send("42/rooms," + json.dumps(["message", {"room_id": room_id, "text": "x" * 2_000_000}]))
+        read_all(raw)
+        hers.call("message", room_id=room_id, text="others go on")
+        wait_for(lambda: mine.texts() == ["others go on"])
+
+
+@pytest.mark.parametrize("packet", ["4zz", "6", '42/rooms,["typo"]'], ids=["no packet", "noop", "unknown event"])
+def test_flood_ends_its_socket_and_holds_up_nobody(server: Server, ada: Member, packet: str) -> None:
+    with open_raw(server, ada.token) as flooding:
+        started_at = time.monotonic()
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            for _ in range(20_000):
+                flooding.send(packet)
+        assert server.call("GET", "/healthz")[0] == 200
+        read_all(flooding)
+        assert time.monotonic() - started_at < 5
+    assert "Traceback" not in server.log()
+
+
+def test_events_are_limited_as_requests_are(tmp_path: Path, upstream: Upstream) -> None:
+    limits = {"RATELIMIT_ENABLED": "true", "RATE_READ_USER": "30 per minute"}
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **limits) as one:
+        ada = Member(one, "ada")
+        room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
+        with ada.connect() as client:
+            sent = [client.call("message", room_id=room_id, text=str(number)) for number in range(11)]
+            assert [one.get("code") for one in sent] == [None] * 10 + ["rate_limited"]
+            joined = [client.call("join", room_id=room_id) for _ in range(30)]
+            assert joined[0]["complete"]
+            assert joined[-1]["code"] == "rate_limited"
+
+
+@pytest.mark.parametrize("packet", ["41/rooms,", '42/rooms,["disconnect", "x"]'], ids=["packet", "forged event"])
+def test_socket_that_leaves_the_namespace_ends(server: Server, ada: Member, packet: str) -> None:
+    with open_raw(server, ada.token) as leaving:
+        left_at = time.monotonic()
+        leaving.send(packet)
+        read_all(leaving)
+    assert time.monotonic() - left_at < 3
+
+
+def test_slow_reader_is_closed_and_holds_up_nobody(server: Server, ada: Member, eve: Member, room_id: str) -> None:
+    small = ((socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096),)
+    with open_raw(server, eve.token, sockopt=small) as slow, ada.connect() as hers, eve.connect() as mine:
+        slow.send("42/rooms," + json.dumps(["join", {"room_id": room_id}]))
+        mine.call("join", room_id=room_id)
+        for number in range(140):
+            hers.call("message", room_id=room_id, text=f"{number} " + "x" * 30_000)
+        wait_for(lambda: len(mine.texts()) == 140)
+        assert [text.split()[0] for text in mine.texts()] == [str(number) for number in range(140)]
+        heard = read_all(slow)
+        assert any("slow_consumer" in packet for packet in heard[-3:]), [packet[:80] for packet in heard]
+        assert len(heard) < 100
+
+
+def test_socket_that_joins_no_namespace_is_closed(server: Server) -> None:
+    opened_at = time.monotonic()
+    with open_raw(server) as silent:
+        assert read_all(silent) == []
+    assert 9 < time.monotonic() - opened_at < 13
+
+
+def test_worker_that_ends_sends_its_clients_elsewhere(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as one, Member(one, "ada").connect() as client:
+        one.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: client.names() == ["closing"])
+        event = client.events[0][1]
+        assert (event["code"], event["reconnect"]) == ("draining", True)
+        assert 0 <= event["after"] <= 3
+        wait_for(lambda: not client.is_connected)
