@@ -21,6 +21,7 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.services.chat.sync_sources import find_running
 from chatbot.services.rooms.sync_sources import SOURCES
 from chatbot.services.sync import feed
+from chatbot.services.sync.changes import Kind
 from chatbot.services.sync.watch import get_change_watch
 from chatbot.web import admission, authentication, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
@@ -28,6 +29,7 @@ from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("sync", __name__, url_prefix="/api/sync", description="Devices that stay in step")
 
+SCOPE = "history"
 EVENTS_LIMIT = 200  # items in one reading of a stream
 LAST_EVENT_ID = {
     "in": "header",
@@ -46,12 +48,21 @@ _schemas = {
     "membership": RoomMemberSchema(),
     "read_mark": ReadMarkSchema(),
 }
+# The scope that an API key needs for things of a kind; the others are of the feed's own scope.
+SCOPES: dict[Kind, str] = {
+    "document": "knowledge:read",
+    "collection": "knowledge:read",
+    "room": "rooms",
+    "room_message": "rooms",
+    "membership": "rooms",
+    "read_mark": "rooms",
+}
 _watermarks = WatermarkSchema()
 _running = RunningEventSchema()
 
 
 @blueprint.route("/", methods=["GET"])
-@authentication.required("history")
+@authentication.required(SCOPE)
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 410, 503)
 @blueprint.arguments(SyncQuerySchema, location="query")
@@ -69,6 +80,7 @@ def read_changes(query: dict[str, Any]) -> dict[str, Any]:
         admission.enter_stream(caller.user_id)
     else:
         admission.enter_page(caller.user_id)
+    query["types"] = _find_types(caller, query.get("types"))
     page = feed.read_page(caller, SOURCES, **{"since": None, **query})
     if not page.items and not page.more and page.watermark is None and wait:
         _wait(caller, page.position, wait)
@@ -77,7 +89,7 @@ def read_changes(query: dict[str, Any]) -> dict[str, Any]:
 
 
 @blueprint.route("/events/", methods=["GET"])
-@authentication.required("history")
+@authentication.required(SCOPE)
 @rate_limits.limit(RATE_READ_USER=by_user)
 @problems.document(400, 410, 503, parameters=[LAST_EVENT_ID])
 @blueprint.arguments(SyncEventsQuerySchema, location="query")
@@ -108,6 +120,7 @@ def _require_cursor(caller: Caller, cursor: str) -> None:
 
 def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterator[bytes]:
     checked = time.monotonic()
+    types = _find_types(caller, None)
     with app.app_context():
         watch = get_change_watch()
         running = find_running(caller)
@@ -115,7 +128,7 @@ def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterato
     while True:
         try:
             with app.app_context():
-                page = feed.read_page(caller, SOURCES, since=cursor, limit=EVENTS_LIMIT, window=0)
+                page = feed.read_page(caller, SOURCES, since=cursor, limit=EVENTS_LIMIT, window=0, types=types)
                 frames = _format(page)
                 if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
                     sse.require_open(caller)
@@ -133,6 +146,14 @@ def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterato
             yield b"".join(frames[:-1]) + b"id: %s\n" % cursor.encode() + frames[-1]
         if not page.more and not watch.wait(caller.user_id, page.position, sse.CHECK_INTERVAL_SECONDS):
             yield sse.HEARTBEAT
+
+
+def _find_types(caller: Caller, asked: frozenset[Kind] | None) -> frozenset[Kind] | None:
+    """Return the kinds of things to show, all those that are asked for and that the caller's API key has scopes for."""
+    if caller.scopes is None:
+        return asked
+    allowed = frozenset(kind for kind in SOURCES.loaders if SCOPES.get(kind, SCOPE) in caller.scopes)
+    return allowed if asked is None else asked & allowed
 
 
 def _wait(caller: Caller, position: int, seconds: float) -> None:

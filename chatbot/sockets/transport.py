@@ -18,6 +18,7 @@ from chatbot.errors import CannotServe
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
 SEND_BUFFER_BYTES = 1 << 17  # in the kernel, which else keeps up to 4 MB for a client that does not read
+BINARY_PACKETS = ("45", "46")  # of Socket.IO: an event and an acknowledgement with attachments
 PIECE_BYTES = 1_024  # of frames that are read without a break: a hundred at most
 MAX_FRAMES_PER_SECOND = 200  # of one client
 CLOSE_SECONDS = 1.0  # in which a client takes the closing frame
@@ -80,7 +81,7 @@ class BoundedConnection:
         self.receive_data = wrapped.receive_data
 
     def events(self) -> Iterator[Any]:
-        """Yield the events of received bytes; raises LocalProtocolError for a flood of frames, which ends the connection."""
+        """Yield the events of received bytes; raises LocalProtocolError, which ends it, for a flood of frames."""
         for event in self._wrapped.events():
             if getattr(event, "frame_finished", True):
                 self._count()
@@ -135,11 +136,15 @@ class BoundedWebSocket:
             raise OSError from error
 
     def wait(self) -> Any:
-        """Return the next message, None at the end."""
+        """Return the next message, None at the end; binary ones, of which Socket.IO keeps any number, end it."""
         try:
-            return self._socket.receive()
+            message = self._socket.receive()
         except simple_websocket.ConnectionClosed:
             return None
+        if isinstance(message, bytes) or message.startswith(BINARY_PACKETS):
+            self.close()
+            return None
+        return message
 
     def close(self) -> None:
         """Close the connection; a client that takes no closing frame is cut off."""

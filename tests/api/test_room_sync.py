@@ -1,5 +1,6 @@
 """Rooms in the feed of changes, and in the purge."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -111,3 +112,63 @@ def test_purge_takes_old_messages_and_expired_invites(app: Flask, ada: Person, c
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
         left = connection.exec_driver_sql("SELECT count(*) FROM sync_changes WHERE type = 'room_message'").scalar()
         assert left == 0
+
+
+def test_api_key_gets_what_its_scopes_open(app: Flask, ada: Person) -> None:
+    post(ada, make_room(ada), "a canary")
+    ada.says("a turn")
+    ada.call("POST", "/api/documents/", {"title": "A canary", "text": "A canary."})
+    kinds = {}
+    for scope in ("history", "rooms", "knowledge:read"):
+        body = {"name": scope, "scopes": sorted({scope, "history"})}
+        secret = ada.call("POST", "/api/users/api-keys/", body).get_json()["secret"]
+        device = Replica(Person(ada.client, ada.name, ada.id, secret, ""))
+        device.sync()
+        kinds[scope] = {kind for kind, _ in device.things}
+    assert kinds == {
+        "history": {"conversation", "turn"},
+        "rooms": {"conversation", "turn", "room", "room_message", "membership"},
+        "knowledge:read": {"conversation", "turn", "collection", "document"},
+    }
+
+
+def test_hidden_message_is_no_change_for_who_does_not_see_it(ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    early = post(ada, room, "early")
+    add(ada, room, eve)
+    device = Replica(eve)
+    device.sync()
+    ada.call("PATCH", f"/api/rooms/{room['id']}/messages/{early['id']}/", {"text": "edited"})
+    items = eve.call("GET", f"/api/sync/?since={device.cursor}").get_json()["items"]
+    assert [one["type"] for one in items] == ["room"]
+
+
+def test_message_from_before_is_found_by_its_client_id(ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    add(ada, room, eve)
+    first = post(eve, room, "hello", client_id="a")
+    remove(ada, room, eve)
+    add(ada, room, eve)
+    assert post(eve, room, "hello", client_id="a") == first
+
+
+def test_room_is_deleted_while_its_members_read(app: Flask, ada: Person, eve: Person) -> None:
+    statuses: set[int] = set()
+
+    def read_on(person: Person, room: dict[str, Any]) -> None:
+        own = Person(app.test_client(), person.name, person.id, person.access_token, "")
+        for seq in range(1, 12):
+            statuses.add(own.call("PUT", f"/api/rooms/{room['id']}/read/", {"seq": seq}).status_code)
+
+    for _ in range(5):
+        room = make_room(ada)
+        add(ada, room, eve)
+        for number in range(10):
+            post(ada, room, str(number))
+        readers = [threading.Thread(target=read_on, args=(person, room)) for person in (eve, ada)]
+        for reader in readers:
+            reader.start()
+        statuses.add(ada.call("DELETE", f"/api/rooms/{room['id']}/").status_code)
+        for reader in readers:
+            reader.join()
+    assert statuses <= {204, 404}

@@ -153,6 +153,7 @@ def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, b
     """
     rows.move_on(connection, room_id, changes=1, messages=1, members=Room.members - 1)
     message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
+    rows.lock_members(connection, room_id, RoomMember.id == member.id)
     # With the user that goes: all counters are locked in the order of the users.
     ended = Change("membership", member.id, is_deleted=True)
     rows.record(connection, room_id, ended, message, Change("room", room_id))

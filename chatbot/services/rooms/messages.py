@@ -72,7 +72,7 @@ def post(
         known = idempotency.find(connection, caller.user_id, key) if key else None
         known = known or _find_double(connection, caller, room_id, client_id)
         if known is not None:
-            return PostResult(load(connection, caller, known), is_new=False)
+            return PostResult(_load_double(connection, caller, known), is_new=False)
         if reply_to is not None:
             _require_in_room(load(connection, caller, reply_to), room_id)
         message_id = uuid7()
@@ -167,6 +167,14 @@ def _find_double(connection: sa.Connection, caller: Caller, room_id: UUID, clien
     return connection.scalar(sa.select(RoomMessage.id).where(*own))
 
 
+def _load_double(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
+    """Return a message of the caller's own, also one from before they joined again; raises NotFound."""
+    own = (RoomMessage.id == message_id, RoomMessage.author_id == caller.user_id)
+    for row in connection.execute(select_all().where(*own)):
+        return build(**row._mapping)
+    raise NotFound("There is no such message.")
+
+
 def _find_mentions(connection: sa.Connection, room_id: UUID, text: str) -> list[str]:
     """Return the ids of the members that a text names with an `@`, in no order."""
     names = {name for found in MENTION.findall(text)[:MAX_MENTIONS] for name in (found, found.rstrip(".-"))}
@@ -201,9 +209,12 @@ def _load_own(
 def _change(
     connection: sa.Connection, caller: Caller, room_id: UUID, message_id: UUID, values: dict[str, Any]
 ) -> Message:
-    connection.execute(sa.update(RoomMessage).where(RoomMessage.id == message_id).values(values))
+    changed = sa.update(RoomMessage).where(RoomMessage.id == message_id).values(values)
+    seq = connection.scalar(changed.returning(RoomMessage.seq))
     rows.move_on(connection, room_id, changes=1)
-    rows.record(connection, room_id, Change("room_message", message_id), Change("room", room_id))
+    rows.record(connection, room_id, Change("room", room_id))
+    is_shown = sa.or_(RoomMember.joined_seq < seq, sa.exists().where(Room.id == room_id, Room.history == "all"))
+    rows.record(connection, room_id, Change("room_message", message_id), among=is_shown)
     return load(connection, caller, message_id)
 
 

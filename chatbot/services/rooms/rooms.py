@@ -88,6 +88,7 @@ def delete(caller: Caller, room_id: UUID) -> None:
     """Delete a room that the caller owns with all its messages; no list has it any more. Raises NotFound, Forbidden."""
     with write("delete_room", contention_key=caller.user_id) as connection:
         rows.lock(connection, caller, room_id, rows.OWNERS)
+        rows.lock_members(connection, room_id)
         rows.record(connection, room_id, Change("room", room_id, is_deleted=True))
         closed = sa.update(RoomMember).where(RoomMember.room_id == room_id, RoomMember.state == "member")
         connection.execute(closed.values(state="removed", left_at=now()))

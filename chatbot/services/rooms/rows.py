@@ -90,6 +90,13 @@ def lock(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[
     return require_role(connection, caller, room_id, roles)
 
 
+def lock_members(connection: sa.Connection, room_id: UUID, *conditions: sa.ColumnElement[bool]) -> None:
+    """Lock memberships of a locked room, before the counters of their users: read marks do so in this order."""
+    of_room = (RoomMember.room_id == room_id, RoomMember.state == "member", *conditions)
+    members = sa.select(RoomMember.id).where(*of_room).order_by(RoomMember.user_id)
+    connection.execute(members.with_for_update()).all()
+
+
 def move_on(connection: sa.Connection, room_id: UUID, *, changes: int = 0, messages: int = 0, **values: Any) -> None:
     """Count changes of a locked room, and messages, each of which is also a change."""
     values["rev"] = Room.rev + changes + messages
@@ -113,7 +120,12 @@ def add_system_message(connection: sa.Connection, room_id: UUID, position: Posit
     return Change("room_message", message_id)
 
 
-def record(connection: sa.Connection, room_id: UUID, *changed: Change) -> None:
-    """Record changes of a room for the devices of all its members, at the end of the transaction."""
+def record(
+    connection: sa.Connection, room_id: UUID, *changed: Change, among: sa.ColumnElement[bool] | None = None
+) -> None:
+    """Record changes of a room for the devices of its members, all or some, at the end of the transaction.
+
+    The first record of a transaction is for all: it locks their counters, in the order of the users.
+    """
     members = sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
-    audiences.record(connection, members, changed)
+    audiences.record(connection, members if among is None else members.where(among), changed)

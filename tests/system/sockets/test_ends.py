@@ -91,3 +91,14 @@ def test_worker_that_ends_sends_its_clients_elsewhere(tmp_path: Path, upstream: 
         assert (event["code"], event["reconnect"]) == ("draining", True)
         assert 0 <= event["after"] <= 3
         wait_for(lambda: not client.is_connected)
+
+
+def test_binary_packets_end_their_socket(server: Server, ada: Member) -> None:
+    with open_raw(server, ada.token) as raw:
+        with contextlib.suppress(OSError, websocket.WebSocketException):
+            raw.send('451000000000-/rooms,["message",{"_placeholder":true,"num":0}]')
+            raw.send_binary(b"x" * 100_000)
+        read_all(raw)
+    with open_raw(server, ada.token) as raw:
+        raw.send_binary(b"x")
+        read_all(raw)
