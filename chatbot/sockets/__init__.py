@@ -14,6 +14,7 @@ def init_app(app: Flask) -> None:
     transport.refuse_other_websockets()
     registry = connections.init_app(app)
     app.extensions[EXTENSION] = register(server.create(app), registry)
+    app.wsgi_app = transport.WebSocketsOnly(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
 
 
 def drain() -> None:

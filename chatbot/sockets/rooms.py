@@ -43,6 +43,8 @@ def register(socketio: SocketIO, registry: Registry) -> Deliveries:
     deliveries = Deliveries(socketio, registry)
 
     def connect(auth: Any = None) -> None:
+        if registry.get(_get_sid()) is not None:  # an event of a client with this name
+            return
         _connect(auth)
         deliveries.start()
 

@@ -2,19 +2,31 @@
 
 import contextlib
 import importlib.util
+import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import gevent
+import orjson
 import simple_websocket
 from gevent.lock import RLock
 from gevent.queue import JoinableQueue
 from wsproto.utilities import LocalProtocolError
 
 from chatbot.errors import CannotServe
+from chatbot.schemas import problem
+from chatbot.web import problems
 
+PATH = "/socket.io/"
+KEY = re.compile(r"[A-Za-z0-9+/]{22}==")  # 16 bytes in base64
+REFUSAL_HEADERS = [
+    ("Content-Type", problems.MEDIA_TYPE),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+]
+SERVED = "chatbot.websockets"  # in the environment: those that a request has become
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
 SEND_BUFFER_BYTES = 1 << 17  # in the kernel, which else keeps up to 4 MB for a client that does not read
@@ -112,12 +124,12 @@ class BoundedWebSocket:
         self._socket.ws = BoundedConnection(self._socket.ws)
         self._end = gevent.spawn_later(AUTHENTICATION_SECONDS, self.close)
         environ[WEBSOCKET] = self
+        environ[SERVED].append(self)
         try:
-            self._handler(self)
+            return self._handler(self)
         finally:
             self._end.kill()
             self._whole.end()
-        raise StopIteration  # gunicorn's word for a connection that is not its own any more
 
     def keep_open(self) -> None:
         """Let the socket live on: a caller was authenticated."""
@@ -151,6 +163,40 @@ class BoundedWebSocket:
         with contextlib.suppress(simple_websocket.ConnectionClosed, OSError), gevent.Timeout(CLOSE_SECONDS, False):
             self._socket.close()
         self._whole.end()
+
+
+class WebSocketsOnly:
+    """WSGI middleware around Socket.IO that refuses all but WebSocket handshakes (RFC 6455, 4.2.1)."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        """Serve a WebSocket to its end, or refuse another request; all else is the application's."""
+        if not environ["PATH_INFO"].startswith(PATH):
+            return self._application(environ, start_response)
+        if not is_handshake(environ):
+            document = problems.body(problem.BY_STATUS[400], "This address is for WebSockets.", PATH, "")
+            data = orjson.dumps(document)
+            start_response("400 Bad Request", [*REFUSAL_HEADERS, ("Content-Length", str(len(data)))])
+            return [data]
+        served = environ[SERVED] = list[BoundedWebSocket]()
+        body = self._application(environ, start_response)
+        if served:
+            raise StopIteration  # gunicorn's word for a connection that is not its own any more
+        return body
+
+
+def is_handshake(environ: dict[str, Any]) -> bool:
+    """Return whether a request opens a WebSocket."""
+    connection = [part.strip().lower() for part in environ.get("HTTP_CONNECTION", "").split(",")]
+    return (
+        environ["REQUEST_METHOD"] == "GET"
+        and environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        and "upgrade" in connection
+        and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13"
+        and KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) is not None
+    )
 
 
 class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types

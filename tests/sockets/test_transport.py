@@ -8,7 +8,7 @@ import pytest
 from engineio.packet import MESSAGE, Packet
 
 from chatbot.sockets.server import is_allowed
-from chatbot.sockets.transport import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue, WholeSocket
+from chatbot.sockets.transport import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue, WholeSocket, is_handshake
 
 OWN = {"HTTP_HOST": "chat.example:8000"}
 PATTERNS = [re.compile(r"https://app\.example\Z", re.IGNORECASE)]
@@ -93,3 +93,29 @@ def test_queue_ends_at_its_bound(size: int, expected: int) -> None:
 def test_pages_of_other_origins_do_not_connect(origin: str | None, expected: bool) -> None:
     assert is_allowed(origin, OWN, PATTERNS) is expected
     assert is_allowed(origin, OWN, ["*"])
+
+
+HANDSHAKE = {
+    "REQUEST_METHOD": "GET",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_CONNECTION": "keep-alive, Upgrade",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, True, id="a handshake"),
+        pytest.param({"HTTP_UPGRADE": "WebSocket"}, True, id="in another case"),
+        pytest.param({"REQUEST_METHOD": "POST"}, False, id="another method"),
+        pytest.param({"HTTP_UPGRADE": "h2c"}, False, id="another protocol"),
+        pytest.param({"HTTP_CONNECTION": "close"}, False, id="no upgrade"),
+        pytest.param({"HTTP_SEC_WEBSOCKET_VERSION": "8"}, False, id="old version"),
+        pytest.param({"HTTP_SEC_WEBSOCKET_KEY": ""}, False, id="no key"),
+        pytest.param({"HTTP_SEC_WEBSOCKET_KEY": "x"}, False, id="short key"),
+    ],
+)
+def test_handshakes_alone_reach_the_server(changes: dict[str, str], expected: bool) -> None:
+    assert is_handshake({**HANDSHAKE, **changes}) is expected

@@ -102,3 +102,26 @@ def test_binary_packets_end_their_socket(server: Server, ada: Member) -> None:
     with open_raw(server, ada.token) as raw:
         raw.send_binary(b"x")
         read_all(raw)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"Upgrade": "websocket", "Connection": "close"}, id="no upgrade"),
+        pytest.param({"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}, id="no key"),
+    ],
+)
+def test_half_a_handshake_is_400(server: Server, headers: dict[str, str]) -> None:
+    path = "/socket.io/?EIO=4&transport=websocket"
+    status, received, problem = server.call("GET", path, headers=headers)
+    assert (status, problem["code"]) == (400, "bad_request")
+    assert received["content-type"] == "application/problem+json"
+
+
+def test_forged_connect_event_changes_no_caller(server: Server, ada: Member, eve: Member, room_id: str) -> None:
+    with open_raw(server, eve.token) as raw:
+        raw.send("42/rooms," + json.dumps(["connect", {}, {"token": ada.token}]))
+        raw.send("42/rooms," + json.dumps(["message", {"room_id": room_id, "text": "hers?"}]))
+        wait_for(lambda: len(eve.call("GET", f"/api/rooms/{room_id}/messages/")["items"]) == 2)
+    message = eve.call("GET", f"/api/rooms/{room_id}/messages/")["items"][-1]
+    assert message["author"]["id"] == eve.id
