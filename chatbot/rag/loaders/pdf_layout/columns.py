@@ -6,6 +6,7 @@ from .segments import Row, positions
 
 MAX_LEADING = 1.0  # heights of a line between two lines of a column
 MIN_COLUMN_ROWS = 2
+MAX_ROWS_BELOW = 50  # of text on the left, below columns: it is searched for columns again
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
 
@@ -96,7 +97,8 @@ def _end_of_columns(rows: list[Row], start: int, end: int, gutter: tuple[float, 
         if min(positions([rows[last - 1]]), default=-1) < last_right:
             break
         last -= 1
-    return last if _are_in_order(_split(rows[start:last], gutter)) else end
+    is_below = end - last <= MAX_ROWS_BELOW and _are_in_order(_split(rows[start:last], gutter))
+    return last if is_below else end
 
 
 def _first_above(rows: list[Row], sides: tuple[list[Row], list[Row]], gutter: tuple[float, float]) -> int:
