@@ -65,7 +65,7 @@ def test_seeded_users_see_their_conversations_and_follow_their_changes(seeded: F
     assert turns == sorted(turns, reverse=True)
     owner = logged_in(seeded, 0).call("GET", "/api/sync/?limit=1000&window=0").get_json()
     rest = logged_in(seeded, 0).call("GET", f"/api/sync/?limit=5&since={owner['next_cursor']}").get_json()
-    assert [item["type"] for item in rest["items"]] == [*["document"] * 3, "collection", "turn"]
+    assert [item["type"] for item in rest["items"]] == [*["document"] * 3, "collection", "conversation", "turn"]
 
 
 def test_half_of_the_turns_is_older_than_the_retention_and_all_is_sound(seeded: Flask) -> None:
