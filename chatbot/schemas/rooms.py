@@ -85,8 +85,8 @@ class RoomMemberListSchema(Schema):
     next_cursor = fields.String(required=True, allow_none=True)
 
 
-class RoomRoleSchema(Schema):
-    """The role of a member: an owner governs, a member writes, a reader reads."""
+class RoomMembershipSchema(Schema):
+    """A membership: an owner governs, a member writes, a reader reads."""
 
     role = fields.String(required=True, validate=OneOf(ROLES), metadata={"example": "member"})
 

@@ -11,7 +11,7 @@ from chatbot.schemas.rooms import (
     MadeInviteSchema,
     NewInviteSchema,
     RoomMemberListSchema,
-    RoomRoleSchema,
+    RoomMembershipSchema,
     RoomSchema,
 )
 from chatbot.services.rooms import invites, members
@@ -39,7 +39,7 @@ def list_room_members(query: dict[str, Any], room_id: UUID) -> dict[str, Any]:
 @authentication.required("rooms")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 403, 404, 409, 413, 415, 503)
-@blueprint.arguments(RoomRoleSchema)
+@blueprint.arguments(RoomMembershipSchema)
 @blueprint.response(204)
 def put_room_member(values: dict[str, Any], room_id: UUID, user_id: UUID) -> None:
     """Add a user to a room that the caller owns, or change a member's role.
