@@ -84,7 +84,7 @@ class Deliveries:
                     self._deliver_all(self._registry.list_all())
             except (ChatbotError, SQLAlchemyError) as error:
                 log.warning("rooms not delivered", error=type(error).__name__)
-            except Exception as error:
+            except Exception as error:  # the loop serves all sockets, and one of them was at fault
                 log.error("rooms not delivered", exc_info=error)
             time.sleep(LOOK_SECONDS)
 

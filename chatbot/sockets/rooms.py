@@ -24,10 +24,9 @@ from chatbot.web.rate_limits import by_user, by_user_and_room
 
 from . import problems
 from .connections import Connection, Registry, get_registry
-from .delivery import Deliveries
+from .delivery import NAMESPACE, Deliveries
 from .transport import WEBSOCKET, BoundedWebSocket
 
-NAMESPACE = "/rooms"
 SCOPE = "rooms"
 MAX_CHANGES = 500  # in the answer to `join`
 RULE = Rule("/socket.io/", endpoint="sockets.rooms")  # of no route: without one, Flask-Limiter counts nothing
