@@ -7,8 +7,10 @@ import pytest
 from flask import Flask
 
 from chatbot.database.base import db
-from chatbot.database.transactions import read
+from chatbot.database.transactions import read, write
+from chatbot.database.types import now
 from chatbot.services.operations import retention
+from chatbot.services.rooms import retention as room_retention
 from tests.api.test_room_messages import list_messages, post
 from tests.api.test_rooms import add, make_room, remove
 from tests.conftest import Person
@@ -98,6 +100,22 @@ def test_purge_goes_through_no_changes_of_others(app: Flask, ada: Person, clock:
         plans = explain(lambda: retention.purge(MONTH, force=True), "DELETE FROM sync_changes")
     assert any("'room_message'" in statement for statement, _ in plans)
     assert not [plan for _, plan in plans if "SCAN sync_changes" in plan], plans
+
+
+def test_purge_deletes_few_records_at_a_time(
+    app: Flask, ada: Person, eve: Person, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_retention, "MAX_RECORDS", 4)
+    room = make_room(ada)
+    add(ada, room, eve)
+    for number in range(9):
+        post(ada, room, str(number))
+    clock.shift(31 * 86_400)
+    batches = []
+    with app.app_context(), write("test") as connection:
+        while deleted := room_retention.delete_messages(connection, now() - MONTH, 100):
+            batches.append(deleted)
+    assert batches == [2] * 5
 
 
 def test_purge_takes_old_messages_and_expired_invites(app: Flask, ada: Person, clock: Any) -> None:

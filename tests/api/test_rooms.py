@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 from chatbot.database.transactions import read
 from chatbot.errors import DatabaseBusy
 from chatbot.models import Room, RoomMessage, SyncChange
+from chatbot.services.accounts import accounts
 from chatbot.services.rooms import retention
 from tests.conftest import MakeApp, Person, join
 
@@ -207,38 +208,6 @@ def test_room_keeps_an_owner(ada: Person, eve: Person) -> None:
     assert get_room(eve, room["id"])["role"] == "owner"
 
 
-def test_invite_lets_in_as_often_as_it_says(client: FlaskClient, ada: Person, eve: Person) -> None:
-    room = make_room(ada)
-    token = invite(ada, room, max_uses=1)
-    first = enter(eve, token).get_json()
-    assert (first["id"], first["members"], first["unread"]) == (room["id"], 2, 0)
-    assert enter(eve, token).get_json() == first  # a member uses nothing up
-    bob = join(client, "bob")
-    assert get_code(enter(bob, token)) == (404, "not_found")
-    assert get_code(enter(bob, "guessed")) == (404, "not_found")
-    assert list_room_ids(bob) == []
-
-
-def test_invites_are_listed_and_deleted_by_owners_alone(ada: Person, eve: Person) -> None:
-    room = make_room(ada)
-    path = f"/api/rooms/{room['id']}/invites/"
-    enter(eve, invite(ada, room, expires_in=60))
-    listed = ada.call("GET", path).get_json()["items"]
-    assert [(one["uses"], one["max_uses"], "token" in one) for one in listed] == [(1, None, False)]
-    assert [get_code(eve.call(method, path)) for method in ("GET", "POST")] == [(403, "forbidden")] * 2
-    assert eve.call("DELETE", f"{path}{listed[0]['id']}/").status_code == 403
-    assert ada.call("DELETE", f"{path}{listed[0]['id']}/").status_code == 204
-    assert ada.call("GET", path).get_json()["items"] == []
-    assert ada.call("POST", path, {"expires_in": 30 * 86_400 + 1}).status_code == 400
-
-
-def test_expired_invite_lets_nobody_in(ada: Person, eve: Person, clock: Any) -> None:
-    room = make_room(ada)
-    token = invite(ada, room, expires_in=60)
-    clock.shift(61)
-    assert get_code(enter(eve, token)) == (404, "not_found")
-
-
 def test_full_room_lets_nobody_in(make_app: MakeApp) -> None:
     client = make_app(RATELIMIT_ENABLED="true", MEMBERS_PER_ROOM="2").test_client()
     ada, eve, bob = (join(client, name) for name in ("ada", "eve", "bob"))
@@ -291,3 +260,12 @@ def test_deletion_that_broke_off_is_ended_by_the_next_purge(app: Flask, ada: Per
     with app.app_context(), read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(RoomMessage)) == 0
         assert connection.scalar(sa.select(sa.func.count()).select_from(Room)) == 0
+
+
+def test_disabled_member_can_be_removed(app: Flask, ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    add(ada, room, eve)
+    with app.app_context():
+        accounts.disable("eve@example.org")
+    assert remove(ada, room, eve).status_code == 204
+    assert list_members(ada, room) == [("ada", "owner")]

@@ -89,8 +89,7 @@ def remove(caller: Caller, room_id: UUID, user_id: UUID) -> None:
             raise NotFound("There is no such member.")
         if member.role == "owner":
             _require_other_owner(connection, room_id, user_id)
-        username = load_username(connection, user_id)
-        text = f"{username} left." if is_own else f"{username} was removed."
+        text = f"{member.username} left." if is_own else f"{member.username} was removed."
         _end(connection, member, room_id, state="left" if is_own else "removed", before=before, text=text)
     security_log.record("room", "left" if is_own else "removed", **caller.to_log_fields(), room=room_id, member=user_id)
 
@@ -130,9 +129,8 @@ def load_username(connection: sa.Connection, user_id: UUID) -> str:
 
 
 def _find(connection: sa.Connection, room_id: UUID, user_id: UUID) -> Any:
-    columns = (RoomMember.id, RoomMember.user_id, RoomMember.role, RoomMember.state)
     pair = (RoomMember.room_id == room_id, RoomMember.user_id == user_id)
-    return connection.execute(sa.select(*columns).where(*pair)).one_or_none()
+    return connection.execute(select_members().where(*pair)).one_or_none()
 
 
 def _change_role(connection: sa.Connection, member: Any, room_id: UUID, *, role: str, before: Position) -> None:

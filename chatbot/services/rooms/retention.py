@@ -8,6 +8,8 @@ import sqlalchemy as sa
 from chatbot.database.types import now
 from chatbot.models import Room, RoomInvite, RoomMember, RoomMessage, SyncChange
 
+MAX_RECORDS = 2_000  # of devices in one transaction: as many rows go as the messages have members
+MESSAGES = (RoomMessage.id, RoomMessage.room_id)
 # By their whole key, before the messages go: SQLite would go through all changes of all users for the ids alone.
 RECORDED: sa.Select[*tuple[Any, ...]] = (
     sa.select(RoomMember.user_id, sa.literal_column("'room_message'"), RoomMessage.id)
@@ -22,13 +24,13 @@ HAS_MEMBERS = sa.exists().where(RoomMember.room_id == Room.id, RoomMember.state 
 
 def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> int:
     """Delete messages from before a time; the purge's watermark tells it to devices."""
-    old = sa.select(RoomMessage.id).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at)
+    old = sa.select(*MESSAGES).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at)
     return _delete(connection, old.limit(most))
 
 
 def delete_room_messages(connection: sa.Connection, room_id: object, most: int) -> int:
     """Delete messages of a room."""
-    return _delete(connection, sa.select(RoomMessage.id).where(RoomMessage.room_id == room_id).limit(most))
+    return _delete(connection, sa.select(*MESSAGES).where(RoomMessage.room_id == room_id).limit(most))
 
 
 def delete_invites(connection: sa.Connection, _: datetime, most: int) -> int:
@@ -59,7 +61,18 @@ def delete_emptied_room(connection: sa.Connection, room_id: object) -> int:
 
 
 def _delete(connection: sa.Connection, some: sa.Select[*tuple[Any, ...]]) -> int:
-    ids = connection.scalars(some).all()
+    """Delete the first of some messages: as many as have MAX_RECORDS records, one for each member."""
+    found = connection.execute(some).all()
+    rooms = {row.room_id for row in found}
+    counts = sa.select(RoomMember.room_id, sa.func.count().label("number")).where(RoomMember.room_id.in_(rooms))
+    members = {row.room_id: row.number for row in connection.execute(counts.group_by(RoomMember.room_id))}
+    ids = []
+    records = 0
+    for row in found:
+        ids.append(row.id)
+        records += members.get(row.room_id, 0)
+        if records >= MAX_RECORDS:
+            break
     if ids:
         connection.execute(DELETE_RECORDED, {"ids": ids})
         connection.execute(sa.delete(RoomMessage).where(RoomMessage.id.in_(ids)))
