@@ -1,4 +1,4 @@
-"""The sockets of a process: their callers, and the rooms that they follow."""
+"""The connections of a process: their callers, and the rooms that they follow."""
 
 import threading
 from dataclasses import dataclass, field
@@ -17,12 +17,13 @@ MAX_SOCKETS_PER_USER = 10
 
 @dataclass(slots=True)
 class Connection:
-    """A socket: its caller, when its token expires (seconds since 1970, None: never), and its rooms.
+    """A WebSocket's connection to a namespace: its caller, when its token expires (seconds since 1970, None: never).
 
-    Of each room it has heard the changes up to a `rev`.
+    Of each of its rooms it has heard the changes up to a `rev`.
     """
 
     sid: str
+    namespace: str
     caller: Caller
     expires_at: float | None
     websocket: BoundedWebSocket
@@ -30,7 +31,7 @@ class Connection:
 
 
 class Registry:
-    """The open sockets by their ids."""
+    """The connections of open sockets by their ids."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
@@ -38,27 +39,32 @@ class Registry:
         self._connections: dict[str, Connection] = {}
 
     def add(self, connection: Connection) -> None:
-        """Add a socket; raises TooManySockets for a user with as many as one may have."""
+        """Add a connection; raises TooManySockets for a user with as many WebSockets as one may have."""
         user_id = connection.caller.user_id
         with self._lock:
-            open_sockets = sum(one.caller.user_id == user_id for one in self._connections.values())
-            if self.app.config["RATELIMIT_ENABLED"] and open_sockets >= MAX_SOCKETS_PER_USER:
+            others = {one.websocket for one in self._connections.values() if one.caller.user_id == user_id}
+            others.discard(connection.websocket)
+            if self.app.config["RATELIMIT_ENABLED"] and len(others) >= MAX_SOCKETS_PER_USER:
                 raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
             self._connections[connection.sid] = connection
 
     def remove(self, sid: str) -> None:
-        """Forget a socket that has ended."""
+        """Forget a connection that has ended."""
         with self._lock:
             self._connections.pop(sid, None)
 
     def get(self, sid: str) -> Connection | None:
-        """Return a socket, None where it has ended."""
+        """Return a connection, None where it has ended."""
         return self._connections.get(sid)
 
     def list_all(self) -> list[Connection]:
-        """Return all open sockets."""
+        """Return all connections."""
         with self._lock:
             return list(self._connections.values())
+
+    def list_of(self, websocket: BoundedWebSocket) -> list[Connection]:
+        """Return the connections of a WebSocket: one for each namespace that it has joined."""
+        return [one for one in self.list_all() if one.websocket is websocket]
 
 
 def init_app(app: Flask) -> Registry:

@@ -1,0 +1,125 @@
+"""The namespaces of Socket.IO: callers come in, and each event is acknowledged.
+
+With the result of its handler, or with a problem document.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from flask import g, request
+from flask_socketio import ConnectionRefusedError as Refused
+from flask_socketio import SocketIO, disconnect
+from marshmallow import Schema
+from werkzeug.routing import Rule
+
+from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
+from chatbot.observability import security_log
+from chatbot.schemas.sockets import TokenSchema
+from chatbot.services.accounts import authentication
+from chatbot.web import admission, rate_limits
+from chatbot.web.rate_limits import by_user
+
+from . import problems
+from .connections import Connection, get_registry
+from .transport import WEBSOCKET, BoundedWebSocket
+
+RULE = Rule("/socket.io/", endpoint="sockets")  # of no route: without one, Flask-Limiter counts nothing
+
+Handler = Callable[[Connection, dict[str, Any]], Any]
+Events = Mapping[str, tuple[Schema, Handler]]
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace, the scope that an API key needs for it, and the schemas and handlers of its clients' events."""
+
+    name: str
+    scope: str
+    events: Events
+
+    def register(self, socketio: SocketIO, start: Callable[[], None]) -> None:
+        """Give the server the events of the namespace; `start` runs behind each connection."""
+
+        def connect(auth: Any = None) -> None:
+            if get_registry().get(_get_sid()) is not None:  # an event of a client with this name
+                return
+            self._connect(auth)
+            start()
+
+        socketio.on_event("connect", connect, self.name)
+        socketio.on_event("disconnect", _disconnect, self.name)
+        for name, (schema, handler) in {**self.events, "token": (TokenSchema(), self._renew)}.items():
+            socketio.on_event(name, _acknowledge(name, schema, handler), self.name)
+        socketio.on_event("*", _refuse_unknown, self.name)
+
+    def _connect(self, auth: Any) -> None:
+        """Let a caller in; raises ConnectionRefusedError with a problem document."""
+        try:
+            token = auth.get("token") if isinstance(auth, dict) else None
+            if not isinstance(token, str):
+                raise Unauthenticated("Send `auth: {token: <access token or API key>}`.")
+            caller = authentication.authenticate(token)
+            authentication.require_scope(caller, self.scope)
+            websocket: BoundedWebSocket = request.environ[WEBSOCKET]
+            expires_at = authentication.find_expiry(token)
+            get_registry().add(Connection(_get_sid(), self.name, caller, expires_at, websocket))
+            websocket.keep_open()
+        except ChatbotError as error:
+            document = problems.describe(error, "connect")
+            security_log.record("socket", "refused", code=document["code"])
+            raise Refused(document["code"], document) from error
+
+    def _renew(self, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+        """Take another token of the same user, before the first one expires."""
+        caller = authentication.authenticate(values["token"])
+        authentication.require_scope(caller, self.scope)
+        if caller.user_id != connection.caller.user_id:
+            raise Unauthenticated("The token is another user's.")
+        connection.caller = caller
+        connection.expires_at = authentication.find_expiry(values["token"])
+        return {}
+
+
+def _disconnect(*_: Any) -> None:
+    """Forget a connection that left its namespace; its WebSocket ends with the last one."""
+    get_registry().remove(_get_sid())
+    websocket: BoundedWebSocket | None = request.environ.get(WEBSOCKET)
+    if websocket is not None and not get_registry().list_of(websocket):
+        websocket.end_after(0)
+
+
+def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., Any]:
+    """Return the function that answers an event with a handler's result, or with a problem document."""
+
+    @wraps(handler)
+    def answer(data: Any = None, *_: Any) -> Any:
+        connection = get_registry().get(_get_sid())
+        if connection is None:  # it is being closed
+            disconnect()
+            return None
+        g.caller = connection.caller
+        request.url_rule = RULE
+        try:
+            admission.enter_request(connection.caller.user_id)
+            _count_event()
+            return handler(connection, problems.load(schema, data))
+        except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
+            return problems.describe(error, name)
+
+    return answer
+
+
+def _refuse_unknown(event: str, *_: Any) -> dict[str, Any]:
+    return problems.describe(InvalidInput({"event": [f"{event[:50]} is not known."]}), "unknown")
+
+
+@rate_limits.limit(RATE_READ_USER=by_user)
+def _count_event() -> None:
+    """Count an event, together with the user's readings by the routes."""
+
+
+def _get_sid() -> str:
+    sid: str = request.sid  # type: ignore[attr-defined]  # Flask-SocketIO's
+    return sid
