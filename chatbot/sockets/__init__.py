@@ -2,7 +2,9 @@
 
 from flask import Flask, current_app
 
-from . import connections, delivery, ends, rooms, server, transport
+from chatbot.services.rooms.signals import state as signals
+
+from . import connections, delivery, ends, presence, rooms, server, transport, typing_events
 from .loops import Loop
 from .namespace import Namespace
 
@@ -16,16 +18,21 @@ def init_app(app: Flask) -> None:
     socketio = server.create(app)
     closing = app.extensions[EXTENSION] = ends.Ends(socketio, registry)
     deliveries = delivery.Deliveries(socketio, registry, closing)
+    adapters = signals.create(app)
+    present = presence.Presence(socketio, registry, adapters.presence)
+    typing = typing_events.TypingEvents(socketio, registry, adapters.typing)
     loops = (
         Loop(registry, "ends of sockets", closing.look, ends.LOOK_SECONDS),
         Loop(registry, "room delivery", deliveries.look, delivery.LOOK_SECONDS),
+        Loop(registry, "presence", present.look, presence.LOOK_SECONDS),
+        Loop(registry, "typing", typing.look, typing_events.LOOK_SECONDS),
     )
 
     def start() -> None:
         for loop in loops:
             loop.start()
 
-    Namespace(delivery.NAMESPACE, "rooms", rooms.EVENTS).register(socketio, start)
+    Namespace(delivery.NAMESPACE, "rooms", rooms.create_events(present, typing)).register(socketio, start)
     app.wsgi_app = transport.WebSocketsOnly(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
 
 

@@ -8,6 +8,7 @@ from flask import Flask, current_app
 
 from chatbot.errors import TooManySockets
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.rooms.signals.port import RoomUser
 
 from .transport import BoundedWebSocket
 
@@ -28,6 +29,7 @@ class Connection:
     expires_at: float | None
     websocket: BoundedWebSocket
     rooms: dict[UUID, int] = field(default_factory=dict)
+    user: RoomUser | None = None  # known with the first room
 
 
 class Registry:

@@ -34,10 +34,7 @@ class Loop:
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                if not self._registry.list_all():
-                    self._is_running = False
-                    return
+            had_sockets = bool(self._registry.list_all())
             try:
                 with self._registry.app.app_context():
                     self._step()
@@ -46,3 +43,7 @@ class Loop:
             except Exception as error:  # the loop serves all sockets, and one of them was at fault
                 log.error("step of a loop failed", loop=self._name, exc_info=error)
             time.sleep(self._seconds)
+            with self._lock:
+                if not (had_sockets or self._registry.list_all()):  # the last step came behind the last socket
+                    self._is_running = False
+                    return

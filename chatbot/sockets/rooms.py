@@ -1,31 +1,48 @@
 """The namespace `/rooms`: a client joins rooms, hears of their changes and writes into them."""
 
+from functools import partial
 from typing import Any
 
 from flask import request
 
 from chatbot.schemas.rooms import RoomChangesSchema, RoomMessageSchema, RoomSchema
-from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, SocketMessageSchema, SocketReadSchema
+from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, RoomUserSchema, SocketMessageSchema, SocketReadSchema
 from chatbot.services.rooms import changes, messages, rooms
+from chatbot.services.rooms.signals import users
 from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 
 from .connections import Connection
 from .namespace import Events
+from .presence import Presence
+from .typing_events import TypingEvents
 
 MAX_CHANGES = 500  # in the answer to `join`
 
 _rooms = RoomSchema()
 _messages = RoomMessageSchema()
 _changes = RoomChangesSchema()
+_users = RoomUserSchema(many=True)
 
 
-def _join(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+def create_events(presence: Presence, typing_events: TypingEvents) -> Events:
+    """Return the events of the namespace."""
+    return {
+        "join": (JoinRoomSchema(), partial(_join, presence)),
+        "leave": (RoomIdSchema(), _leave),
+        "message": (SocketMessageSchema(), _post),
+        "read": (SocketReadSchema(), _mark_read),
+        "typing": (RoomIdSchema(), partial(_publish_typing, typing_events)),
+    }
+
+
+def _join(presence: Presence, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     room_id = values["room_id"]
     admission.enter_page(connection.caller.user_id)
     room = rooms.get(connection.caller, room_id)
     since_rev = values.get("since_rev", room.rev)
     page = changes.read_changes(connection.caller, room_id, since_rev=since_rev, limit=MAX_CHANGES)
+    user = connection.user = connection.user or users.load_user(connection.caller)
     # Behind the page even where it is not complete: the client reads the rest itself.
     connection.rooms[room_id] = page.rev if not page.more else room.rev
     found = _changes.dump(page)
@@ -34,6 +51,7 @@ def _join(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         "changes": found["items"],
         "rev": page.rev,
         "complete": not page.more,
+        "present": _users.dump(presence.list_present(room_id, user)),
     }
 
 
@@ -58,9 +76,8 @@ def _mark_read(connection: Connection, values: dict[str, Any]) -> dict[str, Any]
     return {}
 
 
-EVENTS: Events = {
-    "join": (JoinRoomSchema(), _join),
-    "leave": (RoomIdSchema(), _leave),
-    "message": (SocketMessageSchema(), _post),
-    "read": (SocketReadSchema(), _mark_read),
-}
+def _publish_typing(typing_events: TypingEvents, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    users.require_writer(connection.caller, values["room_id"])
+    connection.user = connection.user or users.load_user(connection.caller)
+    typing_events.publish(values["room_id"], connection.user)
+    return {}

@@ -14,16 +14,18 @@ from tests.support.waiting import wait_for
 
 NAMESPACE = "/rooms"
 EVENTS = ("message", "changed", "removed", "closing")
+SIGNALS = ("typing", "presence")
 
 
 class SocketClient:
-    """A connected client; `events` are those that came, each a name and its data."""
+    """A connected client; `events` are those that came, each a name and its data, and `signals` the passing ones."""
 
     def __init__(self, server: Server, token: Any, **headers: str) -> None:
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.signals: list[tuple[str, dict[str, Any]]] = []
         self.refusal: Any = None
         self._client = socketio.Client(reconnection=False)
-        for name in EVENTS:
+        for name in (*EVENTS, *SIGNALS):
             self._client.on(name, self._note(name), namespace=NAMESPACE)
         self._client.on("connect_error", self._note_refusal, namespace=NAMESPACE)
         self._client.connect(
@@ -63,8 +65,13 @@ class SocketClient:
         """Return the names of the events that came."""
         return [name for name, _ in self.events]
 
+    def signals_of(self, name: str) -> list[dict[str, Any]]:
+        """Return the data of the passing events of a name."""
+        return [data for one, data in self.signals if one == name]
+
     def _note(self, name: str) -> Any:
-        return lambda data: self.events.append((name, data))
+        noted = self.signals if name in SIGNALS else self.events
+        return lambda data: noted.append((name, data))
 
     def _note_refusal(self, data: Any) -> None:
         self.refusal = data
