@@ -3,8 +3,12 @@
 from marshmallow import Schema, fields
 from marshmallow.validate import Length, Range
 
-from .fields import NO_NUL
-from .rooms import MAX_NUMBER, NewRoomMessageSchema, ReadSchema
+from .chat import MessageSchema
+from .fields import NO_NUL, not_blank
+from .problem import ProblemSchema
+from .rooms import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema
+
+MAX_OFFSET = 999_999_999
 
 
 class RoomIdSchema(Schema):
@@ -31,6 +35,48 @@ class TokenSchema(Schema):
     """A credential of the caller's."""
 
     token = fields.String(required=True, validate=Length(1, 4_000), metadata=NO_NUL)
+
+
+class SendSchema(MessageSchema):
+    """A message to the bot over a socket, which follows the answer."""
+
+    class Meta:
+        exclude = ("stream",)
+
+    client_id = fields.String(
+        validate=[Length(1, MAX_CLIENT_ID_LENGTH), not_blank],
+        metadata={"description": "As the Idempotency-Key of `POST /api/chat/`: the same one gets the same turn."},
+    )
+
+
+class TurnIdSchema(Schema):
+    """The turn of a socket's event."""
+
+    turn_id = fields.UUID(required=True)
+
+
+class FollowSchema(TurnIdSchema):
+    """A turn to follow over a socket."""
+
+    offset = fields.Integer(
+        strict=True,
+        load_default=0,
+        validate=Range(0, MAX_OFFSET),
+        metadata={"description": "Code points of the answer that the client has."},
+    )
+
+
+class TurnDeltaSchema(TurnIdSchema):
+    """The data of an event `delta` of a socket: the next piece of an answer."""
+
+    offset = fields.Integer(required=True, metadata={"description": "Code points of the answer before this piece."})
+    text = fields.String(required=True)
+
+
+class TurnProblemSchema(ProblemSchema):
+    """The data of an event `error` of a socket: a turn ended without an answer, or cannot be followed any more."""
+
+    turn_id = fields.UUID(required=True)
 
 
 class RoomUserSchema(Schema):

@@ -4,7 +4,8 @@ from flask import Flask, current_app
 
 from chatbot.services.rooms.signals import state as signals
 
-from . import connections, delivery, ends, presence, rooms, server, transport, typing_events
+from . import chat, connections, delivery, ends, presence, rooms, server, transport, typing_events
+from .followers import Followers
 from .loops import Loop
 from .namespace import Namespace
 
@@ -33,6 +34,8 @@ def init_app(app: Flask) -> None:
             loop.start()
 
     Namespace(delivery.NAMESPACE, "rooms", rooms.create_events(present, typing)).register(socketio, start)
+    followers = Followers(socketio, registry, closing)
+    Namespace(chat.NAMESPACE, "chat", chat.create_events(followers)).register(socketio, start)
     app.wsgi_app = transport.WebSocketsOnly(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
 
 

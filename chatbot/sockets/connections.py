@@ -30,6 +30,7 @@ class Connection:
     websocket: BoundedWebSocket
     rooms: dict[UUID, int] = field(default_factory=dict)
     user: RoomUser | None = None  # known with the first room
+    turns: dict[UUID, object] = field(default_factory=dict)  # that are followed, with the mark of the last reader
 
 
 class Registry:

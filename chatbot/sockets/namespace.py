@@ -12,6 +12,7 @@ from flask import g, request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import SocketIO, disconnect
 from marshmallow import Schema
+from sqlalchemy.exc import IntegrityError
 from werkzeug.routing import Rule
 
 from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
@@ -104,11 +105,19 @@ def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., A
         try:
             admission.enter_request(connection.caller.user_id)
             _count_event()
-            return handler(connection, problems.load(schema, data))
+            return _handle(handler, connection, problems.load(schema, data))
         except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
             return problems.describe(error, name)
 
     return answer
+
+
+def _handle(handler: Handler, connection: Connection, values: dict[str, Any]) -> Any:
+    try:
+        return handler(connection, values)
+    except IntegrityError:
+        authentication.require_account(connection.caller)
+        raise
 
 
 def _refuse_unknown(event: str, *_: Any) -> dict[str, Any]:

@@ -114,6 +114,7 @@ class BoundedWebSocket:
 
     def __init__(self, handler: Any, server: Any) -> None:
         self._handler = handler
+        self._waiting: list[Callable[[], object]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serve the connection until it ends; the server closes it then."""
@@ -128,12 +129,17 @@ class BoundedWebSocket:
         try:
             return self._handler(self)
         finally:
+            self._run_waiting()
             self._end.kill()
             self._whole.end()
 
     def keep_open(self) -> None:
         """Let the socket live on: a caller was authenticated."""
         self._end.kill()
+
+    def when_answered(self, function: Callable[[], object]) -> None:
+        """Call a function behind the acknowledgement of the event that is handled now, or at the end."""
+        self._waiting.append(function)
 
     def end_after(self, seconds: float) -> None:
         """Close the connection after some seconds, with or without its client."""
@@ -149,6 +155,7 @@ class BoundedWebSocket:
 
     def wait(self) -> Any:
         """Return the next message, None at the end; binary ones, of which Socket.IO keeps any number, end it."""
+        self._run_waiting()
         try:
             message = self._socket.receive()
         except simple_websocket.ConnectionClosed:
@@ -157,6 +164,10 @@ class BoundedWebSocket:
             self.close()
             return None
         return message
+
+    def _run_waiting(self) -> None:
+        while self._waiting:
+            self._waiting.pop(0)()
 
     def close(self) -> None:
         """Close the connection; a client that takes no closing frame is cut off."""
@@ -208,9 +219,13 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
         self.has_overflowed = False
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        """Add a packet, unless the queue has overflowed; None, which ends the writer, is always taken."""
+        """Add a packet, unless the queue has overflowed; None, which ends the writer, is always taken.
+
+        So is a packet that is larger than the bound, such as a long answer, while no other waits.
+        """
         size = _get_size(item)
-        if item is not None and (self.qsize() >= MAX_QUEUED_PACKETS or self._bytes + size > MAX_QUEUED_BYTES):
+        is_full = self.qsize() >= MAX_QUEUED_PACKETS or (self.qsize() and self._bytes + size > MAX_QUEUED_BYTES)
+        if item is not None and is_full:
             self.has_overflowed = True
             return
         self._bytes += size

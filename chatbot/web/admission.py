@@ -85,6 +85,12 @@ def enter_stream(user_id: Any) -> None:
     g.releases.pop("request")()
 
 
+def keep_stream() -> Callable[[], None]:
+    """Let the stream of this request go on behind it; return the function that ends it, for its reader to call."""
+    release: Callable[[], None] = g.releases.pop("stream")
+    return release
+
+
 def enter_page(user_id: Any) -> None:
     """Wait until few enough pages are made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
     if not _enter("page", _admission().pages, user_id):

@@ -29,9 +29,14 @@ def read_key(body: Mapping[str, object]) -> Key | None:
     given = request.headers.get(HEADER)
     if given is None:
         return None
+    # A path with an id in it is a route of its own: the same key may regenerate two turns.
+    return make_key(request.path.rstrip("/"), given, body)
+
+
+def make_key(route: str, given: str, body: Mapping[str, object], *, name: str = HEADER) -> Key:
+    """Return the key that came under a name, with the hash of a validated body; raises InvalidInput as `read_key`."""
     if not PRINTABLE.fullmatch(given):
-        raise InvalidInput({HEADER: ["Must be 1 to 255 printable ASCII characters."]})
+        raise InvalidInput({name: ["Must be 1 to 255 printable ASCII characters."]})
     hashed_fields = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
     digest = hashlib.sha256(json.dumps(hashed_fields, sort_keys=True, default=str).encode()).digest()
-    # A path with an id in it is a route of its own: the same key may regenerate two turns.
-    return Key(request.path.rstrip("/"), given, digest, problem.RETRYABLE)
+    return Key(route, given, digest, problem.RETRYABLE)

@@ -201,12 +201,17 @@ class Reader:
             return problems.body(problem.of_turn_error(news.error), "", self._address, self._request_id)
         return None
 
-    def _format_end(self, news: Turn | ChatbotError, position: int) -> bytes:
+    def describe_end(self, news: Turn | ChatbotError, position: int) -> tuple[str, dict[str, Any]]:
+        """Return the name and the data of the last event: `done` with the turn, or `error` with a problem document."""
         document = self.problem(news)
-        if isinstance(news, ChatbotError):
-            return format_problem(document or {}, position)
-        length = len(news.bot_response)
         # A reader with more text than there is was ahead of a crash: the turn replaces what it shows.
-        if document and position <= length:
-            return format_problem(document, position, is_last=True)
-        return format_event(b"done", _turns.dump(news), length, is_last=True)
+        is_ahead = not isinstance(news, ChatbotError) and position > len(news.bot_response)
+        if document is not None and not is_ahead:
+            return "error", document
+        return "done", _turns.dump(news)
+
+    def _format_end(self, news: Turn | ChatbotError, position: int) -> bytes:
+        name, data = self.describe_end(news, position)
+        if name == "error":
+            return format_problem(data, position, is_last=not isinstance(news, ChatbotError))
+        return format_event(b"done", data, len(data["bot_response"]), is_last=True)

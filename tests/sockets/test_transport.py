@@ -79,6 +79,19 @@ def test_queue_ends_at_its_bound(size: int, expected: int) -> None:
     assert (queue.qsize(), queue.has_overflowed, queue.get().data) == (1, False, "the last one")
 
 
+def test_queue_takes_one_packet_above_its_bound_alone() -> None:
+    queue = BoundedQueue()
+    large = Packet(MESSAGE, "x" * (MAX_QUEUED_BYTES + 1))
+    queue.put(large)
+    assert (queue.qsize(), queue.has_overflowed) == (1, False)
+    queue.put(Packet(MESSAGE, "x"))
+    assert (queue.qsize(), queue.has_overflowed) == (1, True)
+    queue.clear()
+    queue.put(Packet(MESSAGE, "x"))
+    queue.put(large)
+    assert (queue.qsize(), queue.has_overflowed) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [

@@ -11,25 +11,31 @@ import pytest
 import websocket
 
 from tests.support.processes import Server, Upstream, running
-from tests.support.sockets import Member, open_raw, read_all
+from tests.support.sockets import NAMESPACES, Member, open_raw, read_all
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 
-def test_large_frame_ends_its_socket_alone(server: Server, ada: Member, eve: Member, room_id: str) -> None:
-    with ada.connect() as hers, eve.connect() as mine, open_raw(server, ada.token) as raw:
+def test_large_frame_ends_its_socket_alone(
+    server: Server, namespace: str, ada: Member, eve: Member, room_id: str
+) -> None:
+    with ada.connect() as hers, eve.connect() as mine, open_raw(server, ada.token, namespace) as raw:
         mine.call("join", room_id=room_id)
         with contextlib.suppress(OSError):
-            raw.send("42/rooms," + json.dumps(["message", {"room_id": room_id, "text": "x" * 2_000_000}]))
+            raw.send(f"42{namespace}," + json.dumps(["message", {"room_id": room_id, "text": "x" * 2_000_000}]))
         read_all(raw)
         hers.call("message", room_id=room_id, text="others go on")
         wait_for(lambda: mine.texts() == ["others go on"])
 
 
-@pytest.mark.parametrize("packet", ["4zz", "6", '42/rooms,["typo"]'], ids=["no packet", "noop", "unknown event"])
+@pytest.mark.parametrize(
+    "packet",
+    ["4zz", "6", '42/rooms,["typo"]', '42/chat,["typo"]'],
+    ids=["no packet", "noop", "unknown event", "unknown event in chat"],
+)
 def test_flood_ends_its_socket_and_holds_up_nobody(server: Server, ada: Member, packet: str) -> None:
-    with open_raw(server, ada.token) as flooding:
+    with open_raw(server, ada.token, *NAMESPACES) as flooding:
         started_at = time.monotonic()
         with contextlib.suppress(OSError, websocket.WebSocketException):
             for _ in range(20_000):
@@ -51,13 +57,15 @@ def test_events_are_limited_as_requests_are(tmp_path: Path, upstream: Upstream) 
             joined = [client.call("join", room_id=room_id) for _ in range(30)]
             assert joined[0]["complete"]
             assert joined[-1]["code"] == "rate_limited"
+        with ada.connect("/chat") as client:
+            assert client.call("cancel", turn_id=room_id)["code"] == "rate_limited"  # one count of all events
 
 
-@pytest.mark.parametrize("packet", ["41/rooms,", '42/rooms,["disconnect", "x"]'], ids=["packet", "forged event"])
-def test_socket_that_leaves_the_namespace_ends(server: Server, ada: Member, packet: str) -> None:
-    with open_raw(server, ada.token) as leaving:
+@pytest.mark.parametrize("packet", ["41{},", '42{},["disconnect", "x"]'], ids=["packet", "forged event"])
+def test_socket_that_leaves_the_namespace_ends(server: Server, namespace: str, ada: Member, packet: str) -> None:
+    with open_raw(server, ada.token, namespace) as leaving:
         left_at = time.monotonic()
-        leaving.send(packet)
+        leaving.send(packet.format(namespace))
         read_all(leaving)
     assert time.monotonic() - left_at < 3
 
@@ -84,19 +92,22 @@ def test_socket_that_joins_no_namespace_is_closed(server: Server) -> None:
 
 
 def test_worker_that_ends_sends_its_clients_elsewhere(tmp_path: Path, upstream: Upstream) -> None:
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as one, Member(one, "ada").connect() as client:
-        one.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: client.names() == ["closing"])
-        event = client.events[0][1]
-        assert (event["code"], event["reconnect"]) == ("draining", True)
-        assert 0 <= event["after"] <= 3
-        wait_for(lambda: not client.is_connected)
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as one:
+        ada = Member(one, "ada")
+        with ada.connect() as client, ada.connect("/chat") as other, open_raw(one, ada.token, *NAMESPACES) as both:
+            one.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: client.names() == other.names() == ["closing"])
+            for _, event in client.events + other.events:
+                assert (event["code"], event["reconnect"]) == ("draining", True)
+                assert 0 <= event["after"] <= 3
+            wait_for(lambda: not (client.is_connected or other.is_connected))
+            assert [packet[:20] for packet in read_all(both)] == ['42/rooms,["closing",', '42/chat,["closing",{']
 
 
-def test_binary_packets_end_their_socket(server: Server, ada: Member) -> None:
-    with open_raw(server, ada.token) as raw:
+def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Member) -> None:
+    with open_raw(server, ada.token, namespace) as raw:
         with contextlib.suppress(OSError, websocket.WebSocketException):
-            raw.send('451000000000-/rooms,["message",{"_placeholder":true,"num":0}]')
+            raw.send(f'451000000000-{namespace},["message",{{"_placeholder":true,"num":0}}]')
             raw.send_binary(b"x" * 100_000)
         read_all(raw)
     with open_raw(server, ada.token) as raw:
@@ -116,6 +127,16 @@ def test_half_a_handshake_is_400(server: Server, headers: dict[str, str]) -> Non
     status, received, problem = server.call("GET", path, headers=headers)
     assert (status, problem["code"]) == (400, "bad_request")
     assert received["content-type"] == "application/problem+json"
+
+
+def test_forged_connect_event_changes_no_caller_of_chat(server: Server, ada: Member, eve: Member) -> None:
+    turn_id = ada.call("POST", "/api/chat/", {"message": "a canary"})["id"]
+    with open_raw(server, eve.token, "/chat") as raw:
+        raw.send("42/chat," + json.dumps(["connect", {}, {"token": ada.token}]))
+        raw.send("42/chat,7" + json.dumps(["follow", {"turn_id": turn_id}]))
+        answer = raw.recv()
+    assert answer.startswith("43/chat,7")
+    assert "not_found" in answer
 
 
 def test_forged_connect_event_changes_no_caller(server: Server, ada: Member, eve: Member, room_id: str) -> None:

@@ -2,25 +2,15 @@
 
 import json
 import time
-from typing import Any
 from uuid import uuid4
 
-import jwt
 import pytest
-import websocket
 
-from tests.support.databases import SECRETS
 from tests.support.processes import Server
-from tests.support.sockets import Member, SocketClient
+from tests.support.sockets import Member
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
-
-
-def sign(token: str, **changes: Any) -> str:
-    """Return an access token with other claims."""
-    claims = jwt.decode(token, options={"verify_signature": False})
-    return jwt.encode({**claims, **changes}, SECRETS["JWT_SECRET_KEY"], "HS256")
 
 
 def test_members_hear_of_each_message_and_change_once(ada: Member, eve: Member, room_id: str) -> None:
@@ -62,44 +52,6 @@ def test_client_that_was_away_gets_what_it_missed(ada: Member, eve: Member, room
         assert [one["data"]["text"] for one in joined["changes"]] == ["0", "1", "2"]
         assert joined["complete"]
         assert mine.call("join", room_id=room_id, since_rev=99)["code"] == "cursor_expired"
-
-
-@pytest.mark.parametrize(
-    ("token", "code"),
-    [
-        pytest.param(None, "unauthenticated", id="none"),
-        pytest.param("x.y.z", "unauthenticated", id="no token"),
-        pytest.param({"$ne": ""}, "unauthenticated", id="no text"),
-        pytest.param("ck_" + "a" * 46, "unauthenticated", id="unknown API key"),
-    ],
-)
-def test_socket_without_a_caller_is_refused(server: Server, token: Any, code: str) -> None:
-    with SocketClient(server, token) as client:
-        assert client.refusal["message"] == code
-        assert client.refusal["data"]["status"] == 401
-
-
-def test_api_key_needs_the_scope(server: Server, ada: Member, room_id: str) -> None:
-    keys = [ada.call("POST", "/api/users/api-keys/", {"name": one, "scopes": [one]}) for one in ("chat", "rooms")]
-    with SocketClient(server, keys[0]["secret"]) as client:
-        assert client.refusal["message"] == "scope_missing"
-    with SocketClient(server, keys[1]["secret"]) as client:
-        assert client.call("join", room_id=room_id)["room"]["id"] == room_id
-        ada.call("DELETE", f"/api/users/api-keys/{keys[1]['id']}/")
-        wait_for(lambda: not client.is_connected)
-        assert client.events[-1] == ("closing", {"code": "unauthenticated", "reconnect": False, "after": 0.0})
-
-
-def test_page_of_a_foreign_origin_is_refused(server: Server, ada: Member) -> None:
-    url = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
-    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
-        websocket.create_connection(url, origin="https://evil.example")
-    assert refused.value.status_code == 400
-    websocket.create_connection(url, origin=f"http://127.0.0.1:{server.port}").close()
-
-
-def test_long_polling_is_refused(server: Server) -> None:
-    assert server.call("GET", "/socket.io/?EIO=4&transport=polling")[0] == 400
 
 
 def test_bad_events_have_their_problem_and_the_socket_lives_on(ada: Member, eve: Member, room_id: str) -> None:
@@ -147,27 +99,3 @@ def test_member_hears_of_no_change_from_before_they_joined(server: Server, ada: 
         wait_for(lambda: client.texts() == ["late"])
         assert "canary" not in json.dumps(client.events)
         assert client.call("message", room_id=room, text="x")["code"] == "forbidden"
-
-
-def test_socket_ends_with_its_session(eve: Member) -> None:
-    with eve.connect() as client:
-        ended_at = time.monotonic()
-        eve.call("POST", "/api/users/logout/")
-        wait_for(lambda: client.names() == ["closing"])
-        assert time.monotonic() - ended_at < 1
-        wait_for(lambda: not client.is_connected)
-
-
-def test_socket_ends_with_its_token_unless_it_is_renewed(server: Server, ada: Member, eve: Member) -> None:
-    ends = int(time.time()) + 3
-    with (
-        SocketClient(server, sign(ada.token, exp=ends)) as hers,
-        SocketClient(server, sign(eve.token, exp=ends)) as mine,
-    ):
-        assert mine.call("token", token=ada.token)["code"] == "unauthenticated"
-        assert mine.call("token", token=eve.token) == {}
-        wait_for(lambda: hers.names() == ["closing"])
-        assert hers.events[0][1] == {"code": "token_expired", "reconnect": True, "after": 0.0}
-        assert ends <= time.time() < ends + 1.5
-        wait_for(lambda: not hers.is_connected)
-        assert mine.is_connected

@@ -1,14 +1,11 @@
 """Typing and presence over WebSocket: on one process, and between two hosts with PostgreSQL and Redis."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from tests.support.databases import SECRETS
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server
 from tests.support.redis_server import RedisServer
 from tests.support.sockets import Member, SocketClient
 from tests.support.waiting import let_pass, wait_for
@@ -62,20 +59,6 @@ def show(member: Member) -> dict[str, Any]:
 
 def sort(*members: Member) -> list[dict[str, Any]]:
     return [show(one) for one in sorted(members, key=lambda one: one.name)]
-
-
-@pytest.fixture
-def hosts(
-    tmp_path: Path, upstream: Upstream, postgres_url: str, own_redis: RedisServer
-) -> Iterator[tuple[Server, Server]]:
-    """Run two hosts on one PostgreSQL and one Redis."""
-    shared = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, "VECTOR_STORE": "pgvector"}
-    settings = {"OPENAI_BASE_URL": upstream.url, **shared, **SECRETS, **UNMEASURED}
-    folders = [tmp_path / name for name in ("one", "two")]
-    for folder in folders:
-        folder.mkdir()
-    with running(folders[0], **settings) as one, running(folders[1], **settings) as two:
-        yield one, two
 
 
 def test_signals_reach_the_other_host_and_heal_behind_redis(

@@ -1,0 +1,66 @@
+"""The namespace `/chat`: a client sends messages to the bot, and follows their turns from any offset."""
+
+from functools import partial
+from typing import Any
+
+from chatbot.schemas.chat import TurnSchema
+from chatbot.schemas.sockets import FollowSchema, SendSchema, TurnIdSchema
+from chatbot.services.chat import execution, following, turns
+from chatbot.services.chat.records import TurnOptions
+from chatbot.web import admission, idempotency, rate_limits
+from chatbot.web.rate_limits import by_address, by_user
+
+from .connections import Connection
+from .followers import Followers
+from .namespace import Events
+
+NAMESPACE = "/chat"
+ROUTE = "/api/chat"  # whose keys of idempotency hold here too
+
+_turns = TurnSchema()
+
+
+def create_events(followers: Followers) -> Events:
+    """Return the events of the namespace."""
+    return {
+        "send": (SendSchema(), partial(_send, followers)),
+        "follow": (FollowSchema(), partial(_follow, followers)),
+        "cancel": (TurnIdSchema(), _cancel),
+    }
+
+
+def _send(followers: Followers, connection: Connection, values: dict[str, Any]) -> Any:
+    """Open a turn as `POST /api/chat/` does, and follow it."""
+    caller = connection.caller
+    client_id = values.pop("client_id", None)
+    key = None if client_id is None else idempotency.make_key(ROUTE, client_id, values, name="client_id")
+    _count_turn()
+    admission.enter_stream(caller.user_id)
+    options = TurnOptions.take(values)
+    result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **values, options=options, key=key), key)
+    turn = following.get_result_turn(caller, result)
+    followers.start(connection, turn.id, 0)
+    return _turns.dump(turn)
+
+
+def _follow(followers: Followers, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    admission.enter_stream(connection.caller.user_id)
+    turn = following.get_turn(connection.caller, values["turn_id"])
+    followers.start(connection, turn.id, values["offset"])
+    return {}
+
+
+def _cancel(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    _count_write()
+    execution.cancel(connection.caller, values["turn_id"])
+    return {}
+
+
+@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+def _count_turn() -> None:
+    """Count a turn, together with those of the route."""
+
+
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+def _count_write() -> None:
+    """Count a write, together with those of the routes."""
