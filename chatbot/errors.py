@@ -130,6 +130,18 @@ class RoomFull(ChatbotError):
     """A room has as many members as one may have."""
 
 
+class BotOff(ChatbotError):
+    """A question to the bot alone, in a room without it."""
+
+
+class BotBusy(ChatbotError):
+    """As many questions wait for the bot of a room as may."""
+
+
+class AudienceChanged(ChatbotError):
+    """A reader of an answer may not read any more what it is made from."""
+
+
 class TooManyRooms(ChatbotError):
     """A user has made as many rooms, or is in as many, as one may."""
 

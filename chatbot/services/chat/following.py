@@ -12,6 +12,7 @@ from chatbot.database.transactions import read
 from chatbot.models.chat import RUNNING
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
+from chatbot.services.knowledge.permissions import may_read
 
 from . import grounding, history
 from .records import OpenResult, StoredCitation, Turn
@@ -132,7 +133,7 @@ def _as_readable(caller: Caller, turn: Turn) -> Turn:
 
 def _refresh(caller: Caller, citations: list[StoredCitation]) -> list[StoredCitation]:
     with read() as connection:
-        return grounding.refresh_citations(connection, caller, [citations])[0]
+        return grounding.refresh_citations(connection, may_read(caller), [citations])[0]
 
 
 def _follow_text(

@@ -3,7 +3,7 @@
 import contextlib
 import hmac
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from chatbot.rag.types import Finish, PromptInfo, Question
 
 from . import history
 from . import turns as chat
+from .audiences import Piece, guard
 from .context import summarizer
 from .grounding import to_candidate
 from .records import Outcome, Trace, Turn
@@ -56,6 +57,8 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             get_chat_state().turn_log.close(turn.id)
             running.text.end(ended)
             get_chat_state().slots.release(running.user_id)
+        if running.request.audience is not None:
+            running.request.audience.end(ended)
         _summarize_if_due(running, ended)
 
 
@@ -63,7 +66,7 @@ def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
     """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
     started = time.monotonic()
     try:
-        for piece in _stream_answer(running):
+        for piece in _guard(running, _stream_answer(running)):
             if isinstance(piece, Finish):
                 return _build_outcome(running, piece), None
             if isinstance(piece, PromptInfo):
@@ -87,9 +90,18 @@ def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
         return failed, getattr(error, "retry_after", None)
 
 
+def _guard(running: RunningTurn, pieces: Iterable[Piece]) -> Iterable[Piece]:
+    """Return the pieces of an answer, guarded where others than the caller hear it."""
+    audience = running.request.audience
+    return pieces if audience is None else guard(pieces, audience)
+
+
 def _begin(running: RunningTurn, prompt_info: PromptInfo) -> None:
     """Keep the prompt; readers get its passages before the first text."""
     running.prompt_info = prompt_info
+    if running.request.audience is not None:
+        collection_ids = running.grounding.find_collections(prompt_info.passages)
+        running.request.audience.begin(collection_ids, running.grounding.withheld)
     if prompt_info.query is not None:
         running.text.candidates = [to_candidate(marker, one) for marker, one in enumerate(prompt_info.passages, 1)]
 

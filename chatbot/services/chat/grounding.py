@@ -3,6 +3,8 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -39,28 +41,56 @@ class GroundedAnswer:
 class Grounding:
     """Finds passages for one turn, and remembers how."""
 
-    def __init__(self, caller: Caller, options: TurnOptions, *, has_searchable_collections: bool = True) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        options: TurnOptions,
+        *,
+        has_searchable_collections: bool = True,
+        readers: sa.Select[Any] | None = None,
+    ) -> None:
         self._caller = caller
+        self._readers = readers
         self._has_searchable_collections = has_searchable_collections
         self._collections = options.collection_ids
         self.mode = options.grounding
         self.retrieved: Retrieved | None = None
+        self.withheld = 0  # passages for the caller alone, of which nothing is shown
         self._started = time.monotonic()
         self.first_text: float | None = None
 
     def retrieve(self, query: str, alternative_query: str) -> Sequence[Passage]:
         """Return passages for a query and a second wording; none where a collection that was named is gone."""
+        search = partial(
+            hybrid.search,
+            self._caller,
+            query,
+            limit=CANDIDATES,
+            collection_ids=self._collections,
+            alternative_query=alternative_query,
+        )
         try:
-            self.retrieved = hybrid.search(
-                self._caller,
-                query,
-                limit=CANDIDATES,
-                collection_ids=self._collections,
-                alternative_query=alternative_query,
-            )
+            self.retrieved = search(readers=self._readers)
+            if self._readers is not None:
+                self._count_withheld(self.retrieved, search().found)
         except NotFound:
             self.retrieved = Retrieved(query, notes=["A collection that was asked for is gone."])
         return [one.passage for one in self.retrieved.found]
+
+    def _count_withheld(self, retrieved: Retrieved, readable: Sequence[Found]) -> None:
+        """Count those of the best passages for the caller that others of the readers may not read."""
+        best = pipeline.chosen([one.passage for one in readable], strict=self.mode == "strict")[: pipeline.MAX_PASSAGES]
+        shown = {one.chunk_id for one in retrieved.found}
+        chosen = {id(one) for one in best}
+        self.withheld = sum(id(one.passage) in chosen and one.chunk_id not in shown for one in readable)
+        if self.withheld:
+            retrieved.dropped["not readable by all members"] = self.withheld
+
+    def find_collections(self, passages: Sequence[Passage]) -> set[UUID]:
+        """Return the collections of passages that were found."""
+        shown = {id(one) for one in passages}
+        found = self.retrieved.found if self.retrieved else ()
+        return {one.collection_id for one in found if id(one.passage) in shown}
 
     def is_wanted(self) -> bool:
         """Return whether passages are to be looked for: asked for, and there is something to read."""
@@ -134,9 +164,9 @@ def to_dict(found: Found) -> RankedCitation:
 
 
 def refresh_citations(
-    connection: sa.Connection, caller: Caller, lists: Sequence[Sequence[StoredCitation]]
+    connection: sa.Connection, is_readable: sa.ColumnElement[bool], lists: Sequence[Sequence[StoredCitation]]
 ) -> list[list[StoredCitation]]:
-    """Return lists of citations as they are by now.
+    """Return lists of citations as they are by now, for those that may read the collections of a condition.
 
     They are stale where another version is searched, and without quote where the document is gone or not readable.
     """
@@ -145,8 +175,7 @@ def refresh_citations(
         return [list(citations) for citations in lists]
     statement = sa.select(Document.id, Document.version).join(Collection, Collection.id == Document.collection_id)
     versions = {
-        str(row.id): row.version
-        for row in connection.execute(statement.where(Document.id.in_(cited), may_read(caller)))
+        str(row.id): row.version for row in connection.execute(statement.where(Document.id.in_(cited), is_readable))
     }
     return [[_refresh_citation(one, versions.get(one["document_id"])) for one in citations] for citations in lists]
 
@@ -162,7 +191,7 @@ def get_trace(caller: Caller, turn_id: UUID) -> Trace:
     if facts is None:
         return Grounding(caller, TurnOptions(grounding="off")).build_trace(PromptInfo(), ())
     with read() as connection:
-        (refreshed,) = refresh_citations(connection, caller, [facts["candidates"]])
+        (refreshed,) = refresh_citations(connection, may_read(caller), [facts["candidates"]])
         texts = _find_texts(connection, caller, refreshed)
     candidates: list[Candidate] = [
         {**stored, "title": now["title"], "stale": now["stale"], "quote": texts.get(_place_of(now), "")}

@@ -19,6 +19,7 @@ from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, TurnLogPiece
 from chatbot.models.chat import RUNNING
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.knowledge.permissions import may_read
 
 from . import grounding
 from .records import OpenedTurn, Turn
@@ -148,7 +149,7 @@ def _complete(connection: sa.Connection, caller: Caller, turns: Iterable[Turn]) 
     """Return turns with the saved texts of those that run, their siblings, and citations as they are by now."""
     with_texts = [_with_text(connection, turn) if turn.status in RUNNING else turn for turn in turns]
     ids_by_root = _find_siblings(connection, [turn.root_id for turn in with_texts if turn.root_id])
-    citations = grounding.refresh_citations(connection, caller, [turn.citations or [] for turn in with_texts])
+    citations = grounding.refresh_citations(connection, may_read(caller), [turn.citations or [] for turn in with_texts])
     return [
         replace(turn, siblings=_list_siblings(turn, ids_by_root), citations=refreshed)
         if turn.root_id or refreshed

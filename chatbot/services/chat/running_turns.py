@@ -9,6 +9,7 @@ from chatbot.rag.types import Attempt, CancelToken, Message, PromptInfo
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.turn_log.port import TurnText
 
+from .audiences import Audience
 from .context.conversation_context import ConversationContext
 from .grounding import Grounding
 from .records import OpenedTurn
@@ -25,6 +26,7 @@ class GenerationRequest:
     messages: Sequence[Message] = ()  # sent as they are, without passages
     parameters: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
+    audience: Audience | None = None  # the caller alone
 
 
 class RunningTurn:
@@ -36,7 +38,12 @@ class RunningTurn:
         self.turn = turn
         self.text = text
         self.request = request
-        self.grounding = Grounding(caller, turn.options, has_searchable_collections=turn.has_searchable_collections)
+        self.grounding = Grounding(
+            caller,
+            turn.options,
+            has_searchable_collections=turn.has_searchable_collections,
+            readers=request.audience.users if request.audience else None,
+        )
         self.context = ConversationContext(turn)
         self.attempts: list[Attempt] = []
         self.prompt_info = PromptInfo()

@@ -74,7 +74,7 @@ def _open_or_replay(
             known = _find_known(connection, caller, key) if key else None
             if key and known:
                 return _replay_or_retry(connection, caller, known, key)
-            turn = _open(connection, caller, opening, options)
+            turn = open_within(connection, caller, opening, options)
             if key:
                 idempotency.store(connection, caller.user_id, key, turn.id)
             _record(connection, caller, turn)
@@ -96,7 +96,8 @@ def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenR
     return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
 
 
-def _open(connection: sa.Connection, caller: Caller, opening: Opening, options: TurnOptions) -> OpenedTurn:
+def open_within(connection: sa.Connection, caller: Caller, opening: Opening, options: TurnOptions) -> OpenedTurn:
+    """Open a turn in a transaction that records its change; raises NotFound."""
     place = conversation_rows.enter(connection, caller, opening)
     turn = _build(opening, place, options)
     return replace(turn, has_searchable_collections=_insert(connection, caller, turn))

@@ -3,8 +3,9 @@
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
-from chatbot.models import Collection, CollectionMember
+from chatbot.models import Collection, CollectionMember, User
 from chatbot.services.accounts.callers import Caller
 
 
@@ -16,7 +17,13 @@ def caller_placeholder(role: str) -> Caller:
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those with documents that this caller may read."""
-    return sa.or_(may_manage(caller), Collection.visibility == "shared", _is_member(caller))
+    return is_readable(caller.user_id, is_admin(caller))
+
+
+def may_all_read(users: sa.Select[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those that each user may read whom a query of ids finds."""
+    reader = aliased(User)
+    return ~sa.exists().where(reader.id.in_(users), ~is_readable(reader.id, reader.role == "admin"))
 
 
 def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
@@ -24,24 +31,35 @@ def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
 
     Other users' shared collections are searched when they are named: else each user could speak in all prompts.
     """
-    conditions = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller))
-    return sa.and_(may_read(caller), conditions)
+    own = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller.user_id))
+    return sa.and_(may_read(caller), own)
 
 
 def may_write(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those into which this caller may write."""
-    return sa.or_(may_manage(caller), _is_member(caller, CollectionMember.role == "writer"))
+    return sa.or_(may_manage(caller), _is_member(caller.user_id, CollectionMember.role == "writer"))
 
 
 def may_manage(caller: Caller) -> sa.ColumnElement[bool]:
-    """Return the condition on `collections` for those that this caller may change, share and delete.
-
-    A collection without an owner is the operator's: administrators govern it.
-    """
-    owned = Collection.owner_id == caller.user_id
-    return sa.or_(owned, Collection.owner_id.is_(None)) if caller.role == "admin" else owned
+    """Return the condition on `collections` for those that this caller may change, share and delete."""
+    return _is_managed(caller.user_id, is_admin(caller))
 
 
-def _is_member(caller: Caller, *also: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    conditions = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == caller.user_id)
-    return sa.exists().where(*conditions, CollectionMember.state == "accepted", *also)
+def is_admin(caller: Caller) -> sa.ColumnElement[bool]:
+    """Return whether a caller is an administrator, as a condition."""
+    return sa.true() if caller.role == "admin" else sa.false()
+
+
+def is_readable(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the condition on `collections` for those with documents that a user may read; both may be columns."""
+    return sa.or_(_is_managed(user_id, user_is_admin), Collection.visibility == "shared", _is_member(user_id))
+
+
+def _is_managed(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the condition for own collections; one without an owner is the operator's: administrators govern it."""
+    return sa.or_(Collection.owner_id == user_id, sa.and_(Collection.owner_id.is_(None), user_is_admin))
+
+
+def _is_member(user_id: Any, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    is_member = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == user_id)
+    return sa.exists().where(*is_member, CollectionMember.state == "accepted", *conditions)

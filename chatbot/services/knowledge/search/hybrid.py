@@ -18,7 +18,7 @@ from chatbot.rag.errors import AdapterError, IndexFailed, RerankerError, StoreFa
 from chatbot.rag.types import Hit, Passage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import metadata
-from chatbot.services.knowledge.permissions import caller_placeholder, may_read, searched_by_default
+from chatbot.services.knowledge.permissions import caller_placeholder, may_all_read, may_read, searched_by_default
 from chatbot.services.knowledge.state import get_knowledge_state
 
 from . import embeddings
@@ -41,6 +41,7 @@ class Found:
     """A passage that was found, and how: ranks from 1, None where that side did not find it."""
 
     chunk_id: int
+    collection_id: UUID
     passage: Passage
     headings: str
     lexical_rank: int | None
@@ -79,17 +80,19 @@ def search(
     metadata_filter: dict[str, Any] | None = None,
     max_per_document: int = MAX_PER_DOCUMENT,
     alternative_query: str | None = None,
+    readers: sa.Select[Any] | None = None,
 ) -> Retrieved:
     """Return the passages that the caller may read and that fit a query best.
 
-    `alternative_query` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. Raises
-    NotFound for a collection that is absent or not readable, InvalidInput for an invalid filter.
+    `alternative_query` is a second wording that is searched too; of either, MAX_QUERY_CHARACTERS at most. With
+    `readers`, a query of users' ids, all of these may read the passages too. Raises NotFound for a collection that is
+    absent or that the caller may not read, InvalidInput for an invalid filter.
     """
     query = query[:MAX_QUERY_CHARACTERS]
     alternative_query = alternative_query and alternative_query[:MAX_QUERY_CHARACTERS]
     retrieved = Retrieved(query)
     started = time.monotonic()
-    collections = find_searched_collections(caller, collection_ids)
+    collections = find_searched_collections(caller, collection_ids, readers)
     documents = _find_documents(collections, metadata_filter) if metadata_filter else None
     if not collections or documents == []:
         return retrieved
@@ -98,8 +101,8 @@ def search(
         _merge(sides, _search_both_sides(retrieved, alternative_query, collections, documents))
     retrieved.milliseconds["search"] = _milliseconds_since(started)
     fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
-    rows = _fetch_hits(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved)
     inside = {one.id for one in collections}
+    rows = _fetch_hits(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, _is_for(readers, inside))
     among = None if documents is None else set(documents)
     rows = {one: row for one, row in rows.items() if _is_in_scope(row, inside, among)}
     ordered = ranking.spread(
@@ -113,21 +116,25 @@ def search(
     return retrieved
 
 
-def find_searched_collections(caller: Caller, collection_ids: Sequence[UUID] | None = None) -> list[Searched]:
+def find_searched_collections(
+    caller: Caller, collection_ids: Sequence[UUID] | None = None, readers: sa.Select[Any] | None = None
+) -> list[Searched]:
     """Return the collections to search: those named, or the caller's and the operator's, where there is anything.
 
-    Raises NotFound when one that is named is absent or not readable.
+    With `readers`, those of them that all of these may read. Raises NotFound when one that is named is absent or not
+    readable by the caller.
     """
+    values: dict[str, Any] = {"caller_id": caller.user_id}
+    statement = _default_collections(caller.role)
+    if collection_ids is not None:
+        statement = _named_collections(caller.role)
+        values["named"] = list(collection_ids)
     with read() as connection:
-        if collection_ids is None:
-            return [
-                Searched(*row)
-                for row in connection.execute(_default_collections(caller.role), {"caller_id": caller.user_id})
-            ]
-        named = {"caller_id": caller.user_id, "named": list(collection_ids)}
-        found = [Searched(*row) for row in connection.execute(_named_collections(caller.role), named)]
-    if len(found) != len(set(collection_ids)):
-        raise NotFound("There is no such collection.")
+        found = [Searched(*row) for row in connection.execute(statement, values)]
+        if collection_ids is not None and len(found) != len(set(collection_ids)):
+            raise NotFound("There is no such collection.")
+        if readers is not None:
+            found = [Searched(*row) for row in connection.execute(statement.where(may_all_read(readers)), values)]
     return [one for one in found if one.chunks]
 
 
@@ -222,11 +229,25 @@ def _is_in_scope(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] 
     return row.collection_id in collections and (documents is None or row.document_id in documents)
 
 
-def _fetch_hits(caller: Caller, ids: Sequence[int], retrieved: Retrieved) -> dict[int, sa.Row[Any]]:
+def _is_for(readers: sa.Select[Any] | None, collections: set[UUID]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions on hits for those in collections that all readers may read."""
+    if readers is None:
+        return []
+    # Apart from the hits: it is the same for all of a collection, and a room may have 500 readers.
+    readable = sa.select(Collection.id).where(Collection.id.in_(collections), may_all_read(readers)).correlate(None)
+    return [Chunk.collection_id.in_(readable)]
+
+
+def _fetch_hits(
+    caller: Caller, ids: Sequence[int], retrieved: Retrieved, conditions: Sequence[sa.ColumnElement[bool]]
+) -> dict[int, sa.Row[Any]]:
     """Return the hits that are alive and that the caller may read, with their documents."""
     values = {"caller_id": caller.user_id, "ids": list(ids)}
+    statement = _hits(caller.role)
+    if conditions:
+        statement = statement.where(*conditions)
     with read() as connection:
-        rows = {row.id: row for row in connection.execute(_hits(caller.role), values).all()}
+        rows = {row.id: row for row in connection.execute(statement, values).all()}
     if len(rows) < len(ids):
         retrieved.dropped["no longer there"] = len(ids) - len(rows)
     return rows
@@ -244,7 +265,7 @@ def _build_results(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: 
         score = ranking.relevance(bm25, least if cosine is None else cosine, sides.ceiling)
         document = (str(row.document_id), row.version, row.title)
         passage = Passage(*document, row.text, row.start, row.page, score, row.columns)
-        found.append(Found(one, passage, row.headings, lexical_rank, dense_rank, bm25, cosine))
+        found.append(Found(one, row.collection_id, passage, row.headings, lexical_rank, dense_rank, bm25, cosine))
     return found
 
 
