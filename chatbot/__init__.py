@@ -21,6 +21,7 @@ from .services.accounts import state as accounts
 from .services.chat import state as chat
 from .services.knowledge import state as knowledge
 from .services.rooms import watch as rooms
+from .services.rooms.bot import texts as bot
 from .services.sync import watch as sync
 from .web.application import Application
 from .web.deadlines import BodyDeadlines
@@ -53,6 +54,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     chat.init_app(app)
     sync.init_app(app)
     rooms.init_app(app)
+    bot.init_app(app)
     web.init_app(app)
     for blueprint in (*api.BLUEPRINTS, *openai_api.BLUEPRINTS):
         smorest.register_blueprint(blueprint)

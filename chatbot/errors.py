@@ -139,7 +139,7 @@ class BotBusy(ChatbotError):
 
 
 class AudienceChanged(ChatbotError):
-    """A reader of an answer may not read any more what it is made from."""
+    """A reader of an answer may not read its sources any more."""
 
 
 class TooManyRooms(ChatbotError):

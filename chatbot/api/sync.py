@@ -13,7 +13,8 @@ from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.conversations import ConversationSchema
 from chatbot.schemas.fields import ITEMS_WITHOUT_BREAK
 from chatbot.schemas.knowledge import CollectionSchema, DocumentSchema
-from chatbot.schemas.rooms import ReadMarkSchema, RoomMemberSchema, RoomMessageSchema, RoomSchema
+from chatbot.schemas.room_messages import ReadMarkSchema, RoomMessageSchema
+from chatbot.schemas.rooms import RoomMemberSchema, RoomSchema
 from chatbot.schemas.sync import RunningEventSchema, SyncEventsQuerySchema, SyncQuerySchema, SyncSchema, WatermarkSchema
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.records import Turn

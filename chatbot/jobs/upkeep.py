@@ -14,13 +14,14 @@ from chatbot.services.accounts import api_keys
 from chatbot.services.chat import maintenance
 from chatbot.services.chat.search import results
 from chatbot.services.operations import gauges
+from chatbot.services.rooms.bot import queue
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
 KEY_USE_INTERVAL_SECONDS = 15.0  # seconds; API keys show the minute of their last use
 FOLLOW_INTERVAL_SECONDS = 10.0  # seconds in which the index of the history forgets what was deleted
-LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns that were cancelled through another process
+LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns cancelled through another process, and for questions
 
 
 def start(app: Flask) -> None:
@@ -30,6 +31,7 @@ def start(app: Flask) -> None:
     work: list[tuple[float, Callable[[], object]]] = [
         (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
+        (LOOK_INTERVAL_SECONDS, queue.start_waiting),
         (PROBE_INTERVAL_SECONDS, maintenance.probe_models),
         (FOLLOW_INTERVAL_SECONDS, results.follow),
         (GAUGE_INTERVAL_SECONDS, gauges.look),

@@ -19,7 +19,7 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
-from .rooms import Room, RoomInvite, RoomMember, RoomMessage
+from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
@@ -48,6 +48,7 @@ __all__ = [
     "RoomInvite",
     "RoomMember",
     "RoomMessage",
+    "RoomMessageSource",
     "Session",
     "SyncChange",
     "SyncCounter",

@@ -1,5 +1,6 @@
 """Rooms: their members, invites and messages."""
 
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -10,14 +11,17 @@ from chatbot.database.types import Id, Time, now
 
 from .auth import User
 
+IS_RUNNING = sa.text("status = 'pending'")
+IS_QUEUED = sa.text("status = 'queued'")
+IS_PRIVATE = sa.text("visible_to IS NOT NULL")
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 class Room(Model):
     """A chat of several users. `last_seq` numbers its messages, `rev` its changes, both without gaps.
 
-    `settings_rev` is the change that its name, topic or history is of. `history` says whether members see what was
-    written before they joined. `members` counts those who have not left.
+    `settings_rev` is the change that its settings are of. `history` says whether members see what was written before
+    they joined, `bot` when the bot answers. `members` counts those who have not left.
     """
 
     __tablename__ = "rooms"
@@ -27,6 +31,9 @@ class Room(Model):
     name: Mapped[str] = mapped_column(sa.String(120))
     topic: Mapped[str] = mapped_column(sa.String(500), default="")
     history: Mapped[str] = mapped_column(sa.String(8), default="joined")
+    bot: Mapped[str] = mapped_column(sa.String(8), default="mention", server_default="mention")
+    instructions: Mapped[str | None] = mapped_column(sa.Text)
+    collection_ids: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
     members: Mapped[int] = mapped_column(default=0)
     last_seq: Mapped[int] = mapped_column(BIG, default=0)
     rev: Mapped[int] = mapped_column(BIG, default=0)
@@ -75,7 +82,8 @@ class RoomMessage(Model):
     """A message in a room; `rev` is the room's change that it was last changed by.
 
     A deleted one keeps its place without its text. One of kind `system` tells of a change and has no author, nor has
-    one whose author's account is gone.
+    one whose author's account is gone. One of kind `bot` answers the asker's question in `reply_to`: it is `queued`,
+    then `pending` with a turn, then as the turn ended. Only the user of `visible_to` sees a message that has one.
     """
 
     __tablename__ = "room_messages"
@@ -84,6 +92,11 @@ class RoomMessage(Model):
         sa.UniqueConstraint("room_id", "author_id", "client_id"),
         sa.Index(None, "room_id", "rev"),
         sa.Index(None, "created_at"),  # the purge's batches
+        sa.Index(
+            "uq_room_messages_running", "room_id", unique=True, sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING
+        ),
+        sa.Index("ix_room_messages_queued", "room_id", "seq", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
+        sa.Index("ix_room_messages_private", "room_id", "seq", sqlite_where=IS_PRIVATE, postgresql_where=IS_PRIVATE),
     )
 
     id: Mapped[Id]
@@ -96,6 +109,26 @@ class RoomMessage(Model):
     reply_to: Mapped[UUID | None]
     mentions: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
     client_id: Mapped[str | None] = mapped_column(sa.String(255))
+    turn_id: Mapped[UUID | None]
+    status: Mapped[str | None] = mapped_column(sa.String(12))
+    error: Mapped[str | None] = mapped_column(sa.String(40))
+    citations: Mapped[list[dict[str, Any]] | None] = mapped_column(sa.JSON(none_as_null=True))
+    audience: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    withheld: Mapped[int | None]
+    asker_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="SET NULL"), index=True)
+    visible_to: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
     edited_at: Mapped[Time | None]
     deleted: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Time] = mapped_column(default=now)
+
+
+class RoomMessageSource(Model):
+    """A collection that an answer is made from, itself or by an earlier answer in its prompt.
+
+    It stays when the collection goes: nobody joins later who may read it.
+    """
+
+    __tablename__ = "room_message_sources"
+
+    message_id: Mapped[UUID] = mapped_column(sa.ForeignKey(RoomMessage.id, ondelete="CASCADE"), primary_key=True)
+    collection_id: Mapped[UUID] = mapped_column(primary_key=True)

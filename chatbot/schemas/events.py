@@ -10,7 +10,8 @@ from marshmallow import Schema, fields
 
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
-from .rooms import ChangedThingSchema, ReadMarkSchema, RoomMessageSchema, RoomSettingsSchema
+from .room_messages import ReadMarkSchema, RoomMessageSchema
+from .rooms import ChangedThingSchema, RoomSettingsSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -32,6 +33,25 @@ class ReasoningEventSchema(Schema):
 
     offset = fields.Integer(required=True, metadata={"description": "Code points of the reasoning before this piece."})
     text = fields.String(required=True)
+
+
+class BotDeltaSchema(Schema):
+    """The data of an event `bot_delta`: a piece of an answer that is being written."""
+
+    room_id = fields.UUID(required=True)
+    message_id = fields.UUID(required=True)
+    offset = fields.Integer(
+        required=True,
+        metadata={"description": "Code points of the answer before this piece, which takes the place of what follows."},
+    )
+    text = fields.String(required=True)
+
+
+class BotDoneSchema(Schema):
+    """The data of an event `bot_done`: an answer that has ended, as it is stored."""
+
+    room_id = fields.UUID(required=True)
+    message = fields.Nested(RoomMessageSchema, required=True)
 
 
 # Data that other schemas describe: the schema, and what the event is.
@@ -85,9 +105,18 @@ SYNC_EVENTS = {
     ],
 }
 ROOM_EVENTS = {
-    "description": "Server-sent events, each with JSON as its `data`: `message` for a new message, `changed` for any"
-    " other change, `removed` where the caller is no member any more. The `id` is the room's `rev`.",
-    "anyOf": [RoomMessageSchema, ChangedThingSchema, RoomSettingsSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
+    "description": "Server-sent events, each with JSON as its `data`: `message` for a new message, `bot_delta` and"
+    " `bot_done` for an answer, `changed` for any other change, `removed` where the caller is no member any more. The"
+    " `id` is the room's `rev`.",
+    "anyOf": [
+        RoomMessageSchema,
+        BotDeltaSchema,
+        BotDoneSchema,
+        ChangedThingSchema,
+        RoomSettingsSchema,
+        _refer("ErrorEvent"),
+        STREAM_AS_TEXT,
+    ],
 }
 COMPLETION_EVENTS = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",

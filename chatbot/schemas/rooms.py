@@ -2,23 +2,23 @@
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validates_schema
+from marshmallow import Schema, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
-from .chat import MAX_MESSAGE_LENGTH
-from .fields import LIMIT, NO_NUL, Items, Moment, not_blank
+from .chat import MAX_COLLECTIONS
+from .fields import LIMIT, NO_NUL, BoundedList, Identifiers, Items, Moment, instructions, not_blank, to_dict
+from .room_messages import MAX_NUMBER, RoomMessageSchema
 
 MAX_NAME_LENGTH = 120
 MAX_TOPIC_LENGTH = 500
-MAX_CLIENT_ID_LENGTH = 255
 MAX_INVITE_SECONDS = 30 * 86_400
 DEFAULT_INVITE_SECONDS = 7 * 86_400
 MAX_USES = 10_000
-MAX_NUMBER = 1 << 53  # what JavaScript counts to
 MAX_CHANGES = 500
 ROLES = ["owner", "member", "reader"]
 HISTORIES = ["joined", "all"]
-TEXT: list[Any] = [Length(1, MAX_MESSAGE_LENGTH), not_blank]
+BOTS = ["mention", "always", "off"]
+BOT = {"description": "`mention`: the bot answers `@bot`; `always`: every message."}
 HISTORY = {"description": "`joined`: members see what was written since they joined; `all`: everything."}
 
 
@@ -30,6 +30,13 @@ class NewRoomSchema(Schema):
     )
     topic = fields.String(validate=Length(0, MAX_TOPIC_LENGTH), metadata=NO_NUL)
     history = fields.String(validate=OneOf(HISTORIES), metadata=HISTORY)
+    bot = fields.String(validate=OneOf(BOTS), metadata=BOT)
+    instructions = instructions(allow_none=True)
+    collection_ids = BoundedList(
+        fields.UUID(),
+        Length(max=MAX_COLLECTIONS),
+        metadata={"description": "Where the bot looks for passages; empty: where its asker does by default."},
+    )
 
 
 class RoomChangeSchema(NewRoomSchema):
@@ -47,10 +54,20 @@ class RoomSettingsSchema(Schema):
     name = fields.String(required=True)
     topic = fields.String(required=True)
     history = fields.String(required=True, metadata={"enum": HISTORIES, **HISTORY})
+    bot = fields.String(required=True, metadata={"enum": BOTS, **BOT})
+    instructions = fields.String(required=True, allow_none=True)
+    collection_ids = Identifiers(fields.UUID(), required=True)
     members = fields.Integer(required=True)
     last_seq = fields.Integer(required=True, metadata={"description": "The number of the last message."})
     rev = fields.Integer(required=True, metadata={"description": "Rises by one with each change of the room."})
     created_at = Moment(required=True)
+
+    @pre_dump
+    def list_collections(self, room: Any, **_: Any) -> dict[str, Any]:
+        """Show a list where none was set."""
+        shown = to_dict(room)
+        shown["collection_ids"] = shown["collection_ids"] or []
+        return shown
 
 
 class RoomSchema(RoomSettingsSchema):
@@ -138,103 +155,6 @@ class JoinSchema(Schema):
     token = fields.String(
         required=True, validate=Length(1, 200), metadata=NO_NUL | {"example": "the token of an invite"}
     )
-
-
-class NewRoomMessageSchema(Schema):
-    """A message to a room."""
-
-    text = fields.String(required=True, validate=TEXT, metadata=NO_NUL | {"example": "Who brings the boat, @ada?"})
-    client_id = fields.String(
-        validate=[Length(1, MAX_CLIENT_ID_LENGTH), not_blank],
-        metadata=NO_NUL | {"description": "The client's own id: a message that comes twice is stored once."},
-    )
-    reply_to = fields.UUID(metadata={"description": "A message of this room."})
-
-
-class RoomTextSchema(Schema):
-    """Another text of a message."""
-
-    text = fields.String(required=True, validate=TEXT, metadata=NO_NUL | {"example": "Who brings the boats?"})
-
-
-class AuthorSchema(Schema):
-    """The user that wrote a message."""
-
-    id = fields.UUID(required=True)
-    username = fields.String(required=True)
-
-
-class RoomMessageSchema(Schema):
-    """A message of a room."""
-
-    id = fields.UUID(required=True)
-    room_id = fields.UUID(required=True)
-    seq = fields.Integer(required=True, metadata={"description": "Its number in the room, without gaps."})
-    rev = fields.Integer(required=True, metadata={"description": "The room's change that it was last changed by."})
-    author = fields.Nested(
-        AuthorSchema,
-        required=True,
-        allow_none=True,
-        metadata={"description": "Null for `system`, or when they left us."},
-    )
-    kind = fields.String(required=True, metadata={"enum": ["message", "system"]})
-    text = fields.String(required=True)
-    reply_to = fields.UUID(required=True, allow_none=True)
-    mentions = fields.List(fields.UUID(), required=True, metadata={"description": "Members that the text names."})
-    client_id = fields.String(required=True, allow_none=True)
-    edited_at = Moment(required=True, allow_none=True)
-    deleted = fields.Boolean(required=True, metadata={"description": "It keeps its place without its text."})
-    created_at = Moment(required=True)
-
-
-class RoomMessagesQuerySchema(Schema):
-    """Which messages of a room."""
-
-    class Meta:
-        unknown = "exclude"
-
-    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
-    since_seq = fields.Integer(
-        validate=Range(0, MAX_NUMBER), metadata={"description": "The first ones behind this message."}
-    )
-    before_seq = fields.Integer(
-        validate=Range(0, MAX_NUMBER), metadata={"description": "The last ones before this message."}
-    )
-
-    @validates_schema
-    def check_direction(self, data: dict[str, object], **_: object) -> None:
-        """Refuse two directions at once."""
-        if "since_seq" in data and "before_seq" in data:
-            raise ValidationError({"before_seq": ["Send either since_seq or before_seq."]})
-
-
-class RoomMessageListSchema(Schema):
-    """Messages in the order of `seq`."""
-
-    items = Items(fields.Nested(RoomMessageSchema), required=True)
-    more = fields.Boolean(
-        required=True,
-        metadata={"description": "More follow: behind the last one with `since_seq`, else before the first."},
-    )
-
-
-class ReadSchema(Schema):
-    """How far a member has read."""
-
-    seq = fields.Integer(
-        required=True,
-        strict=True,
-        validate=Range(0, MAX_NUMBER),
-        metadata={"description": "The last message that was read; a mark does not go back.", "example": 1},
-    )
-
-
-class ReadMarkSchema(Schema):
-    """How far the caller has read a room."""
-
-    room_id = fields.UUID(required=True, attribute="id")
-    read_seq = fields.Integer(required=True)
-    unread = fields.Integer(required=True)
 
 
 class RoomChangesQuerySchema(Schema):

@@ -6,7 +6,7 @@ from marshmallow.validate import Length, Range
 from .chat import MessageSchema
 from .fields import NO_NUL, not_blank
 from .problem import ProblemSchema
-from .rooms import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema
+from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema
 
 MAX_OFFSET = 999_999_999
 

@@ -20,7 +20,7 @@ MAX_SOCKETS_PER_USER = 10
 class Connection:
     """A WebSocket's connection to a namespace: its caller, when its token expires (seconds since 1970, None: never).
 
-    Of each of its rooms it has heard the changes up to a `rev`.
+    Of each of its rooms it has heard the changes up to a `rev`, of each answer there the text up to an offset.
     """
 
     sid: str
@@ -29,6 +29,7 @@ class Connection:
     expires_at: float | None
     websocket: BoundedWebSocket
     rooms: dict[UUID, int] = field(default_factory=dict)
+    answers: dict[UUID, int] = field(default_factory=dict)
     user: RoomUser | None = None  # known with the first room
     turns: dict[UUID, object] = field(default_factory=dict)  # that are followed, with the mark of the last reader
 

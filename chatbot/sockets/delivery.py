@@ -15,9 +15,10 @@ from chatbot.errors import CursorExpired, NotFound
 from chatbot.schemas import problem
 from chatbot.schemas.rooms import ChangedThingSchema
 from chatbot.services.rooms import changes
-from chatbot.services.rooms.records import Audience, RoomChange
+from chatbot.services.rooms.records import RoomChange, RoomReaders, View, show
 from chatbot.services.rooms.watch import find_revs
 
+from .bot_deltas import BotDeltas
 from .connections import Connection, Registry
 from .ends import Ends
 
@@ -34,6 +35,7 @@ class Deliveries:
         self._registry = registry
         self._ends = ends
         self._changes = ChangedThingSchema()
+        self._bot_deltas = BotDeltas(socketio, NAMESPACE)
 
     def look(self) -> None:
         """Emit the changes of the rooms that sockets follow."""
@@ -46,10 +48,11 @@ class Deliveries:
             known = min(one.rooms.get(room_id, 0) for one in among)
             if revs.get(room_id) != known:
                 self._deliver(room_id, among, known)
+        self._bot_deltas.emit(followed)
 
     def _deliver(self, room_id: UUID, connections: list[Connection], since_rev: int) -> None:
         try:
-            page, audience = changes.read_for_members(room_id, since_rev=since_rev, limit=MAX_CHANGES)
+            page, readers = changes.read_for_members(room_id, since_rev=since_rev, limit=MAX_CHANGES)
         except NotFound:
             self._remove(room_id, connections)
             return
@@ -58,26 +61,28 @@ class Deliveries:
                 self._ends.close(connection, problem.of(error).code, reconnect=True)
             return
         for change in page.items:
-            self._emit(change, room_id, connections, audience)
-        self._remove(room_id, [one for one in connections if one.caller.user_id not in audience.joined])
+            self._emit(change, room_id, connections, readers)
+        self._remove(room_id, [one for one in connections if one.caller.user_id not in readers.joined])
         for connection in connections:
             if connection.rooms.get(room_id, page.rev) < page.rev:
                 connection.rooms[room_id] = page.rev
 
-    def _emit(self, change: RoomChange, room_id: UUID, connections: list[Connection], audience: Audience) -> None:
-        """Emit a change to the sockets that have not heard of it, of members that may."""
-        sids = [
-            one.sid
-            for one in connections
-            if one.rooms.get(room_id, change.rev) < change.rev
-            and audience.may_read(one.caller.user_id, change)
-            and self._registry.get(one.sid) is one  # nothing follows `closing`
-        ]
-        if not sids:
-            return
-        data: dict[str, Any] = self._changes.dump(change)
-        name, event = ("message", data["data"]) if change.is_new_message else ("changed", {"room_id": room_id, **data})
-        self._socketio.emit(name, event, namespace=NAMESPACE, to=sids)
+    def _emit(self, change: RoomChange, room_id: UUID, connections: list[Connection], readers: RoomReaders) -> None:
+        """Emit a change to the sockets that have not heard of it, as their users see it."""
+        sids: defaultdict[View, list[str]] = defaultdict(list)
+        for one in connections:
+            view = readers.find_view(one.caller.user_id, change)
+            is_new = one.rooms.get(room_id, change.rev) < change.rev
+            if view is not None and is_new and self._registry.get(one.sid) is one:  # nothing follows `closing`
+                sids[view].append(one.sid)
+        for view, among in sids.items():
+            data: dict[str, Any] = self._changes.dump(show(change, view))
+            event = {"room_id": room_id, **data}
+            if change.event == "message":
+                event = data["data"]
+            elif change.event == "bot_done":
+                event = {"room_id": room_id, "message": data["data"]}
+            self._socketio.emit(change.event, event, namespace=NAMESPACE, to=among)
 
     def _remove(self, room_id: UUID, connections: Iterable[Connection]) -> None:
         """Take sockets out of a room; they stay open for other rooms."""

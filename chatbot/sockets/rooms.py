@@ -5,9 +5,11 @@ from typing import Any
 
 from flask import request
 
-from chatbot.schemas.rooms import RoomChangesSchema, RoomMessageSchema, RoomSchema
+from chatbot.schemas.room_messages import RoomMessageSchema
+from chatbot.schemas.rooms import RoomChangesSchema, RoomSchema
 from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, RoomUserSchema, SocketMessageSchema, SocketReadSchema
 from chatbot.services.rooms import changes, messages, rooms
+from chatbot.services.rooms.bot import questions
 from chatbot.services.rooms.signals import users
 from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
@@ -63,6 +65,8 @@ def _leave(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
 def _post(connection: Connection, values: dict[str, Any]) -> Any:
     request.view_args = {"room_id": values["room_id"]}  # by which the limit counts, as of the route
     _count_message()
+    if questions.is_asked(values["room_id"], values["text"]):
+        rate_limits.count_question()
     return _messages.dump(messages.post(connection.caller, **values).message)
 
 

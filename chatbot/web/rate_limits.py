@@ -130,3 +130,8 @@ def _with_headers(response: Response) -> Response:
         if response.status_code == 429:
             response.headers.setdefault("Retry-After", str(seconds))
     return response
+
+
+@limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
+def count_question() -> None:
+    """Count a question to a room's bot, together with the user's messages to the model."""

@@ -23,7 +23,7 @@ ORDER = [
     *("createRoom", "listRooms", "getRoom", "changeRoom", "putRoomMember", "listRoomMembers"),
     *("createRoomInvite", "listRoomInvites", "joinRoom", "deleteRoomInvite"),
     *("postRoomMessage", "listRoomMessages", "editRoomMessage", "markRoomRead", "listRoomChanges", "followRoom"),
-    *("deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
+    *("cancelRoomAnswer", "deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
@@ -32,8 +32,8 @@ ORDER = [
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
 SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the session, or of an invite
-NOTHING_TO_DO = {  # the turn has ended, no document failed, the new conversation is empty
-    **dict.fromkeys(("cancelTurn", "stopUiChat"), "not_running"),
+NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is empty
+    **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",
 }

@@ -82,6 +82,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("POST", "/api/rooms/{room_id}/messages/"): "rooms",
     ("PATCH", "/api/rooms/{room_id}/messages/{message_id}/"): "rooms",
     ("DELETE", "/api/rooms/{room_id}/messages/{message_id}/"): "rooms",
+    ("POST", "/api/rooms/{room_id}/messages/{message_id}/cancel/"): "rooms",
     ("PUT", "/api/rooms/{room_id}/read/"): "rooms",
     ("GET", "/api/rooms/{room_id}/changes/"): "rooms",
     ("GET", "/api/rooms/{room_id}/events/"): "rooms",

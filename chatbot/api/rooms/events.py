@@ -9,10 +9,12 @@ from flask import Flask, Response, g, request
 
 from chatbot.errors import ChatbotError, InvalidInput, NotFound
 from chatbot.schemas import events, problem
-from chatbot.schemas.rooms import MAX_NUMBER, ChangedThingSchema, RoomChangesQuerySchema, RoomChangesSchema
+from chatbot.schemas.room_messages import MAX_NUMBER
+from chatbot.schemas.rooms import ChangedThingSchema, RoomChangesQuerySchema, RoomChangesSchema
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.rooms import changes, rooms
+from chatbot.services.rooms.bot.texts import AnswerText, find_readers, get_answer_texts
 from chatbot.services.rooms.records import ChangesPage, RoomChange
 from chatbot.services.rooms.watch import get_room_watch
 from chatbot.web import admission, authentication, problems, rate_limits, sse
@@ -21,6 +23,7 @@ from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("room_events", __name__, url_prefix="/api/rooms", description="Changes of rooms")
 
+DELTA_SECONDS = 0.1  # between two looks at an answer that is being written
 EVENTS_LIMIT = 200  # changes in one reading of a stream
 LAST_EVENT_ID = {
     "in": "header",
@@ -56,8 +59,8 @@ def list_room_changes(query: dict[str, Any], room_id: UUID) -> ChangesPage:
 def follow_room(room_id: UUID) -> Response:
     """Follow a room as it changes.
 
-    `message` has a new message, `changed` any other change, `removed` ends the stream of a caller who is no member any
-    more.
+    `message` has a new message, `bot_delta` a piece of an answer, `bot_done` the whole, `changed` any other change;
+    `removed` ends the stream of a caller who is no member any more.
     """
     caller = authentication.current()
     since = _read_rev()
@@ -78,7 +81,8 @@ def _read_rev() -> int | None:
 
 
 def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str) -> Iterator[bytes]:
-    checked = time.monotonic()
+    checked = silent_since = time.monotonic()
+    answers = _Answers(caller, room_id)
     with app.app_context():
         watch = get_room_watch()
     yield sse.HEARTBEAT  # at once: the client learns that the room is followed
@@ -86,7 +90,7 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
         try:
             with app.app_context():
                 page = changes.read_changes(caller, room_id, since_rev=rev, limit=EVENTS_LIMIT)
-                frames = b"".join(map(_format, page.items))
+                frames = b"".join(map(_format, page.items)) + answers.read(page.rev)
                 if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
                     sse.require_open(caller)
                     checked = time.monotonic()
@@ -98,15 +102,45 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
             yield sse.format_problem(body, rev)
             return
         rev = page.rev
-        if frames:
-            yield frames
-        if not page.more and not watch.wait(room_id, rev, sse.CHECK_INTERVAL_SECONDS):
-            yield sse.HEARTBEAT
+        if frames or time.monotonic() - silent_since > sse.CHECK_INTERVAL_SECONDS:
+            yield frames or sse.HEARTBEAT
+            silent_since = time.monotonic()
+        if not page.more:
+            watch.wait(room_id, rev, DELTA_SECONDS if answers.are_running else sse.CHECK_INTERVAL_SECONDS)
+
+
+class _Answers:
+    """The answers of a room that are being written, for one reader."""
+
+    def __init__(self, caller: Caller, room_id: UUID) -> None:
+        self._caller = caller
+        self._room_id = room_id
+        self._offsets: dict[UUID, int] = {}
+        self.are_running = False
+
+    def read(self, rev: int) -> bytes:
+        """Return the events of the text since the last time."""
+        running = get_answer_texts().list_texts([self._room_id])
+        self.are_running = bool(running)
+        self._offsets = {one.message_id: self._offsets.get(one.message_id, 0) for one in running}
+        grown = [one for one in running if len(one.text) > self._offsets[one.message_id]]
+        if not grown:
+            return b""
+        readable = find_readers([one.message_id for one in grown], among=self._caller.user_id)
+        return b"".join(self._format(one, rev) for one in grown if one.message_id in readable)
+
+    def _format(self, answer: AnswerText, rev: int) -> bytes:
+        offset = self._offsets[answer.message_id]
+        self._offsets[answer.message_id] = len(answer.text)
+        data = {"room_id": answer.room_id, "message_id": answer.message_id}
+        return sse.format_event(b"bot_delta", {**data, "offset": offset, "text": answer.text[offset:]}, rev)
 
 
 def _format(change: RoomChange) -> bytes:
     """Return the event of a change; its id is the change's `rev`."""
     data = _changes.dump(change)
-    if change.is_new_message:
-        return sse.format_event(b"message", data["data"], change.rev)
-    return sse.format_event(b"changed", data, change.rev)
+    if change.event == "message":
+        data = data["data"]
+    elif change.event == "bot_done":
+        data = {"room_id": data["data"]["room_id"], "message": data["data"]}
+    return sse.format_event(change.event.encode(), data, change.rev)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.rooms import (
+from chatbot.schemas.room_messages import (
     NewRoomMessageSchema,
     ReadSchema,
     RoomMessageListSchema,
@@ -12,6 +12,7 @@ from chatbot.schemas.rooms import (
     RoomTextSchema,
 )
 from chatbot.services.rooms import messages
+from chatbot.services.rooms.bot import cancellation, questions
 from chatbot.services.rooms.records import Message, MessagePage
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
@@ -36,13 +37,19 @@ def list_room_messages(query: dict[str, Any], room_id: UUID) -> MessagePage:
 @blueprint.route("/<uuid:room_id>/messages/", methods=["POST"])
 @authentication.required("rooms")
 @rate_limits.limit(RATE_WRITE_USER=by_user, RATE_ROOM_MESSAGE_USER=by_user_and_room)
-@problems.document(400, 403, 404, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 403, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewRoomMessageSchema)
 @blueprint.response(201, RoomMessageSchema)
 @blueprint.alt_response(200, schema=RoomMessageSchema, success=True)
 def post_room_message(values: dict[str, Any], room_id: UUID) -> tuple[Message, int]:
-    """Write a message to a room; that of the same `client_id` is returned as it is, with 200."""
+    """Write a message to a room; that of the same `client_id` is returned as it is, with 200.
+
+    `@bot` in it asks the bot for all members, `@bot!` for the caller alone, who alone sees the message then. The answer
+    is the next message; it grows while it is `pending`.
+    """
     key = idempotency.read_key(values)
+    if questions.is_asked(room_id, values["text"]):
+        rate_limits.count_question()
     posted = messages.post(authentication.current(), room_id, values.pop("text"), **values, key=key)
     return posted.message, 201 if posted.is_new or key else 200
 
@@ -66,6 +73,17 @@ def edit_room_message(values: dict[str, Any], room_id: UUID, message_id: UUID) -
 def delete_room_message(room_id: UUID, message_id: UUID) -> None:
     """Delete a message of the caller's own, or any of a room that the caller owns; its place stays."""
     messages.delete(authentication.current(), room_id, message_id)
+
+
+@blueprint.route("/<uuid:room_id>/messages/<uuid:message_id>/cancel/", methods=["POST"])
+@authentication.required("rooms")
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 403, 404, 409, 503)
+@blueprint.without_fields
+@blueprint.response(202)
+def cancel_room_answer(room_id: UUID, message_id: UUID) -> None:
+    """End an answer of the bot that the caller asked for, or any of a room that the caller owns."""
+    cancellation.cancel(authentication.current(), room_id, message_id)
 
 
 @blueprint.route("/<uuid:room_id>/read/", methods=["PUT"])

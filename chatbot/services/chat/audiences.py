@@ -27,7 +27,7 @@ class Audience(Protocol):
         """Record before the first text of which collections its passages are, and how many were withheld."""
 
     def require_readers(self) -> None:
-        """Raise AudienceChanged unless all that hear of the answer may read what it is made from."""
+        """Raise AudienceChanged unless all readers of the answer may read its sources."""
 
     def end(self, turn: Turn) -> None:
         """Store the answer with its terminal state."""

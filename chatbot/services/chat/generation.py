@@ -147,8 +147,8 @@ def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]
         cache_salt(running.user_id),
         running.text.add_reasoning,
         running.turn.instructions or "",
-        recall=running.context.recall if running.context.is_loaded else None,
-        is_history_whole=running.context.is_whole,
+        recall=request.recall or (running.context.recall if running.context.is_loaded else None),
+        is_history_whole=request.recall is None and running.context.is_whole,
     )
     llm = get_chat_state().llm_for(running.user_id)
     budget = adapters.get_prompt_budget(current_app.config)

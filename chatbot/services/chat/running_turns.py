@@ -1,7 +1,7 @@
 """A turn that runs in this process, and the request that it answers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ class GenerationRequest:
     messages: Sequence[Message] = ()  # sent as they are, without passages
     parameters: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
+    recall: Callable[[int, int], Sequence[str]] | None = None  # in place of the conversation's earlier turns
     audience: Audience | None = None  # the caller alone
 
 

@@ -21,9 +21,11 @@ def may_read(caller: Caller) -> sa.ColumnElement[bool]:
 
 
 def may_all_read(users: sa.Select[Any]) -> sa.ColumnElement[bool]:
-    """Return the condition on `collections` for those that each user may read whom a query of ids finds."""
+    """Return the condition on `collections` for those that all users of a query of ids may read."""
     reader = aliased(User)
-    return ~sa.exists().where(reader.id.in_(users), ~is_readable(reader.id, reader.role == "admin"))
+    # Not `~`: of a collection without an owner NULL is not known to be readable, and not known not to be.
+    is_hidden = is_readable(reader.id, reader.role == "admin").is_not(sa.true())
+    return ~sa.exists().where(reader.id.in_(users), is_hidden).correlate_except(reader)
 
 
 def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
@@ -62,4 +64,6 @@ def _is_managed(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.Colum
 
 def _is_member(user_id: Any, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     is_member = (CollectionMember.collection_id == Collection.id, CollectionMember.user_id == user_id)
-    return sa.exists().where(*is_member, CollectionMember.state == "accepted", *conditions)
+    found = sa.exists().where(*is_member, CollectionMember.state == "accepted", *conditions)
+    # By itself a subquery is correlated with the one around it and no further.
+    return found.correlate_except(CollectionMember)

@@ -1,5 +1,6 @@
 """Changes of a room since a `rev`, each thing once and in its newest state."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -9,14 +10,15 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read
 from chatbot.errors import CursorExpired, NotFound
-from chatbot.models import Room, RoomMember, RoomMessage
+from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services.accounts.callers import Caller
 
-from . import members, messages, rows
-from .records import Audience, ChangesPage, Member, RoomChange, RoomSettings
+from . import members, message_rows, rows
+from .message_rows import View
+from .records import ChangesPage, Member, Message, RoomChange, RoomReaders, RoomSettings
 
 SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
-Messages = sa.Select[*tuple[Any, ...]]  # the query of those that may be read
+Statement = sa.Select[*tuple[Any, ...]]
 
 
 def read_changes(caller: Caller, room_id: UUID, *, since_rev: int, limit: int) -> ChangesPage:
@@ -26,50 +28,64 @@ def read_changes(caller: Caller, room_id: UUID, *, since_rev: int, limit: int) -
     """
     with read(snapshot=True) as connection:
         rows.require_role(connection, caller, room_id, rows.READERS)
-        return _read_page(connection, room_id, messages.select_messages(caller), since_rev=since_rev, limit=limit)
+        return _read_page(connection, room_id, message_rows.view_of(caller), since_rev=since_rev, limit=limit)
 
 
-def read_for_members(room_id: UUID, *, since_rev: int, limit: int) -> tuple[ChangesPage, Audience]:
+def read_for_members(room_id: UUID, *, since_rev: int, limit: int) -> tuple[ChangesPage, RoomReaders]:
     """Return up to `limit` changes of a room after one, with those of its members that may be told of each.
 
     Raises NotFound for a room that was deleted, CursorExpired as `read_changes`.
     """
     with read(snapshot=True) as connection:
-        page = _read_page(connection, room_id, messages.select_all(), since_rev=since_rev, limit=limit)
-        return page, read_audience(connection, room_id)
+        view = message_rows.view_of_all(room_id)
+        page = _read_page(connection, room_id, view, since_rev=since_rev, limit=limit)
+        found = [one.data for one in page.items if isinstance(one.data, Message)]
+        return page, _read_readers(connection, room_id, [one.id for one in found if one.kind == "bot"])
 
 
-def read_audience(connection: sa.Connection, room_id: UUID) -> Audience:
-    """Return the members of a room with their rights to its messages."""
+def _read_readers(connection: sa.Connection, room_id: UUID, answers: Sequence[UUID]) -> RoomReaders:
+    """Return the members of a room with their rights to its messages, and to some answers."""
     joined = sa.select(RoomMember.user_id, RoomMember.joined_seq)
     found = connection.execute(joined.where(RoomMember.room_id == room_id, RoomMember.state == "member"))
     history = connection.scalar(sa.select(Room.history).where(Room.id == room_id))
-    return Audience({row.user_id: row.joined_seq for row in found}, history == "all")
+    withheld: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    if answers and history == "all":
+        for row in connection.execute(_select_withheld(answers)):
+            withheld[row.id].add(row.user_id)
+    return RoomReaders({row.user_id: row.joined_seq for row in found}, history == "all", withheld)
 
 
-def _read_page(connection: sa.Connection, room_id: UUID, shown: Messages, *, since_rev: int, limit: int) -> ChangesPage:
+def _select_withheld(answers: Sequence[UUID]) -> Statement:
+    """Return the query of members that see some answers without their texts."""
+    of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
+    is_withheld = message_rows.is_withheld(User.id, User.role == "admin", RoomMember.joined_seq)
+    statement = sa.select(RoomMessage.id, RoomMember.user_id).join(RoomMember, of_room)
+    return statement.join(User, User.id == RoomMember.user_id).where(RoomMessage.id.in_(answers), is_withheld)
+
+
+def _read_page(connection: sa.Connection, room_id: UUID, view: View, *, since_rev: int, limit: int) -> ChangesPage:
     row = connection.execute(sa.select(*SETTINGS).where(Room.id == room_id)).one_or_none()
     if row is None:
         raise NotFound("There is no such room.")
     room = RoomSettings(**row._mapping)
     if since_rev > room.rev:
         raise CursorExpired("The room has not come so far; read it anew.")
-    found = connection.execute(_select_revs(room_id, shown, since_rev, limit + 1)).all()
+    found = connection.execute(_select_revs(room_id, view.statement, since_rev, limit + 1)).all()
     more = len(found) > limit
-    items = _load(connection, room, shown, found[:limit])
+    items = _load(connection, room, view, found[:limit])
     return ChangesPage(items, found[limit - 1].rev if more else room.rev, more)
 
 
-def _select_revs(room_id: UUID, shown: Messages, since_rev: int, most: int) -> sa.Select[*tuple[Any, ...]]:
+def _select_revs(room_id: UUID, shown: Statement, since_rev: int, most: int) -> Statement:
     """Return the query of the first things that were last changed after a change, by that change."""
-    revs: Messages = shown.with_only_columns(
+    revs: Statement = shown.with_only_columns(
         RoomMessage.rev.label("rev"), sa.literal_column("'message'").label("type"), RoomMessage.id.label("id")
     )
     revs = revs.where(RoomMessage.room_id == room_id, RoomMessage.rev > since_rev)
     # The messages first by themselves: of a long room no more are read than are shown.
     first = revs.order_by(RoomMessage.rev).limit(most).subquery()
-    memberships: Messages = sa.select(RoomMember.rev, sa.literal_column("'member'"), RoomMember.id)
-    settings: Messages = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id)
+    memberships: Statement = sa.select(RoomMember.rev, sa.literal_column("'member'"), RoomMember.id)
+    settings: Statement = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id)
     changed = sa.union_all(
         sa.select(first),
         memberships.where(RoomMember.room_id == room_id, RoomMember.rev > since_rev),
@@ -78,11 +94,10 @@ def _select_revs(room_id: UUID, shown: Messages, since_rev: int, most: int) -> s
     return sa.select(changed).order_by(changed.c.rev).limit(most)
 
 
-def _load(connection: sa.Connection, room: RoomSettings, shown: Messages, found: Sequence[Any]) -> list[RoomChange]:
+def _load(connection: sa.Connection, room: RoomSettings, view: View, found: Sequence[Any]) -> list[RoomChange]:
     ids = {kind: [row.id for row in found if row.type == kind] for kind in ("message", "member")}
     data: dict[UUID, Any] = {room.id: room}
-    for row in connection.execute(shown.where(RoomMessage.id.in_(ids["message"]))):
-        data[row.id] = messages.build(**row._mapping)
+    data |= {message.id: message for message in view.fetch_all(connection, ids["message"])}
     ended: dict[UUID, UUID] = {}
     for row in connection.execute(members.select_members().where(RoomMember.id.in_(ids["member"]))):
         if row.state == "member":

@@ -165,7 +165,7 @@ def _record_room(connection: sa.Connection, room_id: UUID, user_id: UUID) -> Non
     """Record the other members of a room for a new one, and its last messages if its history is open."""
     others = (RoomMember.room_id == room_id, RoomMember.state == "member", RoomMember.user_id != user_id)
     known = changes.changed("membership", connection.scalars(sa.select(RoomMember.id).where(*others)))
-    is_shown = (RoomMessage.room_id == room_id, Room.history == "all")
+    is_shown = (RoomMessage.room_id == room_id, Room.history == "all", RoomMessage.visible_to.is_(None))
     seen = sa.select(RoomMessage.id).join(Room, Room.id == RoomMessage.room_id).where(*is_shown)
     newest = connection.scalars(seen.order_by(RoomMessage.seq.desc()).limit(MAX_SYNCED_MESSAGES)).all()
     known += changes.changed("room_message", reversed(newest))

@@ -1,10 +1,12 @@
 """Values of rooms, as their members see them."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
+
+from chatbot.services.chat.records import StoredCitation
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,9 @@ class RoomRecord:
     name: str
     topic: str
     history: str
+    bot: str
+    instructions: str | None
+    collection_ids: Sequence[str] | None
     members: int
     role: str
     last_seq: int
@@ -33,6 +38,9 @@ class RoomSettings:
     name: str
     topic: str
     history: str
+    bot: str
+    instructions: str | None
+    collection_ids: Sequence[str] | None
     members: int
     last_seq: int
     rev: int
@@ -84,7 +92,11 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message of a room; `seq` is its number, `rev` the room's change that it was last changed by."""
+    """A message of a room as one of its readers sees it; `rev` is the room's change that it was last changed by.
+
+    An answer of the bot has the `status` and the `error` of its turn; the `audience` that it was made for; and for its
+    asker the number of passages that were `withheld`. To a reader who may not read its sources its text is withheld.
+    """
 
     id: UUID
     room_id: UUID
@@ -96,6 +108,14 @@ class Message:
     reply_to: UUID | None
     mentions: Sequence[str]
     client_id: str | None
+    turn_id: UUID | None
+    status: str | None
+    error: str | None
+    citations: Sequence[StoredCitation] | None
+    audience: Mapping[str, Any] | None
+    withheld: int | None
+    asker_id: UUID | None
+    visible_to: UUID | None
     edited_at: datetime | None
     deleted: bool
     created_at: datetime
@@ -128,25 +148,54 @@ class RoomChange:
     data: Message | Member | RoomSettings | None
 
     @property
-    def is_new_message(self) -> bool:
-        """Whether it is a message that was neither edited nor deleted since."""
+    def event(self) -> Literal["message", "bot_done", "changed"]:
+        """The name of the event that tells of it: a new message, an answer that has ended, or any other change."""
         data = self.data
-        return isinstance(data, Message) and data.edited_at is None and not data.deleted
+        if not isinstance(data, Message) or data.edited_at is not None or data.deleted:
+            return "changed"
+        if data.kind != "bot" or data.status == "queued":
+            return "message"
+        return "changed" if data.status == "pending" else "bot_done"
+
+
+View = Literal["asker", "member", "withheld"]
 
 
 @dataclass(frozen=True, slots=True)
-class Audience:
-    """The members of a room with the `seq` behind which each joined; `is_open`: they see all messages."""
+class RoomReaders:
+    """The members of a room with the `seq` behind which each joined; `is_open`: they see all messages.
+
+    `withheld` are the users that see the answer of a message without its text.
+    """
 
     joined: Mapping[UUID, int]
     is_open: bool
+    withheld: Mapping[UUID, Collection[UUID]]
 
-    def may_read(self, user_id: UUID, change: RoomChange) -> bool:
-        """Return whether a user may be told of a change."""
+    def find_view(self, user_id: UUID, change: RoomChange) -> View | None:
+        """Return how a user sees a change, None where they may not be told of it."""
         joined = self.joined.get(user_id)
+        data = change.data
         if joined is None:
-            return False
-        return self.is_open or not isinstance(change.data, Message) or change.data.seq > joined
+            return None
+        if not isinstance(data, Message):
+            return "member"
+        if data.visible_to not in {None, user_id} or not (self.is_open or data.seq > joined):
+            return None
+        if user_id in self.withheld.get(data.id, ()):
+            return "withheld"
+        return "asker" if data.asker_id == user_id else "member"
+
+
+def show(change: RoomChange, view: View) -> RoomChange:
+    """Return a change as readers with a view see it."""
+    data = change.data
+    if not isinstance(data, Message) or view == "asker":
+        return change
+    data = replace(data, withheld=None)
+    if view == "withheld":
+        data = replace(data, status="withheld", text="", citations=None)
+    return replace(change, data=data)
 
 
 @dataclass(frozen=True, slots=True)

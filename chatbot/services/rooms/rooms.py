@@ -15,6 +15,7 @@ from chatbot.errors import TooManyRooms
 from chatbot.models import Room, RoomMember
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.knowledge.search import hybrid
 from chatbot.services.sync.changes import Change
 
 from . import members, retention, rows
@@ -41,10 +42,11 @@ def get(caller: Caller, room_id: UUID) -> RoomRecord:
 
 
 def create(caller: Caller, values: Mapping[str, Any], key: idempotency.Key | None = None) -> RoomRecord:
-    """Make a room that the caller owns, with `name`, `topic` and `history`.
+    """Make a room that the caller owns, with the settings that are given.
 
-    Raises TooManyRooms, IdempotencyKeyReused.
+    Raises NotFound for a collection that is absent or not readable, TooManyRooms, IdempotencyKeyReused.
     """
+    values = _check(caller, values)
     room_id = uuid7()
     member_id = uuid7()
     try:
@@ -70,7 +72,11 @@ def create(caller: Caller, values: Mapping[str, Any], key: idempotency.Key | Non
 
 
 def change(caller: Caller, room_id: UUID, values: Mapping[str, Any]) -> RoomRecord:
-    """Change the `name`, `topic` or `history` of a room that the caller owns; raises NotFound, Forbidden."""
+    """Change settings of a room that the caller owns.
+
+    Raises Forbidden, NotFound for the room, or for a collection that is absent or not readable.
+    """
+    values = _check(caller, values)
     with write("change_room", contention_key=caller.user_id) as connection:
         before = rows.lock(connection, caller, room_id, rows.OWNERS)
         changed = [Change("room", room_id)]
@@ -102,6 +108,14 @@ def _delete_some(room_id: UUID) -> int:
     with write("delete_room_messages") as connection:
         deleted = retention.delete_room_messages(connection, room_id, BATCH)
         return deleted or retention.delete_emptied_room(connection, room_id)
+
+
+def _check(caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings as they are stored; raises NotFound for a collection that the caller may not read."""
+    named = values.get("collection_ids")
+    if named:
+        hybrid.find_searched_collections(caller, named)
+    return {**values, "collection_ids": [str(one) for one in named]} if named is not None else dict(values)
 
 
 def _require_allowance(connection: sa.Connection, caller: Caller) -> None:

@@ -21,17 +21,27 @@ WRITERS = ("owner", "member")
 OWNERS = ("owner",)
 
 Own = aliased(RoomMember)  # the caller's membership
+_others_private = sa.and_(  # with the index of private messages, of which there are few
+    RoomMessage.room_id == Room.id,
+    RoomMessage.seq > Own.read_seq,
+    RoomMessage.visible_to.is_not(None),
+    RoomMessage.visible_to != Own.user_id,
+)
+_hidden = sa.select(sa.func.count()).where(_others_private).correlate(Room, Own).scalar_subquery()
 FIELDS = (
     Room.id,
     Room.name,
     Room.topic,
     Room.history,
+    Room.bot,
+    Room.instructions,
+    Room.collection_ids,
     Room.members,
     Own.role,
     Room.last_seq,
     Room.rev,
     Own.read_seq,
-    (Room.last_seq - Own.read_seq).label("unread"),
+    (Room.last_seq - Own.read_seq - _hidden).label("unread"),
     Room.created_at,
     Room.activity_at,
 )
@@ -90,6 +100,16 @@ def lock(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[
     return require_role(connection, caller, room_id, roles)
 
 
+def lock_room(connection: sa.Connection, room_id: UUID) -> None:
+    """Lock a room until the transaction ends, if it is there."""
+    connection.execute(sa.select(Room.id).where(Room.id == room_id).with_for_update()).all()
+
+
+def select_members(room_id: UUID) -> sa.Select[UUID]:
+    """Return the query of the ids of a room's members."""
+    return sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
+
+
 def lock_members(connection: sa.Connection, room_id: UUID, *conditions: sa.ColumnElement[bool]) -> None:
     """Lock memberships of a locked room, before the counters of their users: read marks do so in this order."""
     of_room = (RoomMember.room_id == room_id, RoomMember.state == "member", *conditions)
@@ -127,5 +147,5 @@ def record(
 
     The first record of a transaction is for all: it locks their counters, in the order of the users.
     """
-    members = sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
+    members = select_members(room_id)
     audiences.record(connection, members if among is None else members.where(among), changed)

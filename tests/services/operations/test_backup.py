@@ -23,6 +23,7 @@ from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support.databases import another
 from tests.support.processes import UNMEASURED, Server, running
+from tests.support.room_bot import ask
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
 
@@ -68,6 +69,7 @@ def full(make_app: MakeApp) -> Flask:
     room = ada.call("POST", "/api/rooms/", {"name": "Lake"}).get_json()["id"]
     ada.call("POST", f"/api/rooms/{room}/messages/", {"text": "Hello", "client_id": "a"})
     ada.call("POST", f"/api/rooms/{room}/invites/")
+    ask(ada, {"id": room}, "@bot When is the library open?")
     with app.app_context():
         queue.spend_parser_seconds(UUID(home), 1.5)
         with write("test") as connection:

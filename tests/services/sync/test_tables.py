@@ -29,6 +29,7 @@ NOT_RECORDED = {
     "knowledge_changes": "followed by processes that search copies of vectors",
     "parser_usage": "of the operator's limits, not shown",
     "room_invites": "a list of its own, which is read where a room is governed",
+    "room_message_sources": "of the rights to an answer, not shown",
     "sessions": "of devices themselves",
     "sync_changes": "the record itself",
     "sync_counters": "the record itself",

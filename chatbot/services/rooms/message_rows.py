@@ -1,0 +1,139 @@
+"""Messages of rooms as their readers see them, and the record of a change of one."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.orm import aliased
+
+from chatbot.errors import NotFound
+from chatbot.models import Collection, Room, RoomMember, RoomMessage, RoomMessageSource, User
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import grounding
+from chatbot.services.knowledge import permissions
+from chatbot.services.sync.changes import Change
+
+from . import rows
+from .records import Author, Message
+
+COLUMNS = {one.name: getattr(RoomMessage, one.name) for one in fields(Message) if one.name != "author"}
+Writer = aliased(User)
+WITHHELD = {"text": "", "status": "withheld", "citations": None}
+Statement = sa.Select[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The messages that a reader may read, as a query, and the condition on the collections that they may quote."""
+
+    statement: Statement
+    is_quotable: sa.ColumnElement[bool]
+
+    def fetch(self, connection: sa.Connection, statement: Statement) -> list[Message]:
+        """Return the messages of a statement that was made from the view's."""
+        found = [_build(**row._mapping) for row in connection.execute(statement)]
+        lists = [message.citations or () for message in found]
+        refreshed = grounding.refresh_citations(connection, self.is_quotable, lists)
+        return [
+            replace(message, citations=citations) if citations else message
+            for message, citations in zip(found, refreshed, strict=True)
+        ]
+
+    def fetch_all(self, connection: sa.Connection, ids: Any) -> list[Message]:
+        """Return those of some messages that the reader may read, in no order."""
+        return self.fetch(connection, self.statement.where(RoomMessage.id.in_(ids)))
+
+
+def view_of(caller: Caller) -> View:
+    """Return the messages that a caller may read, in all their rooms."""
+    statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller), rows.Own.joined_seq))
+    statement = statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
+    return View(statement, permissions.may_read(caller))
+
+
+def view_of_all(room_id: UUID) -> View:
+    """Return all messages of a room for its members together, with quotes that each of them may read.
+
+    Whether one of them may read a message is for `RoomReaders` to say.
+    """
+    statement = _select(RoomMessage.asker_id, sa.false()).where(RoomMessage.room_id == room_id)
+    return View(statement, permissions.may_all_read(rows.select_members(room_id)))
+
+
+def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
+    """Return those of some messages that the caller may read, in no order."""
+    return view_of(caller).fetch_all(connection, ids)
+
+
+def load(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
+    """Return a message that the caller may read; raises NotFound."""
+    for message in load_all(connection, caller, [message_id]):
+        return message
+    raise NotFound("There is no such message.")
+
+
+def load_own(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
+    """Return a message that the caller wrote, also one from before they joined again; raises NotFound."""
+    own = (RoomMessage.id == message_id, RoomMessage.author_id == caller.user_id)
+    view = View(_select(caller.user_id, sa.false()), permissions.may_read(caller))
+    for message in view.fetch(connection, view.statement.where(*own)):
+        return message
+    raise NotFound("There is no such message.")
+
+
+def is_shown(user_id: Any, joined_seq: Any) -> sa.ColumnElement[bool]:
+    """Return the condition on messages, and their rooms, for those that a member sees."""
+    is_visible = sa.or_(RoomMessage.visible_to.is_(None), RoomMessage.visible_to == user_id)
+    # What was written before a member joined shows them nothing where the room says so.
+    return sa.and_(is_visible, sa.or_(Room.history == "all", RoomMessage.seq > joined_seq))
+
+
+def is_withheld(user_id: Any, user_is_admin: sa.ColumnElement[bool], joined_seq: Any) -> sa.ColumnElement[bool]:
+    """Return the condition on messages for answers from before a member joined, with sources that they may not read.
+
+    Those who were there have heard them.
+    """
+    source = RoomMessageSource
+    has_hidden_sources = sa.exists().where(
+        source.message_id == RoomMessage.id, ~is_source_readable(user_id, user_is_admin)
+    )
+    is_later = sa.and_(RoomMessage.kind == "bot", RoomMessage.seq <= joined_seq)
+    return sa.and_(is_later, has_hidden_sources.correlate_except(source))
+
+
+def is_source_readable(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the condition on sources for collections that are there and that a user may read."""
+    is_readable = permissions.is_readable(user_id, user_is_admin)
+    return sa.exists().where(Collection.id == RoomMessageSource.collection_id, is_readable).correlate_except(Collection)
+
+
+def change(connection: sa.Connection, room_id: UUID, message_id: UUID, values: dict[str, Any]) -> None:
+    """Change a message of a locked room, and record it for its readers."""
+    rev = sa.select(Room.rev).where(Room.id == room_id).scalar_subquery()
+    changed = sa.update(RoomMessage).where(RoomMessage.id == message_id).values({**values, "rev": rev + 1})
+    row = connection.execute(changed.returning(RoomMessage.seq, RoomMessage.visible_to)).one()
+    rows.move_on(connection, room_id, changes=1)
+    rows.record(connection, room_id, Change("room", room_id))
+    is_open = sa.exists().where(Room.id == room_id, Room.history == "all")
+    readers = sa.or_(RoomMember.joined_seq < row.seq, is_open)
+    if row.visible_to is not None:
+        readers = RoomMember.user_id == row.visible_to
+    rows.record(connection, room_id, Change("room_message", message_id), among=readers)
+
+
+def _select(user_id: Any, is_withheld: sa.ColumnElement[bool]) -> Statement:
+    """Return the query of messages as a user sees them."""
+    columns = dict(COLUMNS)
+    for name, value in WITHHELD.items():
+        hidden = sa.null() if value is None else sa.literal(value)
+        columns[name] = sa.case((is_withheld, hidden), else_=columns[name])
+    columns["withheld"] = sa.case((RoomMessage.asker_id == user_id, RoomMessage.withheld))
+    shown = [column.label(name) for name, column in columns.items()]
+    statement = sa.select(*shown, RoomMessage.author_id, Writer.username)
+    return statement.join(Room, Room.id == RoomMessage.room_id).outerjoin(Writer, Writer.id == RoomMessage.author_id)
+
+
+def _build(author_id: UUID | None, username: str | None, **columns: Any) -> Message:
+    author = None if author_id is None or username is None else Author(author_id, username)
+    return Message(author=author, **columns)
