@@ -1,17 +1,26 @@
 """The commands of the guides to rooms, run as printed."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.docs.test_readme import blocks
+from tests.support.databases import SECRETS
 from tests.support.processes import ROOT, Server, Upstream, running
+from tests.support.sockets import Member
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
+
+GUIDE = ROOT / "docs/guides/rooms.md"
+SCRIPT = ROOT / "docs/guides/rooms.mjs"
+PASSWORD = "a sound passphrase"
 
 
 def test_rooms_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:
@@ -48,3 +57,99 @@ def test_python_clients_of_sockets_work_as_printed(tmp_path: Path, upstream: Ups
         run_python("docs/guides/rooms.md", server, token, ROOM=room_id)
         messages = server.call("GET", f"/api/rooms/{room_id}/messages/", None, token)[2]["items"]
         assert [one["text"] for one in messages] == ["One", "Two", "Hello"]
+
+
+def test_rooms_client_in_python_works_as_printed(tmp_path: Path, upstream: Upstream) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
+        ada = Member(server, "ada")
+        room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
+        ada.call("PATCH", f"/api/rooms/{room_id}/", {"name": "Lakes"})  # the room's third change
+        settings = f"TOKEN = {ada.token!r}\nROOM = {room_id!r}\n"
+        code = (
+            settings
+            + code.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+            + "client.sleep(1)\nclient.disconnect()\n"
+        )
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert ended.stdout == f"{{'id': '{ada.id}', 'username': '{ada.name}'}} Hello\n"
+
+
+class Terminal:
+    """The guide's client in JavaScript, with one line of output for each message that it shows."""
+
+    def __init__(self, folder: Path, server: Server, email: str, room_id: str) -> None:
+        folder.mkdir()
+        (folder / SCRIPT.name).write_text(SCRIPT.read_text())
+        (folder / "node_modules").symlink_to(ROOT / "tests/node/node_modules")
+        node = str(Path(sys.executable).with_name("node"))
+        command = [node, str(folder / SCRIPT.name), f"http://127.0.0.1:{server.port}", email, room_id]
+        self._output = folder / "output"
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                command,
+                env={**os.environ, "PASSWORD": PASSWORD},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def write(self, text: str) -> None:
+        """Write a line into the room."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{text}\n")
+        self._process.stdin.flush()
+
+    def lines(self) -> list[str]:
+        """Return the lines that it printed."""
+        return self._output.read_text().splitlines()
+
+    def wait(self) -> int:
+        """Wait until it ends by itself; returns its status."""
+        return self._process.wait(30)
+
+
+def test_rooms_client_in_javascript_misses_nothing(tmp_path: Path, upstream: Upstream) -> None:
+    """The server is killed while both write; each message, edit and deletion is shown once."""
+    assert SCRIPT.read_text() in GUIDE.read_text()
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **SECRETS) as server:
+        ada = Member(server, "ada")
+        eve = Member(server, "eve")
+        room_id = ada.call("POST", "/api/rooms/", {"name": "Lake", "history": "all"})["id"]
+        ada.call("PUT", f"/api/rooms/{room_id}/members/{eve.id}/", {"role": "member"})
+        first = post(ada, room_id, "first")
+        with (
+            Terminal(tmp_path / "ada", server, f"{ada.name}@example.org", room_id) as hers,
+            Terminal(tmp_path / "eve", server, f"{eve.name}@example.org", room_id) as other,
+        ):
+            wait_for(lambda: len(hers.lines()) == len(other.lines()) == 2)
+            hers.write("second")
+            wait_for(lambda: len(other.lines()) == 3)
+            server.kill()
+            hers.write("third")
+            server.start()
+            ada.call("PATCH", f"/api/rooms/{room_id}/messages/{first}/", {"text": "First"})
+            third = f"4 {ada.name}: third"
+            edited = f"2 {ada.name}: First (edited)"
+            wait_for(lambda: all({third, edited} <= set(one.lines()) for one in (hers, other)))
+            ada.call("DELETE", f"/api/rooms/{room_id}/messages/{first}/")
+            wait_for(lambda: all("deleted" in one.lines()[-1] for one in (hers, other)))
+            shown = hers.lines()
+            ada.call("DELETE", f"/api/rooms/{room_id}/members/{eve.id}/")
+            assert other.wait() == 1
+    assert shown[:3] == [f"1 system: {eve.name} was added.", f"2 {ada.name}: first", f"3 {ada.name}: second"]
+    assert sorted(shown[3:5]) == sorted([third, edited])
+    assert shown[5:] == [f"2 {ada.name}: (deleted)"]
+    assert other.lines() == [*shown, "You are no member of this room any more."]
+
+
+def post(member: Member, room_id: str, text: str) -> Any:
+    return member.call("POST", f"/api/rooms/{room_id}/messages/", {"text": text})["id"]
