@@ -11,7 +11,8 @@ from chatbot.web.rate_limits import by_address
 from .assets import Asset
 
 FOLDER = config.ROOT / "examples" / "web"
-FILES = {"index.html": "text/html", "app.js": "text/javascript", "style.css": "text/css"}
+SCRIPTS = ("app.js", "chat.js", "citations.js", "client.js", "details.js", "messages.js", "rooms.js")
+FILES = {"index.html": "text/html", "style.css": "text/css", **dict.fromkeys(SCRIPTS, "text/javascript")}
 # Of its own files it runs and shows these alone, and HTML cannot be made of texts; it may call other servers of this
 # machine (`?api=`), as their CORS_ORIGINS allow by default.
 POLICY = (

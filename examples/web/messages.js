@@ -1,0 +1,203 @@
+// The messages of the open room, in the order of `seq`: shown, written, changed, deleted, and read.
+import { listCitations } from "./citations.js";
+import { $, backOff, call, notify } from "./client.js";
+
+const PAGE = 50;
+const RUNNING = ["pending", "streaming"];
+let room = null; // the open one
+let userId; // the page's own user
+let firstSeq = 0; // of what is shown; with `hasOlder`, there are messages before it
+let hasOlder = false;
+const shown = new Map(); // by id
+const nameAuthor = ({ author, kind }) => author?.username ?? { bot: "Bot", system: "" }[kind] ?? "A former user";
+
+class Entry {
+  constructor() {
+    this.element = $("entry").content.firstElementChild.cloneNode(true);
+    this.text = this.find("text").appendChild(new Text());
+    this.find("quoted").onclick = () => reveal(this.message.reply_to);
+    this.find("reply").onclick = () => compose({ replyTo: this.message });
+    this.find("edit").onclick = () => compose({ editing: this.message });
+    this.find("delete").onclick = async () => {
+      if (confirm("Delete this message?")) await call("DELETE", `rooms/${room.id}/messages/${this.message.id}/`);
+    };
+  }
+  find(name) { return this.element.querySelector(`.${name}`); }
+  show(message) { // fields of the bot's may be missing
+    this.message = message;
+    const { kind, author, text, created_at: createdAt, status, citations = [], deleted } = message;
+    const isRunning = RUNNING.includes(status);
+    const isOwn = kind === "message" && author?.id === userId;
+    this.element.seq = message.seq;
+    this.element.dataset.kind = kind;
+    this.element.ariaBusy = String(isRunning); // screen readers wait for the whole answer
+    this.element.classList.toggle("own", isOwn);
+    this.element.classList.toggle("mention", message.mentions.includes(userId));
+    this.find("author").textContent = nameAuthor(message);
+    this.find("time").dateTime = createdAt;
+    this.find("time").textContent = new Date(createdAt).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
+    if (!(isRunning && this.text.data.startsWith(text))) this.text.data = text; // else its stream is ahead
+    this.find("state").textContent = [
+      deleted && "deleted", !deleted && message.edited_at && "edited", ...describeAnswer(message),
+    ].filter(Boolean).join(" · ");
+    this.find("citations").replaceChildren(...listCitations(deleted ? [] : citations, this.text));
+    this.find("reply").hidden = room.role === "reader" || kind === "system" || deleted;
+    this.find("edit").hidden = room.role === "reader" || !isOwn || deleted;
+    this.find("delete").hidden = kind === "system" || deleted || !(isOwn || room.role === "owner");
+    this.find("quoted").hidden = !message.reply_to || deleted;
+    this.find("quoted").textContent = `In reply to ${quote(shown.get(message.reply_to)?.message)}`;
+  }
+}
+function quote(message) {
+  if (!message) return "an older message";
+  return message.deleted ? "a deleted message" : `${nameAuthor(message)}: ${[...message.text].slice(0, 80).join("")}`;
+}
+function describeAnswer({ status, error, audience, visible_to: visibleTo }) {
+  const isFine = !status || status === "completed" || RUNNING.includes(status);
+  return [
+    error?.title ?? (isFine ? "" : status),
+    visibleTo && "only you can see this",
+    audience && `from what all ${audience.members} members may read`,
+  ];
+}
+
+// --- Reading ---
+export function open(next, ownId) {
+  room = next;
+  userId = ownId;
+  hasOlder = false;
+  shown.clear();
+  $("messages").replaceChildren();
+  const ofRoom = [...drafts].filter(({ roomId }) => roomId === room?.id);
+  $("drafts").replaceChildren(...ofRoom.map(({ element }) => element));
+  $("older-messages").hidden = true;
+}
+export async function load(signal) {
+  const page = await call("GET", `rooms/${room.id}/messages/?limit=${PAGE}`);
+  if (!signal.aborted) showPage(page);
+}
+async function loadOlder() {
+  const { id } = room;
+  const page = await call("GET", `rooms/${id}/messages/?before_seq=${firstSeq}&limit=${PAGE}`);
+  if (room?.id === id) showPage(page);
+}
+function showPage({ items, more }) {
+  $("messages").ariaLive = "off"; // of many messages at once, none is read out
+  firstSeq = items[0]?.seq ?? firstSeq;
+  hasOlder = more;
+  items.forEach(show);
+  shown.forEach((entry) => entry.message.reply_to && entry.show(entry.message)); // what they quote may have come
+  $("older-messages").hidden = !more;
+  requestAnimationFrame(() => { $("messages").ariaLive = "polite"; });
+}
+export function show(message) {
+  const known = shown.get(message.id);
+  if (known?.message.rev > message.rev || (!known && hasOlder && message.seq < firstSeq)) return;
+  const entry = known ?? new Entry();
+  shown.set(message.id, entry);
+  entry.show(message);
+  if (!known) insert(entry.element);
+}
+function insert(element) {
+  let next = null;
+  const before = () => (next ? next.previousElementSibling : $("messages").lastElementChild);
+  while (before()?.seq > element.seq) next = before();
+  $("messages").insertBefore(element, next);
+}
+export function append({ message_id: id, offset, text }) { // a part of the bot's answer; offsets are code points
+  const known = shown.get(id);
+  const length = [...(known?.text.data ?? "")].length;
+  if (known && offset <= length) known.text.appendData([...text].slice(length - offset).join(""));
+}
+export const refresh = () => shown.forEach((entry) => entry.show(entry.message)); // after a change of roles
+async function reveal(id) {
+  while (!shown.has(id) && hasOlder) await loadOlder();
+  const element = shown.get(id)?.element;
+  element?.scrollIntoView({ block: "center" });
+  element?.focus();
+}
+export function markRead() {
+  const seq = $("messages").lastElementChild?.seq ?? 0;
+  if (!room || document.hidden || seq <= room.read_seq) return;
+  const { id, read_seq: before } = room;
+  const marked = room;
+  Object.assign(room, { read_seq: seq, unread: 0 });
+  call("PUT", `rooms/${id}/read/`, { seq }).catch(() => { marked.read_seq = before; });
+}
+$("older-messages").onclick = loadOlder;
+
+// --- Writing ---
+const drafts = new Set(); // {roomId, element}: messages that are not stored yet
+let composing = {}; // {replyTo} or {editing, kept}: what the text is for
+let sending = Promise.resolve();
+export function begin() { // to write into another room
+  composing = {};
+  $("text").value = "";
+  compose({});
+}
+function compose({ replyTo, editing }) {
+  const kept = composing.editing ? composing.kept : $("text").value;
+  composing = { replyTo, editing, kept };
+  $("text").value = editing?.text ?? kept;
+  $("composing").hidden = !replyTo && !editing;
+  $("purpose").textContent = editing ? `Change of: ${quote(editing)}` : `In reply to ${quote(replyTo)}`;
+  $("write").textContent = editing ? "Save" : "Send";
+  $("text").focus();
+}
+function send(text, replyTo) {
+  const body = { text, client_id: crypto.randomUUID(), ...(replyTo && { reply_to: replyTo.id }) };
+  const draft = { roomId: room.id, element: document.createElement("article") };
+  draft.element.append(document.createElement("p"), document.createElement("p"));
+  draft.element.firstElementChild.textContent = text;
+  draft.element.lastElementChild.textContent = "sending";
+  draft.element.className = "draft";
+  drafts.add(draft);
+  $("drafts").append(draft.element);
+  sending = sending.then(() => deliver(draft, body)); // one after the other: they keep their order
+}
+async function deliver(draft, body) {
+  for (let failures = 0; drafts.has(draft); ) {
+    try { // again if it fails, with its `client_id`: it is stored once
+      const message = await call("POST", `rooms/${draft.roomId}/messages/`, body);
+      drafts.delete(draft);
+      if (room?.id === draft.roomId) show(message);
+    } catch (error) {
+      draft.element.lastElementChild.textContent = `sending: ${error.message}`;
+      if (!error.status || error.retryable) await backOff(failures++);
+      else refuse(draft, body, error);
+    }
+  }
+  draft.element.remove();
+}
+function refuse(draft, { text }, error) {
+  drafts.delete(draft);
+  notify(`Not sent: ${error.message}`);
+  if (room?.id === draft.roomId) $("text").value ||= text;
+}
+async function save(message, text) {
+  try {
+    const saved = await call("PATCH", `rooms/${message.room_id}/messages/${message.id}/`, { text });
+    if (room?.id === message.room_id) show(saved);
+  } catch (error) {
+    notify(`Not saved: ${error.message}`);
+    if (room?.id !== message.room_id) return;
+    compose({ editing: message });
+    $("text").value = text;
+  }
+}
+$("writer").onsubmit = (event) => {
+  event.preventDefault();
+  const text = $("text").value;
+  const { editing, replyTo } = composing;
+  if (!text.trim()) return;
+  if (!editing) $("text").value = "";
+  compose({});
+  if (editing) save(editing, text);
+  else send(text, replyTo);
+};
+$("text").onkeydown = (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) $("writer").onsubmit(event);
+  if (event.key === "Escape") compose({});
+};
+$("cancel").onclick = () => compose({});
+addEventListener("beforeunload", (event) => { if (drafts.size) event.preventDefault(); });
