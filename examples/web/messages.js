@@ -38,7 +38,8 @@ class Entry {
     this.find("time").textContent = new Date(createdAt).toLocaleString([], { dateStyle: "short", timeStyle: "short" });
     if (!(isRunning && this.text.data.startsWith(text))) this.text.data = text; // else its stream is ahead
     this.find("state").textContent = [
-      deleted && "deleted", !deleted && message.edited_at && "edited", ...describeAnswer(message),
+      deleted && "deleted", !deleted && message.edited_at && "edited",
+      message.mentions.includes(userId) && "mentions you", ...describeAnswer(message),
     ].filter(Boolean).join(" · ");
     this.find("citations").replaceChildren(...listCitations(deleted ? [] : citations, this.text));
     this.find("reply").hidden = room.role === "reader" || kind === "system" || deleted;
@@ -86,7 +87,6 @@ function showPage({ items, more }) {
   firstSeq = items[0]?.seq ?? firstSeq;
   hasOlder = more;
   items.forEach(show);
-  shown.forEach((entry) => entry.message.reply_to && entry.show(entry.message)); // what they quote may have come
   $("older-messages").hidden = !more;
   requestAnimationFrame(() => { $("messages").ariaLive = "polite"; });
 }
@@ -97,6 +97,7 @@ export function show(message) {
   shown.set(message.id, entry);
   entry.show(message);
   if (!known) insert(entry.element);
+  shown.forEach((other) => other.message.reply_to === message.id && other.show(other.message)); // its quote
 }
 function insert(element) {
   let next = null;
