@@ -3,7 +3,7 @@ import { listCitations } from "./citations.js";
 import { $, backOff, call, notify } from "./client.js";
 
 const PAGE = 50;
-const RUNNING = ["pending", "streaming"];
+const RUNNING = ["queued", "pending"];
 let room = null; // the open one
 let userId; // the page's own user
 let firstSeq = 0; // of what is shown; with `hasOlder`, there are messages before it
@@ -18,6 +18,7 @@ class Entry {
     this.find("quoted").onclick = () => reveal(this.message.reply_to);
     this.find("reply").onclick = () => compose({ replyTo: this.message });
     this.find("edit").onclick = () => compose({ editing: this.message });
+    this.find("stop").onclick = () => call("POST", `rooms/${room.id}/messages/${this.message.id}/cancel/`);
     this.find("delete").onclick = async () => {
       if (confirm("Delete this message?")) await call("DELETE", `rooms/${room.id}/messages/${this.message.id}/`);
     };
@@ -28,6 +29,7 @@ class Entry {
     const { kind, author, text, created_at: createdAt, status, citations = [], deleted } = message;
     const isRunning = RUNNING.includes(status);
     const isOwn = kind === "message" && author?.id === userId;
+    const isAsker = shown.get(message.reply_to)?.message.author?.id === userId;
     this.element.seq = message.seq;
     this.element.dataset.kind = kind;
     this.element.ariaBusy = String(isRunning); // screen readers wait for the whole answer
@@ -44,6 +46,7 @@ class Entry {
     this.find("citations").replaceChildren(...listCitations(deleted ? [] : citations, this.text));
     this.find("reply").hidden = room.role === "reader" || kind === "system" || deleted;
     this.find("edit").hidden = room.role === "reader" || !isOwn || deleted;
+    this.find("stop").hidden = !isRunning || !(isAsker || room.role === "owner");
     this.find("delete").hidden = kind === "system" || deleted || !(isOwn || room.role === "owner");
     this.find("quoted").hidden = !message.reply_to || deleted;
     this.find("quoted").textContent = `In reply to ${quote(shown.get(message.reply_to)?.message)}`;
@@ -53,14 +56,22 @@ function quote(message) {
   if (!message) return "an older message";
   return message.deleted ? "a deleted message" : `${nameAuthor(message)}: ${[...message.text].slice(0, 80).join("")}`;
 }
-function describeAnswer({ status, error, audience, visible_to: visibleTo }) {
-  const isFine = !status || status === "completed" || RUNNING.includes(status);
+const STATES = {
+  queued: "waits for the answer before it",
+  pending: "",
+  completed: "",
+  withheld: "You joined after this answer, and may not read all that it was made from.",
+};
+function describeAnswer({ status, error, audience, withheld, visible_to: visibleTo }) {
   return [
-    error?.title ?? (isFine ? "" : status),
+    error?.title ?? STATES[status] ?? status,
     visibleTo && "only you can see this",
-    audience && `from what all ${audience.members} members may read`,
+    audience && `for all ${count(audience.members, "member")}`,
+    audience?.collections.length && `from ${count(audience.collections.length, "collection")} that they all may read`,
+    withheld && `${count(withheld, "passage")} left out, since not all of them may read those`,
   ];
 }
+const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
 
 // --- Reading ---
 export function open(next, ownId) {
@@ -72,6 +83,14 @@ export function open(next, ownId) {
   const ofRoom = [...drafts].filter(({ roomId }) => roomId === room?.id);
   $("drafts").replaceChildren(...ofRoom.map(({ element }) => element));
   $("older-messages").hidden = true;
+}
+export const isOpen = (other) => room === other;
+export function begin(next, ownId) { // with a room that is opened, and can be written to before its messages are there
+  open(next, ownId);
+  composing = {};
+  $("text").value = "";
+  $("writer").hidden = next.role === "reader";
+  compose({});
 }
 export async function load(signal) {
   const page = await call("GET", `rooms/${room.id}/messages/?limit=${PAGE}`);
@@ -105,10 +124,11 @@ function insert(element) {
   while (before()?.seq > element.seq) next = before();
   $("messages").insertBefore(element, next);
 }
-export function append({ message_id: id, offset, text }) { // a part of the bot's answer; offsets are code points
-  const known = shown.get(id);
-  const length = [...(known?.text.data ?? "")].length;
-  if (known && offset <= length) known.text.appendData([...text].slice(length - offset).join(""));
+export function append({ message_id: id, offset, text }) { // a piece of an answer, in place of all behind its offset
+  const entry = shown.get(id);
+  const known = [...(entry?.text.data ?? "")]; // code points, which offsets count
+  if (entry && offset === known.length) entry.text.appendData(text);
+  else if (entry && offset < known.length) entry.text.data = known.slice(0, offset).join("") + text;
 }
 export const refresh = () => shown.forEach((entry) => entry.show(entry.message)); // after a change of roles
 async function reveal(id) {
@@ -131,11 +151,6 @@ $("older-messages").onclick = loadOlder;
 const drafts = new Set(); // {roomId, element}: messages that are not stored yet
 let composing = {}; // {replyTo} or {editing, kept}: what the text is for
 let sending = Promise.resolve();
-export function begin() { // to write into another room
-  composing = {};
-  $("text").value = "";
-  compose({});
-}
 function compose({ replyTo, editing }) {
   const kept = composing.editing ? composing.kept : $("text").value;
   composing = { replyTo, editing, kept };

@@ -48,9 +48,9 @@ export async function open(id) {
   $("room").hidden = !id;
   $("details").hidePopover();
   messages.open(null);
+  $("writer").hidden = true; // until the room is known
   update();
   if (!id) return;
-  messages.begin();
   let rev; // up to which the room is shown
   await followStream({
     signal,
@@ -84,7 +84,7 @@ function show(id, { event, data }) {
   if (event === "removed") forget(id);
   if (event === "message") messages.show(data);
   if (event === "bot_delta") messages.append(data);
-  if (event === "bot_done" && data.seq) messages.show(data);
+  if (event === "bot_done") messages.show(data.message);
   if (event !== "changed") return;
   if (data.type === "message") messages.show(data.data);
   if (data.type === "room") keep(data.data);
@@ -102,11 +102,13 @@ function update() {
   while ($("rooms").children.length > listed.length) $("rooms").lastElementChild.remove();
   const room = rooms.get(current);
   if (!room) return;
+  if (!messages.isOpen(room)) messages.begin(room, userId);
   messages.markRead();
   document.title = $("room-name").textContent = room.name;
   $("topic").textContent = room.topic;
   $("show-details").textContent = `Details, ${room.members} ${room.members === 1 ? "member" : "members"}`;
   $("writer").hidden = room.role === "reader";
+  $("text").placeholder = (room.bot ?? "off") === "off" ? "" : "@bot asks the bot for all, @bot! for you alone";
   if (details.show(room, userId)) messages.refresh();
 }
 function list({ id, name, unread }, at) {

@@ -1,10 +1,11 @@
 """Rooms on the example page: browsers and a client in Python talk, against a real server."""
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.support.processes import Server
 from tests.support.room_page import RoomPage
@@ -112,6 +113,27 @@ def test_nothing_is_missed_or_doubled_offline(demo: Server, enter: Enter) -> Non
     expect(tim.page.locator(".draft")).to_have_count(0)
     texts = [one["text"] for one in kim.call("GET", f"/api/rooms/{room_id}/messages/")["items"][1:]]
     expect(tim.texts()).to_have_text(texts)
+
+
+def test_room_is_written_to_before_its_messages_are_there(enter: Enter) -> None:
+    ida = enter("ida")
+    ida.create("Lake")
+    ida.write("first")
+    expect(ida.texts()).to_have_text(["first"])
+    ida.page.get_by_role("link", name="New conversation").click()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    ida.page.route(re.compile(r"/messages/\?limit="), hold)
+    ida.rows().first.click()
+    ida.await_open("Lake")
+    ida.write("second")
+    expect(ida.texts()).to_have_text(["second"])
+    (route,) = held
+    route.continue_()
+    expect(ida.texts()).to_have_text(["first", "second"])
 
 
 def test_nobody_misses_a_line_while_the_server_starts_again(demo: Server, enter: Enter) -> None:
