@@ -1,5 +1,6 @@
 """Rows to blocks in reading order: full-width text, and columns one after the other."""
 
+from itertools import groupby
 from statistics import median
 
 from .segments import Row, positions
@@ -9,6 +10,8 @@ MIN_COLUMN_ROWS = 2
 MAX_ROWS_BELOW = 50  # of text on the left, below columns: it is searched for columns again
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
+MIN_CELL_RUNS = 4  # of lines on one side, in a table of two rows
+MIN_CELL_LINES = 1.5  # of a run, at the mean
 
 
 def split_into_blocks(rows: list[Row], depth: int) -> list[list[Row]]:
@@ -130,7 +133,18 @@ def _are_columns(sides: tuple[list[Row], list[Row]]) -> bool:
     left, right = sides
     if min(len(left), len(right)) < MIN_COLUMN_ROWS:
         return False
-    return _are_in_order(sides) or all(map(_is_prose, sides))
+    return _are_in_order(sides) or (all(map(_is_prose, sides)) and not _are_cells(sides))
+
+
+def _are_cells(sides: tuple[list[Row], list[Row]]) -> bool:
+    """Return whether the page has the sides by turns, row by row of a table: several lines of one cell at a time."""
+    lines = [(segment.position or 0, side, segment) for side in (0, 1) for row in sides[side] for segment in row]
+    lines.sort(key=lambda line: line[0])
+    runs = [[segment.top for _, _, segment in run] for _, run in groupby(lines, key=lambda line: line[1])]
+    runs = runs[lines[0][1] :]  # a table's row begins on the left
+    if len(runs) < MIN_CELL_RUNS or sum(map(len, runs)) < MIN_CELL_LINES * len(runs):
+        return False
+    return all(min(below) > max(above) for above, below in zip(runs, runs[2:], strict=False))
 
 
 def _are_in_order(sides: tuple[list[Row], list[Row]]) -> bool:

@@ -13,15 +13,17 @@ from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
 
 from .cells import as_cells, find_cells, find_rows_below, find_spans
 from .columns import split_into_blocks
+from .lines import regroup
 from .segments import Row, find_rows, find_segments
 
 PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
+MAX_ROWS_BETWEEN = 8  # of other cells, between two lines of one
 MAX_DEPTH = 40  # columns in columns
 
 
 def read(words: Iterable[Word]) -> str:
     """Return a page's text: a line for each line, an empty one between paragraphs."""
-    rows = find_rows(find_segments(words))
+    rows = find_rows(regroup(find_segments(words)))
     lines: list[str] = []
     for block in split_into_blocks(rows, MAX_DEPTH):
         lines.extend(_lines(block))
@@ -32,7 +34,7 @@ def read(words: Iterable[Word]) -> str:
 def _lines(rows: list[Row]) -> list[str]:
     """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
     distances = [_middle(below) - _middle(above) for above, below in pairwise(rows)]
-    usual = median(distances) if distances else 0.0
+    usual = median(_distances_in_columns(rows) or [0.0])
     paragraphs = {number for number, distance in enumerate(distances, 1) if distance > PARAGRAPH_GAP * usual}
     below = find_rows_below(rows, paragraphs)
     lines = []
@@ -43,6 +45,19 @@ def _lines(rows: list[Row]) -> list[str]:
                 lines.append("")
             lines.append(_text(line))
     return lines
+
+
+def _distances_in_columns(rows: list[Row]) -> list[float]:
+    """Return the distances of rows to the last ones that they are below: cells' lines may be beside one another."""
+    found = []
+    for number, row in enumerate(rows):
+        left = row[0].left
+        right = max(segment.right for segment in row)
+        for above in reversed(rows[max(0, number - MAX_ROWS_BETWEEN) : number]):
+            if any(segment.left < right and segment.right > left for segment in above):
+                found.append(_middle(row) - _middle(above))
+                break
+    return found
 
 
 def _middle(row: Row) -> float:

@@ -49,7 +49,7 @@ def find_segments(words: Iterable[Word]) -> list[Segment]:
 
 def _continues(segment: Segment, word: Word) -> bool:
     last = segment.words[-1]
-    if word.is_value or not _is_beside(last, word):
+    if word.is_value or not is_beside(last, word):
         return False
     gap = max(word.left - last.right, last.left - word.right)
     height = max(last.bottom - last.top, word.bottom - word.top)
@@ -61,7 +61,7 @@ def find_rows(segments: list[Segment]) -> list[Row]:
     rows: list[Row] = []
     tallest: Segment | None = None  # of the last row; with any other, close lines would be one row
     for segment in sorted(segments, key=lambda one: (one.top + one.bottom) / 2):
-        if tallest is not None and _is_beside(tallest, segment):
+        if tallest is not None and is_beside(tallest, segment):
             rows[-1].append(segment)
             if segment.bottom - segment.top > tallest.bottom - tallest.top:
                 tallest = segment
@@ -73,7 +73,20 @@ def find_rows(segments: list[Segment]) -> list[Row]:
     return rows
 
 
-def _is_beside(one: Word | Segment, other: Word | Segment) -> bool:
+def build_segment(words: list[Word], position: int | None) -> Segment:
+    """Return the segment of words of one line."""
+    return Segment(
+        words,
+        position,
+        left=min(word.left for word in words),
+        top=min(word.top for word in words),
+        right=max(word.right for word in words),
+        bottom=max(word.bottom for word in words),
+    )
+
+
+def is_beside(one: Word | Segment, other: Word | Segment) -> bool:
+    """Return whether two boxes are on one line."""
     overlap = min(one.bottom, other.bottom) - max(one.top, other.top)
     return overlap >= ROW_OVERLAP * min(one.bottom - one.top, other.bottom - other.top)
 
