@@ -1,12 +1,10 @@
 """PDF: the text of each page in reading order, and where the pages begin."""
 
 import ctypes
-import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from chatbot.rag.errors import UnreadableDocument
@@ -14,7 +12,9 @@ from chatbot.rag.types import Parsed
 
 from . import pdf_codes, pdf_words, plain
 from .pdf_layout import order
-from .pdf_words import SOFT_HYPHEN, Word
+from .pdf_layout.hyphens import join_hyphens
+from .pdf_layout.pages import Page, free_sentences
+from .pdf_words import Word
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -25,19 +25,7 @@ TOO_MANY_WORDS = f"has more than {pdf_words.MAX_WORDS:,} words; the others were 
 BETWEEN_PAGES = "\n\n"
 MAX_UNMAPPED = 0.3  # share of a page's words without a Unicode map that makes it unreadable
 NO_MAP = "The PDF's text has no Unicode map: what it shows cannot be read."
-MAX_MARGIN_LENGTH = 100  # characters of a running head or foot
-ROMAN = "(?=[ivxlc])(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
-PAGE_NUMBER = re.compile(rf"[-\u2013\u2014 ]{{0,2}}(?:\d{{1,4}}|{ROMAN})[-\u2013\u2014 ]{{0,2}}")
-NUMBER = re.compile(r"\d+")
-AFTER_SENTENCE = re.compile("(?<=[.!?\u2026:;\"')\u201d\u00bb])\n\n")
 TICKED = "[x]"
-HYPHEN = "\u2010"  # which producers that hyphenate by themselves put at a line's end
-HYPHENS = f"{SOFT_HYPHEN}{HYPHEN}"
-# A word whose rest may be parted again; a page's number is no rest.
-JOINED = re.compile(
-    rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})(?:\n(?=\d)|[\n ]*\n(?=[^\W\d_]))"
-    rf"(\w++)((?:[^\s{HYPHENS}]|[{HYPHENS}](?![\n ]{{0,9}}\n))*+)(?:(?=([{HYPHENS}]))| ?)"
-)
 
 
 class PdfLoader:
@@ -51,19 +39,10 @@ class PdfLoader:
         with plain.reading("PDF"), closing(_opened(pdf_codes.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
-            _free_sentences(pages)
+            free_sentences(pages)
             if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
             return _parsed(pages, document.get_metadata_value("Title"))
-
-
-@dataclass(slots=True)
-class _Page:
-    """A page's text, or the reason why there is none."""
-
-    text: str = ""
-    fault: str | None = None
-    is_unmapped: bool = False
 
 
 def _opened(data: bytes) -> "pypdfium2.PdfDocument":
@@ -84,7 +63,7 @@ def _opened(data: bytes) -> "pypdfium2.PdfDocument":
     return document
 
 
-def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
+def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
     """Read a page; one that is broken costs itself alone."""
     import pypdfium2
 
@@ -94,16 +73,16 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> _Page:
             direction = next(iter(found.by_direction), -page.get_rotation() // 90 % 4)  # of the fields' labels
             fields = list(_annotations(page, direction))
     except pypdfium2.PdfiumError:
-        return _Page(fault="is broken")
+        return Page(fault="is broken")
     found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
     texts = [order.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
-    text = plain.clean(_join_hyphens(pdf_codes.spell_out("\n\n".join(filter(None, texts))))).strip()
-    return _Page(text, fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
+    text = plain.clean(join_hyphens(pdf_codes.spell_out("\n\n".join(filter(None, texts))))).strip()
+    return Page(text, fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
 
 
-def _leave_out_unmapped(pages: list[_Page]) -> None:
+def _leave_out_unmapped(pages: list[Page]) -> None:
     """Empty the pages without a Unicode map, unless the codes of their characters are those of their letters."""
     unmapped = [page for page in pages if page.is_unmapped]
     if unmapped and not pdf_codes.is_language("\n".join(page.text for page in unmapped)):
@@ -112,51 +91,7 @@ def _leave_out_unmapped(pages: list[_Page]) -> None:
             page.fault = "has text without a Unicode map"
 
 
-def _free_sentences(pages: list[_Page]) -> None:
-    """Move running heads and feet out of the sentences that go on from a page to the next."""
-    heads = Counter(_without_numbers(page.text.partition("\n\n")[0]) for page in pages)
-    feet = Counter(_without_numbers(page.text.rpartition("\n\n")[2]) for page in pages)
-    for page, following in pairwise(pages):
-        body, foot = _part_foot(page.text, feet)
-        head, rest = _part_head(following.text, heads)
-        if not body or body.endswith(tuple(".!?\u2026:;")) or not rest[:1].islower():
-            continue
-        if body.endswith(("-", HYPHEN)):  # the word's rest belongs to it
-            word, _, rest = rest.partition(" ")
-            body = body[:-1] + word
-        ends = [found.start() for found in AFTER_SENTENCE.finditer(body)]
-        page.text = _insert(body, ends[-1] if ends else 0, foot)
-        end = AFTER_SENTENCE.search(rest)
-        following.text = _insert(rest, end.start() if end else len(rest), head)
-
-
-def _part_foot(text: str, feet: Counter[str]) -> tuple[str, str]:
-    body, _, foot = text.rpartition("\n\n")
-    return (body, foot) if _is_margin(foot, feet) else (text, "")
-
-
-def _part_head(text: str, heads: Counter[str]) -> tuple[str, str]:
-    head, _, body = text.partition("\n\n")
-    return (head, body) if _is_margin(head, heads) else ("", text)
-
-
-def _without_numbers(text: str) -> str:
-    return NUMBER.sub("0", text[:MAX_MARGIN_LENGTH])
-
-
-def _is_margin(text: str, known: Counter[str]) -> bool:
-    """Return whether a page's first or last paragraph is a head or foot: a page number, or a line of several pages."""
-    if "\n" in text or len(text) > MAX_MARGIN_LENGTH:
-        return False
-    return PAGE_NUMBER.fullmatch(text) is not None or known[_without_numbers(text)] > 1
-
-
-def _insert(text: str, position: int, paragraph: str) -> str:
-    parts = (text[:position], paragraph, text[position:])
-    return "\n\n".join(part.strip("\n") for part in parts if part)
-
-
-def _parsed(pages: list[_Page], title: str) -> Parsed:
+def _parsed(pages: list[Page], title: str) -> Parsed:
     texts = [page.text for page in pages]
     starts = accumulate((len(text) + len(BETWEEN_PAGES) for text in texts[:-1]), initial=0)
     warnings = [f"Page {number} {page.fault}." for number, page in enumerate(pages, 1) if page.fault]
@@ -225,31 +160,3 @@ def _utf16(call: Any) -> str:
     buffer = ctypes.create_string_buffer(size + 2)
     call(ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR)), size)
     return buffer.raw[:size].decode("utf-16-le", "ignore").rstrip("\0")
-
-
-def _join_hyphens(text: str) -> str:
-    """Join words that a line's end has parted; a hyphen of their own is kept where the text has them with it."""
-
-    def join(parted: re.Match[str]) -> str:
-        before = text[: parted.start()].rpartition("\n")[2].split(" ")[-1]
-        hyphen, rest, punctuation, next_hyphen = parted.groups()
-        own = "-" if hyphen == SOFT_HYPHEN else hyphen
-        is_compound = not rest[:1].islower() or before + own + rest in text
-        if is_compound or _is_compound(before, rest, punctuation, text):
-            rest = own + rest
-        return rest + punctuation + ("" if next_hyphen else "\n")
-
-    return JOINED.sub(join, text).replace(SOFT_HYPHEN, "-")
-
-
-def _is_compound(before: str, rest: str, punctuation: str, text: str) -> bool:
-    """Return whether the parts of a word are words: "E-mail", or such as "state-of-the-art" with another hyphen."""
-    *others, last = before.lstrip("(\"'\u201c").split("-")
-    if len(last) == 1 and last.isalpha():
-        return True
-    if others and punctuation.startswith("-"):
-        return True
-    known = (
-        {word.strip(".,;:!?()\"'").lower() for word in text.split()} if others or punctuation.startswith("-") else ()
-    )
-    return last.lower() in known and rest.lower() in known
