@@ -12,7 +12,7 @@ from chatbot.rag.types import Parsed
 
 from . import pdf_codes, pdf_words, plain
 from .pdf_layout import order
-from .pdf_layout.hyphens import join_hyphens
+from .pdf_layout.hyphens import Vocabulary, join_hyphens
 from .pdf_layout.pages import Page, free_sentences
 from .pdf_words import Word
 
@@ -39,7 +39,10 @@ class PdfLoader:
         with plain.reading("PDF"), closing(_opened(pdf_codes.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
-            free_sentences(pages)
+            vocabulary = Vocabulary(page.text for page in pages)
+            for page in pages:
+                page.text = plain.clean(join_hyphens(page.text, vocabulary)).strip()
+            free_sentences(pages, vocabulary)
             if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
             return _parsed(pages, document.get_metadata_value("Title"))
@@ -78,7 +81,7 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
     texts = [order.read(words) for words in found.by_direction.values()]
     texts += [one.note for one in fields if one.note]
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
-    text = plain.clean(join_hyphens(pdf_codes.spell_out("\n\n".join(filter(None, texts))))).strip()
+    text = pdf_codes.spell_out("\n\n".join(filter(None, texts)))
     return Page(text, fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
 
 

@@ -46,6 +46,25 @@ def test_parts_of_words_are_joined_as_their_text_has_them(lines: tuple[str, ...]
     assert read(*below(*lines)).replace("\n\n", "\n") == text
 
 
+@pytest.mark.parametrize(
+    ("known", "text"),
+    [
+        ("The long-standing rule.", "A long-standing\nfriend"),
+        ("The longstanding rule.", "A longstanding\nfriend"),
+        ("A rule.", "A longstanding\nfriend"),
+    ],
+    ids=["hyphen", "none", "unknown"],
+)
+def test_parted_word_is_read_as_other_pages_have_it(known: str, text: str) -> None:
+    contents = [page_of_book(1, "A long-", "standing friend", "came."), page_of_book(2, known, "It is old.")]
+    assert text in PdfLoader().load(pdf(*contents)).text
+
+
+def test_words_with_self_keep_their_hyphen() -> None:
+    found = read(*below("A self-", "contained unit, not a self-", "less one."))
+    assert found == "A self-contained\nunit, not a selfless\none."
+
+
 def from_right(text: str, x: float = 400) -> list[tuple[float, float, str]]:
     """Return the letters of a text with places from right to left."""
     return [(x - 5 * number, 700, letter) for number, letter in enumerate(text, 1)]

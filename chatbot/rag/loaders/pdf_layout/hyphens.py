@@ -1,6 +1,8 @@
 """Words that the ends of lines have parted."""
 
 import re
+from collections.abc import Iterable
+from itertools import accumulate
 
 from chatbot.rag.loaders.pdf_words import SOFT_HYPHEN
 
@@ -11,31 +13,52 @@ JOINED = re.compile(
     rf"({SOFT_HYPHEN}|(?<=\w){HYPHEN})(?:\n(?=\d)|[\n ]*\n(?=[^\W\d_]))"
     rf"(\w++)((?:[^\s{HYPHENS}]|[{HYPHENS}](?![\n ]{{0,9}}\n))*+)(?:(?=([{HYPHENS}]))| ?)"
 )
+WORDS = re.compile(rf"\b\w++(?:[-{HYPHEN}]\w++){{0,9}}+(?![{HYPHENS}])")
+REST = re.compile(rf"(?<=[{HYPHENS}])[\n ]{{0,9}}\n\w*+")
+SELF_ENDINGS = ("ish", "less", "hood", "same")  # of words with "self" that have no hyphen
 
 
-def join_hyphens(text: str) -> str:
-    """Join words that a line's end has parted; a hyphen of their own is kept where the text has them with it."""
+class Vocabulary:
+    """The words of a document, without those that a line's end has parted."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self._words: set[str] = set()
+        self._compounds: set[str] = set()  # and their beginnings
+        for text in texts:
+            for word in set(WORDS.findall(REST.sub(" ", text))):
+                *parts, last = word.lower().replace(HYPHEN, "-").split("-")
+                if parts:
+                    self._compounds.update(accumulate([*parts, last], "{}-{}".format))
+                else:
+                    self._words.add(last)
+
+    def has_hyphen(self, before: str, rest: str, punctuation: str = "") -> bool:
+        """Return whether a parted word has a hyphen of its own: "E-mail", or one that the document has elsewhere."""
+        if not rest[:1].islower():
+            return True
+        *others, last = before.lower().replace(HYPHEN, "-").lstrip("([\"'\u201c\u2018\u201e").split("-")
+        is_letter = len(last) == 1 and last.isalpha()
+        if is_letter or "-".join([*others, last, rest.lower()]) in self._compounds:
+            return True
+        if last + rest.lower() in self._words:
+            return False
+        is_between = bool(others) and punctuation.startswith("-")
+        is_known = last in self._words and rest.lower() in self._words
+        return is_between or (is_known and (bool(others) or punctuation.startswith("-"))) or _is_of_self(last, rest)
+
+
+def _is_of_self(before: str, rest: str) -> bool:
+    return before == "self" and not rest.startswith(SELF_ENDINGS)
+
+
+def join_hyphens(text: str, vocabulary: Vocabulary) -> str:
+    """Join words that a line's end has parted; a hyphen of their own is kept where the document has them with it."""
 
     def join(parted: re.Match[str]) -> str:
         before = text[: parted.start()].rpartition("\n")[2].split(" ")[-1]
         hyphen, rest, punctuation, next_hyphen = parted.groups()
-        own = "-" if hyphen == SOFT_HYPHEN else hyphen
-        is_compound = not rest[:1].islower() or before + own + rest in text
-        if is_compound or _is_compound(before, rest, punctuation, text):
-            rest = own + rest
+        if vocabulary.has_hyphen(before, rest, punctuation):
+            rest = ("-" if hyphen == SOFT_HYPHEN else hyphen) + rest
         return rest + punctuation + ("" if next_hyphen else "\n")
 
     return JOINED.sub(join, text).replace(SOFT_HYPHEN, "-")
-
-
-def _is_compound(before: str, rest: str, punctuation: str, text: str) -> bool:
-    """Return whether the parts of a word are words: "E-mail", or such as "state-of-the-art" with another hyphen."""
-    *others, last = before.lstrip("(\"'\u201c").split("-")
-    if len(last) == 1 and last.isalpha():
-        return True
-    if others and punctuation.startswith("-"):
-        return True
-    known = (
-        {word.strip(".,;:!?()\"'").lower() for word in text.split()} if others or punctuation.startswith("-") else ()
-    )
-    return last.lower() in known and rest.lower() in known

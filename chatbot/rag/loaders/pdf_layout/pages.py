@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .hyphens import HYPHEN
+from .hyphens import HYPHEN, Vocabulary
 
 MAX_MARGIN_LENGTH = 100  # characters of a running head or foot
 ROMAN = "(?=[ivxlc])(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
@@ -23,7 +23,7 @@ class Page:
     is_unmapped: bool = False
 
 
-def free_sentences(pages: list[Page]) -> None:
+def free_sentences(pages: list[Page], vocabulary: Vocabulary) -> None:
     """Move running heads and feet out of the sentences that go on from a page to the next."""
     heads = Counter(_without_numbers(page.text.partition("\n\n")[0]) for page in pages)
     feet = Counter(_without_numbers(page.text.rpartition("\n\n")[2]) for page in pages)
@@ -34,7 +34,8 @@ def free_sentences(pages: list[Page]) -> None:
             continue
         if body.endswith(("-", HYPHEN)):  # the word's rest belongs to it
             word, _, rest = rest.partition(" ")
-            body = body[:-1] + word
+            own = body[-1] if vocabulary.has_hyphen(body[:-1].split()[-1], word) else ""
+            body = body[:-1] + own + word
         ends = [found.start() for found in AFTER_SENTENCE.finditer(body)]
         page.text = _insert(body, ends[-1] if ends else 0, foot)
         end = AFTER_SENTENCE.search(rest)
