@@ -9,7 +9,7 @@ from flask_socketio import SocketIO
 from chatbot.services.accounts import authentication
 
 from .connections import Connection, Registry
-from .transport import BoundedQueue
+from .packets import BoundedQueue
 
 LOOK_SECONDS = 0.1  # between two looks at the queues
 CHECK_SECONDS = 0.5  # between two looks at the credentials of all sockets

@@ -8,11 +8,11 @@ import orjson
 from flask import Flask
 from flask_socketio import SocketIO
 
+from .packets import BoundedQueue
 from .transport import (
     MAX_MESSAGE_BYTES,
     PING_INTERVAL_SECONDS,
     PING_TIMEOUT_SECONDS,
-    BoundedQueue,
     BoundedWebSocket,
 )
 

@@ -4,11 +4,17 @@ import re
 import socket
 import threading
 
+import gevent
+import gevent.socket
 import pytest
-from engineio.packet import MESSAGE, Packet
+from engineio.packet import MESSAGE, PING, Packet
+from wsproto import ConnectionType
+from wsproto.connection import Connection
+from wsproto.events import TextMessage
 
+from chatbot.sockets.packets import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue
 from chatbot.sockets.server import is_allowed
-from chatbot.sockets.transport import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue, WholeSocket, is_handshake
+from chatbot.sockets.transport import WholeSocket, encode_text, is_handshake
 
 OWN = {"HTTP_HOST": "chat.example:8000"}
 PATTERNS = [re.compile(r"https://app\.example\Z", re.IGNORECASE)]
@@ -132,3 +138,70 @@ HANDSHAKE = {
 )
 def test_handshakes_alone_reach_the_server(changes: dict[str, str], expected: bool) -> None:
     assert is_handshake({**HANDSHAKE, **changes}) is expected
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_frames_are_those_of_the_protocol(size: int) -> None:
+    text = "ü" + "x" * (size - 2) if size > 1 else "x" * size
+    client = Connection(ConnectionType.CLIENT)
+    client.receive_data(encode_text(text))
+    assert list(client.events()) == [TextMessage(data=text, frame_finished=True, message_finished=True)]
+
+
+def test_frame_that_the_kernel_takes_a_part_of_is_sent_whole_before_the_next() -> None:
+    here, there = gevent.socket.socketpair()
+    whole = WholeSocket(here)
+    large = b"a" * 1_000_000
+    assert whole.send_at_once(b"first")
+    assert whole.send_at_once(large)
+    assert not whole.send_at_once(b"refused")  # while the rest waits
+    sending = gevent.spawn(whole.send, b"next")
+    received = b""
+    while len(received) < 5 + len(large) + 4:
+        received += there.recv(65_536)
+    sending.join()
+    assert received == b"first" + large + b"next"
+    assert whole.send_at_once(b"last")
+    here.close()
+    assert not whole.send_at_once(b"closed")
+    assert there.recv(65_536) == b"last"
+    there.close()
+
+
+class Sent:
+    """A WebSocket that notes what is sent at once, unless it `is_full`."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.is_full = False
+
+    def send_at_once(self, text: str) -> bool:
+        if not self.is_full:
+            self.texts.append(text)
+        return not self.is_full
+
+
+def test_packet_is_sent_at_once_only_where_none_is_before_it() -> None:
+    queue = BoundedQueue()
+    queue.websocket = sent = Sent()  # type: ignore[assignment]  # all of it that the queue needs
+    queue.put(Packet(MESSAGE, "before the writer"))
+    written: list[str] = []
+
+    def write() -> None:
+        while (packet := queue.get(timeout=5)) is not None:
+            gevent.sleep(0)
+            written.append(packet.encode())
+
+    writer = gevent.spawn(write)
+    gevent.sleep(0)
+    queue.put(Packet(MESSAGE, "behind it"))  # the writer has the first in its hands
+    while len(written) < 2:
+        gevent.sleep(0)
+    queue.put(Packet(MESSAGE, "at once"))
+    queue.put(Packet(PING))  # a writer that gets nothing for long ends the connection
+    sent.is_full = True
+    queue.put(Packet(MESSAGE, "client takes nothing"))
+    queue.put(None)
+    writer.join()
+    assert sent.texts == ["4at once"]
+    assert written == ["4before the writer", "4behind it", "2", "4client takes nothing"]

@@ -1,0 +1,73 @@
+"""The queue of a socket's packets, with an end."""
+
+from typing import Any
+
+from gevent.queue import Empty, JoinableQueue
+
+from .transport import BoundedWebSocket
+
+MESSAGE = 4  # type of engine.io's packets
+MAX_QUEUED_PACKETS = 256
+MAX_QUEUED_BYTES = 1 << 20
+
+
+class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
+    """The packets that wait for a socket; when they are too many it `has_overflowed`, and takes no more.
+
+    What is put where nothing waits is sent at once, if the client takes it: to wake the writer costs more than to send.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+        self._is_idle = False  # the writer waits, with nothing in its hands
+        self.has_overflowed = False
+        self.websocket: BoundedWebSocket | None = None
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Add a packet, unless the queue has overflowed; None, which ends the writer, is always taken.
+
+        So is a packet that is larger than the bound, such as a long answer, while no other waits.
+        """
+        if self._is_idle and self.empty() and self._send_at_once(item):
+            return
+        size = _get_size(item)
+        is_full = self.qsize() >= MAX_QUEUED_PACKETS or (self.qsize() and self._bytes + size > MAX_QUEUED_BYTES)
+        if item is not None and is_full:
+            self.has_overflowed = True
+            return
+        self._bytes += size
+        super().put(item, block, timeout)
+
+    def _send_at_once(self, item: Any) -> bool:
+        # Not pings: a writer that gets nothing for 45 s ends the connection.
+        if self.websocket is None or item is None or item.packet_type != MESSAGE:
+            return False
+        return self.websocket.send_at_once(item.encode())
+
+    def clear(self) -> None:
+        """Drop all packets: the last one is to find room."""
+        while not self.empty():
+            self._bytes -= _get_size(super().get(block=False))
+            self.task_done()
+        self.has_overflowed = False
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Return the next packet; without `block` none, so that the writer holds one alone and the others are counted.
+
+        Raises Empty.
+        """
+        if not block:
+            raise Empty
+        self._is_idle = True
+        try:
+            item = super().get(block, timeout)
+        finally:
+            self._is_idle = False
+        self._bytes -= _get_size(item)
+        return item
+
+
+def _get_size(item: Any) -> int:
+    data = getattr(item, "data", None)
+    return len(data) if isinstance(data, str | bytes) else 0
