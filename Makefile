@@ -12,7 +12,7 @@ CLIENTS := $(VENV)/clients
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync chaos docs lock audit clean
+.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync bench-rooms chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -60,6 +60,9 @@ bench-hostile: $(VENV)/dev ## Attacks of one address and one user at full size: 
 
 bench-sync: $(VENV)/dev ## Conversations, search and sync of a user with a million turns, on both databases
 	@$(BIN)/python -m bench.sync
+
+bench-rooms: $(VENV)/dev ## A thousand sockets in rooms, slow readers among them, and chats beside them
+	@$(BIN)/python -m bench.rooms
 
 chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; sync replicas between S=100000 random changes; then search M=30 minutes for texts that hold others up
 	@$(BIN)/python -m tests.support.sync_chaos --steps $(or $(S),100000)
