@@ -125,7 +125,7 @@ class RoomMessage(Model):
 class RoomMessageSource(Model):
     """A collection that an answer is made from, itself or by an earlier answer in its prompt.
 
-    It stays when the collection goes: nobody joins later who may read it.
+    It stays when the collection goes, which nobody may read then.
     """
 
     __tablename__ = "room_message_sources"

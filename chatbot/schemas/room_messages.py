@@ -82,7 +82,7 @@ class RoomMessageSchema(Schema):
         allow_none=True,
         metadata={
             "enum": STATUSES,
-            "description": "Of an answer; `withheld`: the reader joined after it and may not read its sources.",
+            "description": "Of an answer; `withheld`: the reader may not read its sources.",
         },
     )
     error = fields.Nested(TurnErrorSchema, required=True, allow_none=True)

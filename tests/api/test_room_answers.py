@@ -71,9 +71,10 @@ def test_answer_ends_when_a_member_may_not_read_its_sources_any_more(
     assert find_answer(eve, room, question)["audience"]["collections"] == [library]
     share(ada, library, "private")
     gate.set()
-    answer = wait_for_answer(eve, room, question)
+    answer = wait_for_answer(ada, room, question)
     assert (answer["status"], answer["error"]["code"]) == ("failed", "audience_changed")
     assert "nine" not in answer["text"]
+    assert find_answer(eve, room, question)["status"] == "withheld"
 
 
 def test_deleted_answer_is_written_no_further(ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]) -> None:

@@ -156,7 +156,10 @@ def test_answer_cites_what_all_may_open_and_says_for_whom(
     assert eve.call("GET", f"/api/documents/{seen['citations'][0]['document_id']}/").status_code == 200
     share(ada, library, "private")
     seen = find_answer(eve, room, {"id": answer["reply_to"]})
-    assert (seen["text"], seen["citations"][0]["quote"]) == (ANSWER, "")  # she was there and has heard it
+    assert (seen["status"], seen["text"], seen["citations"]) == ("withheld", "", [])
+    ask(ada, room, "@bot Say it again.")
+    assert "nine to five" not in prompted(llm)
+    assert find_answer(ada, room, {"id": answer["reply_to"]})["text"] == ANSWER
 
 
 def test_collections_of_a_room_are_searched_alone(

@@ -49,7 +49,7 @@ def _read_readers(connection: sa.Connection, room_id: UUID, answers: Sequence[UU
     found = connection.execute(joined.where(RoomMember.room_id == room_id, RoomMember.state == "member"))
     history = connection.scalar(sa.select(Room.history).where(Room.id == room_id))
     withheld: defaultdict[UUID, set[UUID]] = defaultdict(set)
-    if answers and history == "all":
+    if answers:
         for row in connection.execute(_select_withheld(answers)):
             withheld[row.id].add(row.user_id)
     return RoomReaders({row.user_id: row.joined_seq for row in found}, history == "all", withheld)
@@ -58,7 +58,7 @@ def _read_readers(connection: sa.Connection, room_id: UUID, answers: Sequence[UU
 def _select_withheld(answers: Sequence[UUID]) -> Statement:
     """Return the query of members that see some answers without their texts."""
     of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
-    is_withheld = message_rows.is_withheld(User.id, User.role == "admin", RoomMember.joined_seq)
+    is_withheld = message_rows.is_withheld(User.id, User.role == "admin")
     statement = sa.select(RoomMessage.id, RoomMember.user_id).join(RoomMember, of_room)
     return statement.join(User, User.id == RoomMember.user_id).where(RoomMessage.id.in_(answers), is_withheld)
 

@@ -47,7 +47,7 @@ class View:
 
 def view_of(caller: Caller) -> View:
     """Return the messages that a caller may read, in all their rooms."""
-    statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller), rows.Own.joined_seq))
+    statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller)))
     statement = statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
     return View(statement, permissions.may_read(caller))
 
@@ -89,17 +89,13 @@ def is_shown(user_id: Any, joined_seq: Any) -> sa.ColumnElement[bool]:
     return sa.and_(is_visible, sa.or_(Room.history == "all", RoomMessage.seq > joined_seq))
 
 
-def is_withheld(user_id: Any, user_is_admin: sa.ColumnElement[bool], joined_seq: Any) -> sa.ColumnElement[bool]:
-    """Return the condition on messages for answers from before a member joined, with sources that they may not read.
-
-    Those who were there have heard them.
-    """
+def is_withheld(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """Return the condition on messages for answers with sources that a user may not read (any more)."""
     source = RoomMessageSource
     has_hidden_sources = sa.exists().where(
         source.message_id == RoomMessage.id, ~is_source_readable(user_id, user_is_admin)
     )
-    is_later = sa.and_(RoomMessage.kind == "bot", RoomMessage.seq <= joined_seq)
-    return sa.and_(is_later, has_hidden_sources.correlate_except(source))
+    return sa.and_(RoomMessage.kind == "bot", has_hidden_sources.correlate_except(source))
 
 
 def is_source_readable(user_id: Any, user_is_admin: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

@@ -66,7 +66,7 @@ class RoomAudience:
     def _is_readable(self) -> sa.ColumnElement[bool]:
         """Return the condition that the answer is there and that its readers may read its sources.
 
-        These are the members that were there before it; others do not see it, or by their own rights.
+        These are the members that were there before it: others that join do not end it, and read it by their rights.
         """
         is_member = (RoomMember.room_id == self.answer.room_id, RoomMember.state == "member")
         is_there = sa.exists().where(RoomMessage.id == self.answer.id, answers.IS_RUNNING)

@@ -77,7 +77,7 @@ def _is_readable(answer: Answer) -> sa.ColumnElement[bool]:
         return RoomMessage.visible_to == answer.visible_to
     member = aliased(RoomMember)
     user = aliased(User)
-    is_hidden = message_rows.is_withheld(user.id, user.role == "admin", member.joined_seq)
+    is_hidden = message_rows.is_withheld(user.id, user.role == "admin")
     is_before = sa.and_(Room.history != "all", RoomMessage.seq <= member.joined_seq)
     is_member = (member.room_id == RoomMessage.room_id, member.state == "member", user.id == member.user_id)
     excluded = sa.exists().where(*is_member, sa.or_(is_before, is_hidden))

@@ -102,7 +102,7 @@ def with_texts(caller: Caller, messages: Sequence[Message]) -> list[Message]:
 def find_readers(message_ids: Sequence[UUID], *, among: UUID | None = None) -> dict[UUID, set[UUID]]:
     """Return the users that may read some answers at this moment, or one user among them."""
     of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
-    is_withheld = message_rows.is_withheld(User.id, User.role == "admin", RoomMember.joined_seq)
+    is_withheld = message_rows.is_withheld(User.id, User.role == "admin")
     statement = sa.select(RoomMessage.id, User.id.label("user_id")).join(RoomMember, of_room)
     statement = statement.join(User, User.id == RoomMember.user_id).join(Room, Room.id == RoomMessage.room_id)
     is_shown = message_rows.is_shown(RoomMember.user_id, RoomMember.joined_seq)
