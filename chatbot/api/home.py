@@ -8,6 +8,7 @@ from chatbot.web.rate_limits import by_address
 LINKS = {
     "documentation": "/api/docs/",
     "openapi": "/api/openapi.json",
+    "asyncapi": "/api/asyncapi.json",
     "errors": "/api/docs/#errors",
     "health": "/healthz",
     "readiness": "/readyz",

@@ -1,4 +1,4 @@
-"""The API document and Swagger UI, from files that came with pip."""
+"""The API document, that of the sockets, and Swagger UI from files that came with pip."""
 
 from functools import partial
 from importlib.util import find_spec
@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app
 
 from chatbot.errors import NotFound
 from chatbot.extensions import api
-from chatbot.schemas import problem
+from chatbot.schemas import asyncapi, problem
 from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
 
@@ -69,6 +69,13 @@ def get_document() -> Response:
     return document().respond()
 
 
+@blueprint.get("/asyncapi.json")
+@rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
+def get_asyncapi_document() -> Response:
+    """Serve the AsyncAPI document of the sockets."""
+    return _assets().get("asyncapi.json", _make_asyncapi_document).respond()
+
+
 @blueprint.get("/docs/")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_page() -> Response:
@@ -94,6 +101,10 @@ def _assets() -> Assets:
 
 def _make_document() -> Asset:
     return Asset(orjson.dumps(api.spec.to_dict(), option=orjson.OPT_INDENT_2), "application/json")
+
+
+def _make_asyncapi_document() -> Asset:
+    return Asset(orjson.dumps(asyncapi.describe(), option=orjson.OPT_INDENT_2), "application/json")
 
 
 def _make_page() -> Asset:

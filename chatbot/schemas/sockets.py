@@ -1,4 +1,4 @@
-"""Events of sockets."""
+"""Data of the events of sockets."""
 
 from marshmallow import Schema, fields
 from marshmallow.validate import Length, Range
@@ -7,8 +7,10 @@ from .chat import MessageSchema
 from .fields import NO_NUL, not_blank
 from .problem import ProblemSchema
 from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema
+from .rooms import ChangedThingSchema, RoomSchema
 
 MAX_OFFSET = 999_999_999
+CLOSING_CODES = ["token_expired", "unauthenticated", "slow_consumer", "draining", "cursor_expired"]
 
 
 class RoomIdSchema(Schema):
@@ -103,3 +105,35 @@ class PresenceEventSchema(Schema):
     room_id = fields.UUID(required=True)
     joins = fields.List(fields.Nested(RoomUserSchema), required=True)
     leaves = fields.List(fields.Nested(RoomUserSchema), required=True)
+
+
+class JoinedRoomSchema(Schema):
+    """The room that was joined, and its changes since the `rev` that the client knew."""
+
+    room = fields.Nested(RoomSchema, required=True)
+    changes = fields.List(fields.Nested(ChangedThingSchema), required=True)
+    rev = fields.Integer(required=True, metadata={"description": "How far the changes go."})
+    complete = fields.Boolean(required=True, metadata={"description": "Whether those are all; else read on by REST."})
+    present = fields.List(
+        fields.Nested(RoomUserSchema),
+        required=True,
+        metadata={"description": "Users with a socket in the room; `presence` has the changes from here on."},
+    )
+
+
+class ChangedInRoomSchema(ChangedThingSchema):
+    """The data of an event `changed`: a message, a member or the room itself as it is now."""
+
+    room_id = fields.UUID(required=True)
+
+
+class ClosingSchema(Schema):
+    """The data of an event `closing`: the connection ends."""
+
+    code = fields.String(required=True, metadata={"enum": CLOSING_CODES})
+    reconnect = fields.Boolean(required=True, metadata={"description": "Whether to connect again."})
+    after = fields.Float(required=True, metadata={"description": "Seconds until then."})
+
+
+class NothingSchema(Schema):
+    """An empty object: it is done."""

@@ -33,9 +33,9 @@ def init_app(app: Flask) -> None:
         for loop in loops:
             loop.start()
 
-    Namespace(delivery.NAMESPACE, "rooms", rooms.create_events(present, typing)).register(socketio, start)
+    Namespace(delivery.NAMESPACE, rooms.create_handlers(present, typing)).register(socketio, start)
     followers = Followers(socketio, registry, closing)
-    Namespace(chat.NAMESPACE, "chat", chat.create_events(followers)).register(socketio, start)
+    Namespace(chat.NAMESPACE, chat.create_handlers(followers)).register(socketio, start)
     app.wsgi_app = transport.WebSocketsOnly(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
 
 

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 from chatbot.schemas.chat import TurnSchema
-from chatbot.schemas.sockets import FollowSchema, SendSchema, TurnIdSchema
 from chatbot.services.chat import execution, following, turns
 from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, idempotency, rate_limits
@@ -12,7 +11,7 @@ from chatbot.web.rate_limits import by_address, by_user
 
 from .connections import Connection
 from .followers import Followers
-from .namespace import Events
+from .namespace import Handlers
 
 NAMESPACE = "/chat"
 ROUTE = "/api/chat"  # whose keys of idempotency hold here too
@@ -20,12 +19,12 @@ ROUTE = "/api/chat"  # whose keys of idempotency hold here too
 _turns = TurnSchema()
 
 
-def create_events(followers: Followers) -> Events:
-    """Return the events of the namespace."""
+def create_handlers(followers: Followers) -> Handlers:
+    """Return the handlers of clients' events."""
     return {
-        "send": (SendSchema(), partial(_send, followers)),
-        "follow": (FollowSchema(), partial(_follow, followers)),
-        "cancel": (TurnIdSchema(), _cancel),
+        "send": partial(_send, followers),
+        "follow": partial(_follow, followers),
+        "cancel": _cancel,
     }
 
 

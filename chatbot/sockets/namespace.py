@@ -17,7 +17,7 @@ from werkzeug.routing import Rule
 
 from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
 from chatbot.observability import security_log
-from chatbot.schemas.sockets import TokenSchema
+from chatbot.schemas.socket_events import NAMESPACES, SocketNamespace
 from chatbot.services.accounts import authentication
 from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user
@@ -29,16 +29,15 @@ from .transport import WEBSOCKET, BoundedWebSocket
 RULE = Rule("/socket.io/", endpoint="sockets")  # of no route: without one, Flask-Limiter counts nothing
 
 Handler = Callable[[Connection, dict[str, Any]], Any]
-Events = Mapping[str, tuple[Schema, Handler]]
+Handlers = Mapping[str, Handler]  # by the names of clients' events
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace, the scope that an API key needs for it, and the schemas and handlers of its clients' events."""
+    """A namespace with the handlers of its clients' events, which are read by their schemas."""
 
     name: str
-    scope: str
-    events: Events
+    handlers: Handlers
 
     def register(self, socketio: SocketIO, start: Callable[[], None]) -> None:
         """Give the server the events of the namespace; `start` runs behind each connection."""
@@ -51,9 +50,14 @@ class Namespace:
 
         socketio.on_event("connect", connect, self.name)
         socketio.on_event("disconnect", _disconnect, self.name)
-        for name, (schema, handler) in {**self.events, "token": (TokenSchema(), self._renew)}.items():
+        for name, handler in {**self.handlers, "token": self._renew}.items():
+            schema = self._described.client_events[name].data()
             socketio.on_event(name, _acknowledge(name, schema, handler), self.name)
         socketio.on_event("*", _refuse_unknown, self.name)
+
+    @property
+    def _described(self) -> SocketNamespace:
+        return NAMESPACES[self.name]
 
     def _connect(self, auth: Any) -> None:
         """Let a caller in; raises ConnectionRefusedError with a problem document."""
@@ -62,7 +66,7 @@ class Namespace:
             if not isinstance(token, str):
                 raise Unauthenticated("Send `auth: {token: <access token or API key>}`.")
             caller = authentication.authenticate(token)
-            authentication.require_scope(caller, self.scope)
+            authentication.require_scope(caller, self._described.scope)
             websocket: BoundedWebSocket = request.environ[WEBSOCKET]
             expires_at = authentication.find_expiry(token)
             get_registry().add(Connection(_get_sid(), self.name, caller, expires_at, websocket))
@@ -75,7 +79,7 @@ class Namespace:
     def _renew(self, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         """Take another token of the same user, before the first one expires."""
         caller = authentication.authenticate(values["token"])
-        authentication.require_scope(caller, self.scope)
+        authentication.require_scope(caller, self._described.scope)
         if caller.user_id != connection.caller.user_id:
             raise Unauthenticated("The token is another user's.")
         connection.caller = caller

@@ -7,7 +7,7 @@ from flask import request
 
 from chatbot.schemas.room_messages import RoomMessageSchema
 from chatbot.schemas.rooms import RoomChangesSchema, RoomSchema
-from chatbot.schemas.sockets import JoinRoomSchema, RoomIdSchema, RoomUserSchema, SocketMessageSchema, SocketReadSchema
+from chatbot.schemas.sockets import RoomUserSchema
 from chatbot.services.rooms import changes, messages, rooms
 from chatbot.services.rooms.bot import questions
 from chatbot.services.rooms.signals import users
@@ -15,7 +15,7 @@ from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 
 from .connections import Connection
-from .namespace import Events
+from .namespace import Handlers
 from .presence import Presence
 from .typing_events import TypingEvents
 
@@ -27,14 +27,14 @@ _changes = RoomChangesSchema()
 _users = RoomUserSchema(many=True)
 
 
-def create_events(presence: Presence, typing_events: TypingEvents) -> Events:
-    """Return the events of the namespace."""
+def create_handlers(presence: Presence, typing_events: TypingEvents) -> Handlers:
+    """Return the handlers of clients' events."""
     return {
-        "join": (JoinRoomSchema(), partial(_join, presence)),
-        "leave": (RoomIdSchema(), _leave),
-        "message": (SocketMessageSchema(), _post),
-        "read": (SocketReadSchema(), _mark_read),
-        "typing": (RoomIdSchema(), partial(_publish_typing, typing_events)),
+        "join": partial(_join, presence),
+        "leave": _leave,
+        "message": _post,
+        "read": _mark_read,
+        "typing": partial(_publish_typing, typing_events),
     }
 
 

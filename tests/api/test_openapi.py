@@ -169,7 +169,8 @@ def test_type_of_each_problem_leads_to_its_line_of_the_page(client: FlaskClient)
 
 
 @pytest.mark.parametrize(
-    "path", ["openapi.json", "docs/", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css", "docs/start.js"]
+    "path",
+    ["openapi.json", "asyncapi.json", "docs/", "docs/swagger-ui-bundle.js", "docs/swagger-ui.css", "docs/start.js"],
 )
 def test_documents_are_packed_and_sent_once(shared_client: FlaskClient, path: str) -> None:
     plain = shared_client.get(f"/api/{path}")

@@ -11,10 +11,11 @@ import socketio
 import websocket
 
 from tests.support.processes import Server
+from tests.support.socket_schemas import EVENT, REPLY, get_schemas
 from tests.support.waiting import wait_for
 
 NAMESPACES = ("/rooms", "/chat")
-EVENTS = ("message", "changed", "removed", "delta", "done", "error", "closing")
+EVENTS = ("message", "changed", "removed", "bot_delta", "bot_done", "delta", "done", "error", "closing")
 SIGNALS = ("typing", "presence")
 
 
@@ -26,6 +27,8 @@ class SocketClient:
         self.events: list[tuple[str, dict[str, Any]]] = []
         self.signals: list[tuple[str, dict[str, Any]]] = []
         self.refusal: Any = None
+        self._faults: list[str] = []
+        self._schemas = get_schemas(server)
         self._client = socketio.Client(reconnection=False)
         for name in (*EVENTS, *SIGNALS):
             self._client.on(name, self._note(name), namespace=namespace)
@@ -47,6 +50,7 @@ class SocketClient:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._websocket.shutdown()  # which the client leaves open where the server ended it
+        assert self._faults == []
 
     @property
     def is_connected(self) -> bool:
@@ -56,6 +60,8 @@ class SocketClient:
     def call(self, event: str, **data: Any) -> dict[str, Any]:
         """Send an event and return its acknowledgement."""
         answer: dict[str, Any] = self._client.call(event, data, namespace=self.namespace, timeout=10)
+        if event in self._schemas.list_events(self.namespace):
+            self._check(event, REPLY, answer)
         return answer
 
     def texts(self) -> list[str]:
@@ -92,7 +98,16 @@ class SocketClient:
 
     def _note(self, name: str) -> Any:
         noted = self.signals if name in SIGNALS else self.events
-        return lambda data: noted.append((name, data))
+
+        def note(data: Any) -> None:
+            noted.append((name, data))
+            self._check(name, EVENT, data)
+
+        return note
+
+    def _check(self, name: str, kind: str, data: Any) -> None:
+        """Note where data are not as the AsyncAPI document says; the client handles events in threads."""
+        self._faults += self._schemas.find_faults(self.namespace, name, kind, data)
 
     def _note_refusal(self, data: Any) -> None:
         self.refusal = data
