@@ -38,6 +38,19 @@ UPSTREAM_ERRORS = Counter(
 )
 DOCUMENTS = Counter("chatbot_documents_total", "Documents whose processing ended: ready or failed.", ["status"])
 PURGED = Counter("chatbot_purged_total", "Rows that the purge deleted: turns, conversations or sessions.", ["what"])
+SOCKET_EVENTS = Counter("chatbot_socket_events_total", "Events sent to sockets.", ["namespace", "event"])
+SOCKETS_CLOSED = Counter(
+    "chatbot_sockets_closed_total", "Connections of sockets that the server closed, by the code of `closing`.", ["code"]
+)
+ROOM_DELIVERY_SECONDS = Histogram(
+    "chatbot_room_delivery_seconds",
+    "Seconds from the writing of a room's message, in any process, until it was sent to the sockets of this one.",
+    buckets=QUICK,
+)
+SOCKETS = Gauge("chatbot_sockets", "Open connections of sockets.", ["namespace"], multiprocess_mode="livesum")
+ROOMS_FOLLOWED = Gauge(
+    "chatbot_rooms_followed", "Rooms that sockets follow, in each process.", multiprocess_mode="livesum"
+)
 
 # Looked at every few seconds by each process.
 SLOTS = Gauge("chatbot_turn_slots", "Slots for turns: used, and all.", ["state"], multiprocess_mode="livesum")

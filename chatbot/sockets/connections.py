@@ -7,6 +7,7 @@ from uuid import UUID
 from flask import Flask, current_app
 
 from chatbot.errors import TooManySockets
+from chatbot.observability import metrics
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.rooms.signals.port import RoomUser
 
@@ -51,11 +52,14 @@ class Registry:
             if self.app.config["RATELIMIT_ENABLED"] and len(others) >= MAX_SOCKETS_PER_USER:
                 raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
             self._connections[connection.sid] = connection
+            metrics.SOCKETS.labels(connection.namespace).inc()
 
     def remove(self, sid: str) -> None:
         """Forget a connection that has ended."""
         with self._lock:
-            self._connections.pop(sid, None)
+            connection = self._connections.pop(sid, None)
+            if connection is not None:
+                metrics.SOCKETS.labels(connection.namespace).dec()
 
     def get(self, sid: str) -> Connection | None:
         """Return a connection, None where it has ended."""

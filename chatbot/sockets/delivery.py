@@ -12,12 +12,14 @@ from uuid import UUID
 from flask_socketio import SocketIO
 
 from chatbot.errors import CursorExpired, NotFound
+from chatbot.observability import metrics
 from chatbot.schemas import problem
 from chatbot.schemas.rooms import ChangedThingSchema
 from chatbot.services.rooms import changes
 from chatbot.services.rooms.records import RoomChange, RoomReaders, View, show
 from chatbot.services.rooms.watch import find_revs
 
+from . import lag
 from .bot_deltas import BotDeltas
 from .connections import Connection, Registry
 from .ends import Ends
@@ -43,6 +45,7 @@ class Deliveries:
         for connection in self._registry.list_all():
             for room_id in list(connection.rooms):
                 followed[room_id].append(connection)
+        metrics.ROOMS_FOLLOWED.set(len(followed))
         revs = find_revs(sorted(followed)) if followed else {}
         for room_id, among in followed.items():
             known = min(one.rooms.get(room_id, 0) for one in among)
@@ -83,6 +86,8 @@ class Deliveries:
             elif change.event == "bot_done":
                 event = {"room_id": room_id, "message": data["data"]}
             self._socketio.emit(change.event, event, namespace=NAMESPACE, to=among)
+        if sids:
+            lag.observe(change)
 
     def _remove(self, room_id: UUID, connections: Iterable[Connection]) -> None:
         """Take sockets out of a room; they stay open for other rooms."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flask_socketio import SocketIO
 
+from chatbot.observability import metrics
 from chatbot.services.accounts import authentication
 
 from .connections import Connection, Registry
@@ -84,5 +85,6 @@ class Ends:
             connection.websocket.end_after(seconds)
 
     def _emit(self, connection: Connection, code: str, *, reconnect: bool, after: float) -> None:
+        metrics.SOCKETS_CLOSED.labels(code).inc()
         event = {"code": code, "reconnect": reconnect, "after": round(after, 2)}
         self._socketio.emit("closing", event, namespace=connection.namespace, to=connection.sid)

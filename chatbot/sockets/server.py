@@ -8,6 +8,8 @@ import orjson
 from flask import Flask
 from flask_socketio import SocketIO
 
+from chatbot.observability import metrics
+
 from .packets import BoundedQueue
 from .transport import (
     MAX_MESSAGE_BYTES,
@@ -31,10 +33,20 @@ class JSON:
         return orjson.loads(text)
 
 
+class CountedSocketIO(SocketIO):  # type: ignore[misc]  # Flask-SocketIO has no types
+    """A server that counts the events which it sends to sockets."""
+
+    def emit(self, event: str, *data: Any, **options: Any) -> None:
+        """Send an event to one connection or to a list of them."""
+        to = options.get("to")
+        metrics.SOCKET_EVENTS.labels(options["namespace"], event).inc(len(to) if isinstance(to, list) else 1)
+        super().emit(event, *data, **options)
+
+
 def create(app: Flask) -> SocketIO:
     """Make the server, with WebSocket as its only transport: no sticky sessions are needed then."""
     patterns = app.config["CORS_ORIGINS"]
-    socketio = SocketIO(
+    socketio = CountedSocketIO(
         app,
         async_mode="gevent",
         transports=["websocket"],
