@@ -45,6 +45,7 @@ let rev, isCaughtUp;
 function show(message) {
   if (messages.get(message.id)?.rev >= message.rev) return; // it came before, in this state or in a newer one
   messages.set(message.id, message);
+  if (["queued", "pending"].includes(message.status)) return; // an answer of the bot that is being written
   const text = message.deleted ? "(deleted)" : message.edited_at ? `${message.text} (edited)` : message.text;
   console.log(`${message.seq} ${message.author?.username ?? message.kind}: ${text}`);
 }
@@ -88,6 +89,7 @@ socket.on("connect", catchUp);
 socket.on("connect_error", (error) => { if (error.data && !error.data.retryable) end(error); });
 socket.on("message", (message) => { show(message); follow(message); });
 socket.on("changed", (change) => { apply(change); follow(change); });
+socket.on("bot_done", ({ message }) => { show(message); follow(message); });
 socket.on("removed", () => end(new Error("You are no member of this room any more.")));
 socket.on("closing", async ({ code, reconnect, after }) => {
   socket.disconnect();

@@ -1,8 +1,10 @@
 """The commands of the guides to rooms, run as printed."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -93,13 +95,15 @@ class Terminal:
                 stdout=output,
                 stderr=output,
                 text=True,
+                start_new_session=True,
             )
 
     def __enter__(self) -> "Terminal":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):  # it has ended
+            os.killpg(self._process.pid, signal.SIGKILL)  # `node` is a script of Python's, which starts it
         self._process.communicate()
 
     def write(self, text: str) -> None:

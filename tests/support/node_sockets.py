@@ -2,7 +2,9 @@
 
 import contextlib
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -10,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.processes import ROOT, Server
-from tests.support.sockets import EVENTS
 
 SCRIPT = ROOT / "tests/node/rooms.mjs"
+CHANGES = ("message", "changed", "removed", "closing")
 
 
 class NodeClient:
@@ -23,14 +25,16 @@ class NodeClient:
         command = [node, str(SCRIPT), f"http://127.0.0.1:{server.port}", token]
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
         threading.Thread(target=self._read, daemon=True).start()
 
     def __enter__(self) -> "NodeClient":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
+        os.killpg(self._process.pid, signal.SIGKILL)  # `node` is a script of Python's, which starts it
         self._process.communicate()
 
     def call(self, event: str, **data: Any) -> dict[str, Any]:
@@ -45,8 +49,8 @@ class NodeClient:
         return [name for name, _ in self.events]
 
     def list_changes(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the events of rooms, without those of the connection."""
-        return [one for one in self.events if one[0] in EVENTS]
+        """Return the changes of rooms among the events."""
+        return [one for one in self.events if one[0] in CHANGES]
 
     def _read(self) -> None:
         assert self._process.stdout is not None
