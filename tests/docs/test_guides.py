@@ -61,22 +61,6 @@ def test_python_clients_of_sockets_work_as_printed(tmp_path: Path, upstream: Ups
         assert [one["text"] for one in messages] == ["One", "Two", "Hello"]
 
 
-def test_rooms_client_in_python_works_as_printed(tmp_path: Path, upstream: Upstream) -> None:
-    (code,) = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
-        ada = Member(server, "ada")
-        room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
-        ada.call("PATCH", f"/api/rooms/{room_id}/", {"name": "Lakes"})  # the room's third change
-        settings = f"TOKEN = {ada.token!r}\nROOM = {room_id!r}\n"
-        code = (
-            settings
-            + code.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-            + "client.sleep(1)\nclient.disconnect()\n"
-        )
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert ended.stdout == f"{{'id': '{ada.id}', 'username': '{ada.name}'}} Hello\n"
-
-
 class Terminal:
     """The guide's client in JavaScript, with one line of output for each message that it shows."""
 
