@@ -12,7 +12,7 @@ from tests.support.node_sockets import CHANGES, NodeClient
 from tests.support.processes import Server, Upstream, running
 from tests.support.sockets import Member
 from tests.support.waiting import wait_for
-from tests.system.sockets.test_rooms import sign
+from tests.system.sockets.test_access import sign
 
 pytestmark = pytest.mark.slow
 
