@@ -1,4 +1,4 @@
-"""npm's `socket.io-client` in the namespace `/rooms`."""
+"""npm's `socket.io-client` in a namespace."""
 
 import contextlib
 import json
@@ -13,16 +13,16 @@ from typing import Any
 
 from tests.support.processes import ROOT, Server
 
-SCRIPT = ROOT / "tests/node/rooms.mjs"
+SCRIPT = ROOT / "tests/node/sockets.mjs"
 CHANGES = ("message", "changed", "removed", "closing")
 
 
 class NodeClient:
     """npm's `socket.io-client` in a process of its own; `events` are those that came, each a name and its data."""
 
-    def __init__(self, server: Server, token: str) -> None:
+    def __init__(self, server: Server, token: str, namespace: str = "/rooms") -> None:
         node = str(Path(sys.executable).with_name("node"))
-        command = [node, str(SCRIPT), f"http://127.0.0.1:{server.port}", token]
+        command = [node, str(SCRIPT), f"http://127.0.0.1:{server.port}", token, namespace]
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process = subprocess.Popen(

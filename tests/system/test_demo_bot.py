@@ -73,6 +73,28 @@ def test_answer_is_streamed_to_all_with_citations_that_open(demo: Server, pair: 
     assert "staff" not in stored["text"]
 
 
+def test_restart_ends_an_answer_as_it_is_stored(demo: Server, pair: tuple[RoomPage, RoomPage]) -> None:
+    owner, _ = pair
+    owner.write("@bot Tell us a story")
+    for page in pair:
+        expect(answer(page).locator(".text")).to_contain_text("w20")
+    demo.kill()
+    owner.write("Is it still there?")
+    demo.start()
+    for page in pair:
+        expect(page.message("Is it still there?")).to_have_count(1)
+        expect(answer(page).locator(".state")).to_contain_text("interrupted")
+        expect(answer(page)).to_have_attribute("aria-busy", "false")
+    room_id = owner.page.url.rpartition("/")[2]
+    stored = owner.call(demo, f"/api/rooms/{room_id}/messages/")["items"]
+    (text,) = [one["text"] for one in stored if one["kind"] == "bot"]
+    for page in pair:
+        expect(answer(page).locator(".text")).to_have_text(text)
+        assert [one["seq"] for one in stored] == page.page.evaluate(
+            "[...document.querySelectorAll('#messages article')].map(({ seq }) => seq)"
+        )
+
+
 def test_question_in_private_is_seen_by_its_asker_alone(demo: Server, pair: tuple[RoomPage, RoomPage]) -> None:
     owner, other = pair
     owner.write(f"@bot! {QUESTION}")

@@ -1,4 +1,4 @@
-"""Rooms over WebSocket: npm's `socket.io-client`, unpatched, and a real server."""
+"""Rooms and chat over WebSocket: npm's `socket.io-client`, unpatched, and a real server."""
 
 import threading
 import time
@@ -137,3 +137,28 @@ def test_restarts_lose_and_double_nothing(tmp_path: Path, upstream: Upstream) ->
     assert [message["text"] for message in seen] == TEXTS
     assert [message["text"] for message in live] == sorted((one["text"] for one in live), key=int)
     assert [data["code"] for name, data in client.list_changes() if name == "closing"] == ["draining", "draining"]
+
+
+def test_members_hear_of_typing_and_presence(server: Server, ada: Member, eve: Member, room_id: str) -> None:
+    with NodeClient(server, ada.token) as hers:
+        hers.call("join", room_id=room_id)
+        with NodeClient(server, eve.token) as other:
+            other.call("join", room_id=room_id)
+            assert other.call("typing", room_id=room_id) == {}
+            wait_for(lambda: {"typing", "presence"} <= set(hers.names()))
+        wait_for(lambda: any(name == "presence" and data["leaves"] for name, data in hers.events))
+        joined = [data["joins"] for name, data in hers.events if name == "presence" and data["joins"]]
+        assert eve.id in str(joined)
+
+
+def test_personal_chat_is_followed_and_cancelled(server: Server, ada: Member) -> None:
+    with NodeClient(server, ada.token, "/chat") as client:
+        turn = client.call("send", message="Grüße an 🦊 alle")
+        ended = wait_for(lambda: [data for name, data in client.events if name == "done"])[0]
+        text = "".join(data["text"] for name, data in client.events if name == "delta")
+        assert (ended["id"], ended["status"], ended["bot_response"]) == (turn["id"], "completed", text)
+        running = client.call("send", message="[[slow 20]] hello")["id"]
+        wait_for(lambda: [data for name, data in client.events if name == "delta" and data["turn_id"] == running])
+        assert client.call("cancel", turn_id=running) == {}
+        wait_for(lambda: [data for name, data in client.events if name == "done" and data["status"] == "cancelled"])
+        assert client.call("follow", turn_id=ada.id, offset=0)["code"] == "not_found"
