@@ -3,6 +3,7 @@ import { listCitations } from "./citations.js";
 import { $, backOff, call, notify } from "./client.js";
 
 const PAGE = 50;
+const MAX_REVEALED_PAGES = 10; // to find a message that was replied to
 const RUNNING = ["queued", "pending"];
 let room = null; // the open one
 let userId; // the page's own user
@@ -132,8 +133,9 @@ export function append({ message_id: id, offset, text }) { // a piece of an answ
 }
 export const refresh = () => shown.forEach((entry) => entry.show(entry.message)); // after a change of roles
 async function reveal(id) {
-  while (!shown.has(id) && hasOlder) await loadOlder();
+  for (let pages = 0; !shown.has(id) && hasOlder && pages < MAX_REVEALED_PAGES; pages++) await loadOlder();
   const element = shown.get(id)?.element;
+  if (!element) notify("That message is too far back.");
   element?.scrollIntoView({ block: "center" });
   element?.focus();
 }

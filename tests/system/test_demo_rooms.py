@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.support.processes import Server
+from tests.support.browser import serving
+from tests.support.processes import ROOT, Server
 from tests.support.room_page import RoomPage
 from tests.support.sockets import Member
 from tests.support.visitor import CANARY, Visit
@@ -200,10 +201,16 @@ def test_older_messages_and_turns_are_loaded(demo: Server, enter: Enter) -> None
     room_id = lea.create("Lake")
     for number in range(70):
         lea.call(demo, f"/api/rooms/{room_id}/messages/", "POST", {"text": f"m{number}"})
+    first = lea.call(demo, f"/api/rooms/{room_id}/messages/?since_seq=0&limit=1")["items"][0]["id"]
+    lea.call(demo, f"/api/rooms/{room_id}/messages/", "POST", {"text": "m70", "reply_to": first})
     lea.page.reload()
-    expect(lea.texts()).to_have_text([f"m{number}" for number in range(20, 70)])
+    expect(lea.texts()).to_have_text([f"m{number}" for number in range(21, 71)])
+    expect(lea.message("m70").locator(".quoted")).to_have_text("In reply to an older message")
     lea.page.get_by_role("button", name="Load older").press("Enter")
-    expect(lea.texts()).to_have_text([f"m{number}" for number in range(70)])
+    expect(lea.texts()).to_have_text([f"m{number}" for number in range(71)])
+    expect(lea.message("m70").locator(".quoted")).to_have_text("In reply to lea: m0")
+    lea.message("m70").locator(".quoted").press("Enter")
+    expect(lea.page.locator("#messages article").first).to_be_focused()
     expect(lea.page.get_by_role("button", name="Load older")).to_be_hidden()
     lea.page.route(
         "**/api/chat-history/**", lambda route: route.continue_(url=route.request.url.replace("limit=50", "limit=2"))
@@ -234,3 +241,49 @@ def test_texts_of_rooms_are_never_html(enter: Enter) -> None:
         panel.get_by_role("button", name="Save").click()
     expect(mal.page.locator("#topic")).to_have_text(CANARY)
     assert mal.page.locator("main img, main script, nav img").count() == 0
+
+
+def test_two_devices_of_a_user_stay_in_step(demo: Server, visit: Visit, enter: Enter) -> None:
+    here = enter("sam")
+    room_id = here.create("Lake")
+    kim = Member(demo, "kim")
+    kim.call("POST", "/api/rooms/join/", {"token": here.invite().rpartition("/")[2]})
+    there = RoomPage(visit())
+    there.visitor.log_in("sam")
+    expect(there.rows()).to_have_text(["Lake"])
+    here.page.get_by_role("link", name="New conversation").click()
+    kim.call("POST", f"/api/rooms/{room_id}/messages/", {"text": "Frogs"})
+    for page in (here, there):
+        expect(page.rows()).to_have_text(["Lake · 1 unread"])
+    here.rows().first.click()
+    expect(there.rows()).to_have_text(["Lake"])
+    with here.details() as panel:
+        panel.get_by_label("Room name").fill("Lakes")
+        panel.get_by_role("button", name="Save").click()
+    expect(there.rows()).to_have_text(["Lakes"])
+    with here.details() as panel:
+        here.page.once("dialog", lambda dialog: dialog.accept())
+        panel.get_by_role("button", name="Delete room").click()
+        expect(here.notice()).to_have_text("You are no member of “Lakes” any more.")
+    for page in (here, there):
+        expect(page.rows()).to_have_count(0)
+
+
+def test_rooms_work_from_another_origin(demo: Server, visit: Visit) -> None:
+    with serving(ROOT / "examples" / "web") as port:
+        visitor = visit(f"http://localhost:{port}/?api=http://127.0.0.1:{demo.port}")
+        visitor.join("pam")
+        pam = RoomPage(visitor)
+        room_id = pam.create("Lake")
+        assert pam.invite().startswith(f"http://localhost:{port}/?api=http://127.0.0.1:{demo.port}#join/")
+        kim = Member(demo, "kim")
+        kim.call("POST", "/api/rooms/join/", {"token": pam.invite().rpartition("/")[2]})
+        kim.call("POST", f"/api/rooms/{room_id}/messages/", {"text": "Frogs"})
+        expect(pam.texts()).to_have_text(["Frogs"])
+        wait_for(lambda: pam.call(demo, f"/api/rooms/{room_id}/")["unread"] == 0)
+        pam.write("Toads")
+        pam.act("Toads", "Edit")
+        pam.write("Newts")
+        expect(pam.texts()).to_have_text(["Frogs", "Newts"])
+        pam.delete("Newts")
+        expect(pam.texts()).to_have_text(["Frogs", ""])
