@@ -42,6 +42,7 @@ class PdfLoader:
             vocabulary = Vocabulary(page.text for page in pages)
             for page in pages:
                 page.text = plain.clean(join_hyphens(page.text, vocabulary)).strip()
+                page.notes = plain.clean(join_hyphens(page.notes, vocabulary)).strip()
             free_sentences(pages, vocabulary)
             if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
@@ -78,11 +79,12 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
     except pypdfium2.PdfiumError:
         return Page(fault="is broken")
     found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
-    texts = [order.read(words) for words in found.by_direction.values()]
-    texts += [one.note for one in fields if one.note]
+    parts = [order.read(words) for words in found.by_direction.values()]
+    texts = [*(part.text for part in parts), *(one.note for one in fields)]
+    notes = pdf_codes.spell_out("\n".join(part.notes for part in parts if part.notes))
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
     text = pdf_codes.spell_out("\n\n".join(filter(None, texts)))
-    return Page(text, fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
+    return Page(text, notes, fault=fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
 
 
 def _leave_out_unmapped(pages: list[Page]) -> None:
@@ -91,6 +93,7 @@ def _leave_out_unmapped(pages: list[Page]) -> None:
     if unmapped and not pdf_codes.is_language("\n".join(page.text for page in unmapped)):
         for page in unmapped:
             page.text = ""
+            page.notes = ""
             page.fault = "has text without a Unicode map"
 
 

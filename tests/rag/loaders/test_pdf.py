@@ -207,17 +207,17 @@ def test_bytes_before_the_file_are_passed_over() -> None:
 
 def test_lines_from_right_to_left_are_read_so() -> None:
     words = [Word("עולם", 0, 0, 40, 10), Word("שלום", 100, 0, 140, 10)]
-    assert read(words) == "שלום עולם"
+    assert read(words).text == "שלום עולם"
 
 
 def test_paragraphs_are_apart() -> None:
     tops = (0, 12, 24, 60, 72)
     lines = [Word(f"line{number}", 0, top, 50, top + 10) for number, top in enumerate(tops)]
-    assert read(lines) == "line0\nline1\nline2\n\nline3\nline4"
+    assert read(lines).text == "line0\nline1\nline2\n\nline3\nline4"
 
 
 def test_page_without_words_is_empty() -> None:
-    assert read([]) == ""
+    assert read([]).text == ""
 
 
 def decoded(text: str, over: str = "") -> str:

@@ -182,8 +182,8 @@ def test_heads_and_page_numbers_stay_out_of_a_sentence_that_goes_on_over_the_pag
     found = PdfLoader().load(pdf(first, second, third))
     pages = [found.text[start:end].strip() for start, end in zip(found.pages, [*found.pages[1:], None], strict=True)]
     assert pages == [
-        "1\n\nThe harbour report\n\nThe pump runs at night.\nIt is old.\nIt is loud.\nThe council paid",
-        "for a valve in May.\nIt was late.\nIt was dear.\nIt is new.\n\nThe harbour report\n\n2",
+        "The harbour report\n\nThe pump runs at night.\nIt is old.\nIt is loud.\n\n1\n\nThe council paid",
+        "for a valve in May.\n\nThe harbour report\n\nIt was late.\nIt was dear.\nIt is new.\n\n2",
         "The harbour report\n\nNobody had asked.\nNobody will.\nIt is paid.\nThe end.\n\n3",
     ]
 

@@ -6,6 +6,7 @@ row by row.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
@@ -14,6 +15,7 @@ from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
 from .cells import as_cells, find_cells, find_rows_below, find_spans
 from .columns import split_into_blocks
 from .lines import regroup
+from .notes import SENTENCE_END, find_height, find_notes, part_marks
 from .segments import Row, find_rows, find_segments
 
 PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
@@ -21,14 +23,30 @@ MAX_ROWS_BETWEEN = 8  # of other cells, between two lines of one
 MAX_DEPTH = 40  # columns in columns
 
 
-def read(words: Iterable[Word]) -> str:
+@dataclass(frozen=True, slots=True)
+class PageText:
+    """A page's text, and its notes that stand within a sentence."""
+
+    text: str
+    notes: str = ""
+
+
+def read(words: Iterable[Word]) -> PageText:
     """Return a page's text: a line for each line, an empty one between paragraphs."""
     rows = find_rows(regroup(find_segments(words)))
+    height = find_height(rows)
     lines: list[str] = []
+    notes: list[str] = []
     for block in split_into_blocks(rows, MAX_DEPTH):
-        lines.extend(_lines(block))
-        lines.append("")
-    return "\n".join(lines).strip("\n")
+        first, end = find_notes(block, height)
+        part_marks(block[first:end])
+        is_within_sentence = first < end and SENTENCE_END.search(block[first - 1][-1].text) is None
+        if is_within_sentence:
+            notes.extend(_lines(block[first:end]))
+        for part in filter(None, (block[:first], block[end:]) if is_within_sentence else (block,)):
+            lines.extend(_lines(part))
+            lines.append("")
+    return PageText("\n".join(lines).strip("\n"), "\n".join(notes))
 
 
 def _lines(rows: list[Row]) -> list[str]:

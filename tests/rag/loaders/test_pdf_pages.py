@@ -1,0 +1,68 @@
+"""Sentences that go on from a page or column to the next, and notes, heads and feet between."""
+
+from chatbot.rag.loaders.pdf import PdfLoader
+from tests.rag.loaders.samples import pdf
+from tests.rag.loaders.test_pdf_lines import below
+
+NOTE = "1See the report of May."
+FIRST = ("The pump runs at night. It is old, and so", "is the crane. The council of this harbour paid")
+
+
+def show(*lines: tuple[float, float, str], size: int = 10) -> bytes:
+    return b"".join(b"BT /F1 %d Tf %d %d Td (%s) Tj ET\n" % (size, x, y, text.encode()) for x, y, text in lines)
+
+
+def read_pages(*contents: bytes) -> list[str]:
+    found = PdfLoader().load(pdf(*contents))
+    return [found.text[start:end].strip() for start, end in zip(found.pages, [*found.pages[1:], None], strict=True)]
+
+
+def test_notes_stay_out_of_a_sentence_that_goes_on_over_the_page() -> None:
+    number = show((300, 30, "1"))
+    first = show(*below("The pump runs at night.", "The council paid")) + show((60, 60, NOTE), size=8) + number
+    found = read_pages(first, show(*below("for a valve in May.", "It was late.")))
+    assert found == [
+        "The pump runs at night.\n\n1 See the report of May.\n\n1\n\nThe council paid",
+        "for a valve in May.\nIt was late.",
+    ]
+
+
+def test_notes_stay_out_of_a_sentence_that_goes_on_in_the_next_column() -> None:
+    left = show(*below("The pump runs at", "night. The river", "belongs to all of"))
+    note = show(*below("1See the report", "of the council.", y=640), size=8)
+    right = show(*below("us, and the boat", "is ours. A valve", "was closed in May.", x=200))
+    assert read_pages(left + note + right) == [
+        "The pump runs at\nnight. The river\nbelongs to all of\n\nus, and the boat\nis ours. A valve\nwas closed in May."
+        "\n\n1 See the report\nof the council."
+    ]
+
+
+def test_notes_below_a_whole_sentence_stay_in_their_place() -> None:
+    left = show(*below("The pump runs at", "night. The river", "belongs to us."))
+    note = show(*below("1See the report", "of the council.", y=640), size=8)
+    right = show(*below("The boat is ours.", "This one old valve", "was closed in May.", x=200))
+    assert read_pages(left + note + right) == [
+        "The pump runs at\nnight. The river\nbelongs to us.\n\n1 See the report\nof the council.\n\n"
+        "The boat is ours.\nThis one old valve\nwas closed in May."
+    ]
+
+
+def test_sentence_goes_on_in_a_capital_or_a_number_behind_a_full_line() -> None:
+    for rest in ("Mr. Hill for a valve in May.", "12 euros for a valve."):
+        found = read_pages(show(*below(*FIRST), (300, 30, "1")), show(*below(rest, "It was late."), (300, 30, "2")))
+        assert found[0].endswith(FIRST[1])
+        assert found[1].startswith(rest)
+
+
+def test_foot_stays_below_a_page_whose_last_line_is_a_heading() -> None:
+    found = read_pages(show(*below(FIRST[0] + ".", "The crane"), (300, 30, "1")), show(*below("Mr. Hill paid.")))
+    assert found == [f"{FIRST[0]}.\nThe crane\n\n1", "Mr. Hill paid."]
+
+
+def test_head_and_foot_of_a_page_between_two_parts_of_sentences_are_within_it() -> None:
+    head = show((60, 780, "The harbour report"))
+    middle = below("for a valve in May.", "It was late.", "Then the old pilot")
+    pages = [show(*below(*FIRST)), show(*middle), show(*below("went home.", "The end."))]
+    found = read_pages(*(head + page + show((300, 30, str(number))) for number, page in enumerate(pages, 1)))
+    assert found[1] == "for a valve in May.\n\nThe harbour report\n\nIt was late.\n\n2\n\nThen the old pilot"
+    assert found[2].startswith("went home.")
