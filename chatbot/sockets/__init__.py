@@ -36,7 +36,8 @@ def init_app(app: Flask) -> None:
     Namespace(delivery.NAMESPACE, rooms.create_handlers(present, typing)).register(socketio, start)
     followers = Followers(socketio, registry, closing)
     Namespace(chat.NAMESPACE, chat.create_handlers(followers)).register(socketio, start)
-    app.wsgi_app = transport.WebSocketsOnly(app.wsgi_app)  # type: ignore[method-assign]  # the way that Flask documents
+    handshakes = transport.WebSocketsOnly(app.wsgi_app, lambda: closing.is_draining)
+    app.wsgi_app = handshakes  # type: ignore[method-assign]  # the way that Flask documents
 
 
 def drain() -> None:

@@ -27,6 +27,7 @@ class Ends:
         self._socketio = socketio
         self._registry = registry
         self._checked_at = 0.0
+        self.is_draining = False
 
     def close(self, connection: Connection, code: str, *, reconnect: bool, after: float = 0.0) -> None:
         """Send a client the reason for the end of its connection to a namespace, and end it."""
@@ -45,7 +46,8 @@ class Ends:
         self._close_all(self._registry.list_of(connection.websocket), SLOW, SLOW_CLOSING_SECONDS)
 
     def drain(self) -> None:
-        """Send all clients elsewhere, not all at once."""
+        """Send all clients elsewhere, not all at once; others are refused from now on."""
+        self.is_draining = True
         for websocket in {one.websocket for one in self._registry.list_all()}:
             after = random.uniform(0, RECONNECT_SECONDS)  # noqa: S311 - a delay, no secret
             self._close_all(self._registry.list_of(websocket), "draining", CLOSING_SECONDS, after)

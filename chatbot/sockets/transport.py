@@ -15,7 +15,7 @@ import simple_websocket
 from gevent.lock import RLock
 from wsproto.utilities import LocalProtocolError
 
-from chatbot.errors import CannotServe
+from chatbot.errors import Busy, CannotServe
 from chatbot.schemas import problem
 from chatbot.web import problems
 
@@ -26,6 +26,7 @@ REFUSAL_HEADERS = [
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
 ]
+BUSY = problem.PROBLEMS[Busy]
 SERVED = "chatbot.websockets"  # in the environment: those that a request has become
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
@@ -204,23 +205,30 @@ class BoundedWebSocket:
 class WebSocketsOnly:
     """WSGI middleware around Socket.IO that refuses all but WebSocket handshakes (RFC 6455, 4.2.1)."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]]) -> None:
+    def __init__(self, application: Callable[..., Iterable[bytes]], is_draining: Callable[[], bool]) -> None:
         self._application = application
+        self._is_draining = is_draining
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Serve a WebSocket to its end, or refuse another request; all else is the application's."""
         if not environ["PATH_INFO"].startswith(PATH):
             return self._application(environ, start_response)
         if not is_handshake(environ):
-            document = problems.body(problem.BY_STATUS[400], "This address is for WebSockets.", PATH, "")
-            data = orjson.dumps(document)
-            start_response("400 Bad Request", [*REFUSAL_HEADERS, ("Content-Length", str(len(data)))])
-            return [data]
+            return _refuse(start_response, "400 Bad Request", problem.BY_STATUS[400], "This address is for WebSockets.")
+        if self._is_draining():  # the process would wait for the socket's end
+            return _refuse(start_response, "503 Service Unavailable", BUSY, "This process ends; connect again.")
         served = environ[SERVED] = list[BoundedWebSocket]()
         body = self._application(environ, start_response)
         if served:
             raise StopIteration  # gunicorn's word for a connection that is not its own any more
         return body
+
+
+def _refuse(start_response: Any, status: str, facts: problem.Problem, detail: str) -> Iterable[bytes]:
+    data = orjson.dumps(problems.body(facts, detail, PATH, ""))
+    retry = [("Retry-After", "1")] if facts.retryable else []
+    start_response(status, [*REFUSAL_HEADERS, *retry, ("Content-Length", str(len(data)))])
+    return [data]
 
 
 def is_handshake(environ: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import socket
 import time
@@ -102,6 +103,25 @@ def test_worker_that_ends_sends_its_clients_elsewhere(tmp_path: Path, upstream: 
                 assert 0 <= event["after"] <= 3
             wait_for(lambda: not (client.is_connected or other.is_connected))
             assert [packet[:20] for packet in read_all(both)] == ['42/rooms,["closing",', '42/chat,["closing",{']
+
+
+def test_worker_that_ends_takes_no_sockets_and_waits_for_none(tmp_path: Path, upstream: Upstream) -> None:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as one, Member(one, "ada").connect() as client:
+        (worker,) = one.workers()
+        ada = Member(one, "ada")
+        one.call("POST", "/api/chat/", {"message": "[[slow 4]] hello"}, ada.token, headers={"Prefer": "respond-async"})
+        os.kill(worker, signal.SIGTERM)
+        wait_for(lambda: client.names() == ["closing"])
+        ended_at = time.monotonic()
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            websocket.create_connection(f"ws://127.0.0.1:{one.port}/socket.io/?EIO=4&transport=websocket")
+        assert refused.value.status_code == 503
+        assert refused.value.resp_headers["retry-after"] == "1"
+        wait_for(lambda: worker not in one.workers())
+        assert time.monotonic() - ended_at < 15
+        wait_for(one.is_ready)
+        with ada.connect():
+            pass
 
 
 def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Member) -> None:
