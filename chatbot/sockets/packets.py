@@ -12,7 +12,7 @@ MAX_QUEUED_BYTES = 1 << 20
 
 
 class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
-    """The packets that wait for a socket; when they are too many it `has_overflowed`, and takes no more.
+    """The packets that wait for a socket; when they are too many it `has_overflowed`, and takes none until cleared.
 
     What is put where nothing waits is sent at once, if the client takes it: to wake the writer costs more than to send.
     """
@@ -29,12 +29,12 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
 
         So is a packet that is larger than the bound, such as a long answer, while no other waits.
         """
-        if self._is_idle and self.empty() and self._send_at_once(item):
-            return
         size = _get_size(item)
         is_full = self.qsize() >= MAX_QUEUED_PACKETS or (self.qsize() and self._bytes + size > MAX_QUEUED_BYTES)
-        if item is not None and is_full:
-            self.has_overflowed = True
+        if item is not None and (is_full or self.has_overflowed):
+            self.has_overflowed = True  # nothing follows a dropped packet: its client would take it for the next one
+            return
+        if self._is_idle and self.empty() and self._send_at_once(item):
             return
         self._bytes += size
         super().put(item, block, timeout)

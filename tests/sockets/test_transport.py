@@ -80,6 +80,9 @@ def test_queue_ends_at_its_bound(size: int, expected: int) -> None:
     assert (queue.qsize(), queue.has_overflowed) == (expected, True)
     queue.put(None)  # which ends the writer, is always taken
     assert queue.qsize() == expected + 1
+    queue.get()
+    queue.put(Packet(MESSAGE, "behind one that was dropped"))
+    assert queue.qsize() == expected
     queue.clear()
     queue.put(Packet(MESSAGE, "the last one"))
     assert (queue.qsize(), queue.has_overflowed, queue.get().data) == (1, False, "the last one")
@@ -169,7 +172,7 @@ def test_frame_that_the_kernel_takes_a_part_of_is_sent_whole_before_the_next() -
 
 
 class Sent:
-    """A WebSocket that notes what is sent at once, unless it `is_full`."""
+    """A WebSocket with the texts that were sent at once; it takes none while it `is_full`."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
