@@ -4,7 +4,7 @@ from flask import Flask, current_app
 
 from chatbot.services.rooms.signals import state as signals
 
-from . import chat, connections, delivery, ends, presence, rooms, server, transport, typing_events
+from . import chat, connections, delivery, ends, presence, rooms, server, shared_counts, transport, typing_events
 from .followers import Followers
 from .loops import Loop
 from .namespace import Namespace
@@ -26,6 +26,7 @@ def init_app(app: Flask) -> None:
         Loop(registry, "ends of sockets", closing.look, ends.LOOK_SECONDS),
         Loop(registry, "room delivery", deliveries.look, delivery.LOOK_SECONDS),
         Loop(registry, "presence", present.look, presence.LOOK_SECONDS),
+        Loop(registry, "counts of sockets", registry.keep_counts, shared_counts.KEEP_SECONDS),
         Loop(registry, "typing", typing.look, typing_events.LOOK_SECONDS),
     )
 

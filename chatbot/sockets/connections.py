@@ -6,11 +6,13 @@ from uuid import UUID
 
 from flask import Flask, current_app
 
+from chatbot.cluster import get_cluster
 from chatbot.errors import TooManySockets
 from chatbot.observability import metrics
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.rooms.signals.port import RoomUser
 
+from .shared_counts import SharedCounts, Socket
 from .transport import BoundedWebSocket
 
 EXTENSION = "chatbot.sockets"
@@ -38,19 +40,17 @@ class Connection:
 class Registry:
     """The connections of open sockets by their ids."""
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, counts: SharedCounts | None = None) -> None:
         self.app = app
+        self._counts = counts  # None: there is no other process
         self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
 
     def add(self, connection: Connection) -> None:
         """Add a connection; raises TooManySockets for a user with as many WebSockets as one may have."""
-        user_id = connection.caller.user_id
+        if self.app.config["RATELIMIT_ENABLED"]:
+            self._require_room(connection)
         with self._lock:
-            others = {one.websocket for one in self._connections.values() if one.caller.user_id == user_id}
-            others.discard(connection.websocket)
-            if self.app.config["RATELIMIT_ENABLED"] and len(others) >= MAX_SOCKETS_PER_USER:
-                raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
             self._connections[connection.sid] = connection
             metrics.SOCKETS.labels(connection.namespace).inc()
 
@@ -60,6 +60,13 @@ class Registry:
             connection = self._connections.pop(sid, None)
             if connection is not None:
                 metrics.SOCKETS.labels(connection.namespace).dec()
+        if connection is not None and self._counts is not None and not self.list_of(connection.websocket):
+            self._counts.release(_get_socket(connection))
+
+    def keep_counts(self) -> None:
+        """Renew the sockets of this process where those of all processes are counted."""
+        if self._counts is not None and self.app.config["RATELIMIT_ENABLED"]:
+            self._counts.keep({_get_socket(one) for one in self.list_all()})
 
     def get(self, sid: str) -> Connection | None:
         """Return a connection, None where it has ended."""
@@ -70,6 +77,17 @@ class Registry:
         with self._lock:
             return list(self._connections.values())
 
+    def _require_room(self, connection: Connection) -> None:
+        """Raise TooManySockets for a user with as many WebSockets, here or in all processes, as one may have."""
+        user_id = connection.caller.user_id
+        others = {one.websocket for one in self.list_all() if one.caller.user_id == user_id}
+        others.discard(connection.websocket)
+        is_full = len(others) >= MAX_SOCKETS_PER_USER
+        if not is_full and self._counts is not None:
+            is_full = not self._counts.take(_get_socket(connection), MAX_SOCKETS_PER_USER)
+        if is_full:
+            raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
+
     def list_of(self, websocket: BoundedWebSocket) -> list[Connection]:
         """Return the connections of a WebSocket: one for each namespace that it has joined."""
         return [one for one in self.list_all() if one.websocket is websocket]
@@ -77,8 +95,13 @@ class Registry:
 
 def init_app(app: Flask) -> Registry:
     """Give the application its registry of sockets."""
-    registry = app.extensions[EXTENSION] = Registry(app)
+    cluster = get_cluster(app)
+    registry = app.extensions[EXTENSION] = Registry(app, SharedCounts(cluster.redis) if cluster else None)
     return registry
+
+
+def _get_socket(connection: Connection) -> Socket:
+    return connection.caller.user_id, id(connection.websocket)
 
 
 def get_registry() -> Registry:
