@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import Flask
 
+from chatbot.database.transactions import read
+from chatbot.models import RoomMessage
 from chatbot.rag.types import CompletionRequest, Finish
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.rooms.bot.texts import find_readers, get_answer_texts
@@ -21,10 +24,11 @@ from tests.api.test_documents import send, work
 from tests.conftest import Person, join
 from tests.support import applications
 from tests.support.processes import UNMEASURED, Server
-from tests.support.room_bot import Json, list_messages, post, wait_for_answer
+from tests.support.room_bot import RUNNING, Json, list_messages, post
+from tests.support.waiting import wait_for
 
 CANARY = re.compile(r"canary-(\d+)")
-MAX_MESSAGES = 120  # after which a room is made anew: its pages stay short
+MAX_QUESTIONS = 40  # after which a room is made anew: its pages stay short
 CHANGE_SHARE = 0.4  # of the questions: a change before them, and of as many one in their middle
 
 
@@ -40,6 +44,8 @@ class Canaries:
         self._room = self._asker = 0
         self._is_private = False
         self._allowed: set[int] = set()
+        self._foreign: set[int] = set()
+        self._asked = [0] * rooms
         self.people = [join(app.test_client(), f"user{number}") for number in range(users)]
         self._by_id = {person.id: number for number, person in enumerate(self.people)}
         self._shared = [False] * users
@@ -77,13 +83,14 @@ class Canaries:
         is_searched = wanted == asker or asker in self._readers[wanted]
         self._prompt = ""
         question = post(person, self._rooms[at], text)
-        answer = wait_for_answer(person, self._rooms[at], question)
-        assert answer["status"] in {"completed", "failed", "withheld"}, answer
+        self._wait_for_end(question)
+        assert not self._foreign, f"the prompt has FOREIGN {self._foreign}: {self._prompt}"
         if is_private and is_searched and not self._rooms[at]["collection_ids"]:
             assert wanted in find_canaries(self._prompt), (wanted, self._prompt)
             self.found_by_owners += 1
-        self._check_readers(at, answer)
-        if person.call("GET", f"/api/rooms/{self._rooms[at]['id']}/").get_json()["last_seq"] > MAX_MESSAGES:
+        self._check_readers(at, question)
+        self._asked[at] += 1
+        if self._asked[at] > MAX_QUESTIONS:
             self._open_room(at)
 
     def change(self) -> None:
@@ -95,13 +102,12 @@ class Canaries:
         """Repeat the prompt in three pieces; rights may change between them."""
         text = "\n".join(message.content for message in request.messages)
         self._prompt = text
-        foreign = find_canaries(text) - self._allowed
+        self._foreign |= find_canaries(text) - self._allowed
         third = len(text) // 3 + 1
         for start in range(0, len(text), third):
             if start and self._chance.random() < CHANGE_SHARE / 2:
                 self.change()
-            # A foreign canary fails the answer, and is said in its place: nothing is caught silently.
-            yield f"FOREIGN {sorted(foreign)} " if foreign else text[start : start + third]
+            yield text[start : start + third]
             self._check_deltas()
         yield Finish("stop", "memory", 1, 1, {})
 
@@ -117,7 +123,18 @@ class Canaries:
                 assert not self._is_private or number == self._asker
                 self._check_text(number, one.text)
 
-    def _check_readers(self, at: int, answer: Json) -> None:
+    def _wait_for_end(self, question: Json) -> None:
+        """Wait for the end of an answer, whose asker may be no member any more."""
+        answer = sa.select(RoomMessage.status).where(RoomMessage.reply_to == UUID(question["id"]))
+
+        def find_end() -> str | None:
+            with self._app.app_context(), read() as connection:
+                status: str = connection.scalar(answer) or ""
+                return status if status not in RUNNING else None
+
+        assert wait_for(find_end) in {"completed", "failed", "cancelled"}
+
+    def _check_readers(self, at: int, question: Json) -> None:
         """Check the pages of the asker, of another member and of a stranger."""
         path = f"/api/rooms/{self._rooms[at]['id']}/"
         others = [number for number in range(len(self.people)) if number not in self._members[at]]
@@ -129,9 +146,8 @@ class Canaries:
                 assert message["visible_to"] in {None, person.id}
                 if message["kind"] == "bot" and message["visible_to"] is None:
                     self._check_text(number, str(message))
-            assert "FOREIGN" not in str(pages), pages
         for number in others[:1]:
-            for page in ("messages/", "changes/", f"messages/{answer['id']}/cancel/"):
+            for page in ("messages/", "changes/", f"messages/{question['id']}/cancel/"):
                 method = "POST" if page.endswith("cancel/") else "GET"
                 assert self.people[number].call(method, path + page).status_code == 404
 
@@ -159,6 +175,7 @@ class Canaries:
         assert response.status_code == 201, response.get_json()
         self._rooms[at] = response.get_json()
         self._members[at] = {owner}
+        self._asked[at] = 0
         for number in others:
             self._add(at, number)
 

@@ -20,6 +20,6 @@ def test_bots_tell_nobody_what_they_may_not_read(app: Flask) -> None:
 def test_search_by_the_rights_of_the_asker_alone_is_found(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RoomAudience, "users", None)
     canaries = Canaries(app, users=12, rooms=6)
-    with pytest.raises(AssertionError, match=r"FOREIGN|reads \{"):
+    with pytest.raises(AssertionError, match="FOREIGN"):
         for _ in range(80):
             canaries.ask()
