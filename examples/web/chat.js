@@ -1,5 +1,5 @@
 // The user's own conversations: their list, and the turns of the open one.
-import { listCitations } from "./citations.js";
+import { showCitations } from "./citations.js";
 import { $, backOff, call, notify, readEvents, request, toOptions, toProblem } from "./client.js";
 
 const RUNNING = ["pending", "streaming"];
@@ -26,7 +26,7 @@ class Card {
     const isRunning = RUNNING.includes(turn.status);
     this.element.ariaBusy = String(isRunning); // screen readers wait for the whole answer
     this.find("state").textContent = turn.error?.title ?? (isRunning || turn.status === "completed" ? "" : turn.status);
-    this.find("citations").replaceChildren(...listCitations(turn.citations, this.text));
+    showCitations(this.find("citations"), turn.citations, this.text);
   }
 }
 const remove = (id) => { cards.get(id)?.element.remove(); cards.delete(id); };

@@ -2,7 +2,12 @@
 import { $ } from "./client.js";
 
 const toUnits = (text, offset) => [...text].slice(0, offset).join("").length; // from code points, which the API counts
-export const listCitations = (citations, text) => citations.map((citation) => cite(citation, text));
+export function showCitations(list, citations, text) {
+  const state = JSON.stringify(citations);
+  if (list.state === state) return; // a button that is there keeps the focus
+  list.state = state;
+  list.replaceChildren(...citations.map((citation) => cite(citation, text)));
+}
 function cite({ marker, title, page, quote, start, end, stale, answer_spans: spans }, text) {
   const item = document.createElement("li");
   const button = item.appendChild(document.createElement("button"));

@@ -1,5 +1,5 @@
 // The messages of the open room, in the order of `seq`: shown, written, changed, deleted, and read.
-import { listCitations } from "./citations.js";
+import { showCitations } from "./citations.js";
 import { $, backOff, call, notify } from "./client.js";
 
 const PAGE = 50;
@@ -44,7 +44,7 @@ class Entry {
       deleted && "deleted", !deleted && message.edited_at && "edited",
       message.mentions.includes(userId) && "mentions you", ...describeAnswer(message),
     ].filter(Boolean).join(" · ");
-    this.find("citations").replaceChildren(...listCitations(deleted ? [] : citations, this.text));
+    showCitations(this.find("citations"), deleted ? [] : citations, this.text);
     this.find("reply").hidden = room.role === "reader" || kind === "system" || deleted;
     this.find("edit").hidden = room.role === "reader" || !isOwn || deleted;
     this.find("stop").hidden = !isRunning || !(isAsker || room.role === "owner");

@@ -64,6 +64,7 @@ def test_answer_is_streamed_to_all_with_citations_that_open(demo: Server, pair: 
         panel = page.page.get_by_role("dialog", name="Opening hours")
         expect(panel.locator("blockquote")).to_have_text("The library is open from nine to five on weekdays.")
         page.page.keyboard.press("Escape")
+        expect(answer(page).locator(".citations button").first).to_be_focused()
     room_id = owner.page.url.rpartition("/")[2]
     stored = owner.call(demo, f"/api/rooms/{room_id}/messages/")["items"][-1]
     for page in pair:
