@@ -8,14 +8,15 @@ from flask_socketio import SocketIO
 
 from chatbot.services.rooms.bot.texts import AnswerText, find_readers, get_answer_texts
 
-from .connections import Connection
+from .connections import Connection, Registry
 
 
 class BotDeltas:
     """Emits the growing texts of answers; each socket has an offset in each."""
 
-    def __init__(self, socketio: SocketIO, namespace: str) -> None:
+    def __init__(self, socketio: SocketIO, registry: Registry, namespace: str) -> None:
         self._socketio = socketio
+        self._registry = registry
         self._namespace = namespace
 
     def emit(self, followed: Mapping[UUID, Sequence[Connection]]) -> None:
@@ -35,7 +36,8 @@ class BotDeltas:
         texts = {answer.message_id: answer for answer, _ in due}
         sids: defaultdict[tuple[UUID, int], list[str]] = defaultdict(list)
         for answer, connection in due:
-            if connection.caller.user_id in readers.get(answer.message_id, ()):
+            is_open = self._registry.get(connection.sid) is connection  # nothing follows `closing`
+            if is_open and connection.caller.user_id in readers.get(answer.message_id, ()):
                 sids[answer.message_id, connection.answers.get(answer.message_id, 0)].append(connection.sid)
                 connection.answers[answer.message_id] = len(answer.text)
         for (message_id, offset), among in sids.items():

@@ -37,7 +37,7 @@ class Deliveries:
         self._registry = registry
         self._ends = ends
         self._changes = ChangedThingSchema()
-        self._bot_deltas = BotDeltas(socketio, NAMESPACE)
+        self._bot_deltas = BotDeltas(socketio, registry, NAMESPACE)
 
     def look(self) -> None:
         """Emit the changes of the rooms that sockets follow."""
