@@ -194,7 +194,7 @@ def test_who_joins_later_reads_no_answer_from_what_they_may_not_read(
     seen = {one["id"]: one for one in list_messages(eve, room)}
     for hidden in (answer, repeated):
         shown = seen[hidden["id"]]
-        assert (shown["status"], shown["text"], shown["citations"]) == ("withheld", "", [])
+        assert (shown["status"], shown["text"], shown["citations"], shown["audience"]) == ("withheld", "", [], None)
     assert seen[plain["id"]]["text"] == plain["text"]
     feed = eve.call("GET", f"/api/rooms/{room['id']}/changes/").get_data(as_text=True)
     assert "nine to five" not in feed + eve.call("GET", "/api/sync/").get_data(as_text=True)

@@ -19,7 +19,7 @@ from .records import Author, Message
 
 COLUMNS = {one.name: getattr(RoomMessage, one.name) for one in fields(Message) if one.name != "author"}
 Writer = aliased(User)
-WITHHELD = {"text": "", "status": "withheld", "citations": None}
+WITHHELD = {"text": "", "status": "withheld", "citations": None, "audience": None}
 Statement = sa.Select[*tuple[Any, ...]]
 
 

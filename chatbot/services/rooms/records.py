@@ -194,7 +194,7 @@ def show(change: RoomChange, view: View) -> RoomChange:
         return change
     data = replace(data, withheld=None)
     if view == "withheld":
-        data = replace(data, status="withheld", text="", citations=None)
+        data = replace(data, status="withheld", text="", citations=None, audience=None)
     return replace(change, data=data)
 
 
