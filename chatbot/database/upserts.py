@@ -1,6 +1,6 @@
 """INSERT that updates the row that is there: both databases have it, each by a construct of its own."""
 
-from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,8 +9,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
+@cache  # the columns of `excluded` are made anew for each statement, which takes more than to run it
 def insert_or_update(
-    dialect: str, table: Any, *, key: Sequence[str], replaced: Sequence[str] = (), added: Sequence[str] = ()
+    dialect: str, table: Any, *, key: tuple[str, ...], replaced: tuple[str, ...] = (), added: tuple[str, ...] = ()
 ) -> sa.Insert:
     """Return an INSERT into a table that changes the row of the same key where there is one.
 
