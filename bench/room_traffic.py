@@ -11,8 +11,7 @@ from typing import Any
 
 import socketio
 
-from bench.sockets import RawSocket
-from tests.support.sockets import NAMESPACE
+from tests.support.raw_sockets import NAMESPACE, ProblemAnswer, RawSocket
 
 MARK = b'"text":"n'
 DIGITS = 6
@@ -31,7 +30,7 @@ class Traffic:
 
     def note(self, one: RawSocket, packet: bytes, moment: float) -> None:
         """Note that a socket heard of a message."""
-        place = packet.find(MARK) + len(MARK)
+        place = packet.index(MARK) + len(MARK)
         self.heard[one].append((int(packet[place : place + DIGITS]), moment))
 
     async def post(self, sockets: Sequence[RawSocket], room_ids: Sequence[str], rate: float, number: int) -> None:
@@ -52,7 +51,7 @@ class Traffic:
         self.sent.append(moment)
         try:
             await one.call("message", room_id=room_id, text=f"n{number:0{DIGITS}} {self.text}")
-        except RuntimeError as error:
+        except ProblemAnswer as error:
             self.refused.append(str(error))
             return
         self.acknowledged.append(time.monotonic() - moment)

@@ -1,8 +1,8 @@
 """`make bench-rooms`: many sockets in rooms, on one process with SQLite and on two workers with PostgreSQL and Redis.
 
-The clients and the server share the machine. A thousand clients are WebSockets by hand (bench/sockets.py), which cost
-little; python-socketio's own follow the same room beside them and must hear the same. The limits of each user hold.
-Messages are sent at a steady rate, whether or not the one before was acknowledged.
+The clients and the server share the machine. A thousand clients are WebSockets by hand, which cost little
+(tests/support/raw_sockets.py); python-socketio's own follow the same room beside them and must hear the same. The
+limits of each user hold. Messages are sent at a steady rate, whether or not the one before was acknowledged.
 """
 
 import argparse
@@ -17,12 +17,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench import room_neighbours, sockets
+from bench import room_neighbours
 from bench.processors import read_nanoseconds
 from bench.report import Report
 from bench.room_data import Data
 from bench.room_traffic import RealClient, Traffic, median_ms
 from bench.streams import memory, percentile
+from tests.support import raw_sockets as sockets
 from tests.support.chaos import stack
 from tests.support.processes import UNMEASURED, Server, running
 

@@ -1,4 +1,4 @@
-"""Clients of `/rooms` for a thousand sockets in one process: WebSockets that speak as much Socket.IO as rooms need."""
+"""Clients of `/rooms` for a thousand sockets in one process: they speak as much Socket.IO as rooms need."""
 
 import asyncio
 import itertools
@@ -8,26 +8,29 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tests.support.sockets import NAMESPACE
-
 HANDSHAKE = (
     "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
+NAMESPACE = "/rooms"
 CONNECT = f"40{NAMESPACE},"
 CONNECTED = CONNECT.encode()
 REFUSED = f"44{NAMESPACE}".encode()
 ACKNOWLEDGED = f"43{NAMESPACE},".encode()
-MESSAGE = f'42{NAMESPACE},["message",'.encode()
+EVENT = f"42{NAMESPACE},".encode()
 CLOSING = f'42{NAMESPACE},["closing",'.encode()
 OPENING = 32  # at a time
 CALL_SECONDS = 30.0
 
-Listener = Callable[["RawSocket", bytes, float], None]  # with a message as JSON, and when it came
+Listener = Callable[["RawSocket", bytes, float], None]  # with an event as a packet, and when it came
+
+
+class ProblemAnswer(Exception):
+    """An event was acknowledged with a problem document."""
 
 
 class RawSocket(asyncio.Protocol):
-    """A socket in the namespace; a listener gets the messages, and every event may be awaited."""
+    """A socket in the namespace; a listener gets its events."""
 
     def __init__(self, port: int, token: str, listener: Listener) -> None:
         self._port = port
@@ -47,7 +50,7 @@ class RawSocket(asyncio.Protocol):
         transport.write(HANDSHAKE.format(port=self._port).encode())
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Let nobody wait on."""
+        """End all calls."""
         for future in [self.joined, *self._waiting.values()]:
             if not future.done():
                 future.set_exception(error or ConnectionResetError(self.end))
@@ -61,7 +64,9 @@ class RawSocket(asyncio.Protocol):
             if not found:
                 return
             if not head.startswith(b"HTTP/1.1 101"):
-                raise RuntimeError(bytes(self._buffer[:300]))
+                self.end = repr(bytes(self._buffer[:300]))
+                self._transport.close()
+                return
             self._is_open = True
             self._buffer = rest
         while (frame := self._cut_frame()) is not None:
@@ -82,12 +87,16 @@ class RawSocket(asyncio.Protocol):
         return frame
 
     def _take(self, packet: bytes, moment: float) -> None:
-        if packet.startswith(MESSAGE):
+        if packet.startswith(EVENT):
+            if packet.startswith(CLOSING):
+                self.end = packet.decode()
             self.listener(self, packet, moment)
         elif packet.startswith(ACKNOWLEDGED):
             number, _, answer = packet[len(ACKNOWLEDGED) :].partition(b"[")
             future = self._waiting.pop(int(number))
-            if not future.done():
+            if answer == b"]":  # of a socket that is being closed
+                future.set_exception(ConnectionResetError(self.end))
+            elif not future.done():
                 future.set_result(json.loads(b"[" + answer)[0])
         else:
             self._take_control(packet)
@@ -97,12 +106,10 @@ class RawSocket(asyncio.Protocol):
             self._send("3")
         elif packet.startswith(b"0"):
             self._send(CONNECT + json.dumps({"token": self._token}))
-        elif packet.startswith(CLOSING):
-            self.end = packet.decode()
         elif packet.startswith(CONNECTED):
             self.joined.set_result(None)
         elif packet.startswith(REFUSED):
-            self.joined.set_exception(RuntimeError(packet.decode()))
+            self.joined.set_exception(ProblemAnswer(packet.decode()))
 
     def _send(self, text: str) -> None:
         """Send a text frame, masked with zeros."""
@@ -114,13 +121,13 @@ class RawSocket(asyncio.Protocol):
         self._transport.write(head + bytes(4) + data)
 
     async def call(self, event: str, **data: Any) -> Any:
-        """Send an event and return its acknowledgement; raises RuntimeError for a problem document."""
+        """Send an event and return its acknowledgement; raises ProblemAnswer, OSError, TimeoutError."""
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
         self._send(f"42{NAMESPACE},{number}{json.dumps([event, data])}")
         answer = await asyncio.wait_for(future, CALL_SECONDS)
         if isinstance(answer, dict) and "code" in answer:
-            raise RuntimeError(answer)
+            raise ProblemAnswer(answer)
         return answer
 
     def close(self) -> None:
