@@ -64,8 +64,9 @@ bench-sync: $(VENV)/dev ## Conversations, search and sync of a user with a milli
 bench-rooms: $(VENV)/dev ## A thousand sockets in rooms, slow readers among them, and chats beside them
 	@$(BIN)/python -m bench.rooms
 
-chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; sync replicas between S=100000 random changes; rooms' bots are asked Q=10000 questions for canaries; then search M=30 minutes for texts that hold others up
+chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; sync replicas between S=100000 random changes; rooms during R=100 restarts, and Q=10000 questions for canaries; then search M=30 minutes for texts that hold others up
 	@$(BIN)/python -m tests.support.sync_chaos --steps $(or $(S),100000)
+	@$(BIN)/python -m tests.support.room_chaos --restarts $(or $(R),100)
 	@$(BIN)/python -m tests.support.room_canaries --questions $(or $(Q),10000)
 	@$(BIN)/python -m tests.support.chaos --kills $(or $(N),200) --minutes $(or $(M),30)
 
