@@ -27,10 +27,10 @@ WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
 # Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
 LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
-BRACKETS = re.compile(r"([^\w\s]*+)(.*\w)([^\w\s]*)")
+MARKED_NUMBER = re.compile(r"[.,:;!?()\[\]/%]*+\d[\d.,:;!?()\[\]/%]*+")
+MIRRORED_BRACKETS = re.compile(r"^[^\w\s(\[{]{0,3}[)\]}](?=[^\w\s]{0,3}\w)|\w[^\w\s)\]}]{0,3}[(\[{][^\w\s]{0,3}$")
 ADDRESS = re.compile("[A-Za-z][@.][A-Za-z]")  # whose parts pdfium turns between words from right to left
-OPENING = str.maketrans(")]}", "([{")
-CLOSING = str.maketrans("([{", ")]}")
+MIRRORED = str.maketrans("()[]{}", ")(][}{")
 IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
 LAM = "\u0644"  # the first letter of its ligatures with alef
 
@@ -71,6 +71,7 @@ class _TextReader:
         self._page = text_page.raw
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
+        self._is_from_right = False  # of the line that is read
         text = _characters(raw, text_page)
         self._clusters = (
             pdf_clusters.read_clusters(raw, text_page.page.raw) if pdf_clusters.LETTERS.search(text) else {}
@@ -84,6 +85,8 @@ class _TextReader:
     def read(self) -> PageWords:
         found = PageWords()
         for line in LINE.finditer(self._text):
+            if RIGHT_TO_LEFT.search(line[0]) or any(map(str.isalpha, line[0])):  # a line of numbers is as the last one
+                self._is_from_right = RIGHT_TO_LEFT.search(line[0]) is not None
             direction: int | None = None
             for word in WORD.finditer(self._text, line.start(), line.end()):
                 found.words += 1
@@ -151,7 +154,7 @@ class _TextReader:
         if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
             direction = self._direction(found)
             return direction, self._parts(found.start(), text, direction)
-        is_from_right = RIGHT_TO_LEFT.search(text)
+        is_from_right = RIGHT_TO_LEFT.search(text) or (self._is_from_right and MARKED_NUMBER.fullmatch(text))
         if is_from_right or (box.left < word.left and ADDRESS.search(text) and RIGHT_TO_LEFT.search(self._text)):
             letters = [self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)]
             return direction, [_order_from_right(letters) if is_from_right else _order_from_left(letters)]
@@ -252,9 +255,8 @@ def _order_from_left(letters: list[Word]) -> Word:
 
 
 def _turn_brackets(text: str) -> str:
-    """Return a word with its first brackets opening and its last ones closing: drawn ones are those of the glyphs."""
-    found = BRACKETS.fullmatch(text)
-    return found[1].translate(OPENING) + found[2] + found[3].translate(CLOSING) if found else text
+    """Return a word with brackets that open and close: drawn ones are those of the glyphs, which are mirrored."""
+    return text.translate(MIRRORED) if MIRRORED_BRACKETS.search(text) else text
 
 
 def _continue_word(word: Word, placed: list[Word]) -> list[Word]:

@@ -193,3 +193,32 @@ def test_word_that_goes_on_over_the_page_is_whole() -> None:
     second = page_of_book(2, "tained a valve in May.", "It was late.", "It was dear.", "It is new.")
     found = PdfLoader().load(pdf(first, second)).text
     assert "The council has maintained\n\na valve in May." in found
+
+
+@pytest.mark.parametrize(
+    ("drawn", "text"),
+    [
+        (".1998", "1998."),
+        ("(2019)", "(2019)"),
+        (".(2019", "2019)."),
+        (".31.12.2024", "31.12.2024."),
+        (".1", "1."),
+    ],
+)
+def test_stops_and_brackets_of_numbers_between_words_from_right_to_left(drawn: str, text: str) -> None:
+    """`drawn` is the line from left to right: a stop behind a number is on its left."""
+    word = "\u05d4\u05d7\u05d3\u05e9"
+    words = [*from_right(word), *from_right(word, x=370)]
+    number = [(340 - 5 * place, 700, letter) for place, letter in enumerate(drawn[::-1], 1)]
+    assert read(*words, *number).split(" ")[-1] == text
+
+
+def test_words_from_left_to_right_between_others_keep_their_order() -> None:
+    word = "\u05d4\u05d7\u05d3\u05e9"
+    found = read(*from_right(word), (346, 700, "Cohen"), (312, 700, "Sarah"), *from_right(word, x=300))
+    assert found == f"{word} Sarah Cohen {word}"
+
+
+def test_brackets_within_a_number_between_words_from_right_to_left_open_and_close() -> None:
+    word = "\u05d4\u05d7\u05d3\u05e9"
+    assert "14(2)" in read(*from_right(word), (315, 700, "(2)14"), *from_right(word, x=300)).split()

@@ -1,10 +1,15 @@
 """Sentences that go on from a page or column to the next, and notes, heads and feet between."""
 
+import pytest
+
 from chatbot.rag.loaders.pdf import PdfLoader
 from tests.rag.loaders.samples import pdf
 from tests.rag.loaders.test_pdf_lines import below
 
 NOTE = "1See the report of May."
+COLUMN = "The pump runs at\nnight. The river\n"
+OTHER_COLUMN = "us, and the boat\nis ours. A valve\nwas closed in May."
+COLUMN_NOTE = "1 See the report\nof the council."
 FIRST = ("The pump runs at night. It is old, and so", "is the crane. The council of this harbour paid")
 
 
@@ -27,24 +32,19 @@ def test_notes_stay_out_of_a_sentence_that_goes_on_over_the_page() -> None:
     ]
 
 
-def test_notes_stay_out_of_a_sentence_that_goes_on_in_the_next_column() -> None:
-    left = show(*below("The pump runs at", "night. The river", "belongs to all of"))
+@pytest.mark.parametrize(
+    ("end", "text"),
+    [
+        ("belongs to all of", f"{COLUMN}belongs to all of\n\n{OTHER_COLUMN}\n\n{COLUMN_NOTE}"),
+        ("belongs to us.", f"{COLUMN}belongs to us.\n\n{COLUMN_NOTE}\n\n{OTHER_COLUMN}"),
+    ],
+    ids=["sentence goes on", "sentence ends"],
+)
+def test_notes_of_a_column_stand_behind_sentences(end: str, text: str) -> None:
+    left = show(*below(*COLUMN.split("\n")[:-1], end))
     note = show(*below("1See the report", "of the council.", y=640), size=8)
-    right = show(*below("us, and the boat", "is ours. A valve", "was closed in May.", x=200))
-    assert read_pages(left + note + right) == [
-        "The pump runs at\nnight. The river\nbelongs to all of\n\nus, and the boat\nis ours. A valve\nwas closed in May."
-        "\n\n1 See the report\nof the council."
-    ]
-
-
-def test_notes_below_a_whole_sentence_stay_in_their_place() -> None:
-    left = show(*below("The pump runs at", "night. The river", "belongs to us."))
-    note = show(*below("1See the report", "of the council.", y=640), size=8)
-    right = show(*below("The boat is ours.", "This one old valve", "was closed in May.", x=200))
-    assert read_pages(left + note + right) == [
-        "The pump runs at\nnight. The river\nbelongs to us.\n\n1 See the report\nof the council.\n\n"
-        "The boat is ours.\nThis one old valve\nwas closed in May."
-    ]
+    right = show(*below(*OTHER_COLUMN.split("\n"), x=200))
+    assert read_pages(left + note + right) == [text]
 
 
 def test_sentence_goes_on_in_a_capital_or_a_number_behind_a_full_line() -> None:

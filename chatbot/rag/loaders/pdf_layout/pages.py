@@ -29,7 +29,7 @@ class Page:
 
 @dataclass(slots=True)
 class _Parts:
-    """A page's body, and what stands around it."""
+    """A page's head, body and foot."""
 
     head: str
     body: str
@@ -67,8 +67,12 @@ def _put_together(parts: _Parts, is_rest: bool) -> str:
     """Return a page's text with its head behind the rest of a sentence, and its foot before one that goes on."""
     body = parts.body
     ends = [end.start() for end in AFTER_SENTENCE.finditer(body)] or [end.start() for end in AFTER_LINE.finditer(body)]
-    first = (ends[0] if ends else len(body)) if is_rest and parts.head else 0
-    last = (ends[-1] if ends else 0) if parts.goes_on and parts.foot else len(body)
+    first = 0
+    last = len(body)
+    if is_rest and parts.head:
+        first = ends[0] if ends else len(body)
+    if parts.goes_on and parts.foot:
+        last = ends[-1] if ends else 0
     if first > last:  # a page without the end of a sentence
         first = last = 0
     pieces = (body[:first], parts.head, body[first:last], parts.foot, body[last:])

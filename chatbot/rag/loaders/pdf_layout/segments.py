@@ -1,9 +1,13 @@
 """Segments of lines, and the rows that they form."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from chatbot.rag.loaders.pdf_words import Word
+from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
+
+LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
 BULLETS = frozenset("\u2022\u2023\u25aa\u25ab\u25cb\u25cf\u25e6\u25a0")
@@ -24,10 +28,21 @@ class Segment:
     @property
     def text(self) -> str:
         """The words with spaces between them."""
-        return " ".join(word.text for word in self.words)
+        return " ".join(word.text for word in _order_words(self.words))
 
 
 Row = list[Segment]
+
+
+def _order_words(words: list[Word]) -> list[Word]:
+    """Return words with those from left to right in their order, which pdfium turns between others from the right."""
+    if not any(RIGHT_TO_LEFT.search(word.text) for word in words):
+        return words
+    found: list[Word] = []
+    for is_from_left, group in groupby(words, key=lambda word: LATIN.search(word.text) is not None):
+        run = list(group)
+        found += sorted(run, key=lambda word: word.left) if is_from_left else run
+    return found
 
 
 def find_segments(words: Iterable[Word]) -> list[Segment]:
