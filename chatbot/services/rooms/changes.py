@@ -70,7 +70,7 @@ def _read_page(connection: sa.Connection, room_id: UUID, view: View, *, since_re
     room = RoomSettings(**row._mapping)
     if since_rev > room.rev:
         raise CursorExpired("The room has not come so far; read it anew.")
-    found = connection.execute(_select_revs(room_id, view.statement, since_rev, limit + 1)).all()
+    found = connection.execute(_select_revs(room_id, view.statement, since_rev, limit + 1), view.values).all()
     more = len(found) > limit
     items = _load(connection, room, view, found[:limit])
     return ChangesPage(items, found[limit - 1].rev if more else room.rev, more)

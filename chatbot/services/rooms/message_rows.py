@@ -1,6 +1,8 @@
 """Messages of rooms as their readers see them, and the record of a change of one."""
 
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -25,16 +27,22 @@ Statement = sa.Select[*tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The messages that a reader may read, as a query, and the condition on the collections that they may quote."""
+    """The messages that a reader may read, as a query with its values.
+
+    `build_quotable` returns the condition on the collections that the reader may quote.
+    """
 
     statement: Statement
-    is_quotable: sa.ColumnElement[bool]
+    build_quotable: Callable[[], sa.ColumnElement[bool]]
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     def fetch(self, connection: sa.Connection, statement: Statement) -> list[Message]:
         """Return the messages of a statement that was made from the view's."""
-        found = [_build(**row._mapping) for row in connection.execute(statement)]
+        found = [_build(**row._mapping) for row in connection.execute(statement, self.values)]
         lists = [message.citations or () for message in found]
-        refreshed = grounding.refresh_citations(connection, self.is_quotable, lists)
+        if not any(lists):
+            return found
+        refreshed = grounding.refresh_citations(connection, self.build_quotable(), lists)
         return [
             replace(message, citations=citations) if citations else message
             for message, citations in zip(found, refreshed, strict=True)
@@ -47,9 +55,7 @@ class View:
 
 def view_of(caller: Caller) -> View:
     """Return the messages that a caller may read, in all their rooms."""
-    statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller)))
-    statement = statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
-    return View(statement, permissions.may_read(caller))
+    return View(_select_for(caller.role), partial(permissions.may_read, caller), {"caller_id": caller.user_id})
 
 
 def view_of_all(room_id: UUID) -> View:
@@ -58,7 +64,7 @@ def view_of_all(room_id: UUID) -> View:
     Whether one of them may read a message is for `RoomReaders` to say.
     """
     statement = _select(RoomMessage.asker_id, sa.false()).where(RoomMessage.room_id == room_id)
-    return View(statement, permissions.may_all_read(rows.select_members(room_id)))
+    return View(statement, partial(permissions.may_all_read, rows.select_members(room_id)))
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
@@ -76,7 +82,7 @@ def load(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message
 def load_own(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
     """Return a message that the caller wrote, also one from before they joined again; raises NotFound."""
     own = (RoomMessage.id == message_id, RoomMessage.author_id == caller.user_id)
-    view = View(_select(caller.user_id, sa.false()), permissions.may_read(caller))
+    view = View(_select(caller.user_id, sa.false()), partial(permissions.may_read, caller))
     for message in view.fetch(connection, view.statement.where(*own)):
         return message
     raise NotFound("There is no such message.")
@@ -116,6 +122,14 @@ def change(connection: sa.Connection, room_id: UUID, message_id: UUID, values: d
     if row.visible_to is not None:
         readers = RoomMember.user_id == row.visible_to
     rows.record(connection, room_id, Change("room_message", message_id), among=readers)
+
+
+@cache
+def _select_for(role: str) -> Statement:
+    """Return the query of the messages that `:caller_id` may read; made once, it costs as much as to run it."""
+    caller = permissions.caller_placeholder(role)
+    statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller)))
+    return statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
 
 
 def _select(user_id: Any, is_withheld: sa.ColumnElement[bool]) -> Statement:
