@@ -28,21 +28,20 @@ class Segment:
     @property
     def text(self) -> str:
         """The words with spaces between them."""
-        return " ".join(word.text for word in _order_words(self.words))
+        text = " ".join([word.text for word in self.words])
+        return _order_text(self.words) if RIGHT_TO_LEFT.search(text) else text
 
 
 Row = list[Segment]
 
 
-def _order_words(words: list[Word]) -> list[Word]:
+def _order_text(words: list[Word]) -> str:
     """Return words with those from left to right in their order, which pdfium turns between others from the right."""
-    if not any(RIGHT_TO_LEFT.search(word.text) for word in words):
-        return words
     found: list[Word] = []
     for is_from_left, group in groupby(words, key=lambda word: LATIN.search(word.text) is not None):
         run = list(group)
         found += sorted(run, key=lambda word: word.left) if is_from_left else run
-    return found
+    return " ".join(word.text for word in found)
 
 
 def find_segments(words: Iterable[Word]) -> list[Segment]:
