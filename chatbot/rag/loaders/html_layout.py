@@ -55,18 +55,18 @@ def prepare(page: str) -> str:
     """Return a page with the texts of its fields, labels of its lists, and tables of layout as blocks in order."""
     page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", page)
     page = RAISED.sub(_raise, page)
-    page = _without_marks_in_words(_with_joined_lines(page))
+    page = _remove_marks_in_words(_join_source_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
-    as_blocks = _layout_tags(tags) | _titled_headers(tags) | _shadow_roots(tags)
+    as_blocks = _find_layout_tags(tags) | _find_titled_headers(tags) | _find_shadow_roots(tags)
     changed = {**{number: f"<{tags[number][1]}div>" for number in as_blocks}, **_label_lists(tags)}
     parts = []
     end = 0
     for number, tag in enumerate(tags):
         parts.append(page[end : tag.start()])
         end = tag.end()
-        block, mark, label = changed[number].rpartition(">") if number in changed else ("", "", _shown(tag))
+        block, mark, label = changed[number].rpartition(">") if number in changed else ("", "", _format_tag(tag))
         paragraph = FIRST_PARAGRAPH.match(page, end) if mark and label else None
         if paragraph:
             end = paragraph.end()
@@ -75,7 +75,7 @@ def prepare(page: str) -> str:
     return "".join(parts)
 
 
-def _with_joined_lines(page: str) -> str:
+def _join_source_lines(page: str) -> str:
     """Return a page without the ends of lines of its source, which a browser shows as a space or not at all."""
     if PRESERVED.search(page):
         return page
@@ -103,7 +103,7 @@ def _raise(found: "re.Match[str]") -> str:
     return found[1].translate(SUPERSCRIPTS) if is_power or not found[1].isdecimal() else f"[{found[1]}]"
 
 
-def _without_marks_in_words(page: str) -> str:
+def _remove_marks_in_words(page: str) -> str:
     """Return a page without emphasis that begins or ends inside a word, which would keep the word from being found."""
     tags = list(EMPHASIS.finditer(page))
     inside = _list_inside_words(page, tags)
@@ -140,7 +140,7 @@ def _list_inside_words(page: str, tags: "list[re.Match[str]]") -> set[int]:
     return found
 
 
-def _shown(tag: "re.Match[str]") -> str:
+def _format_tag(tag: "re.Match[str]") -> str:
     """Return a tag as it is, a field as its value, suggestions for a field and a closed dialog as hidden.
 
     Chromium has the options of a `datalist` neither in `innerText` nor in find-in-page: they appear while a reader
@@ -148,7 +148,7 @@ def _shown(tag: "re.Match[str]") -> str:
     """
     name = tag[2].lower()
     if name == "input":
-        return _value(tag[3])
+        return _format_value(tag[3])
     if name == "abbr":  # whose title a reader sees when pointing at it
         return f"<{tag[1]}span>"
     if name == "datalist":
@@ -158,7 +158,7 @@ def _shown(tag: "re.Match[str]") -> str:
     return tag[0]
 
 
-def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:
+def _find_layout_tags(tags: "list[re.Match[str]]") -> set[int]:
     """Return the numbers of the tags of tables with headings or tables in their cells."""
     found: set[int] = set()
     open_tables: list[_Table] = []
@@ -176,7 +176,7 @@ def _layout_tags(tags: "list[re.Match[str]]") -> set[int]:
     return found
 
 
-def _titled_headers(tags: "list[re.Match[str]]") -> set[int]:
+def _find_titled_headers(tags: "list[re.Match[str]]") -> set[int]:
     """Return the numbers of the tags of headers with headings, which the converter may take for navigation."""
     found: set[int] = set()
     open_headers: list[int] = []
@@ -195,7 +195,7 @@ def _titled_headers(tags: "list[re.Match[str]]") -> set[int]:
     return found
 
 
-def _shadow_roots(tags: "list[re.Match[str]]") -> set[int]:
+def _find_shadow_roots(tags: "list[re.Match[str]]") -> set[int]:
     """Return the numbers of the tags of templates that are shown in their place (HTML, 4.12.3)."""
     found: set[int] = set()
     opened: list[int] = []
@@ -272,7 +272,7 @@ def attributes(text: str) -> dict[str, str]:
     return {name.lower(): double or single or bare for name, double, single, bare in reversed(found)}
 
 
-def _value(tag: str) -> str:
+def _format_value(tag: str) -> str:
     """Return an input as a browser shows it: its value, or whether it is ticked."""
     values = attributes(tag)
     kind = values.get("type", "text").lower()

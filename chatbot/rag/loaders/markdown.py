@@ -27,22 +27,22 @@ class MarkdownLoader:
         heading = first_heading(found.body) or ""
         shown = f"# {found.title}" if found.title and found.title.lower() != heading.lower() else ""
         text = "\n\n".join(filter(None, (shown, found.description, found.body)))
-        return plain.parsed(_without_marks(text), found.title or heading)
+        return plain.parsed(_remove_marks(text), found.title or heading)
 
 
-def _without_marks(text: str) -> str:
+def _remove_marks(text: str) -> str:
     """Return a text without emphasis inside words, which keeps them from being found, nor backslashes for line breaks.
 
     Code stays as it is.
     """
-    return replace_outside_code(text, _prose) if "*" in text or "\\\n" in text else text
+    return replace_outside_code(text, _clean_prose) if "*" in text or "\\\n" in text else text
 
 
-def _prose(text: str) -> str:
-    return HARD_BREAK.sub("  \n", EMPHASIS.sub(_joined, text))
+def _clean_prose(text: str) -> str:
+    return HARD_BREAK.sub("  \n", EMPHASIS.sub(_join_emphasis, text))
 
 
-def _joined(found: re.Match[str]) -> str:
+def _join_emphasis(found: re.Match[str]) -> str:
     words = found["words"]
     if not words:
         return found[0]

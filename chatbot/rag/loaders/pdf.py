@@ -36,7 +36,7 @@ class PdfLoader:
 
         Raises UnreadableDocument when the file is encrypted with a password, broken, or has no text (scanned pages).
         """
-        with plain.reading("PDF"), closing(_opened(pdf_codes.repair_unicode_maps(data))) as document:
+        with plain.reading("PDF"), closing(_open_document(pdf_codes.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
             vocabulary = Vocabulary(page.text for page in pages)
@@ -46,10 +46,10 @@ class PdfLoader:
             free_sentences(pages, vocabulary)
             if any(page.is_unmapped for page in pages) and not any(page.text for page in pages):
                 raise UnreadableDocument(NO_MAP)
-            return _parsed(pages, document.get_metadata_value("Title"))
+            return _build_parsed(pages, document.get_metadata_value("Title"))
 
 
-def _opened(data: bytes) -> "pypdfium2.PdfDocument":
+def _open_document(data: bytes) -> "pypdfium2.PdfDocument":
     import pypdfium2
     from pypdfium2 import raw
 
@@ -75,7 +75,7 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
         with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
             found = pdf_words.read_words(text_page)
             direction = next(iter(found.by_direction), -page.get_rotation() // 90 % 4)  # of the fields' labels
-            fields = list(_annotations(page, direction))
+            fields = list(_read_annotations(page, direction))
     except pypdfium2.PdfiumError:
         return Page(fault="is broken")
     found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
@@ -97,7 +97,7 @@ def _leave_out_unmapped(pages: list[Page]) -> None:
             page.fault = "has text without a Unicode map"
 
 
-def _parsed(pages: list[Page], title: str) -> Parsed:
+def _build_parsed(pages: list[Page], title: str) -> Parsed:
     texts = [page.text for page in pages]
     starts = accumulate((len(text) + len(BETWEEN_PAGES) for text in texts[:-1]), initial=0)
     warnings = [f"Page {number} {page.fault}." for number, page in enumerate(pages, 1) if page.fault]
@@ -112,7 +112,7 @@ class _Annotation:
     note: str = ""
 
 
-def _annotations(page: "pypdfium2.PdfPage", direction: int) -> Iterator[_Annotation]:
+def _read_annotations(page: "pypdfium2.PdfPage", direction: int) -> Iterator[_Annotation]:
     """Yield a page's notes, and the values of its fields as they lie in text of a direction."""
     from pypdfium2 import raw
 
@@ -122,14 +122,14 @@ def _annotations(page: "pypdfium2.PdfPage", direction: int) -> Iterator[_Annotat
         if not annotation:
             continue
         try:
-            found = _annotation(raw, form, annotation, direction)
+            found = _read_annotation(raw, form, annotation, direction)
         finally:
             raw.FPDFPage_CloseAnnot(annotation)
         if found is not None:
             yield found
 
 
-def _annotation(raw: Any, form: Any, annotation: Any, direction: int) -> _Annotation | None:
+def _read_annotation(raw: Any, form: Any, annotation: Any, direction: int) -> _Annotation | None:
     if raw.FPDFAnnot_GetFlags(annotation) & raw.FPDF_ANNOT_FLAG_HIDDEN:
         return None
     kind = raw.FPDFAnnot_GetSubtype(annotation)
