@@ -94,9 +94,11 @@ class RawSocket(asyncio.Protocol):
         elif packet.startswith(ACKNOWLEDGED):
             number, _, answer = packet[len(ACKNOWLEDGED) :].partition(b"[")
             future = self._waiting.pop(int(number))
+            if future.done():  # its caller waits no more
+                return
             if answer == b"]":  # of a socket that is being closed
                 future.set_exception(ConnectionResetError(self.end))
-            elif not future.done():
+            else:
                 future.set_result(json.loads(b"[" + answer)[0])
         else:
             self._take_control(packet)
@@ -106,6 +108,8 @@ class RawSocket(asyncio.Protocol):
             self._send("3")
         elif packet.startswith(b"0"):
             self._send(CONNECT + json.dumps({"token": self._token}))
+        elif self.joined.done():
+            return
         elif packet.startswith(CONNECTED):
             self.joined.set_result(None)
         elif packet.startswith(REFUSED):
@@ -143,7 +147,11 @@ async def connect(port: int, tokens: Sequence[str], listener: Listener) -> list[
     async def open_one(token: str) -> RawSocket:
         async with gate:
             _, opened = await loop.create_connection(lambda: RawSocket(port, token, listener), "127.0.0.1", port)
-            await asyncio.wait_for(opened.joined, CALL_SECONDS)
+            try:
+                await asyncio.wait_for(opened.joined, CALL_SECONDS)
+            except BaseException:
+                opened.close()
+                raise
             return opened
 
     return list(await asyncio.gather(*map(open_one, tokens)))
