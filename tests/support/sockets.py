@@ -64,6 +64,10 @@ class SocketClient:
             self._check(event, REPLY, answer)
         return answer
 
+    def send(self, event: str, **data: Any) -> None:
+        """Send an event that needs no acknowledgement."""
+        self._client.emit(event, data, namespace=self.namespace)
+
     def texts(self) -> list[str]:
         """Return the texts of the messages that came, by their numbers: the client handles each in a thread."""
         messages = [data for name, data in self.events if name == "message"]
