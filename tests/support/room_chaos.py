@@ -219,7 +219,7 @@ def run(
             clients.add_room(one, pause=pause, is_resynchronising=is_resynchronising)
         for speaker in speakers:
             speaker.token = server.sign_in(speaker.name)
-        writing = threading.Thread(target=asyncio.run, args=[clients.write()])
+        writing = threading.Thread(target=asyncio.run, args=[clients.write()], daemon=True)
         threads = [writing, *(threading.Thread(target=speaker.run) for speaker in speakers)]
         for thread in threads:
             thread.start()
