@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,11 @@ from .message_rows import View
 from .records import ChangesPage, Member, Message, RoomChange, RoomReaders, RoomSettings
 
 SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
+JOINED = (
+    sa.select(RoomMember.user_id, RoomMember.joined_seq, Room.history)
+    .join(Room, Room.id == RoomMember.room_id)
+    .where(RoomMember.room_id == sa.bindparam("room_id"), RoomMember.state == "member")
+)
 Statement = sa.Select[*tuple[Any, ...]]
 
 
@@ -45,14 +51,13 @@ def read_for_members(room_id: UUID, *, since_rev: int, limit: int) -> tuple[Chan
 
 def _read_readers(connection: sa.Connection, room_id: UUID, answers: Sequence[UUID]) -> RoomReaders:
     """Return the members of a room with their rights to its messages, and to some answers."""
-    joined = sa.select(RoomMember.user_id, RoomMember.joined_seq)
-    found = connection.execute(joined.where(RoomMember.room_id == room_id, RoomMember.state == "member"))
-    history = connection.scalar(sa.select(Room.history).where(Room.id == room_id))
+    found = connection.execute(JOINED, {"room_id": room_id}).all()
     withheld: defaultdict[UUID, set[UUID]] = defaultdict(set)
     if answers:
         for row in connection.execute(_select_withheld(answers)):
             withheld[row.id].add(row.user_id)
-    return RoomReaders({row.user_id: row.joined_seq for row in found}, history == "all", withheld)
+    is_open = any(row.history == "all" for row in found)
+    return RoomReaders({row.user_id: row.joined_seq for row in found}, is_open, withheld)
 
 
 def _select_withheld(answers: Sequence[UUID]) -> Statement:
@@ -70,14 +75,19 @@ def _read_page(connection: sa.Connection, room_id: UUID, view: View, *, since_re
     room = RoomSettings(**row._mapping)
     if since_rev > room.rev:
         raise CursorExpired("The room has not come so far; read it anew.")
-    found = connection.execute(_select_revs(room_id, view.statement, since_rev, limit + 1), view.values).all()
+    values = {**view.values, "room_id": room_id, "since_rev": since_rev, "most": limit + 1}
+    found = connection.execute(_select_revs(view.statement), values).all()
     more = len(found) > limit
     items = _load(connection, room, view, found[:limit])
     return ChangesPage(items, found[limit - 1].rev if more else room.rev, more)
 
 
-def _select_revs(room_id: UUID, shown: Statement, since_rev: int, most: int) -> Statement:
-    """Return the query of the first things that were last changed after a change, by that change."""
+@cache
+def _select_revs(shown: Statement) -> Statement:
+    """Return the query of the first `:most` things of `:room_id` that were last changed after `:since_rev`."""
+    room_id = sa.bindparam("room_id", type_=sa.Uuid())
+    since_rev = sa.bindparam("since_rev", type_=sa.BigInteger())
+    most = sa.bindparam("most", type_=sa.Integer())
     revs: Statement = shown.with_only_columns(
         RoomMessage.rev.label("rev"), sa.literal_column("'message'").label("type"), RoomMessage.id.label("id")
     )
@@ -97,9 +107,11 @@ def _select_revs(room_id: UUID, shown: Statement, since_rev: int, most: int) -> 
 def _load(connection: sa.Connection, room: RoomSettings, view: View, found: Sequence[Any]) -> list[RoomChange]:
     ids = {kind: [row.id for row in found if row.type == kind] for kind in ("message", "member")}
     data: dict[UUID, Any] = {room.id: room}
-    data |= {message.id: message for message in view.fetch_all(connection, ids["message"])}
+    if ids["message"]:
+        data |= {message.id: message for message in view.fetch_all(connection, ids["message"])}
     ended: dict[UUID, UUID] = {}
-    for row in connection.execute(members.select_members().where(RoomMember.id.in_(ids["member"]))):
+    memberships = members.select_members().where(RoomMember.id.in_(ids["member"])) if ids["member"] else None
+    for row in () if memberships is None else connection.execute(memberships):
         if row.state == "member":
             data[row.id] = Member(**row._mapping)
         else:

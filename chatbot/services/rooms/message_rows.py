@@ -9,8 +9,10 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from chatbot.database.compiled import Prepared
+from chatbot.database.types import now
 from chatbot.errors import NotFound
-from chatbot.models import Collection, Room, RoomMember, RoomMessage, RoomMessageSource, User
+from chatbot.models import Collection, Room, RoomMessage, RoomMessageSource, User
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import grounding
 from chatbot.services.knowledge import permissions
@@ -22,6 +24,14 @@ from .records import Author, Message
 COLUMNS = {one.name: getattr(RoomMessage, one.name) for one in fields(Message) if one.name != "author"}
 Writer = aliased(User)
 WITHHELD = {"text": "", "status": "withheld", "citations": None, "audience": None}
+NEW: dict[str, Any] = {
+    **dict.fromkeys(column.name for column in RoomMessage.__table__.c),
+    "kind": "message",
+    "text": "",
+    "mentions": [],
+    "deleted": False,
+}
+INSERT = Prepared(sa.insert(RoomMessage))
 Statement = sa.Select[*tuple[Any, ...]]
 
 
@@ -63,8 +73,7 @@ def view_of_all(room_id: UUID) -> View:
 
     Whether one of them may read a message is for `RoomReaders` to say.
     """
-    statement = _select(RoomMessage.asker_id, sa.false()).where(RoomMessage.room_id == room_id)
-    return View(statement, partial(permissions.may_all_read, rows.select_members(room_id)))
+    return View(ALL, partial(permissions.may_all_read, rows.select_members(room_id)))
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
@@ -117,11 +126,17 @@ def change(connection: sa.Connection, room_id: UUID, message_id: UUID, values: d
     row = connection.execute(changed.returning(RoomMessage.seq, RoomMessage.visible_to)).one()
     rows.move_on(connection, room_id, changes=1)
     rows.record(connection, room_id, Change("room", room_id))
-    is_open = sa.exists().where(Room.id == room_id, Room.history == "all")
-    readers = sa.or_(RoomMember.joined_seq < row.seq, is_open)
-    if row.visible_to is not None:
-        readers = RoomMember.user_id == row.visible_to
-    rows.record(connection, room_id, Change("room_message", message_id), among=readers)
+    changed_message = Change("room_message", message_id)
+    if row.visible_to is None:
+        rows.record(connection, room_id, changed_message, readers=rows.MEMBERS_BEFORE, seq=row.seq)
+    else:
+        rows.record(connection, room_id, changed_message, readers=rows.MEMBER, reader_id=row.visible_to)
+
+
+def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
+    """Insert a message into a locked room; missing values are those of a member's new message."""
+    row = {**NEW, "created_at": now(), **values}
+    INSERT.execute(connection, row)
 
 
 @cache
@@ -147,3 +162,6 @@ def _select(user_id: Any, is_withheld: sa.ColumnElement[bool]) -> Statement:
 def _build(author_id: UUID | None, username: str | None, **columns: Any) -> Message:
     author = None if author_id is None or username is None else Author(author_id, username)
     return Message(author=author, **columns)
+
+
+ALL = _select(RoomMessage.asker_id, sa.false())  # messages, as they are

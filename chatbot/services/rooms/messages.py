@@ -188,7 +188,7 @@ def _insert(
 ) -> list[Change]:
     """Insert a message, and the answer that it asks for, into a locked room; returns their changes."""
     written = [Change("room_message", values["id"])]
-    connection.execute(sa.insert(RoomMessage).values(values))
+    message_rows.insert(connection, values)
     if asked is not None:
         written.append(questions.add_answer(connection, caller, asked, values))
     rows.move_on(connection, values["room_id"], messages=len(written))
@@ -202,7 +202,7 @@ def _record_new(connection: sa.Connection, room_id: UUID, written: Sequence[Chan
         rows.record(connection, room_id, *written, Change("room", room_id))
         return
     rows.record(connection, room_id, Change("room", room_id))
-    rows.record(connection, room_id, *written, among=RoomMember.user_id == visible_to)
+    rows.record(connection, room_id, *written, readers=rows.MEMBER, reader_id=visible_to)
 
 
 def _mark_read(connection: sa.Connection, caller: Caller, room_id: UUID, seq: int) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from chatbot.database.compiled import Prepared
 from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, NotFound
 from chatbot.models import Room, RoomMember, RoomMessage
@@ -46,6 +47,23 @@ FIELDS = (
     Room.activity_at,
 )
 
+ROOM_ID = sa.bindparam("room_id", type_=sa.Uuid())
+_is_own = sa.and_(
+    Own.room_id == Room.id, Own.user_id == sa.bindparam("caller_id", type_=sa.Uuid()), Own.state == "member"
+)
+POSITION = Prepared(sa.select(Own.role, Room.rev, Room.last_seq).join(Own, _is_own).where(Room.id == ROOM_ID))
+LOCK = Prepared(sa.select(Room.id).where(Room.id == ROOM_ID, sa.exists().where(_is_own)).with_for_update())
+_written = sa.bindparam("written", type_=sa.Integer())
+ADD_MESSAGES = Prepared(
+    sa.update(Room)
+    .where(Room.id == ROOM_ID)
+    .values(rev=Room.rev + _written, last_seq=Room.last_seq + _written, activity_at=sa.bindparam("moment"))
+)
+MEMBERS = sa.select(RoomMember.user_id).where(RoomMember.room_id == ROOM_ID, RoomMember.state == "member")
+MEMBER = MEMBERS.where(RoomMember.user_id == sa.bindparam("reader_id", type_=sa.Uuid()))
+_is_open = sa.exists().where(Room.id == ROOM_ID, Room.history == "all")
+MEMBERS_BEFORE = MEMBERS.where(sa.or_(RoomMember.joined_seq < sa.bindparam("seq", type_=sa.BigInteger()), _is_open))
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -81,8 +99,7 @@ def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[RoomRe
 
 def require_role(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[str, ...]) -> Position:
     """Return the position of a room; raises NotFound for no member of it, Forbidden for one in another role."""
-    own = sa.select(Own.role, Room.rev, Room.last_seq).join(Own, join_own(caller)).where(Room.id == room_id)
-    found = connection.execute(own).one_or_none()
+    found = POSITION.run(connection, {"room_id": room_id, "caller_id": caller.user_id}).one_or_none()
     if found is None:
         raise NotFound("There is no such room.")
     if found.role not in roles:
@@ -95,8 +112,7 @@ def lock(connection: sa.Connection, caller: Caller, room_id: UUID, roles: tuple[
 
     The role is asked for behind the lock: the query that waits for it sees what was there before.
     """
-    is_own = sa.exists().where(join_own(caller))
-    connection.execute(sa.select(Room.id).where(Room.id == room_id, is_own).with_for_update()).all()
+    LOCK.run(connection, {"room_id": room_id, "caller_id": caller.user_id}).all()
     return require_role(connection, caller, room_id, roles)
 
 
@@ -119,10 +135,11 @@ def lock_members(connection: sa.Connection, room_id: UUID, *conditions: sa.Colum
 
 def move_on(connection: sa.Connection, room_id: UUID, *, changes: int = 0, messages: int = 0, **values: Any) -> None:
     """Count changes of a locked room, and messages, each of which is also a change."""
-    values["rev"] = Room.rev + changes + messages
     if messages:
-        values |= {"last_seq": Room.last_seq + messages, "activity_at": now()}
-    connection.execute(sa.update(Room).where(Room.id == room_id).values(values))
+        ADD_MESSAGES.execute(connection, {"room_id": room_id, "written": messages, "moment": now()})
+    if changes or values:
+        values["rev"] = Room.rev + changes
+        connection.execute(sa.update(Room).where(Room.id == room_id).values(values))
 
 
 def add_system_message(connection: sa.Connection, room_id: UUID, position: Position, text: str) -> Change:
@@ -141,11 +158,11 @@ def add_system_message(connection: sa.Connection, room_id: UUID, position: Posit
 
 
 def record(
-    connection: sa.Connection, room_id: UUID, *changed: Change, among: sa.ColumnElement[bool] | None = None
+    connection: sa.Connection, room_id: UUID, *changed: Change, readers: sa.Select[UUID] = MEMBERS, **values: Any
 ) -> None:
     """Record changes of a room for the devices of its members, all or some, at the end of the transaction.
 
-    The first record of a transaction is for all: it locks their counters, in the order of the users.
+    `readers` is one of the queries above, `values` are those of its parameters beside the room. The first record of a
+    transaction is for all: it locks their counters, in the order of the users.
     """
-    members = select_members(room_id)
-    audiences.record(connection, members if among is None else members.where(among), changed)
+    audiences.record(connection, readers, {"room_id": room_id, **values}, changed)
