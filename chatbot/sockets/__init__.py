@@ -4,12 +4,12 @@ from flask import Flask, current_app
 
 from chatbot.services.rooms.signals import state as signals
 
-from . import chat, connections, delivery, ends, presence, rooms, server, shared_counts, transport, typing_events
-from .followers import Followers
+from . import chat, closing, connections, delivery, presence, rooms, server, shared_counts, transport, typing_events
 from .loops import Loop
 from .namespace import Namespace
+from .turn_readers import TurnReaders
 
-EXTENSION = "chatbot.socket_ends"
+EXTENSION = "chatbot.connection_closer"
 
 
 def init_app(app: Flask) -> None:
@@ -17,16 +17,16 @@ def init_app(app: Flask) -> None:
     transport.refuse_other_websockets()
     registry = connections.init_app(app)
     socketio = server.create(app)
-    closing = app.extensions[EXTENSION] = ends.Ends(socketio, registry)
-    deliveries = delivery.Deliveries(socketio, registry, closing)
+    closer = app.extensions[EXTENSION] = closing.ConnectionCloser(socketio, registry)
+    deliveries = delivery.Deliveries(socketio, registry, closer)
     adapters = signals.create(app)
     present = presence.Presence(socketio, registry, adapters.presence)
     typing = typing_events.TypingEvents(socketio, registry, adapters.typing)
     loops = (
-        Loop(registry, "ends of sockets", closing.look, ends.LOOK_SECONDS),
+        Loop(registry, "closing of sockets", closer.look, closing.LOOK_SECONDS),
         Loop(registry, "room delivery", deliveries.look, delivery.LOOK_SECONDS),
         Loop(registry, "presence", present.look, presence.LOOK_SECONDS),
-        Loop(registry, "counts of sockets", registry.keep_counts, shared_counts.KEEP_SECONDS),
+        Loop(registry, "counts of sockets", registry.renew_counts, shared_counts.RENEW_INTERVAL_SECONDS),
         Loop(registry, "typing", typing.look, typing_events.LOOK_SECONDS),
     )
 
@@ -35,13 +35,13 @@ def init_app(app: Flask) -> None:
             loop.start()
 
     Namespace(delivery.NAMESPACE, rooms.create_handlers(present, typing)).register(socketio, start)
-    followers = Followers(socketio, registry, closing)
-    Namespace(chat.NAMESPACE, chat.create_handlers(followers)).register(socketio, start)
-    handshakes = transport.WebSocketsOnly(app.wsgi_app, lambda: closing.is_draining)
+    turn_readers = TurnReaders(socketio, registry, closer)
+    Namespace(chat.NAMESPACE, chat.create_handlers(turn_readers)).register(socketio, start)
+    handshakes = transport.WebSocketsOnly(app.wsgi_app, lambda: closer.is_draining)
     app.wsgi_app = handshakes  # type: ignore[method-assign]  # the way that Flask documents
 
 
 def drain() -> None:
     """Send the clients of the current application's sockets elsewhere."""
-    closing: ends.Ends = current_app.extensions[EXTENSION]
-    closing.drain()
+    closer: closing.ConnectionCloser = current_app.extensions[EXTENSION]
+    closer.drain()

@@ -40,11 +40,11 @@ class BotDeltas:
             if is_open and connection.caller.user_id in readers.get(answer.message_id, ()):
                 sids[answer.message_id, connection.answers.get(answer.message_id, 0)].append(connection.sid)
                 connection.answers[answer.message_id] = len(answer.text)
-        for (message_id, offset), among in sids.items():
+        for (message_id, offset), recipients in sids.items():
             answer = texts[message_id]
             event = {"room_id": answer.room_id, "message_id": message_id, "offset": offset}
             event["text"] = answer.text[offset:]
-            self._socketio.emit("bot_delta", event, namespace=self._namespace, to=among)
+            self._socketio.emit("bot_delta", event, namespace=self._namespace, to=recipients)
 
 
 def _forget_ended(followed: Mapping[UUID, Sequence[Connection]], running: set[UUID]) -> None:

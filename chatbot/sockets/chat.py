@@ -10,8 +10,8 @@ from chatbot.web import admission, idempotency, rate_limits
 from chatbot.web.rate_limits import by_address, by_user
 
 from .connections import Connection
-from .followers import Followers
 from .namespace import Handlers
+from .turn_readers import TurnReaders
 
 NAMESPACE = "/chat"
 ROUTE = "/api/chat"  # whose keys of idempotency hold here too
@@ -19,16 +19,16 @@ ROUTE = "/api/chat"  # whose keys of idempotency hold here too
 _turns = TurnSchema()
 
 
-def create_handlers(followers: Followers) -> Handlers:
+def create_handlers(turn_readers: TurnReaders) -> Handlers:
     """Return the handlers of clients' events."""
     return {
-        "send": partial(_send, followers),
-        "follow": partial(_follow, followers),
+        "send": partial(_send, turn_readers),
+        "follow": partial(_follow, turn_readers),
         "cancel": _cancel,
     }
 
 
-def _send(followers: Followers, connection: Connection, values: dict[str, Any]) -> Any:
+def _send(turn_readers: TurnReaders, connection: Connection, values: dict[str, Any]) -> Any:
     """Open a turn as `POST /api/chat/` does, and follow it."""
     caller = connection.caller
     client_id = values.pop("client_id", None)
@@ -38,14 +38,14 @@ def _send(followers: Followers, connection: Connection, values: dict[str, Any]) 
     options = TurnOptions.take(values)
     result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **values, options=options, key=key), key)
     turn = following.get_result_turn(caller, result)
-    followers.start(connection, turn.id, 0)
+    turn_readers.start(connection, turn.id, 0)
     return _turns.dump(turn)
 
 
-def _follow(followers: Followers, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+def _follow(turn_readers: TurnReaders, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     admission.enter_stream(connection.caller.user_id)
     turn = following.get_turn(connection.caller, values["turn_id"])
-    followers.start(connection, turn.id, values["offset"])
+    turn_readers.start(connection, turn.id, values["offset"])
     return {}
 
 

@@ -33,7 +33,7 @@ class Connection:
     websocket: BoundedWebSocket
     rooms: dict[UUID, int] = field(default_factory=dict)
     answers: dict[UUID, int] = field(default_factory=dict)
-    user: RoomUser | None = None  # known with the first room
+    user: RoomUser | None = None  # loaded with the first room
     turns: dict[UUID, object] = field(default_factory=dict)  # that are followed, with the mark of the last reader
 
 
@@ -49,7 +49,7 @@ class Registry:
     def add(self, connection: Connection) -> None:
         """Add a connection; raises TooManySockets for a user with as many WebSockets as one may have."""
         if self.app.config["RATELIMIT_ENABLED"]:
-            self._require_room(connection)
+            self._require_capacity(connection)
         with self._lock:
             self._connections[connection.sid] = connection
             metrics.SOCKETS.labels(connection.namespace).inc()
@@ -60,13 +60,13 @@ class Registry:
             connection = self._connections.pop(sid, None)
             if connection is not None:
                 metrics.SOCKETS.labels(connection.namespace).dec()
-        if connection is not None and self._counts is not None and not self.list_of(connection.websocket):
+        if connection is not None and self._counts is not None and not self.list_by_websocket(connection.websocket):
             self._counts.release(_get_socket(connection))
 
-    def keep_counts(self) -> None:
+    def renew_counts(self) -> None:
         """Renew the sockets of this process where those of all processes are counted."""
         if self._counts is not None and self.app.config["RATELIMIT_ENABLED"]:
-            self._counts.keep({_get_socket(one) for one in self.list_all()})
+            self._counts.renew({_get_socket(one) for one in self.list_all()})
 
     def get(self, sid: str) -> Connection | None:
         """Return a connection, None where it has ended."""
@@ -77,7 +77,11 @@ class Registry:
         with self._lock:
             return list(self._connections.values())
 
-    def _require_room(self, connection: Connection) -> None:
+    def list_by_websocket(self, websocket: BoundedWebSocket) -> list[Connection]:
+        """Return the connections of a WebSocket: one for each namespace that it has joined."""
+        return [one for one in self.list_all() if one.websocket is websocket]
+
+    def _require_capacity(self, connection: Connection) -> None:
         """Raise TooManySockets for a user with as many WebSockets, here or in all processes, as one may have."""
         user_id = connection.caller.user_id
         others = {one.websocket for one in self.list_all() if one.caller.user_id == user_id}
@@ -87,10 +91,6 @@ class Registry:
             is_full = not self._counts.take(_get_socket(connection), MAX_SOCKETS_PER_USER)
         if is_full:
             raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
-
-    def list_of(self, websocket: BoundedWebSocket) -> list[Connection]:
-        """Return the connections of a WebSocket: one for each namespace that it has joined."""
-        return [one for one in self.list_all() if one.websocket is websocket]
 
 
 def init_app(app: Flask) -> Registry:

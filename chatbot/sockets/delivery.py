@@ -21,8 +21,8 @@ from chatbot.services.rooms.watch import find_revs
 
 from . import lag
 from .bot_deltas import BotDeltas
+from .closing import ConnectionCloser
 from .connections import Connection, Registry
-from .ends import Ends
 
 NAMESPACE = "/rooms"
 LOOK_SECONDS = 0.1  # between two looks at the rooms
@@ -32,10 +32,10 @@ MAX_CHANGES = 200  # of a room, in one look
 class Deliveries:
     """Emits changes to sockets."""
 
-    def __init__(self, socketio: SocketIO, registry: Registry, ends: Ends) -> None:
+    def __init__(self, socketio: SocketIO, registry: Registry, closer: ConnectionCloser) -> None:
         self._socketio = socketio
         self._registry = registry
-        self._ends = ends
+        self._closer = closer
         self._changes = ChangedThingSchema()
         self._bot_deltas = BotDeltas(socketio, registry, NAMESPACE)
 
@@ -61,7 +61,7 @@ class Deliveries:
             return
         except CursorExpired as error:  # the database was restored
             for connection in connections:
-                self._ends.close(connection, problem.of(error).code, reconnect=True)
+                self._closer.close(connection, problem.of(error).code, reconnect=True)
             return
         for change in page.items:
             self._emit(change, room_id, connections, readers)
@@ -78,14 +78,14 @@ class Deliveries:
             is_new = one.rooms.get(room_id, change.rev) < change.rev
             if view is not None and is_new and self._registry.get(one.sid) is one:  # nothing follows `closing`
                 sids[view].append(one.sid)
-        for view, among in sids.items():
+        for view, recipients in sids.items():
             data: dict[str, Any] = self._changes.dump(show(change, view))
             event = {"room_id": room_id, **data}
             if change.event == "message":
                 event = data["data"]
             elif change.event == "bot_done":
                 event = {"room_id": room_id, "message": data["data"]}
-            self._socketio.emit(change.event, event, namespace=NAMESPACE, to=among)
+            self._socketio.emit(change.event, event, namespace=NAMESPACE, to=recipients)
         if sids:
             lag.observe(change)
 

@@ -51,12 +51,12 @@ class Namespace:
         socketio.on_event("connect", connect, self.name)
         socketio.on_event("disconnect", _disconnect, self.name)
         for name, handler in {**self.handlers, "token": self._renew}.items():
-            schema = self._described.client_events[name].data()
+            schema = self._contract.client_events[name].data()
             socketio.on_event(name, _acknowledge(name, schema, handler), self.name)
         socketio.on_event("*", _refuse_unknown, self.name)
 
     @property
-    def _described(self) -> SocketNamespace:
+    def _contract(self) -> SocketNamespace:
         return NAMESPACES[self.name]
 
     def _connect(self, auth: Any) -> None:
@@ -66,7 +66,7 @@ class Namespace:
             if not isinstance(token, str):
                 raise Unauthenticated("Send `auth: {token: <access token or API key>}`.")
             caller = authentication.authenticate(token)
-            authentication.require_scope(caller, self._described.scope)
+            authentication.require_scope(caller, self._contract.scope)
             websocket: BoundedWebSocket = request.environ[WEBSOCKET]
             expires_at = authentication.find_expiry(token)
             get_registry().add(Connection(_get_sid(), self.name, caller, expires_at, websocket))
@@ -79,7 +79,7 @@ class Namespace:
     def _renew(self, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
         """Take another token of the same user, before the first one expires."""
         caller = authentication.authenticate(values["token"])
-        authentication.require_scope(caller, self._described.scope)
+        authentication.require_scope(caller, self._contract.scope)
         if caller.user_id != connection.caller.user_id:
             raise Unauthenticated("The token is another user's.")
         connection.caller = caller
@@ -91,7 +91,7 @@ def _disconnect(*_: Any) -> None:
     """Forget a connection that left its namespace; its WebSocket ends with the last one."""
     get_registry().remove(_get_sid())
     websocket: BoundedWebSocket | None = request.environ.get(WEBSOCKET)
-    if websocket is not None and not get_registry().list_of(websocket):
+    if websocket is not None and not get_registry().list_by_websocket(websocket):
         websocket.end_after(0)
 
 

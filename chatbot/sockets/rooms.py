@@ -11,6 +11,7 @@ from chatbot.schemas.sockets import RoomUserSchema
 from chatbot.services.rooms import changes, messages, rooms
 from chatbot.services.rooms.bot import questions
 from chatbot.services.rooms.signals import users
+from chatbot.services.rooms.signals.port import RoomUser
 from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 
@@ -44,7 +45,7 @@ def _join(presence: Presence, connection: Connection, values: dict[str, Any]) ->
     room = rooms.get(connection.caller, room_id)
     since_rev = values.get("since_rev", room.rev)
     page = changes.read_changes(connection.caller, room_id, since_rev=since_rev, limit=MAX_CHANGES)
-    user = connection.user = connection.user or users.load_user(connection.caller)
+    user = _get_user(connection)
     # Behind the page even where it is not complete: the client reads the rest itself.
     connection.rooms[room_id] = page.rev if not page.more else room.rev
     found = _changes.dump(page)
@@ -82,6 +83,12 @@ def _mark_read(connection: Connection, values: dict[str, Any]) -> dict[str, Any]
 
 def _publish_typing(typing_events: TypingEvents, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     users.require_writer(connection.caller, values["room_id"])
-    connection.user = connection.user or users.load_user(connection.caller)
-    typing_events.publish(values["room_id"], connection.user)
+    typing_events.publish(values["room_id"], _get_user(connection))
     return {}
+
+
+def _get_user(connection: Connection) -> RoomUser:
+    """Return the user of a connection, loaded once; raises NotFound for a disabled account."""
+    if connection.user is None:
+        connection.user = users.load_user(connection.caller)
+    return connection.user

@@ -7,8 +7,8 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-KEPT_SECONDS = 30  # after which the sockets of a process that is gone do not count any more
-KEEP_SECONDS = 10.0  # between two renewals
+EXPIRY_SECONDS = 30  # after which the sockets of a process that is gone do not count any more
+RENEW_INTERVAL_SECONDS = 10.0
 # The members of a user's set are sockets, their scores when they expire. Returns whether there was room for one more.
 TAKE = """
 local time = redis.call('TIME')
@@ -25,36 +25,36 @@ log = structlog.get_logger(__name__)
 
 
 class SharedCounts:
-    """Counts WebSockets over all processes; while Redis is away, nobody is refused by it."""
+    """Counts WebSockets over all processes; while Redis is away, they refuse no user."""
 
-    def __init__(self, redis: "Redis") -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._take = redis.register_script(TAKE)
         self._process = uuid4().hex
 
-    def take(self, socket: Socket, most: int) -> bool:
-        """Count a socket; returns False, and does not, where its user has as many as `most`."""
+    def take(self, socket: Socket, max_sockets: int) -> bool:
+        """Count a socket; return False without counting it if its user has `max_sockets` others."""
         try:
-            return bool(self._take(keys=[_get_key(socket)], args=[self._get_name(socket), most, KEPT_SECONDS]))
+            return bool(self._take(keys=[_get_key(socket)], args=[self._get_name(socket), max_sockets, EXPIRY_SECONDS]))
         except RedisError as error:
             log.warning("sockets not counted", error=type(error).__name__)
             return True
 
     def release(self, socket: Socket) -> None:
-        """Count a socket no more."""
+        """Stop counting a socket."""
         try:
             self._redis.zrem(_get_key(socket), self._get_name(socket))
         except RedisError as error:  # it expires
             log.warning("sockets not counted", error=type(error).__name__)
 
-    def keep(self, sockets: Iterable[Socket]) -> None:
+    def renew(self, sockets: Iterable[Socket]) -> None:
         """Renew the sockets of this process; Redis may have lost them."""
         try:
             seconds, _ = self._redis.time()
             with self._redis.pipeline(transaction=False) as pipeline:
                 for socket in sockets:
-                    pipeline.zadd(_get_key(socket), {self._get_name(socket): seconds + KEPT_SECONDS})
-                    pipeline.expire(_get_key(socket), KEPT_SECONDS)
+                    pipeline.zadd(_get_key(socket), {self._get_name(socket): seconds + EXPIRY_SECONDS})
+                    pipeline.expire(_get_key(socket), EXPIRY_SECONDS)
                 pipeline.execute()
         except RedisError as error:
             log.warning("sockets not counted", error=type(error).__name__)

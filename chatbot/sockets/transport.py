@@ -134,7 +134,7 @@ class BoundedWebSocket:
 
     def __init__(self, handler: Any, server: Any) -> None:
         self._handler = handler
-        self._waiting: list[Callable[[], object]] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serve the connection until it ends; the server closes it then."""
@@ -151,7 +151,7 @@ class BoundedWebSocket:
         try:
             return self._handler(self)
         finally:
-            self._run_waiting()
+            self._run_callbacks()
             queue.websocket = None
             self._end.kill()
             self._whole.end()
@@ -160,9 +160,9 @@ class BoundedWebSocket:
         """Let the socket live on: a caller was authenticated."""
         self._end.kill()
 
-    def when_answered(self, function: Callable[[], object]) -> None:
+    def call_when_answered(self, function: Callable[[], object]) -> None:
         """Call a function behind the acknowledgement of the event that is handled now, or at the end."""
-        self._waiting.append(function)
+        self._callbacks.append(function)
 
     def end_after(self, seconds: float) -> None:
         """Close the connection after some seconds, with or without its client."""
@@ -181,7 +181,7 @@ class BoundedWebSocket:
 
     def wait(self) -> Any:
         """Return the next message, None at the end; binary ones, of which Socket.IO keeps any number, end it."""
-        self._run_waiting()
+        self._run_callbacks()
         try:
             message = self._socket.receive()
         except simple_websocket.ConnectionClosed:
@@ -191,9 +191,9 @@ class BoundedWebSocket:
             return None
         return message
 
-    def _run_waiting(self) -> None:
-        while self._waiting:
-            self._waiting.pop(0)()
+    def _run_callbacks(self) -> None:
+        while self._callbacks:
+            self._callbacks.pop(0)()
 
     def close(self) -> None:
         """Close the connection; a client that takes no closing frame is cut off."""
@@ -216,7 +216,7 @@ class WebSocketsOnly:
         if not is_handshake(environ):
             return _refuse(start_response, "400 Bad Request", problem.BY_STATUS[400], "This address is for WebSockets.")
         if self._is_draining():  # the process would wait for the socket's end
-            return _refuse(start_response, "503 Service Unavailable", BUSY, "This process ends; connect again.")
+            return _refuse(start_response, "503 Service Unavailable", BUSY, "The server is stopping; connect again.")
         served = environ[SERVED] = list[BoundedWebSocket]()
         body = self._application(environ, start_response)
         if served:
@@ -244,7 +244,7 @@ def is_handshake(environ: dict[str, Any]) -> bool:
 
 
 def encode_text(message: str) -> bytes:
-    """Return the frame of a text: wsproto's takes 20 us, which each of a room's sockets would take."""
+    """Return a text as a WebSocket frame (RFC 6455, 5.2); wsproto takes 20 us for it, for each socket of a room."""
     data = message.encode()
     if len(data) < 126:
         return bytes((TEXT_FRAME, len(data))) + data

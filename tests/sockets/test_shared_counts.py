@@ -30,12 +30,12 @@ def test_sockets_of_all_processes_count(own_redis: RedisServer) -> None:
 def test_sockets_of_a_process_that_is_gone_expire(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     here, there = make_counts(own_redis), make_counts(own_redis)
     ada = uuid4()
-    monkeypatch.setattr(shared_counts, "KEPT_SECONDS", -1)
+    monkeypatch.setattr(shared_counts, "EXPIRY_SECONDS", -1)
     assert here.take((ada, 1), 1)
     monkeypatch.undo()
     assert there.take((ada, 2), 1)
     own_redis.flush()
-    there.keep({(ada, 2)})
+    there.renew({(ada, 2)})
     assert not here.take((ada, 3), 1)
 
 
@@ -45,4 +45,4 @@ def test_nobody_is_refused_while_redis_is_away(own_redis: RedisServer) -> None:
     ada = uuid4()
     assert all(counts.take((ada, number), 1) for number in range(3))
     counts.release((ada, 0))
-    counts.keep({(ada, 1)})
+    counts.renew({(ada, 1)})

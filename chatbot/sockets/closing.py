@@ -1,4 +1,4 @@
-"""The ends of connections: of expired tokens, ended credentials and slow readers, and of a worker that ends."""
+"""The closing of connections: of expired tokens, ended credentials and slow clients, and of a worker that ends."""
 
 import random
 import time
@@ -20,7 +20,7 @@ SLOW_CLOSING_SECONDS = 10.0  # in which a slow one does
 SLOW = "slow_consumer"
 
 
-class Ends:
+class ConnectionCloser:
     """Closes connections with an event `closing`, and their WebSockets with the last one."""
 
     def __init__(self, socketio: SocketIO, registry: Registry) -> None:
@@ -30,10 +30,10 @@ class Ends:
         self.is_draining = False
 
     def close(self, connection: Connection, code: str, *, reconnect: bool, after: float = 0.0) -> None:
-        """Send a client the reason for the end of its connection to a namespace, and end it."""
+        """Send a client the reason why its connection to a namespace ends, and end it."""
         self._registry.remove(connection.sid)
         self._emit(connection, code, reconnect=reconnect, after=after)
-        if self._registry.list_of(connection.websocket):
+        if self._registry.list_by_websocket(connection.websocket):
             self._socketio.server.disconnect(connection.sid, namespace=connection.namespace)
         else:
             connection.websocket.end_after(CLOSING_SECONDS)
@@ -43,14 +43,14 @@ class Ends:
         queue = self.find_queue(connection)
         if queue is not None:
             queue.clear()
-        self._close_all(self._registry.list_of(connection.websocket), SLOW, SLOW_CLOSING_SECONDS)
+        self._close_all(self._registry.list_by_websocket(connection.websocket), SLOW, SLOW_CLOSING_SECONDS)
 
     def drain(self) -> None:
         """Send all clients elsewhere, not all at once; others are refused from now on."""
         self.is_draining = True
         for websocket in {one.websocket for one in self._registry.list_all()}:
             after = random.uniform(0, RECONNECT_SECONDS)  # noqa: S311 - a delay, no secret
-            self._close_all(self._registry.list_of(websocket), "draining", CLOSING_SECONDS, after)
+            self._close_all(self._registry.list_by_websocket(websocket), "draining", CLOSING_SECONDS, after)
 
     def look(self) -> None:
         """Close the connections that are to end by now."""

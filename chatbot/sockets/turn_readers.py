@@ -15,8 +15,8 @@ from chatbot.services.chat.records import Turn
 from chatbot.web import admission, sse
 
 from . import problems
+from .closing import ConnectionCloser
 from .connections import Connection, Registry
-from .ends import Ends
 
 MAX_WAITING_PACKETS = 16  # of a client, before its readers wait for it
 MAX_LAG_SECONDS = 10.0  # that they wait
@@ -26,13 +26,13 @@ MAX_DELTA_LENGTH = 16_384  # code points in one event
 _deltas = TurnDeltaSchema()
 
 
-class Followers:
+class TurnReaders:
     """Starts the readers of turns."""
 
-    def __init__(self, socketio: SocketIO, registry: Registry, ends: Ends) -> None:
+    def __init__(self, socketio: SocketIO, registry: Registry, closer: ConnectionCloser) -> None:
         self._socketio = socketio
         self._registry = registry
-        self._ends = ends
+        self._closer = closer
 
     def start(self, connection: Connection, turn_id: UUID, offset: int) -> None:
         """Follow a turn from an offset on, in place of an earlier reader of the same turn.
@@ -41,21 +41,21 @@ class Followers:
         """
         g.instance = url_for("chat.get_turn", turn_id=turn_id)
         reader = sse.Reader(connection.caller, turn_id)
-        follower = Follower(connection, turn_id, self._socketio, self._registry, self._ends)
-        connection.turns[turn_id] = follower
+        turn_reader = TurnReader(connection, turn_id, self._socketio, self._registry, self._closer)
+        connection.turns[turn_id] = turn_reader
         arguments = (reader, offset, admission.keep_stream())
-        connection.websocket.when_answered(lambda: _thread.start_new_thread(follower.run, arguments))
+        connection.websocket.call_when_answered(lambda: _thread.start_new_thread(turn_reader.run, arguments))
 
 
 @dataclass(eq=False, slots=True)
-class Follower:
+class TurnReader:
     """A reader of a turn for a connection."""
 
     connection: Connection
     turn_id: UUID
     socketio: SocketIO
     registry: Registry
-    ends: Ends
+    closer: ConnectionCloser
 
     def run(self, reader: sse.Reader, offset: int, release: Callable[[], None]) -> None:
         """Emit a turn's text and its end, while the connection lasts."""
@@ -101,13 +101,13 @@ class Follower:
         """
         deadline = time.monotonic() + MAX_LAG_SECONDS
         while self._is_wanted():
-            queue = self.ends.find_queue(self.connection)
+            queue = self.closer.find_queue(self.connection)
             if queue is None:
                 return False
             if queue.qsize() < max_packets:
                 return True
             if time.monotonic() > deadline:
-                self.ends.close_slow(self.connection)
+                self.closer.close_slow(self.connection)
                 return False
             time.sleep(LAG_LOOK_SECONDS)
         return False
