@@ -7,7 +7,7 @@ from chatbot.schemas.chat import TurnSchema
 from chatbot.services.chat import execution, following, turns
 from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, idempotency, rate_limits
-from chatbot.web.rate_limits import by_address, by_user
+from chatbot.web.rate_limits import by_user
 
 from .connections import Connection
 from .namespace import Handlers
@@ -33,7 +33,7 @@ def _send(turn_readers: TurnReaders, connection: Connection, values: dict[str, A
     caller = connection.caller
     client_id = values.pop("client_id", None)
     key = None if client_id is None else idempotency.make_key(ROUTE, client_id, values, name="client_id")
-    _count_turn()
+    rate_limits.count_turn()
     admission.enter_stream(caller.user_id)
     options = TurnOptions.take(values)
     result = execution.open_and_start(caller, lambda: turns.open_turn(caller, **values, options=options, key=key), key)
@@ -53,11 +53,6 @@ def _cancel(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     _count_write()
     execution.cancel(connection.caller, values["turn_id"])
     return {}
-
-
-@rate_limits.limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-def _count_turn() -> None:
-    """Count a turn, together with those of the route."""
 
 
 @rate_limits.limit(RATE_WRITE_USER=by_user)

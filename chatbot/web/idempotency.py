@@ -37,6 +37,6 @@ def make_key(route: str, given: str, body: Mapping[str, object], *, name: str = 
     """Return the key that came under a name, with the hash of a validated body; raises InvalidInput as `read_key`."""
     if not PRINTABLE.fullmatch(given):
         raise InvalidInput({name: ["Must be 1 to 255 printable ASCII characters."]})
-    hashed_fields = {name: value for name, value in body.items() if name not in {"stream", "stream_options"}}
+    hashed_fields = {field: value for field, value in body.items() if field not in {"stream", "stream_options"}}
     digest = hashlib.sha256(json.dumps(hashed_fields, sort_keys=True, default=str).encode()).digest()
     return Key(route, given, digest, problem.RETRYABLE)

@@ -133,5 +133,5 @@ def _with_headers(response: Response) -> Response:
 
 
 @limit(RATE_CHAT_USER=by_user, RATE_CHAT_ADDRESS=by_address)
-def count_question() -> None:
-    """Count a question to a room's bot, together with the user's messages to the model."""
+def count_turn() -> None:
+    """Count a turn that is opened over a socket or in a room, together with those of the routes."""
