@@ -17,8 +17,10 @@ def make_counts(server: RedisServer) -> SharedCounts:
 
 
 def test_sockets_of_all_processes_count(own_redis: RedisServer) -> None:
-    here, there = make_counts(own_redis), make_counts(own_redis)
-    ada, eve = uuid4(), uuid4()
+    here = make_counts(own_redis)
+    there = make_counts(own_redis)
+    ada = uuid4()
+    eve = uuid4()
     assert [one.take((ada, number), 3) for number, one in enumerate((here, there, here, there))] == [True] * 3 + [False]
     assert here.take((ada, 0), 3)  # it counts already
     assert there.take((eve, 0), 3)
@@ -28,7 +30,8 @@ def test_sockets_of_all_processes_count(own_redis: RedisServer) -> None:
 
 
 def test_sockets_of_a_process_that_is_gone_expire(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    here, there = make_counts(own_redis), make_counts(own_redis)
+    here = make_counts(own_redis)
+    there = make_counts(own_redis)
     ada = uuid4()
     monkeypatch.setattr(shared_counts, "EXPIRY_SECONDS", -1)
     assert here.take((ada, 1), 1)

@@ -1,4 +1,4 @@
-"""Questions to the bots of rooms whose members and rights change: `python -m tests.support.room_canaries`.
+"""Questions to the bots of rooms while members and rights change: `python -m tests.support.room_canaries`.
 
 Each document has a canary. The model repeats its prompt, so that all that it was shown comes out.
 """
@@ -33,7 +33,7 @@ CHANGE_SHARE = 0.4  # of the questions: a change before them, and of as many one
 
 
 class Canaries:
-    """Users with a collection each, rooms of some of them, and who may read what by their own account."""
+    """Users with a collection each, rooms of some of them, and the rights of each by their own account."""
 
     def __init__(self, app: Flask, *, users: int, rooms: int, seed: int = 0) -> None:
         self._app = app
@@ -67,7 +67,7 @@ class Canaries:
             get_chat_state().llm().models[0].stream = self._stream  # type: ignore[attr-defined]  # of the scripted model
 
     def ask(self) -> None:
-        """Let a member of a room ask for a canary, and check all that anybody hears of it."""
+        """Let a member of a room ask for a canary, and check all that any user hears of it."""
         if self._chance.random() < CHANGE_SHARE:
             self.change()
         at = self._chance.randrange(len(self._rooms))
@@ -112,7 +112,7 @@ class Canaries:
         yield Finish("stop", "memory", 1, 1, {})
 
     def _check_deltas(self) -> None:
-        """Check what a look of the sockets would emit now."""
+        """Check the texts that a look of the sockets would emit now."""
         with self._app.app_context():
             running = get_answer_texts().list_texts([UUID(self._rooms[self._room]["id"])])
             readers = find_readers([one.message_id for one in running])
@@ -124,7 +124,7 @@ class Canaries:
                 self._check_text(number, one.text)
 
     def _wait_for_end(self, question: Json) -> None:
-        """Wait for the end of an answer, whose asker may be no member any more."""
+        """Wait for the end of an answer, also of an asker that is no member any more."""
         answer = sa.select(RoomMessage.status).where(RoomMessage.reply_to == UUID(question["id"]))
 
         def find_end() -> str | None:

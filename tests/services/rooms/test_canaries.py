@@ -1,4 +1,4 @@
-"""No canary of a document reaches anybody who may not read it; a test of the test, too."""
+"""No canary of a document reaches a user without the right to read it; a test of the test, too."""
 
 import pytest
 from flask import Flask
