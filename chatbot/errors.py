@@ -131,7 +131,7 @@ class RoomFull(ChatbotError):
 
 
 class BotOff(ChatbotError):
-    """A question to the bot alone, in a room without it."""
+    """A private question in a room without the bot."""
 
 
 class BotBusy(ChatbotError):

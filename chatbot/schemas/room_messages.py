@@ -69,7 +69,7 @@ class RoomMessageSchema(Schema):
         AuthorSchema,
         required=True,
         allow_none=True,
-        metadata={"description": "Null for `bot` and `system`, or when they left us."},
+        metadata={"description": "Null for `bot` and `system`, or when the account is gone."},
     )
     kind = fields.String(required=True, metadata={"enum": ["message", "bot", "system"]})
     text = fields.String(required=True)

@@ -65,7 +65,7 @@ ROOMS = SocketNamespace(
     "Rooms: messages, changes, presence and typing.",
     {
         "join": ClientEvent(JoinRoomSchema, JoinedRoomSchema, "Follow a room, and get its changes since a `rev`."),
-        "leave": ClientEvent(RoomIdSchema, NothingSchema, "Follow a room no more; the membership stays."),
+        "leave": ClientEvent(RoomIdSchema, NothingSchema, "Stop following a room; the membership stays."),
         "message": ClientEvent(SocketMessageSchema, RoomMessageSchema, "Write a message to a room."),
         "read": ClientEvent(SocketReadSchema, NothingSchema, "Mark the messages of a room up to one as read."),
         "typing": ClientEvent(RoomIdSchema, NothingSchema, "Let the other members of a room see that the user types."),

@@ -106,7 +106,7 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
             yield frames or sse.HEARTBEAT
             silent_since = time.monotonic()
         if not page.more:
-            watch.wait(room_id, rev, DELTA_SECONDS if answers.are_running else sse.CHECK_INTERVAL_SECONDS)
+            watch.wait(room_id, rev, DELTA_SECONDS if answers.has_running else sse.CHECK_INTERVAL_SECONDS)
 
 
 class _Answers:
@@ -116,17 +116,17 @@ class _Answers:
         self._caller = caller
         self._room_id = room_id
         self._offsets: dict[UUID, int] = {}
-        self.are_running = False
+        self.has_running = False
 
     def read(self, rev: int) -> bytes:
         """Return the events of the text since the last time."""
         running = get_answer_texts().list_texts([self._room_id])
-        self.are_running = bool(running)
+        self.has_running = bool(running)
         self._offsets = {one.message_id: self._offsets.get(one.message_id, 0) for one in running}
         grown = [one for one in running if len(one.text) > self._offsets[one.message_id]]
         if not grown:
             return b""
-        readable = find_readers([one.message_id for one in grown], among=self._caller.user_id)
+        readable = find_readers([one.message_id for one in grown], user_id=self._caller.user_id)
         return b"".join(self._format(one, rev) for one in grown if one.message_id in readable)
 
     def _format(self, answer: AnswerText, rev: int) -> bytes:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from chatbot.rag.errors import AdapterError
 from chatbot.rag.types import Finish, PromptInfo
-from chatbot.services.chat.records import Turn
+
+from .records import Turn
 
 CHECK_INTERVAL_SECONDS = 0.1  # of text that is checked and passed on at once
 

@@ -15,7 +15,7 @@ from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services.accounts.callers import Caller
 
 from . import members, message_rows, rows
-from .message_rows import View
+from .message_rows import MessageView, Statement
 from .records import ChangesPage, Member, Message, RoomChange, RoomReaders, RoomSettings
 
 SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
@@ -24,7 +24,6 @@ JOINED = (
     .join(Room, Room.id == RoomMember.room_id)
     .where(RoomMember.room_id == sa.bindparam("room_id"), RoomMember.state == "member")
 )
-Statement = sa.Select[*tuple[Any, ...]]
 
 
 def read_changes(caller: Caller, room_id: UUID, *, since_rev: int, limit: int) -> ChangesPage:
@@ -68,7 +67,9 @@ def _select_withheld(answers: Sequence[UUID]) -> Statement:
     return statement.join(User, User.id == RoomMember.user_id).where(RoomMessage.id.in_(answers), is_withheld)
 
 
-def _read_page(connection: sa.Connection, room_id: UUID, view: View, *, since_rev: int, limit: int) -> ChangesPage:
+def _read_page(
+    connection: sa.Connection, room_id: UUID, view: MessageView, *, since_rev: int, limit: int
+) -> ChangesPage:
     row = connection.execute(sa.select(*SETTINGS).where(Room.id == room_id)).one_or_none()
     if row is None:
         raise NotFound("There is no such room.")
@@ -104,7 +105,7 @@ def _select_revs(shown: Statement) -> Statement:
     return sa.select(changed).order_by(changed.c.rev).limit(most)
 
 
-def _load(connection: sa.Connection, room: RoomSettings, view: View, found: Sequence[Any]) -> list[RoomChange]:
+def _load(connection: sa.Connection, room: RoomSettings, view: MessageView, found: Sequence[Any]) -> list[RoomChange]:
     ids = {kind: [row.id for row in found if row.type == kind] for kind in ("message", "member")}
     data: dict[UUID, Any] = {room.id: room}
     if ids["message"]:

@@ -36,7 +36,7 @@ Statement = sa.Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class MessageView:
     """The messages that a reader may read, as a query with its values.
 
     `build_quotable` returns the condition on the collections that the reader may quote.
@@ -63,17 +63,17 @@ class View:
         return self.fetch(connection, self.statement.where(RoomMessage.id.in_(ids)))
 
 
-def view_of(caller: Caller) -> View:
+def view_of(caller: Caller) -> MessageView:
     """Return the messages that a caller may read, in all their rooms."""
-    return View(_select_for(caller.role), partial(permissions.may_read, caller), {"caller_id": caller.user_id})
+    return MessageView(_select_for(caller.role), partial(permissions.may_read, caller), {"caller_id": caller.user_id})
 
 
-def view_of_all(room_id: UUID) -> View:
+def view_of_all(room_id: UUID) -> MessageView:
     """Return all messages of a room for its members together, with quotes that each of them may read.
 
     Whether one of them may read a message is for `RoomReaders` to say.
     """
-    return View(ALL, partial(permissions.may_all_read, rows.select_members(room_id)))
+    return MessageView(ALL, partial(permissions.may_all_read, rows.select_members(room_id)))
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
@@ -91,7 +91,7 @@ def load(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message
 def load_own(connection: sa.Connection, caller: Caller, message_id: UUID) -> Message:
     """Return a message that the caller wrote, also one from before they joined again; raises NotFound."""
     own = (RoomMessage.id == message_id, RoomMessage.author_id == caller.user_id)
-    view = View(_select(caller.user_id, sa.false()), partial(permissions.may_read, caller))
+    view = MessageView(_select(caller.user_id, sa.false()), partial(permissions.may_read, caller))
     for message in view.fetch(connection, view.statement.where(*own)):
         return message
     raise NotFound("There is no such message.")

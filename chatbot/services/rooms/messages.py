@@ -66,9 +66,9 @@ def post(
             return PostResult(message_rows.load_own(connection, caller, known), is_new=False)
         if reply_to is not None:
             _require_in_room(message_rows.load(connection, caller, reply_to), room_id)
-        asked = questions.find(connection, room_id, text)
+        question = questions.find(connection, room_id, text)
         message_id = uuid7()
-        visible_to = caller.user_id if asked is not None and asked.is_private else None
+        visible_to = caller.user_id if question is not None and question.is_private else None
         values = {
             "id": message_id,
             "room_id": room_id,
@@ -81,12 +81,12 @@ def post(
             "client_id": client_id,
             "visible_to": visible_to,
         }
-        written = _insert(connection, caller, values, asked)
+        written = _insert(connection, caller, values, question)
         if key:
             idempotency.store(connection, caller.user_id, key, thing_id=message_id)
         _record_new(connection, room_id, written, visible_to)
         message = message_rows.load(connection, caller, message_id)
-    if asked is not None:
+    if question is not None:
         queue.start_soon(room_id)
     return PostResult(message, is_new=True)
 
@@ -184,13 +184,13 @@ def _load_writable(
 
 
 def _insert(
-    connection: sa.Connection, caller: Caller, values: dict[str, Any], asked: questions.Question | None
+    connection: sa.Connection, caller: Caller, values: dict[str, Any], question: questions.Question | None
 ) -> list[Change]:
     """Insert a message, and the answer that it asks for, into a locked room; returns their changes."""
     written = [Change("room_message", values["id"])]
     message_rows.insert(connection, values)
-    if asked is not None:
-        written.append(questions.add_answer(connection, caller, asked, values))
+    if question is not None:
+        written.append(questions.add_answer(connection, caller, question, values))
     rows.move_on(connection, values["room_id"], messages=len(written))
     _mark_read(connection, caller, values["room_id"], values["seq"])
     return written

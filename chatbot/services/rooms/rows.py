@@ -22,13 +22,13 @@ WRITERS = ("owner", "member")
 OWNERS = ("owner",)
 
 Own = aliased(RoomMember)  # the caller's membership
-_others_private = sa.and_(  # with the index of private messages, of which there are few
+_is_private_of_others = sa.and_(  # with the index of private messages, of which there are few
     RoomMessage.room_id == Room.id,
     RoomMessage.seq > Own.read_seq,
     RoomMessage.visible_to.is_not(None),
     RoomMessage.visible_to != Own.user_id,
 )
-_hidden = sa.select(sa.func.count()).where(_others_private).correlate(Room, Own).scalar_subquery()
+_hidden_count = sa.select(sa.func.count()).where(_is_private_of_others).correlate(Room, Own).scalar_subquery()
 FIELDS = (
     Room.id,
     Room.name,
@@ -42,7 +42,7 @@ FIELDS = (
     Room.last_seq,
     Room.rev,
     Own.read_seq,
-    (Room.last_seq - Own.read_seq - _hidden).label("unread"),
+    (Room.last_seq - Own.read_seq - _hidden_count).label("unread"),
     Room.created_at,
     Room.activity_at,
 )

@@ -102,7 +102,9 @@ def search(
     retrieved.milliseconds["search"] = _milliseconds_since(started)
     fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
     inside = {one.id for one in collections}
-    rows = _fetch_hits(caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, _is_for(readers, inside))
+    rows = _fetch_hits(
+        caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, _build_reader_conditions(readers, inside)
+    )
     among = None if documents is None else set(documents)
     rows = {one: row for one, row in rows.items() if _is_in_scope(row, inside, among)}
     ordered = ranking.spread(
@@ -229,7 +231,7 @@ def _is_in_scope(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] 
     return row.collection_id in collections and (documents is None or row.document_id in documents)
 
 
-def _is_for(readers: sa.Select[Any] | None, collections: set[UUID]) -> list[sa.ColumnElement[bool]]:
+def _build_reader_conditions(readers: sa.Select[Any] | None, collections: set[UUID]) -> list[sa.ColumnElement[bool]]:
     """Return the conditions on hits for those in collections that all readers may read."""
     if readers is None:
         return []

@@ -14,7 +14,7 @@ from chatbot.services.rooms import message_rows, rows
 
 from .records import Answer
 
-# As words and not as values: these match the partial indexes.
+# Literals, since bound values would not match the partial indexes.
 IS_QUEUED = RoomMessage.status == sa.literal_column("'queued'")
 IS_RUNNING = RoomMessage.status == sa.literal_column("'pending'")
 
@@ -34,10 +34,11 @@ def list_running(room_ids: Sequence[UUID]) -> list[Answer]:
         return _list(connection, RoomMessage.room_id.in_(room_ids), IS_RUNNING)
 
 
-def find(message_id: UUID) -> list[Answer]:
-    """Return the answer of a message in any state, none for a message of another kind."""
+def find(message_id: UUID) -> Answer | None:
+    """Return the answer of a message in any state, None for a message of another kind."""
     with read() as connection:
-        return _list(connection, RoomMessage.id == message_id, RoomMessage.kind == "bot")
+        found = _list(connection, RoomMessage.id == message_id, RoomMessage.kind == "bot")
+        return found[0] if found else None
 
 
 def list_waiting_rooms() -> list[UUID]:
@@ -55,24 +56,23 @@ def list_ended() -> list[Answer]:
         return _list(connection, IS_RUNNING, ~runs)
 
 
-def settle(answer: Answer) -> bool:
-    """Store an answer as its turn has ended, as cancelled where the turn is gone; returns whether it did now."""
+def settle(answer: Answer) -> None:
+    """Store an answer as its turn has ended, or as cancelled where the turn is gone, unless that was done before."""
     with write("settle_room_answer") as connection:
         rows.lock_room(connection, answer.room_id)
         if not is_running(connection, answer):
-            return False
+            return
         statement = sa.select(ChatMessage).with_only_columns(
             ChatMessage.status, ChatMessage.error, ChatMessage.bot_response, ChatMessage.citations
         )
         turn = connection.execute(statement.where(ChatMessage.id == answer.turn_id)).one_or_none()
         if turn is not None and turn.status in RUNNING:
-            return False
+            return
         values: dict[str, Any] = {"status": "cancelled"}
         if turn is not None:
             values = {"status": turn.status, "error": turn.error, "text": turn.bot_response}
             values["citations"] = turn.citations
         message_rows.change(connection, answer.room_id, answer.id, values)
-        return True
 
 
 def end_without_turn(answer: Answer, status: str) -> bool:

@@ -46,8 +46,8 @@ class RoomAudience:
                 raise AudienceChanged("The message is gone.")
             if sources:
                 message_id = self.answer.id
-                found = [{"message_id": message_id, "collection_id": one} for one in sources]
-                connection.execute(sa.insert(RoomMessageSource), found)
+                source_rows = [{"message_id": message_id, "collection_id": one} for one in sources]
+                connection.execute(sa.insert(RoomMessageSource), source_rows)
             members = connection.scalar(sa.select(Room.members).where(Room.id == self.answer.room_id))
             audience = {"members": members, "collections": [str(one) for one in sorted(used)]}
             values = {"audience": audience, "withheld": withheld}

@@ -19,23 +19,23 @@ def cancel(caller: Caller, room_id: UUID, message_id: UUID) -> None:
     if message.room_id != room_id:
         raise NotFound("There is no such message.")
     if message.kind != "bot":
-        raise NotRunning("The message is no answer of the bot.")
+        raise NotRunning("The message is not an answer of the bot.")
     if message.asker_id != caller.user_id and role not in rows.OWNERS:
-        raise Forbidden("Only who asked and owners end an answer.")
-    for answer in answers.find(message_id):
-        if answer.turn_id is None and answers.end_without_turn(answer, "cancelled"):
-            return
+        raise Forbidden("Only the asker and the room's owners can cancel an answer.")
+    answer = answers.find(message_id)
+    if answer is not None and answer.turn_id is None and answers.end_without_turn(answer, "cancelled"):
+        return
     if not stop(message_id):
         raise NotRunning("The answer has ended.")
 
 
 def stop(message_id: UUID) -> bool:
     """End the turn of an answer; returns whether it was running."""
-    for answer in answers.find(message_id):
-        if answer.turn_id is not None and answer.asker is not None:
-            try:
-                execution.cancel(answer.asker, answer.turn_id)
-            except (NotFound, NotRunning):
-                continue
-            return True
-    return False
+    answer = answers.find(message_id)
+    if answer is None or answer.turn_id is None or answer.asker is None:
+        return False
+    try:
+        execution.cancel(answer.asker, answer.turn_id)
+    except (NotFound, NotRunning):
+        return False
+    return True

@@ -31,12 +31,12 @@ class Talk:
     messages: Sequence[str]
     sources: frozenset[UUID]
 
-    def recall(self, _: int, room: int) -> Sequence[str]:
-        """Return the newest messages that fit into `room` tokens, in their order."""
+    def recall(self, _: int, max_tokens: int) -> Sequence[str]:
+        """Return the newest messages that fit into `max_tokens`, in their order."""
         count = adapters.get_prompt_budget(current_app.config).count
         kept: list[str] = []
         for message in reversed(self.messages):
-            if prompt.count_earlier([message, *kept], count) > room:
+            if prompt.count_earlier([message, *kept], count) > max_tokens:
                 break
             kept.insert(0, message)
         return kept

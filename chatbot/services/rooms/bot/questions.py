@@ -14,6 +14,8 @@ from chatbot.models import Room, RoomMessage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync.changes import Change
 
+from . import answers
+
 MAX_WAITING = 8  # questions in a room, beside the one that is being answered
 RETRY_SECONDS = 5.0
 MENTION = re.compile(r"(?<![\w.@-])@bot(?:(!)|(?![\w-]))", re.IGNORECASE)
@@ -48,7 +50,7 @@ def find(connection: sa.Connection, room_id: UUID, text: str) -> Question | None
         return None
     if not is_mentioned and mode != "always":
         return None
-    of_room = (RoomMessage.room_id == room_id, RoomMessage.status == sa.literal_column("'queued'"))
+    of_room = (RoomMessage.room_id == room_id, answers.IS_QUEUED)
     waiting = connection.scalar(sa.select(sa.func.count()).where(*of_room)) or 0
     if waiting < MAX_WAITING:
         return Question(is_private)

@@ -34,7 +34,7 @@ def start_soon(room_id: UUID) -> None:
 
     def run() -> None:
         with app.app_context():
-            _start(room_id)
+            _try_start_next(room_id)
 
     _thread.start_new_thread(run, ())
 
@@ -42,7 +42,7 @@ def start_soon(room_id: UUID) -> None:
 def start_waiting() -> None:
     """Start the answers that wait for a slot, or for a process that has ended; store those that have ended."""
     for answer in answers.list_ended():
-        _settle(answer)
+        _try_settle(answer)
     for room_id in answers.list_waiting_rooms():
         start_next(room_id)
 
@@ -79,7 +79,7 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
             return False
         with read(snapshot=True) as connection:
             talk = prompts.load_talk(connection, answer)
-        audience = RoomAudience(replace(answer, turn_id=turn.id), asker.user_id, talk.sources, _settle_and_go_on)
+        audience = RoomAudience(replace(answer, turn_id=turn.id), asker.user_id, talk.sources, _settle_and_start_next)
         slot.start(asker, turn, GenerationRequest(history=talk.exchanges, recall=talk.recall, audience=audience))
         return True
 
@@ -115,20 +115,20 @@ def _load_options(connection: sa.Connection, answer: Answer, asker: Caller) -> T
     return TurnOptions(collection_ids=readable, instructions=room.instructions)
 
 
-def _settle_and_go_on(answer: Answer) -> None:
+def _settle_and_start_next(answer: Answer) -> None:
     """Store an answer that has ended, and start the next one; after a failure a job does it later."""
-    _settle(answer)
-    _start(answer.room_id)
+    _try_settle(answer)
+    _try_start_next(answer.room_id)
 
 
-def _settle(answer: Answer) -> None:
+def _try_settle(answer: Answer) -> None:
     try:
         answers.settle(answer)
     except (ChatbotError, SQLAlchemyError) as error:
         log.warning("answer not stored yet", message=str(answer.id), error=type(error).__name__)
 
 
-def _start(room_id: UUID) -> None:
+def _try_start_next(room_id: UUID) -> None:
     try:
         start_next(room_id)
     except (ChatbotError, SQLAlchemyError) as error:

@@ -94,20 +94,20 @@ def with_texts(caller: Caller, messages: Sequence[Message]) -> list[Message]:
         return list(messages)
     found = get_answer_texts().list_texts(sorted(set(running.values())))
     # After the texts: a text that is added meanwhile was not asked for.
-    readable = find_readers([one.message_id for one in found], among=caller.user_id)
+    readable = find_readers([one.message_id for one in found], user_id=caller.user_id)
     texts = {one.message_id: one.text for one in found if one.message_id in readable}
     return [replace(one, text=texts.get(one.id, one.text)) for one in messages]
 
 
-def find_readers(message_ids: Sequence[UUID], *, among: UUID | None = None) -> dict[UUID, set[UUID]]:
-    """Return the users that may read some answers at this moment, or one user among them."""
+def find_readers(message_ids: Sequence[UUID], *, user_id: UUID | None = None) -> dict[UUID, set[UUID]]:
+    """Return the users that may read some answers at this moment, or of them the one of `user_id`."""
     of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
     is_withheld = message_rows.is_withheld(User.id, User.role == "admin")
     statement = sa.select(RoomMessage.id, User.id.label("user_id")).join(RoomMember, of_room)
     statement = statement.join(User, User.id == RoomMember.user_id).join(Room, Room.id == RoomMessage.room_id)
     is_shown = message_rows.is_shown(RoomMember.user_id, RoomMember.joined_seq)
-    if among is not None:
-        statement = statement.where(User.id == among)
+    if user_id is not None:
+        statement = statement.where(User.id == user_id)
     readers: defaultdict[UUID, set[UUID]] = defaultdict(set)
     with read() as connection:
         for row in connection.execute(statement.where(RoomMessage.id.in_(message_ids), is_shown, ~is_withheld)):
