@@ -13,6 +13,7 @@ from .auth import User
 
 IS_RUNNING = sa.text("status = 'pending'")
 IS_QUEUED = sa.text("status = 'queued'")
+HAS_TURN = sa.text("turn_id IS NOT NULL")
 IS_PRIVATE = sa.text("visible_to IS NOT NULL")
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -96,6 +97,7 @@ class RoomMessage(Model):
             "uq_room_messages_running", "room_id", unique=True, sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING
         ),
         sa.Index("ix_room_messages_queued", "room_id", "seq", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
+        sa.Index("ix_room_messages_turn", "turn_id", sqlite_where=HAS_TURN, postgresql_where=HAS_TURN),
         sa.Index("ix_room_messages_private", "room_id", "seq", sqlite_where=IS_PRIVATE, postgresql_where=IS_PRIVATE),
     )
 

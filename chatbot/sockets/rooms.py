@@ -66,7 +66,7 @@ def _leave(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
 def _post(connection: Connection, values: dict[str, Any]) -> Any:
     request.view_args = {"room_id": values["room_id"]}  # by which the limit counts, as of the route
     _count_message()
-    if questions.is_asked(values["room_id"], values["text"]):
+    if questions.is_asked(connection.caller, values["room_id"], values["text"]):
         rate_limits.count_turn()
     return _messages.dump(messages.post(connection.caller, **values).message)
 

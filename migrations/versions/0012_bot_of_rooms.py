@@ -15,6 +15,7 @@ depends_on = None
 
 RUNNING = sa.text("status = 'pending'")
 QUEUED = sa.text("status = 'queued'")
+HAS_TURN = sa.text('turn_id IS NOT NULL')
 PRIVATE = sa.text('visible_to IS NOT NULL')
 
 
@@ -37,6 +38,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_room_messages_asker_id'), 'room_messages', ['asker_id'])
     op.create_index('uq_room_messages_running', 'room_messages', ['room_id'], unique=True, sqlite_where=RUNNING, postgresql_where=RUNNING)
     op.create_index('ix_room_messages_queued', 'room_messages', ['room_id', 'seq'], sqlite_where=QUEUED, postgresql_where=QUEUED)
+    op.create_index('ix_room_messages_turn', 'room_messages', ['turn_id'], sqlite_where=HAS_TURN, postgresql_where=HAS_TURN)
     op.create_index('ix_room_messages_private', 'room_messages', ['room_id', 'seq'], sqlite_where=PRIVATE, postgresql_where=PRIVATE)
     op.create_index(op.f('ix_room_messages_visible_to'), 'room_messages', ['visible_to'])
     op.create_table('room_message_sources',
@@ -49,7 +51,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table('room_message_sources')
-    for name in ('uq_room_messages_running', 'ix_room_messages_queued', 'ix_room_messages_private', op.f('ix_room_messages_visible_to'), op.f('ix_room_messages_asker_id')):
+    for name in ('uq_room_messages_running', 'ix_room_messages_queued', 'ix_room_messages_turn', 'ix_room_messages_private', op.f('ix_room_messages_visible_to'), op.f('ix_room_messages_asker_id')):
         op.drop_index(name, 'room_messages')
     with op.batch_alter_table('room_messages') as batch:
         batch.drop_constraint(op.f('fk_room_messages_visible_to_users'), type_='foreignkey')

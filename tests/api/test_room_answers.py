@@ -117,6 +117,70 @@ def test_what_ended_without_its_process_is_stored_by_the_job(
     assert wait_for_answer(ada, room, question)["status"] == "completed"
 
 
+def test_one_member_leaves_places_for_others(ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]) -> None:
+    gate = gated(llm, "One", " done")
+    wait_for_text(eve, room, post(eve, room, "@bot 0"))
+    for number in range(4):
+        post(eve, room, f"@bot! {number}")
+    busy = eve.call("POST", f"/api/rooms/{room['id']}/messages/", {"text": "@bot 5"})
+    assert get_code(busy) == (429, "bot_busy")
+    question = post(ada, room, "@bot mine")
+    gate.set()
+    assert wait_for_answer(ada, room, question)["status"] == "completed"
+
+
+def test_answer_ends_with_the_membership_of_its_asker(
+    ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any], library: str
+) -> None:
+    share(ada, library)
+    gate = gated(llm, "The library ", "is open from nine to five.")
+    question = post(eve, room, f"@bot {QUESTION}")
+    answer = wait_for_text(eve, room, question)
+    remove(ada, room, eve)
+    gate.set()
+    ended = wait_for_answer(ada, room, question)
+    assert (ended["status"], ended["error"]["code"]) == ("failed", "audience_changed")
+    assert "nine" not in read_turn(eve, answer)["bot_response"]
+
+
+def test_private_answer_ends_with_the_right_to_its_sources(
+    ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any], library: str
+) -> None:
+    ada.call("PUT", f"/api/collections/{library}/members/{eve.id}/", {"role": "reader"})
+    assert eve.call("POST", f"/api/invitations/{library}/accept/").status_code == 200
+    gate = gated(llm, "The library ", "is open from nine to five.")
+    question = post(eve, room, f"@bot! {QUESTION}")
+    answer = wait_for_text(eve, room, question)
+    ada.call("DELETE", f"/api/collections/{library}/members/{eve.id}/")
+    gate.set()
+    assert wait_for_answer(eve, room, question)["status"] == "withheld"
+    wait_for(lambda: read_turn(eve, answer)["status"] == "failed", 20)
+    assert "nine" not in read_turn(eve, answer)["bot_response"]
+
+
+def test_nobody_goes_on_with_the_conversation_of_an_answer(
+    ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
+) -> None:
+    post(ada, room, "Ada's canary")
+    answer = ask(eve, room, "@bot Hello")
+    conversation_id = eve.call("GET", f"/api/chat/{answer['turn_id']}/").get_json()["conversation_id"]
+    assert get_code(eve.says("Go on", conversation_id=conversation_id)) == (404, "not_found")
+    assert eve.history() == []
+
+
+def test_owner_deletes_an_answer_that_is_withheld_from_them(
+    ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any], library: str
+) -> None:
+    share(ada, library)
+    llm.says("The library is open from nine to five on weekdays [1].")
+    answer = ask(ada, room, f"@bot {QUESTION}")
+    ada.call("PUT", f"/api/rooms/{room['id']}/members/{eve.id}/", {"role": "owner"})
+    share(ada, library, "private")
+    assert eve.call("DELETE", f"/api/rooms/{room['id']}/messages/{answer['id']}/").status_code == 204
+    deleted = find_answer(ada, room, {"id": answer["reply_to"]})
+    assert (deleted["status"], deleted["deleted"], deleted["text"]) == ("completed", True, "")
+
+
 def test_readers_of_a_stream_hear_the_answer_grow(
     ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
 ) -> None:

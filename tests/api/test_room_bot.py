@@ -242,3 +242,12 @@ def test_member_by_invite_sees_nothing_private(ada: Person, eve: Person) -> None
     ask(ada, room, "@bot! Ada's canary")
     enter(eve, invite(ada, room))
     assert "canary" not in str(list_messages(eve, room)) + eve.call("GET", "/api/sync/").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("text", ["Hi.@bot! x", "-@bot! x", "_@bot!_ x", "@bot ! x", "@bot\uff01 x", "\uff20bot! x"])
+def test_question_in_private_is_known_however_it_is_written(ada: Person, eve: Person, text: str) -> None:
+    room = make_room(ada)
+    add(ada, room, eve)
+    question = post(eve, room, text)
+    assert question["visible_to"] == eve.id
+    assert wait_for_answer(eve, room, question)["status"] == "completed"

@@ -48,7 +48,7 @@ def post_room_message(values: dict[str, Any], room_id: UUID) -> tuple[Message, i
     is the next message; it grows while it is `pending`.
     """
     key = idempotency.read_key(values)
-    if questions.is_asked(room_id, values["text"]):
+    if questions.is_asked(authentication.current(), room_id, values["text"]):
         rate_limits.count_turn()
     posted = messages.post(authentication.current(), room_id, values.pop("text"), **values, key=key)
     return posted.message, 201 if posted.is_new or key else 200

@@ -33,6 +33,9 @@ class Audience(Protocol):
     def end(self, turn: Turn) -> None:
         """Store the answer with its terminal state."""
 
+    def go_on(self) -> None:
+        """Begin what waits for the end of the answer, whose slot is free again."""
+
 
 class HeldText:
     """Text that waits for the next look at its readers."""

@@ -13,7 +13,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read
 from chatbot.database.types import uuid7
 from chatbot.errors import NotFound
-from chatbot.models import ChatMessage, Conversation, ConversationShare
+from chatbot.models import ChatMessage, Conversation, ConversationShare, RoomMessage
 from chatbot.services.accounts.callers import Caller
 
 MAX_AUTO_TITLE_LENGTH = 80
@@ -30,6 +30,12 @@ READ_TURN = (
     .limit(1)
     .correlate(Conversation)
     .scalar_subquery()
+)
+# Nobody goes on with the conversation of a room's answer: the room's text enters no private prompt.
+IS_OF_ROOM = (
+    sa.exists()
+    .where(ChatMessage.conversation_id == Conversation.id, RoomMessage.turn_id == ChatMessage.id)
+    .correlate(Conversation)
 )
 INSERT = Prepared(sa.insert(Conversation))  # each chat runs it
 
@@ -87,7 +93,7 @@ def add_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, o
     }
     if opening.listed:
         values["listed"] = True
-    return _move_on(connection, caller, conversation_id, values)
+    return _move_on(connection, caller, conversation_id, values, sa.or_(Conversation.listed, ~IS_OF_ROOM))
 
 
 def replace_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, moment: datetime) -> Place:
@@ -176,8 +182,14 @@ def build_title(message: str) -> str:
     return words[: MAX_AUTO_TITLE_LENGTH + 1].rpartition(" ")[0] or words[:MAX_AUTO_TITLE_LENGTH]
 
 
-def _move_on(connection: sa.Connection, caller: Caller, conversation_id: UUID, values: dict[str, Any]) -> Place:
-    own = (Conversation.id == conversation_id, Conversation.user_id == caller.user_id)
+def _move_on(
+    connection: sa.Connection,
+    caller: Caller,
+    conversation_id: UUID,
+    values: dict[str, Any],
+    *conditions: sa.ColumnElement[bool],
+) -> Place:
+    own = (Conversation.id == conversation_id, Conversation.user_id == caller.user_id, *conditions)
     columns = (Conversation.last_sequence, Conversation.instructions, Conversation.collection_ids)
     row = connection.execute(sa.update(Conversation).where(*own).values(values).returning(*columns)).one_or_none()
     if row is None:

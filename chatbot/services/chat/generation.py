@@ -52,14 +52,25 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
             log.error("turn without an end", turn=str(turn.id), exc_info=error)
             ended = _build_turn_without_row(running)
         finally:
+            _end_for_audience(running, ended)
             _count(running, ended)
             get_chat_state().running_turns.pop(turn.id, None)
             get_chat_state().turn_log.close(turn.id)
             running.text.end(ended)
             get_chat_state().slots.release(running.user_id)
         if running.request.audience is not None:
-            running.request.audience.end(ended)
+            running.request.audience.go_on()
         _summarize_if_due(running, ended)
+
+
+def _end_for_audience(running: RunningTurn, ended: Turn) -> None:
+    """Store the answer for its readers, while its process still waits for the turn."""
+    if running.request.audience is None:
+        return
+    try:
+        running.request.audience.end(ended)
+    except Exception as error:
+        log.error("answer not stored", turn=str(running.turn.id), exc_info=error)
 
 
 def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:

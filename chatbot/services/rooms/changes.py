@@ -19,6 +19,7 @@ from .message_rows import MessageView, Statement
 from .records import ChangesPage, Member, Message, RoomChange, RoomReaders, RoomSettings
 
 SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
+MAX_PAGE_CHARACTERS = 1 << 19  # of texts in a page, beyond which it ends: a socket takes it as one packet
 JOINED = (
     sa.select(RoomMember.user_id, RoomMember.joined_seq, Room.history)
     .join(Room, Room.id == RoomMember.room_id)
@@ -78,9 +79,20 @@ def _read_page(
         raise CursorExpired("The room has not come so far; read it anew.")
     values = {**view.values, "room_id": room_id, "since_rev": since_rev, "most": limit + 1}
     found = connection.execute(_select_revs(view.statement), values).all()
-    more = len(found) > limit
-    items = _load(connection, room, view, found[:limit])
-    return ChangesPage(items, found[limit - 1].rev if more else room.rev, more)
+    fitting = _take_fitting(found, limit)
+    more = len(found) > len(fitting)
+    items = _load(connection, room, view, fitting)
+    return ChangesPage(items, fitting[-1].rev if more else room.rev, more)
+
+
+def _take_fitting(found: Sequence[Any], limit: int) -> Sequence[Any]:
+    """Return the first things, up to `limit` and MAX_PAGE_CHARACTERS but at least one."""
+    left = MAX_PAGE_CHARACTERS
+    for number, row in enumerate(found[:limit]):
+        left -= row.size
+        if number and left < 0:
+            return found[:number]
+    return found[:limit]
 
 
 @cache
@@ -90,13 +102,18 @@ def _select_revs(shown: Statement) -> Statement:
     since_rev = sa.bindparam("since_rev", type_=sa.BigInteger())
     most = sa.bindparam("most", type_=sa.Integer())
     revs: Statement = shown.with_only_columns(
-        RoomMessage.rev.label("rev"), sa.literal_column("'message'").label("type"), RoomMessage.id.label("id")
+        RoomMessage.rev.label("rev"),
+        sa.literal_column("'message'").label("type"),
+        RoomMessage.id.label("id"),
+        sa.func.length(RoomMessage.text).label("size"),
     )
     revs = revs.where(RoomMessage.room_id == room_id, RoomMessage.rev > since_rev)
     # The messages first by themselves: of a long room no more are read than are shown.
     first = revs.order_by(RoomMessage.rev).limit(most).subquery()
-    memberships: Statement = sa.select(RoomMember.rev, sa.literal_column("'member'"), RoomMember.id)
-    settings: Statement = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id)
+    memberships: Statement = sa.select(
+        RoomMember.rev, sa.literal_column("'member'"), RoomMember.id, sa.literal_column("0")
+    )
+    settings: Statement = sa.select(Room.settings_rev, sa.literal_column("'room'"), Room.id, sa.literal_column("0"))
     changed = sa.union_all(
         sa.select(first),
         memberships.where(RoomMember.room_id == room_id, RoomMember.rev > since_rev),

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, NotFound
-from chatbot.models import Room, RoomMember, RoomMessage, RoomMessageSource, User
+from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services import idempotency
 from chatbot.services.accounts.accounts import fold_name
 from chatbot.services.accounts.callers import Caller
@@ -66,7 +66,7 @@ def post(
             return PostResult(message_rows.load_own(connection, caller, known), is_new=False)
         if reply_to is not None:
             _require_in_room(message_rows.load(connection, caller, reply_to), room_id)
-        question = questions.find(connection, room_id, text)
+        question = questions.find(connection, caller, room_id, text)
         message_id = uuid7()
         visible_to = caller.user_id if question is not None and question.is_private else None
         values = {
@@ -114,10 +114,9 @@ def delete(caller: Caller, room_id: UUID, message_id: UUID) -> None:
         is_owner = rows.load(connection, caller, room_id).role in rows.OWNERS
         message = _load_writable(connection, caller, room_id, message_id, is_owner=is_owner, is_deletion=True)
         values = {"text": "", "mentions": [], "deleted": True, "citations": None, "audience": None, "withheld": None}
-        if message.kind == "bot":
-            values["status"] = message.status if message.status not in {"queued", "pending"} else "cancelled"
-            of_message = RoomMessageSource.message_id == message_id
-            connection.execute(sa.delete(RoomMessageSource).where(of_message))
+        if message.kind == "bot":  # by its row: to this reader it may be withheld
+            has_ended = RoomMessage.status.not_in(("queued", "pending"))
+            values["status"] = sa.case((has_ended, RoomMessage.status), else_="cancelled")
         message_rows.change(connection, room_id, message_id, values)
     if message.kind == "bot":
         cancellation.stop(message_id)

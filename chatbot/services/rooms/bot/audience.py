@@ -28,6 +28,7 @@ class RoomAudience:
     asker_id: UUID
     earlier_sources: frozenset[UUID]
     on_end: Callable[[Answer], None]
+    on_free_slot: Callable[[UUID], None]
 
     @property
     def users(self) -> sa.Select[Any] | None:
@@ -36,8 +37,6 @@ class RoomAudience:
 
     def begin(self, collection_ids: Iterable[UUID], withheld: int) -> None:
         """Record the sources of the answer, before its first text; raises AudienceChanged."""
-        if self.answer.is_private:
-            return
         used = set(collection_ids)
         sources = sorted(used | self.earlier_sources)
         with write("begin_room_answer") as connection:
@@ -48,6 +47,8 @@ class RoomAudience:
                 message_id = self.answer.id
                 source_rows = [{"message_id": message_id, "collection_id": one} for one in sources]
                 connection.execute(sa.insert(RoomMessageSource), source_rows)
+            if self.answer.is_private:
+                return
             members = connection.scalar(sa.select(Room.members).where(Room.id == self.answer.room_id))
             audience = {"members": members, "collections": [str(one) for one in sorted(used)]}
             values = {"audience": audience, "withheld": withheld}
@@ -60,20 +61,26 @@ class RoomAudience:
                 raise AudienceChanged("A member may not read the sources of the answer any more.")
 
     def end(self, turn: Turn) -> None:
-        """Store the answer, and go on with the next one."""
+        """Store the answer."""
         self.on_end(self.answer)
+
+    def go_on(self) -> None:
+        """Start the next answer of the room."""
+        self.on_free_slot(self.answer.room_id)
 
     def _is_readable(self) -> sa.ColumnElement[bool]:
         """Return the condition that the answer is there and that its readers may read its sources.
 
-        These are the members that were there before it: others that join do not end it, and read it by their rights.
+        These are the asker, who also reads the turn, and for all the members that were there before it: others that
+        join do not end it, and read it by their rights.
         """
         is_member = (RoomMember.room_id == self.answer.room_id, RoomMember.state == "member")
+        is_asker = RoomMember.user_id == self.asker_id
         is_there = sa.exists().where(RoomMessage.id == self.answer.id, answers.IS_RUNNING)
-        if self.answer.is_private:
-            return sa.and_(is_there, sa.exists().where(*is_member, RoomMember.user_id == self.asker_id))
+        has_asker = sa.exists().where(*is_member, is_asker)
         is_hidden = ~message_rows.is_source_readable(User.id, User.role == "admin")
         has_hidden_sources = sa.exists().where(RoomMessageSource.message_id == self.answer.id, is_hidden)
-        was_there = (RoomMember.joined_seq < self.answer.seq, User.id == RoomMember.user_id)
-        excluded = sa.exists().where(*is_member, *was_there, has_hidden_sources.correlate_except(RoomMessageSource))
-        return sa.and_(is_there, ~excluded.correlate_except(RoomMember, User))
+        hears = is_asker if self.answer.is_private else sa.or_(is_asker, RoomMember.joined_seq < self.answer.seq)
+        readers = (*is_member, hears, User.id == RoomMember.user_id)
+        excluded = sa.exists().where(*readers, has_hidden_sources.correlate_except(RoomMessageSource))
+        return sa.and_(is_there, has_asker, ~excluded.correlate_except(RoomMember, User))

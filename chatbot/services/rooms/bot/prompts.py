@@ -10,15 +10,17 @@ from flask import current_app
 from sqlalchemy.orm import aliased
 
 from chatbot import adapters
-from chatbot.models import Room, RoomMember, RoomMessage, RoomMessageSource, User
+from chatbot.models import Collection, Room, RoomMember, RoomMessage, RoomMessageSource, User
 from chatbot.rag import prompt
 from chatbot.rag.types import Message
-from chatbot.services.rooms import message_rows
+from chatbot.services.knowledge import permissions
+from chatbot.services.rooms import rows
 
 from . import questions
 from .records import Answer
 
 MAX_MESSAGES = 40  # of the room's newest
+MAX_SCANNED = 200  # of the room's newest: of a long one no more are looked at
 MAX_CHARACTERS = 2_000  # of one message
 ANSWERED = ("completed", "truncated")
 
@@ -68,37 +70,48 @@ def load_talk(connection: sa.Connection, answer: Answer) -> Talk:
     statement = statement.outerjoin(writer, writer.id == RoomMessage.author_id)
     of_room = (RoomMessage.room_id == answer.room_id, RoomMessage.seq < answer.seq, ~RoomMessage.deleted)
     newest = statement.where(*of_room, RoomMessage.id != answer.reply_to, _is_readable(answer))
-    rows = connection.execute(newest.order_by(RoomMessage.seq.desc()).limit(MAX_MESSAGES)).all()
-    return _build(rows[::-1], _load_sources(connection, rows))
+    found = connection.execute(newest.order_by(RoomMessage.seq.desc()).limit(MAX_MESSAGES)).all()
+    return _build(found[::-1], _load_sources(connection, found))
 
 
 def _is_readable(answer: Answer) -> sa.ColumnElement[bool]:
-    if answer.is_private:
-        return RoomMessage.visible_to == answer.visible_to
-    member = aliased(RoomMember)
-    user = aliased(User)
-    is_hidden = message_rows.is_withheld(user.id, user.role == "admin")
-    is_before = sa.and_(Room.history != "all", RoomMessage.seq <= member.joined_seq)
-    is_member = (member.room_id == RoomMessage.room_id, member.state == "member", user.id == member.user_id)
-    excluded = sa.exists().where(*is_member, sa.or_(is_before, is_hidden))
-    return sa.and_(RoomMessage.visible_to.is_(None), ~excluded.correlate_except(member, user))
+    """Return the condition on the messages of a room, of its last MAX_SCANNED, for those that a prompt may show."""
+    is_recent = RoomMessage.seq > answer.seq - MAX_SCANNED
+    readers = rows.select_members(answer.room_id)
+    is_seen: sa.ColumnElement[bool] = RoomMessage.visible_to.is_(None)
+    if answer.visible_to is not None:
+        readers = sa.select(User.id).where(User.id == answer.visible_to)
+        is_seen = RoomMessage.visible_to == answer.visible_to
+    is_member = (RoomMember.room_id == answer.room_id, RoomMember.state == "member")
+    last_joined = sa.select(sa.func.max(RoomMember.joined_seq)).where(*is_member).scalar_subquery()
+    is_shown = sa.or_(Room.history == "all", RoomMessage.seq > last_joined) if answer.visible_to is None else sa.true()
+    # The collections apart from the messages: asked for once, and not for each message and member.
+    recent = aliased(RoomMessage)
+    used = sa.select(RoomMessageSource.collection_id).join(recent, recent.id == RoomMessageSource.message_id)
+    used = used.where(recent.room_id == answer.room_id, recent.seq > answer.seq - MAX_SCANNED)
+    readable = sa.select(Collection.id).where(Collection.id.in_(used), permissions.may_all_read(readers))
+    has_hidden_sources = sa.exists().where(
+        RoomMessageSource.message_id == RoomMessage.id,
+        RoomMessageSource.collection_id.not_in(readable.correlate(None)),
+    )
+    return sa.and_(is_recent, is_seen, is_shown, ~has_hidden_sources.correlate_except(RoomMessageSource))
 
 
-def _load_sources(connection: sa.Connection, rows: Sequence[Any]) -> frozenset[UUID]:
-    answered = [row.id for row in rows if row.kind == "bot"]
+def _load_sources(connection: sa.Connection, found: Sequence[Any]) -> frozenset[UUID]:
+    answered = [row.id for row in found if row.kind == "bot"]
     statement = sa.select(RoomMessageSource.collection_id).where(RoomMessageSource.message_id.in_(answered))
     return frozenset(connection.scalars(statement)) if answered else frozenset()
 
 
-def _build(rows: Sequence[Any], sources: frozenset[UUID]) -> Talk:
-    by_id = {row.id: row for row in rows}
-    answered = [row for row in rows if row.kind == "bot" and row.status in ANSWERED and row.reply_to in by_id]
+def _build(found: Sequence[Any], sources: frozenset[UUID]) -> Talk:
+    by_id = {row.id: row for row in found}
+    answered = [row for row in found if row.kind == "bot" and row.status in ANSWERED and row.reply_to in by_id]
     asked = {row.reply_to for row in answered}
     exchanges: list[Message] = []
     for row in answered:
         exchanges.append(Message("user", questions.strip_mention(_cut(by_id[row.reply_to].text))))
         exchanges.append(Message("assistant", _cut(row.text)))
-    others = [row for row in rows if row.kind == "message" and row.id not in asked]
+    others = [row for row in found if row.kind == "message" and row.id not in asked]
     return Talk(exchanges, [f"{row.username or 'somebody'}: {_cut(row.text)}" for row in others], sources)
 
 

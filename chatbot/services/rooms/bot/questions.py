@@ -10,15 +10,19 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read
 from chatbot.database.types import uuid7
 from chatbot.errors import BotBusy, BotOff
-from chatbot.models import Room, RoomMessage
+from chatbot.models import Room, RoomMember, RoomMessage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync.changes import Change
 
 from . import answers
 
 MAX_WAITING = 8  # questions in a room, beside the one that is being answered
+MAX_WAITING_PER_ASKER = 4
 RETRY_SECONDS = 5.0
-MENTION = re.compile(r"(?<![\w.@-])@bot(?:(!)|(?![\w-]))", re.IGNORECASE)
+MENTION = re.compile(r"(?<![\w.@-])@bot(?![\w-])", re.IGNORECASE)
+# Also as other keyboards write it: what was meant for the bot alone is not to be read by all.
+UNSEEN = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*+"
+PRIVATE_MENTION = re.compile(rf"(?<![^\W_])[@\uff20]{UNSEEN}bot{UNSEEN}[!\uff01\u00a1\ufe57]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +32,24 @@ class Question:
     is_private: bool
 
 
-def is_asked(room_id: UUID, text: str) -> bool:
-    """Return whether a text would ask the bot of a room."""
-    if MENTION.search(text):
+def is_asked(caller: Caller, room_id: UUID, text: str) -> bool:
+    """Return whether a text of a member would ask the bot of a room."""
+    if _is_mentioned(text):
         return True
+    is_member = (RoomMember.room_id == Room.id, RoomMember.user_id == caller.user_id, RoomMember.state == "member")
     with read() as connection:
-        return connection.scalar(sa.select(Room.bot).where(Room.id == room_id)) == "always"
+        mode = connection.scalar(sa.select(Room.bot).join(RoomMember, sa.and_(*is_member)).where(Room.id == room_id))
+    return mode == "always"
 
 
-def find(connection: sa.Connection, room_id: UUID, text: str) -> Question | None:
+def find(connection: sa.Connection, caller: Caller, room_id: UUID, text: str) -> Question | None:
     """Return the question of a message in a locked room, None where it asks nothing.
 
     Raises BotOff for a question to the bot alone in a room without it, BotBusy where too many wait.
     """
     mode = connection.scalar(sa.select(Room.bot).where(Room.id == room_id))
-    is_private = any(found[1] for found in MENTION.finditer(text))
-    is_mentioned = MENTION.search(text) is not None
+    is_private = PRIVATE_MENTION.search(text) is not None
+    is_mentioned = _is_mentioned(text)
     if mode == "off":
         if is_private:  # it would be read by all
             raise BotOff("The room has no bot to be asked in private.")
@@ -51,11 +57,11 @@ def find(connection: sa.Connection, room_id: UUID, text: str) -> Question | None
     if not is_mentioned and mode != "always":
         return None
     of_room = (RoomMessage.room_id == room_id, answers.IS_QUEUED)
-    waiting = connection.scalar(sa.select(sa.func.count()).where(*of_room)) or 0
-    if waiting < MAX_WAITING:
+    askers = connection.scalars(sa.select(RoomMessage.asker_id).where(*of_room)).all()
+    if len(askers) < MAX_WAITING and askers.count(caller.user_id) < MAX_WAITING_PER_ASKER:
         return Question(is_private)
     if is_mentioned:
-        raise BotBusy(f"{MAX_WAITING} questions wait for the bot.", retry_after=RETRY_SECONDS)
+        raise BotBusy("Too many questions wait for the bot.", retry_after=RETRY_SECONDS)
     return None  # a message as any other: talk goes on where the bot cannot follow
 
 
@@ -80,4 +86,8 @@ def add_answer(connection: sa.Connection, caller: Caller, question: Question, me
 
 def strip_mention(text: str) -> str:
     """Return a question without the bot's name, or the text where nothing else is in it."""
-    return " ".join(MENTION.sub(" ", text).split(" ")).strip(" ,:") or text
+    return " ".join(MENTION.sub(" ", PRIVATE_MENTION.sub(" ", text)).split(" ")).strip(" ,:") or text
+
+
+def _is_mentioned(text: str) -> bool:
+    return MENTION.search(text) is not None or PRIVATE_MENTION.search(text) is not None

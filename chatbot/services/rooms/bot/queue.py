@@ -44,11 +44,13 @@ def start_waiting() -> None:
     for answer in answers.list_ended():
         _try_settle(answer)
     for room_id in answers.list_waiting_rooms():
-        start_next(room_id)
+        _try_start_next(room_id)
 
 
 def start_next(room_id: UUID) -> None:
     """Start the oldest answer of a room that finds a slot for its asker, unless one is being written."""
+    if execution.is_draining():
+        return
     for answer in answers.list_queued(room_id):
         if answer.asker is None:
             answers.end_without_turn(answer, "cancelled")
@@ -79,7 +81,13 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
             return False
         with read(snapshot=True) as connection:
             talk = prompts.load_talk(connection, answer)
-        audience = RoomAudience(replace(answer, turn_id=turn.id), asker.user_id, talk.sources, _settle_and_start_next)
+        audience = RoomAudience(
+            replace(answer, turn_id=turn.id),
+            asker.user_id,
+            earlier_sources=talk.sources,
+            on_end=_try_settle,
+            on_free_slot=_try_start_next,
+        )
         slot.start(asker, turn, GenerationRequest(history=talk.exchanges, recall=talk.recall, audience=audience))
         return True
 
@@ -115,13 +123,8 @@ def _load_options(connection: sa.Connection, answer: Answer, asker: Caller) -> T
     return TurnOptions(collection_ids=readable, instructions=room.instructions)
 
 
-def _settle_and_start_next(answer: Answer) -> None:
-    """Store an answer that has ended, and start the next one; after a failure a job does it later."""
-    _try_settle(answer)
-    _try_start_next(answer.room_id)
-
-
 def _try_settle(answer: Answer) -> None:
+    """Store an answer that has ended; after a failure a job does it later."""
     try:
         answers.settle(answer)
     except (ChatbotError, SQLAlchemyError) as error:
@@ -129,6 +132,7 @@ def _try_settle(answer: Answer) -> None:
 
 
 def _try_start_next(room_id: UUID) -> None:
+    """Start the next answer of a room; after a failure a job does it later."""
     try:
         start_next(room_id)
     except (ChatbotError, SQLAlchemyError) as error:

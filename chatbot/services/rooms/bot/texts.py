@@ -108,6 +108,8 @@ def find_readers(message_ids: Sequence[UUID], *, user_id: UUID | None = None) ->
     is_shown = message_rows.is_shown(RoomMember.user_id, RoomMember.joined_seq)
     if user_id is not None:
         statement = statement.where(User.id == user_id)
+    # Of one that has ended or was deleted since its text was read, nothing is passed on.
+    statement = statement.where(answers.IS_RUNNING, ~RoomMessage.deleted)
     readers: defaultdict[UUID, set[UUID]] = defaultdict(set)
     with read() as connection:
         for row in connection.execute(statement.where(RoomMessage.id.in_(message_ids), is_shown, ~is_withheld)):
