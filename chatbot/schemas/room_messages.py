@@ -63,7 +63,9 @@ class RoomMessageSchema(Schema):
 
     id = fields.UUID(required=True)
     room_id = fields.UUID(required=True)
-    seq = fields.Integer(required=True, metadata={"description": "Its number in the room, without gaps."})
+    seq = fields.Integer(
+        required=True, metadata={"description": "Its number in the room; a member does not see each of them."}
+    )
     rev = fields.Integer(required=True, metadata={"description": "The room's change that it was last changed by."})
     author = fields.Nested(
         AuthorSchema,

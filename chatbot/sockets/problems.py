@@ -1,6 +1,7 @@
 """Errors as problem documents, in the acknowledgements of events."""
 
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from marshmallow import Schema, ValidationError
@@ -30,10 +31,11 @@ def load(schema: Schema, data: Any) -> dict[str, Any]:
 def describe(error: Exception, event: str) -> dict[str, Any]:
     """Return the problem document of an error that an event has met."""
     facts = _find(error)
+    request_id = uuid4().hex
     if facts.status == 500:
-        log.error("unforeseen error", event_name=event, exc_info=error)
+        log.error("unforeseen error", event_name=event, request_id=request_id, exc_info=error)
     detail = error.detail if isinstance(error, ChatbotError) else ""
-    document = problems.body(facts, detail, f"/socket.io/#{event}", "")
+    document = problems.body(facts, detail, f"/socket.io/#{event}", request_id)
     if isinstance(error, InvalidInput):
         document["errors"] = error.errors
     return document

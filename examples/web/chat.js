@@ -183,7 +183,7 @@ export async function apply(event, { type, op, id, data, turn_id: turnId, conver
   const isNew = event === "running" && conversationId === current && !cards.has(turnId);
   if (isNew) place(await call("GET", `chat/${turnId}/`));
   if (type === "turn" && op === "delete") remove(id);
-  if (type === "turn" && data?.conversation_id === current) place(data);
+  if (type === "turn" && data && data.conversation_id === current) place(data);
   if (type === "conversation" && op === "upsert") conversations.set(id, data);
   if (type === "conversation" && op === "delete" && conversations.delete(id) && id === current) location.hash = "";
   update();

@@ -42,11 +42,12 @@ def test_rooms_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> N
 
 
 def run_python(page: str, server: Server, token: str, **names: str) -> str:
-    """Run the Python block of a page, with names that stand before it; returns its output."""
+    """Run the Python block of a page, with names in its environment; returns its output."""
     (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
-    given = "".join(f"{name} = {value!r}\n" for name, value in {"TOKEN": token, **names}.items())
-    script = given + block.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60).stdout
+    script = block.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    command = [sys.executable, "-c", script]
+    given = {**os.environ, "TOKEN": token, **names}
+    return subprocess.run(command, env=given, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
 def test_python_clients_of_sockets_work_as_printed(tmp_path: Path, upstream: Upstream) -> None:

@@ -269,6 +269,15 @@ def test_two_devices_of_a_user_stay_in_step(demo: Server, visit: Visit, enter: E
         expect(page.rows()).to_have_count(0)
 
 
+def test_feed_goes_on_in_a_room_when_a_turn_is_deleted(demo: Server, enter: Enter) -> None:
+    page = enter("max")
+    page.create("Lake")
+    turn = page.call(demo, "/api/chat/", "POST", {"message": "Hi"})
+    page.call(demo, f"/api/chat-history/{turn['id']}/", "DELETE")
+    page.call(demo, "/api/rooms/", "POST", {"name": "Pier"})
+    expect(page.rows()).to_have_text(["Pier", "Lake"])
+
+
 def test_rooms_work_from_another_origin(demo: Server, visit: Visit) -> None:
     with serving(ROOT / "examples" / "web") as port:
         visitor = visit(f"http://localhost:{port}/?api=http://127.0.0.1:{demo.port}")
