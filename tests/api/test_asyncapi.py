@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from jsonschema import Draft7Validator
 
@@ -19,8 +20,9 @@ def get_document(client: FlaskClient) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.slow  # needs npm's packages, which `make test-all` installs
 def test_document_is_valid_asyncapi_3(shared_client: FlaskClient) -> None:
-    assert SPECIFICATION.exists(), "run `make test`, which installs it"
+    assert SPECIFICATION.exists(), "run `make test-all`, which installs it"
     validator = Draft7Validator(json.loads(SPECIFICATION.read_text()))
     document = get_document(shared_client)
     assert [error.message for error in validator.iter_errors(document)] == []

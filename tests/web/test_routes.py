@@ -12,7 +12,7 @@ from tests.conftest import Person
 
 OPEN = {
     "users.sign_up", "users.log_in", "users.refresh", "health.get_health", "health.get_readiness", "metrics.get_metrics",
-    "shares.get_shared", "docs.get_document", "docs.get_page", "docs.get_file", "home.get_home",
+    "shares.get_shared", "docs.get_document", "docs.get_asyncapi_document", "docs.get_page", "docs.get_file", "home.get_home",
 }  # fmt: skip
 MAY_REFUSE = {"users.log_in", "users.refresh", "metrics.get_metrics"}  # open, and not to everybody
 BODIES = {

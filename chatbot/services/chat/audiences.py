@@ -34,7 +34,7 @@ class Audience(Protocol):
         """Store the answer with its terminal state."""
 
     def go_on(self) -> None:
-        """Begin what waits for the end of the answer, whose slot is free again."""
+        """Begin the next answer, after the slot of this one is free again."""
 
 
 class HeldText:
