@@ -96,10 +96,12 @@ def test_foreign_turn_is_as_a_random_one(ada: Member, eve: Member) -> None:
     with eve.connect("/chat") as client:
         for event in ("follow", "cancel"):
             answers = [client.call(event, turn_id=one) for one in (turn["id"], str(uuid4()))]
+            assert len({one.pop("request_id") for one in answers}) == 2
             assert answers[0] == answers[1]
             assert answers[0]["code"] == "not_found"
         answers = [client.call("send", message="x", conversation_id=one) for one in (turn["id"], str(uuid4()))]
         answers.append(client.call("send", message="x", conversation_id=turn["conversation_id"]))
+        assert len({one.pop("request_id") for one in answers}) == 3
         assert answers[0] == answers[1] == answers[2]
         assert "canary" not in json.dumps(client.events)
 

@@ -58,9 +58,11 @@ def test_bad_events_have_their_problem_and_the_socket_lives_on(ada: Member, eve:
     foreign = ada.call("POST", "/api/rooms/", {"name": "Hers"})["id"]
     with eve.connect() as client:
         answers = [client.call("join", room_id=one) for one in (foreign, str(uuid4()))]
+        assert len({one.pop("request_id") for one in answers}) == 2
         assert answers[0] == answers[1]
         assert answers[0]["code"] == "not_found"
         writes = [client.call("message", room_id=one, text="x") for one in (foreign, str(uuid4()))]
+        assert len({one.pop("request_id") for one in writes}) == 2
         assert writes[0] == writes[1]
         assert client.call("message", room_id=room_id, text="x" * 32_001)["errors"].keys() == {"text"}
         forged = client.call("message", room_id=room_id, text="x", author={"id": ada.id})

@@ -24,6 +24,7 @@ def test_members_hear_that_another_one_types(server: Server, ada: Member, eve: M
         wait_for(lambda: mine.signals_of("typing") and his.signals_of("typing"))
         assert his.call("typing", room_id=room_id)["code"] == "forbidden"
         answers = [mine.call("typing", room_id=one) for one in (_make_foreign_room(ada), str(uuid4()))]
+        assert len({one.pop("request_id") for one in answers}) == 2
         assert answers[0] == answers[1]
         assert answers[0]["code"] == "not_found"
         mine.call("typing", room_id=room_id)
