@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID
 
+from flask import Response
+
 from chatbot.schemas.room_messages import (
     NewRoomMessageSchema,
     ReadSchema,
@@ -81,9 +83,10 @@ def delete_room_message(room_id: UUID, message_id: UUID) -> None:
 @problems.document(400, 403, 404, 409, 503)
 @blueprint.without_fields
 @blueprint.response(202)
-def cancel_room_answer(room_id: UUID, message_id: UUID) -> None:
+def cancel_room_answer(room_id: UUID, message_id: UUID) -> Response:
     """End an answer of the bot that the caller asked for, or any of a room that the caller owns."""
     cancellation.cancel(authentication.current(), room_id, message_id)
+    return Response(status=202)
 
 
 @blueprint.route("/<uuid:room_id>/read/", methods=["PUT"])

@@ -28,7 +28,7 @@ def list_rooms(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.route("/", methods=["POST"])
 @authentication.required("rooms")
 @rate_limits.limit(RATE_WRITE_USER=by_user)
-@problems.document(400, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
 @blueprint.arguments(NewRoomSchema)
 @blueprint.response(201, RoomSchema)
 def create_room(values: dict[str, Any]) -> RoomRecord:
