@@ -54,13 +54,23 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
         finally:
             _end_for_audience(running, ended)
             _count(running, ended)
-            get_chat_state().running_turns.pop(turn.id, None)
+            if running.request.audience is None:
+                get_chat_state().running_turns.pop(turn.id, None)
             get_chat_state().turn_log.close(turn.id)
             running.text.end(ended)
             get_chat_state().slots.release(running.user_id)
-        if running.request.audience is not None:
-            running.request.audience.go_on()
+            _go_on(running)
         _summarize_if_due(running, ended)
+
+
+def _go_on(running: RunningTurn) -> None:
+    """Begin what waits for the answer; a process that ends waits for that."""
+    if running.request.audience is None:
+        return
+    try:
+        running.request.audience.go_on()
+    finally:
+        get_chat_state().running_turns.pop(running.turn.id, None)
 
 
 def _end_for_audience(running: RunningTurn, ended: Turn) -> None:

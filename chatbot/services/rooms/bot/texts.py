@@ -14,7 +14,7 @@ from chatbot.database.transactions import read
 from chatbot.errors import ChatbotError
 from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.chat import following
+from chatbot.services.chat import following, history
 from chatbot.services.chat.records import Turn
 from chatbot.services.rooms import message_rows
 from chatbot.services.rooms.records import Message
@@ -92,11 +92,24 @@ def with_texts(caller: Caller, messages: Sequence[Message]) -> list[Message]:
     running = {one.id: one.room_id for one in messages if one.status == "pending"}
     if not running:
         return list(messages)
-    found = get_answer_texts().list_texts(sorted(set(running.values())))
+    found = [
+        AnswerText(one.id, one.room_id, _read_saved(one)) for one in answers.list_running(sorted(set(running.values())))
+    ]
     # After the texts: a text that is added meanwhile was not asked for.
     readable = find_readers([one.message_id for one in found], user_id=caller.user_id)
     texts = {one.message_id: one.text for one in found if one.message_id in readable}
     return [replace(one, text=texts.get(one.id, one.text)) for one in messages]
+
+
+def _read_saved(answer: Answer) -> str:
+    """Return the text so far of an answer that runs here, else as it was last saved: a page starts no follower."""
+    if answer.turn_id is None:
+        return ""
+    text = following.find_text(answer.turn_id)
+    if text is not None:
+        return text.since(0)
+    with read() as connection:
+        return history.read_logged_text(connection, answer.turn_id)
 
 
 def find_readers(message_ids: Sequence[UUID], *, user_id: UUID | None = None) -> dict[UUID, set[UUID]]:
