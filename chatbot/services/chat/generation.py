@@ -64,7 +64,7 @@ def run(app: Flask, running: RunningTurn, facts: Mapping[str, Any]) -> None:
 
 
 def _go_on(running: RunningTurn) -> None:
-    """Begin what waits for the answer; a process that ends waits for that."""
+    """Begin the next answer; a process that ends waits for that."""
     if running.request.audience is None:
         return
     try:
