@@ -224,11 +224,12 @@ def _negated(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) ->
 
 def _exchanged(claim_words: Words, run: Sequence[Words]) -> bool:
     """Return whether a name or number stands where the run has another one between the same words."""
+    named = [triple for triple in _triples(claim_words) if _replaceable(claim_words, *triple)]
+    if not named:
+        return False
     pairs = frozenset[tuple[str, str]]().union(*(pairwise(_bounded(found)) for found in run))
     alone = {
-        (before, after)
-        for before, middle, after in _triples(claim_words)
-        if _replaceable(claim_words, before, middle, after) and pairs.isdisjoint([(before, middle), (middle, after)])
+        (before, after) for before, middle, after in named if pairs.isdisjoint([(before, middle), (middle, after)])
     }
     return bool(alone) and any((before, after) in alone for found in run for before, _, after in _triples(found))
 

@@ -12,7 +12,7 @@ MAX_DEPTH = 250  # elements in one another
 ESCAPED_MARKER = re.compile(r"^(\d{1,9}|(?=\\[-+] ))\\([.)+-])", re.MULTILINE)
 
 # The mark of a link to a heading itself, as manuals have it beside each, or from a note back to its place.
-_TARGET = r"\(#[^)\s]{0,200}(?: \"[^\"\n]{0,200}\")?\)"
+_TARGET = r"\(#[^()\[\s]{0,200}+(?: \"[^\"\n]{0,200}\")?\)"
 _MARK = rf"\[[¶#§↑↩⤴^]\ufe0e?\]{_TARGET}"
 PERMALINK = re.compile(rf" ?{_MARK}$|(?<= ){_MARK} |{_MARK}", re.MULTILINE)
 NOTE_NUMBER = re.compile(rf"`[^`\n]*+`?|\[(\[?)(\d{{1,4}})\]?\]{_TARGET}")  # or code, which has none
