@@ -30,13 +30,16 @@ def test_rooms_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> N
         script = "\n".join(blocks("docs/guides/rooms.md")).replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         script = f"TOKEN={server.sign_in('ada')}\n{script}"
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
-    grace, joined, message, listed, changes = [
+    grace, joined, message, listed, answered, changes = [
         json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")
     ]
     assert (joined["name"], joined["role"], joined["members"]) == ("Field trip", "member", 2)
     assert message["author"] == {"id": grace["id"], "username": "grace"}
     assert [one["text"] for one in listed["items"]] == ["grace joined.", "I bring the boat."]
-    assert [one["rev"] for one in changes["items"]] == [4]
+    (answer,) = answered["items"]
+    assert (answer["kind"], answer["status"]) == ("bot", "completed")
+    assert answer["text"].endswith("What do we need on a lake?")
+    assert [one["id"] for one in changes["items"]] == [message["id"], answer["reply_to"], answer["id"]]
     assert "\n204\n" in ended.stdout
     assert "event: message" in ended.stdout
 
