@@ -4,7 +4,7 @@ from flask import Flask, current_app
 
 from chatbot.services.rooms.signals import state as signals
 
-from . import chat, closing, connections, delivery, presence, rooms, server, shared_counts, transport, typing_events
+from . import chat, closing, connections, delivery, handshakes, presence, rooms, server, shared_counts, typing_events
 from .loops import Loop
 from .namespace import Namespace
 from .turn_readers import TurnReaders
@@ -14,7 +14,7 @@ EXTENSION = "chatbot.connection_closer"
 
 def init_app(app: Flask) -> None:
     """Serve Socket.IO at `/socket.io/`, beside the routes."""
-    transport.refuse_other_websockets()
+    handshakes.refuse_other_websockets()
     registry = connections.init_app(app)
     socketio = server.create(app)
     closer = app.extensions[EXTENSION] = closing.ConnectionCloser(socketio, registry)
@@ -37,8 +37,8 @@ def init_app(app: Flask) -> None:
     Namespace(delivery.NAMESPACE, rooms.create_handlers(present, typing)).register(socketio, start)
     turn_readers = TurnReaders(socketio, registry, closer)
     Namespace(chat.NAMESPACE, chat.create_handlers(turn_readers)).register(socketio, start)
-    handshakes = transport.WebSocketsOnly(app.wsgi_app, lambda: closer.is_draining)
-    app.wsgi_app = handshakes  # type: ignore[method-assign]  # the way that Flask documents
+    gate = handshakes.WebSocketsOnly(app.wsgi_app, lambda: closer.is_draining)
+    app.wsgi_app = gate  # type: ignore[method-assign]  # the way that Flask documents
 
 
 def drain() -> None:

@@ -70,4 +70,4 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
 
 def _get_size(item: Any) -> int:
     data = getattr(item, "data", None)
-    return len(data) if isinstance(data, str | bytes) else 0
+    return len(data.encode()) if isinstance(data, str) else 0

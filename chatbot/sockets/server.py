@@ -11,12 +11,8 @@ from flask_socketio import SocketIO
 from chatbot.observability import metrics
 
 from .packets import BoundedQueue
-from .transport import (
-    MAX_MESSAGE_BYTES,
-    PING_INTERVAL_SECONDS,
-    PING_TIMEOUT_SECONDS,
-    BoundedWebSocket,
-)
+from .transport import MAX_MESSAGE_BYTES, BoundedWebSocket
+from .whole_socket import PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS
 
 
 class JSON:

@@ -14,7 +14,8 @@ from wsproto.events import TextMessage
 
 from chatbot.sockets.packets import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue
 from chatbot.sockets.server import is_allowed
-from chatbot.sockets.transport import WholeSocket, encode_text, is_handshake
+from chatbot.sockets.handshakes import is_handshake
+from chatbot.sockets.whole_socket import WholeSocket, encode_text
 
 OWN = {"HTTP_HOST": "chat.example:8000"}
 PATTERNS = [re.compile(r"https://app\.example\Z", re.IGNORECASE)]

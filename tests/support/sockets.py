@@ -167,3 +167,11 @@ def read_all(raw: websocket.WebSocket) -> list[str]:
         while packet := raw.recv():
             packets.append(packet)
     return packets
+
+
+def read_close_code(raw: websocket.WebSocket) -> int:
+    """Return the code with which the server closes the socket (RFC 6455, 7.4); packets before it are dropped."""
+    while True:
+        opcode, data = raw.recv_data()
+        if opcode == websocket.ABNF.OPCODE_CLOSE:
+            return int.from_bytes(data[:2])

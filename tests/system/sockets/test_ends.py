@@ -12,10 +12,14 @@ import pytest
 import websocket
 
 from tests.support.processes import Server, Upstream, running
-from tests.support.sockets import NAMESPACES, Member, open_raw, read_all
+from tests.support.sockets import NAMESPACES, Member, open_raw, read_all, read_close_code
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
+
+NOT_TAKEN = 1003  # closing codes (RFC 6455, 7.4.1)
+AGAINST_THE_RULES = 1008
+TOO_BIG = 1009
 
 
 def test_large_frame_ends_its_socket_alone(
@@ -25,7 +29,7 @@ def test_large_frame_ends_its_socket_alone(
         mine.call("join", room_id=room_id)
         with contextlib.suppress(OSError):
             raw.send(f"42{namespace}," + json.dumps(["message", {"room_id": room_id, "text": "x" * 2_000_000}]))
-        read_all(raw)
+        assert read_close_code(raw) == TOO_BIG
         hers.call("message", room_id=room_id, text="others go on")
         wait_for(lambda: mine.texts() == ["others go on"])
 
@@ -42,7 +46,7 @@ def test_flood_ends_its_socket_and_holds_up_nobody(server: Server, ada: Member, 
             for _ in range(20_000):
                 flooding.send(packet)
         assert server.call("GET", "/healthz")[0] == 200
-        read_all(flooding)
+        assert read_close_code(flooding) == AGAINST_THE_RULES
         assert time.monotonic() - started_at < 5
     assert "Traceback" not in server.log()
 
@@ -129,10 +133,10 @@ def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Me
         with contextlib.suppress(OSError, websocket.WebSocketException):
             raw.send(f'451000000000-{namespace},["message",{{"_placeholder":true,"num":0}}]')
             raw.send_binary(b"x" * 100_000)
-        read_all(raw)
+        assert read_close_code(raw) == NOT_TAKEN
     with open_raw(server, ada.token) as raw:
         raw.send_binary(b"x")
-        read_all(raw)
+        assert read_close_code(raw) == NOT_TAKEN
 
 
 @pytest.mark.parametrize(
