@@ -9,14 +9,16 @@ from flask import Flask
 from chatbot.database.base import db
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
+from chatbot.models import RoomMessage
 from chatbot.services.operations import retention
 from chatbot.services.rooms import retention as room_retention
 from tests.api.test_room_messages import list_messages, post
-from tests.api.test_rooms import add, make_room, remove
+from tests.api.test_rooms import add, get_room, make_room, remove
 from tests.conftest import Person
 from tests.services.operations.test_retention import MONTH
 from tests.support.plans import explain
 from tests.support.replica import Replica
+from tests.support.room_bot import ask
 
 pytestmark = pytest.mark.both_databases
 
@@ -130,6 +132,24 @@ def test_purge_takes_old_messages_and_expired_invites(app: Flask, ada: Person, c
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
         left = connection.exec_driver_sql("SELECT count(*) FROM sync_changes WHERE type = 'room_message'").scalar()
         assert left == 0
+
+
+def test_what_was_purged_is_not_unread(app: Flask, ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    add(ada, room, eve)
+    device = Replica(eve)
+    post(ada, room, "old")
+    ask(ada, room, "@bot! old, which Eve does not see")
+    with app.app_context(), write("test") as connection:
+        connection.execute(db.update(RoomMessage).values(created_at=now() - 2 * MONTH))
+    post(ada, room, "young")
+    device.sync()
+    with app.app_context():
+        retention.purge(MONTH, force=True)
+    assert [one["text"] for one in list_messages(eve, room)["items"]] == ["young"]
+    assert get_room(eve, room["id"])["unread"] == 1
+    assert get_room(ada, room["id"])["unread"] == 0
+    require_rooms(device)
 
 
 def test_api_key_gets_what_its_scopes_open(app: Flask, ada: Person) -> None:

@@ -1,15 +1,20 @@
 """Old rows of rooms: each function deletes up to `most` of a kind and returns their number."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import sqlalchemy as sa
 
 from chatbot.database.types import now
 from chatbot.models import Room, RoomInvite, RoomMember, RoomMessage, SyncChange
+from chatbot.services.sync.changes import Change
+
+from . import rows
 
 MAX_RECORDS = 2_000  # of devices in one transaction: as many rows go as the messages have members
-MESSAGES = (RoomMessage.id, RoomMessage.room_id)
+MESSAGES = (RoomMessage.id, RoomMessage.room_id, RoomMessage.seq)
 # By their whole key, before the messages go: SQLite would go through all changes of all users for the ids alone.
 RECORDED: sa.Select[*tuple[Any, ...]] = (
     sa.select(RoomMember.user_id, sa.literal_column("'room_message'"), RoomMessage.id)
@@ -19,18 +24,30 @@ RECORDED: sa.Select[*tuple[Any, ...]] = (
 DELETE_RECORDED = sa.delete(SyncChange).where(
     sa.tuple_(SyncChange.user_id, SyncChange.type, SyncChange.object_id).in_(RECORDED)
 )
+BEHIND = rows.MEMBERS.where(RoomMember.read_seq < sa.bindparam("reached", type_=sa.BigInteger()))
 HAS_MEMBERS = sa.exists().where(RoomMember.room_id == Room.id, RoomMember.state == "member")
 
 
 def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> int:
-    """Delete messages from before a time; the purge's watermark tells it to devices."""
-    old = sa.select(*MESSAGES).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at)
-    return _delete(connection, old.limit(most))
+    """Delete messages from before a time, of one room; the purge's watermark tells it to devices.
+
+    Nobody has them before them any more: they count as read.
+    """
+    old = sa.select(*MESSAGES).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at).limit(most)
+    found = connection.execute(old).all()
+    if not found:
+        return 0
+    room_id = found[0].room_id
+    rows.lock_room(connection, room_id)
+    deleted = _delete(connection, room_id, [row for row in found if row.room_id == room_id])
+    _mark_read(connection, room_id, deleted[-1].seq)
+    return len(deleted)
 
 
 def delete_room_messages(connection: sa.Connection, room_id: object, most: int) -> int:
     """Delete messages of a room."""
-    return _delete(connection, sa.select(*MESSAGES).where(RoomMessage.room_id == room_id).limit(most))
+    found = connection.execute(sa.select(*MESSAGES).where(RoomMessage.room_id == room_id).limit(most)).all()
+    return len(_delete(connection, room_id, found))
 
 
 def delete_invites(connection: sa.Connection, _: datetime, most: int) -> int:
@@ -60,20 +77,22 @@ def delete_emptied_room(connection: sa.Connection, room_id: object) -> int:
     return connection.execute(sa.delete(Room).where(Room.id == room_id)).rowcount
 
 
-def _delete(connection: sa.Connection, some: sa.Select[*tuple[Any, ...]]) -> int:
-    """Delete the first of some messages: as many as have MAX_RECORDS records, one for each member."""
-    found = connection.execute(some).all()
-    rooms = {row.room_id for row in found}
-    counts = sa.select(RoomMember.room_id, sa.func.count().label("number")).where(RoomMember.room_id.in_(rooms))
-    members = {row.room_id: row.number for row in connection.execute(counts.group_by(RoomMember.room_id))}
-    ids = []
-    records = 0
-    for row in found:
-        ids.append(row.id)
-        records += members.get(row.room_id, 0)
-        if records >= MAX_RECORDS:
-            break
-    if ids:
+def _delete(connection: sa.Connection, room_id: object, found: Sequence[Any]) -> Sequence[Any]:
+    """Delete the first of some messages of a room: as many as have MAX_RECORDS records, one for each member."""
+    counted = sa.select(sa.func.count()).where(RoomMember.room_id == room_id)
+    members = connection.scalar(counted) or 1
+    some = found[: -(-MAX_RECORDS // members)]
+    if some:
+        ids = [row.id for row in some]
         connection.execute(DELETE_RECORDED, {"ids": ids})
         connection.execute(sa.delete(RoomMessage).where(RoomMessage.id.in_(ids)))
-    return len(ids)
+    return some
+
+
+def _mark_read(connection: sa.Connection, room_id: UUID, reached: int) -> None:
+    """Move the marks of a locked room's members on, where they are behind a message."""
+    is_behind = RoomMember.read_seq < reached
+    rows.lock_members(connection, room_id, is_behind)
+    rows.record(connection, room_id, Change("read_mark", room_id), readers=BEHIND, reached=reached)
+    of_room = (RoomMember.room_id == room_id, is_behind)
+    connection.execute(sa.update(RoomMember).where(*of_room).values(read_seq=reached))
