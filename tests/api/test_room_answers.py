@@ -39,6 +39,18 @@ def test_one_answer_is_written_at_a_time_and_eight_questions_wait(
     assert [one["rev"] for one in answers] == sorted(one["rev"] for one in answers)
 
 
+def test_questions_that_wait_are_not_answered_when_the_bot_is_taken_out(
+    ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
+) -> None:
+    gate = gated(llm, "One", " done")
+    first = post(ada, room, "@bot 0")
+    wait_for_text(ada, room, first)
+    waiting = post(eve, room, "@bot 1")
+    ada.call("PATCH", f"/api/rooms/{room['id']}/", {"bot": "off"})
+    gate.set()
+    assert [wait_for_answer(ada, room, one)["status"] for one in (first, waiting)] == ["completed", "cancelled"]
+
+
 def test_answer_is_ended_by_its_asker_and_by_owners(
     ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
 ) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.errors import Busy, ChatbotError, Forbidden, NotFound, TooManyTurns
+from chatbot.errors import BotOff, Busy, ChatbotError, Forbidden, NotFound, TooManyTurns
 from chatbot.models import Collection, Room
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution, turns
@@ -74,7 +74,7 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
             turn = _claim(answer, asker)
         except IntegrityError:  # another process began one in this moment
             return True
-        except (Forbidden, NotFound):  # the asker may not write there any more, or the room is gone
+        except (BotOff, Forbidden, NotFound):  # the asker may not write there any more, or the room is gone
             answers.end_without_turn(answer, "cancelled")
             return False
         if turn is None:
@@ -93,7 +93,7 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
 
 
 def _claim(answer: Answer, asker: Caller) -> OpenedTurn | None:
-    """Open the turn of an answer that waits; raises NotFound, Forbidden unless its asker may write there."""
+    """Open the turn of an answer that waits; raises BotOff, NotFound, Forbidden unless its asker may write there."""
     with write("start_room_answer") as connection:
         rows.lock_room(connection, answer.room_id)
         if not answers.may_start(connection, answer):
@@ -113,9 +113,12 @@ def _claim(answer: Answer, asker: Caller) -> OpenedTurn | None:
 def _load_options(connection: sa.Connection, answer: Answer, asker: Caller) -> TurnOptions:
     """Return the options of a room's answers: its instructions, and those of its collections that the asker may read.
 
-    Which of these all members may read is asked for by the search.
+    Which of these all members may read is asked for by the search. Raises BotOff in a room without the bot by now.
     """
-    room = connection.execute(sa.select(Room.instructions, Room.collection_ids).where(Room.id == answer.room_id)).one()
+    settings = sa.select(Room.bot, Room.instructions, Room.collection_ids)
+    room = connection.execute(settings.where(Room.id == answer.room_id)).one()
+    if room.bot == "off":
+        raise BotOff("The bot was taken out of the room.")
     if not room.collection_ids:
         return TurnOptions(instructions=room.instructions)
     named = Collection.id.in_([UUID(one) for one in room.collection_ids])
