@@ -154,8 +154,7 @@ def _traffic(server: Server, tokens: Sequence[str], room_ids: Sequence[str]) -> 
         yield
     finally:
         posting.cancel()
-        for one in opened:
-            loop.call_soon_threadsafe(one.close)
+        asyncio.run_coroutine_threadsafe(_close(opened), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 
@@ -164,3 +163,10 @@ async def _open(server: Server, tokens: Sequence[str], room_ids: Sequence[str]) 
     opened = await sockets.connect(server.port, tokens, lambda *_: None)
     await sockets.join(opened, room_ids)
     return opened
+
+
+async def _close(opened: Sequence[RawSocket]) -> None:
+    """Close sockets, and wait until nothing is being sent by them."""
+    for one in opened:
+        one.close()
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)

@@ -29,8 +29,10 @@ class Traffic:
     heard: defaultdict[RawSocket, list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def note(self, one: RawSocket, packet: bytes, moment: float) -> None:
-        """Note that a socket heard of a message."""
-        place = packet.index(MARK) + len(MARK)
+        """Note that a socket heard of a message; other events are passed over."""
+        place = packet.find(MARK) + len(MARK)
+        if place < len(MARK):
+            return
         self.heard[one].append((int(packet[place : place + DIGITS]), moment))
 
     async def post(self, sockets: Sequence[RawSocket], room_ids: Sequence[str], rate: float, number: int) -> None:
