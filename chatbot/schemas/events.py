@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
-from .rooms import ChangedThingSchema, RoomSettingsSchema
+from .rooms import ChangedInRoomSchema, RoomSettingsSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -112,7 +112,7 @@ ROOM_EVENTS = {
         RoomMessageSchema,
         BotDeltaSchema,
         BotDoneSchema,
-        ChangedThingSchema,
+        ChangedInRoomSchema,
         RoomSettingsSchema,
         _refer("ErrorEvent"),
         STREAM_AS_TEXT,

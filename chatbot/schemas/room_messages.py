@@ -44,8 +44,8 @@ class RoomTextSchema(Schema):
     text = fields.String(required=True, validate=TEXT, metadata=NO_NUL | {"example": "Who brings the boats?"})
 
 
-class AuthorSchema(Schema):
-    """The user that wrote a message."""
+class RoomUserSchema(Schema):
+    """A user as the members of a room see them."""
 
     id = fields.UUID(required=True)
     username = fields.String(required=True)
@@ -68,7 +68,7 @@ class RoomMessageSchema(Schema):
     )
     rev = fields.Integer(required=True, metadata={"description": "The room's change that it was last changed by."})
     author = fields.Nested(
-        AuthorSchema,
+        RoomUserSchema,
         required=True,
         allow_none=True,
         metadata={"description": "Null for `bot` and `system`, or when the account is gone."},

@@ -1,6 +1,7 @@
 """Rooms, their members, invites and messages."""
 
 from typing import Any
+from uuid import UUID
 
 from marshmallow import Schema, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
@@ -200,9 +201,29 @@ class ChangedThingSchema(Schema):
     )
 
 
+class ChangedInRoomSchema(ChangedThingSchema):
+    """The data of an event `changed`: a message, a member or the room itself as it is now."""
+
+    room_id = fields.UUID(required=True)
+
+
 class RoomChangesSchema(Schema):
     """Changes of a room in the order of `rev`, each thing once and as it is now."""
 
     items = Items(fields.Nested(ChangedThingSchema), required=True)
     rev = fields.Integer(required=True, metadata={"description": "The `since_rev` of the next request."})
     more = fields.Boolean(required=True)
+
+
+_changed = ChangedThingSchema()
+
+
+def dump_event(room_id: UUID, change: Any) -> dict[str, Any]:
+    """Return the data of the event of a `RoomChange`, as streams and sockets send it."""
+    changed: dict[str, Any] = _changed.dump(change)
+    if change.event == "message":
+        message: dict[str, Any] = changed["data"]
+        return message
+    if change.event == "bot_done":
+        return {"room_id": room_id, "message": changed["data"]}
+    return {"room_id": room_id, **changed}

@@ -10,8 +10,8 @@ from marshmallow import Schema
 from .chat import TurnSchema
 from .events import BotDeltaSchema, BotDoneSchema
 from .room_messages import RoomMessageSchema
+from .rooms import ChangedInRoomSchema
 from .sockets import (
-    ChangedInRoomSchema,
     ClosingSchema,
     FollowSchema,
     JoinedRoomSchema,

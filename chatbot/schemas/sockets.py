@@ -6,7 +6,7 @@ from marshmallow.validate import Length, Range
 from .chat import MessageSchema
 from .fields import NO_NUL, not_blank
 from .problem import ProblemSchema
-from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema
+from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema, RoomUserSchema
 from .rooms import ChangedThingSchema, RoomSchema
 
 MAX_OFFSET = 999_999_999
@@ -81,13 +81,6 @@ class TurnProblemSchema(ProblemSchema):
     turn_id = fields.UUID(required=True)
 
 
-class RoomUserSchema(Schema):
-    """A user as the members of a room see them."""
-
-    id = fields.UUID(required=True)
-    username = fields.String(required=True)
-
-
 class TypingEventSchema(Schema):
     """The data of an event `typing`: another member writes a message."""
 
@@ -119,12 +112,6 @@ class JoinedRoomSchema(Schema):
         required=True,
         metadata={"description": "Users with a socket in the room; `presence` has the changes from here on."},
     )
-
-
-class ChangedInRoomSchema(ChangedThingSchema):
-    """The data of an event `changed`: a message, a member or the room itself as it is now."""
-
-    room_id = fields.UUID(required=True)
 
 
 class ClosingSchema(Schema):

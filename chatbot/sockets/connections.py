@@ -10,7 +10,7 @@ from chatbot.cluster import get_cluster
 from chatbot.errors import TooManySockets
 from chatbot.observability import metrics
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.rooms.signals.port import RoomUser
+from chatbot.services.rooms.records import RoomUser
 
 from .shared_counts import SharedCounts, Socket
 from .transport import BoundedWebSocket

@@ -6,7 +6,6 @@ of this process. What it misses, while the database is away, it finds when that 
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 from uuid import UUID
 
 from flask_socketio import SocketIO
@@ -14,7 +13,7 @@ from flask_socketio import SocketIO
 from chatbot.errors import CursorExpired, NotFound
 from chatbot.observability import metrics
 from chatbot.schemas import problem
-from chatbot.schemas.rooms import ChangedThingSchema
+from chatbot.schemas.rooms import dump_event
 from chatbot.services.rooms import changes
 from chatbot.services.rooms.records import RoomChange, RoomReaders, View, show
 from chatbot.services.rooms.watch import find_revs
@@ -36,7 +35,6 @@ class Deliveries:
         self._socketio = socketio
         self._registry = registry
         self._closer = closer
-        self._changes = ChangedThingSchema()
         self._bot_deltas = BotDeltas(socketio, registry, NAMESPACE)
 
     def look(self) -> None:
@@ -79,12 +77,7 @@ class Deliveries:
             if view is not None and is_new and self._registry.get(one.sid) is one:  # nothing follows `closing`
                 sids[view].append(one.sid)
         for view, recipients in sids.items():
-            data: dict[str, Any] = self._changes.dump(show(change, view))
-            event = {"room_id": room_id, **data}
-            if change.event == "message":
-                event = data["data"]
-            elif change.event == "bot_done":
-                event = {"room_id": room_id, "message": data["data"]}
+            event = dump_event(room_id, show(change, view))
             self._socketio.emit(change.event, event, namespace=NAMESPACE, to=recipients)
         if sids:
             lag.observe(change)

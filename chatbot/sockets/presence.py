@@ -8,7 +8,8 @@ from uuid import UUID
 from flask_socketio import SocketIO
 
 from chatbot.schemas.sockets import PresenceEventSchema
-from chatbot.services.rooms.signals.port import PresenceStore, RoomUser
+from chatbot.services.rooms.records import RoomUser
+from chatbot.services.rooms.signals.port import PresenceStore
 
 from .connections import Connection, Registry
 from .delivery import NAMESPACE

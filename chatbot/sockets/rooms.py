@@ -5,13 +5,12 @@ from typing import Any
 
 from flask import request
 
-from chatbot.schemas.room_messages import RoomMessageSchema
+from chatbot.schemas.room_messages import RoomMessageSchema, RoomUserSchema
 from chatbot.schemas.rooms import RoomChangesSchema, RoomSchema
-from chatbot.schemas.sockets import RoomUserSchema
 from chatbot.services.rooms import changes, messages, rooms
 from chatbot.services.rooms.bot import questions
+from chatbot.services.rooms.records import RoomUser
 from chatbot.services.rooms.signals import users
-from chatbot.services.rooms.signals.port import RoomUser
 from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 

@@ -8,7 +8,8 @@ from cachetools import TTLCache
 from flask_socketio import SocketIO
 
 from chatbot.schemas.sockets import TypingEventSchema
-from chatbot.services.rooms.signals.port import RoomUser, Typing, TypingFeed
+from chatbot.services.rooms.records import RoomUser
+from chatbot.services.rooms.signals.port import Typing, TypingFeed
 
 from .connections import Registry
 from .delivery import NAMESPACE

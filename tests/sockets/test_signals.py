@@ -3,8 +3,9 @@
 from typing import Any
 from uuid import UUID, uuid4
 
+from chatbot.services.rooms.records import RoomUser
 from chatbot.services.rooms.signals.memory import MemoryPresence, MemoryTypingFeed
-from chatbot.services.rooms.signals.port import RoomUser, Typing
+from chatbot.services.rooms.signals.port import Typing
 from chatbot.sockets.presence import Presence
 from chatbot.sockets.typing_events import INTERVAL_SECONDS, TypingEvents
 from tests.support.emits import NotedEmits, connect, make_registry

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from flask import Flask
 
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.rooms.signals.port import RoomUser
+from chatbot.services.rooms.records import RoomUser
 from chatbot.sockets.connections import Connection, Registry
 
 

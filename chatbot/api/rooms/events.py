@@ -10,7 +10,7 @@ from flask import Flask, Response, g, request
 from chatbot.errors import ChatbotError, InvalidInput, NotFound
 from chatbot.schemas import events, problem
 from chatbot.schemas.room_messages import MAX_NUMBER
-from chatbot.schemas.rooms import ChangedThingSchema, RoomChangesQuerySchema, RoomChangesSchema
+from chatbot.schemas.rooms import RoomChangesQuerySchema, RoomChangesSchema, dump_event
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.rooms import changes, rooms
@@ -31,8 +31,6 @@ LAST_EVENT_ID = {
     "schema": {"type": "string", "pattern": "^[0-9]{1,16}$"},
     "description": "The `rev` that is known: the stream goes on behind it. Without it, from now.",
 }
-
-_changes = ChangedThingSchema()
 
 
 @blueprint.route("/<uuid:room_id>/changes/", methods=["GET"])
@@ -90,7 +88,7 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
         try:
             with app.app_context():
                 page = changes.read_changes(caller, room_id, since_rev=rev, limit=EVENTS_LIMIT)
-                frames = b"".join(map(_format, page.items)) + answers.read(page.rev)
+                frames = b"".join(_format(room_id, one) for one in page.items) + answers.read(page.rev)
                 if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
                     sse.require_open(caller)
                     checked = time.monotonic()
@@ -136,11 +134,6 @@ class _Answers:
         return sse.format_event(b"bot_delta", {**data, "offset": offset, "text": answer.text[offset:]}, rev)
 
 
-def _format(change: RoomChange) -> bytes:
+def _format(room_id: UUID, change: RoomChange) -> bytes:
     """Return the event of a change; its id is the change's `rev`."""
-    data = _changes.dump(change)
-    if change.event == "message":
-        data = data["data"]
-    elif change.event == "bot_done":
-        data = {"room_id": data["data"]["room_id"], "message": data["data"]}
-    return sse.format_event(change.event.encode(), data, change.rev)
+    return sse.format_event(change.event.encode(), dump_event(room_id, change), change.rev)

@@ -19,11 +19,10 @@ from chatbot.services.knowledge import permissions
 from chatbot.services.sync.changes import Change
 
 from . import rows
-from .records import Author, Message
+from .records import WITHHELD, Message, RoomUser
 
 COLUMNS = {one.name: getattr(RoomMessage, one.name) for one in fields(Message) if one.name != "author"}
 Writer = aliased(User)
-WITHHELD = {"text": "", "status": "withheld", "citations": None, "audience": None}
 NEW: dict[str, Any] = {
     **dict.fromkeys(column.name for column in RoomMessage.__table__.c),
     "kind": "message",
@@ -160,7 +159,7 @@ def _select(user_id: Any, is_withheld: sa.ColumnElement[bool]) -> Statement:
 
 
 def _build(author_id: UUID | None, username: str | None, **columns: Any) -> Message:
-    author = None if author_id is None or username is None else Author(author_id, username)
+    author = None if author_id is None or username is None else RoomUser(author_id, username)
     return Message(author=author, **columns)
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal
 from uuid import UUID
 
 from chatbot.services.chat.records import StoredCitation
+
+# What a reader without rights to its sources sees of an answer.
+WITHHELD: Mapping[str, Any] = MappingProxyType({"text": "", "status": "withheld", "citations": None, "audience": None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,8 @@ class Invite:
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
-    """The user that wrote a message."""
+class RoomUser:
+    """A user as the members of a room see them."""
 
     id: UUID
     username: str
@@ -102,7 +106,7 @@ class Message:
     room_id: UUID
     seq: int
     rev: int
-    author: Author | None
+    author: RoomUser | None
     kind: str
     text: str
     reply_to: UUID | None
@@ -192,10 +196,7 @@ def show(change: RoomChange, view: View) -> RoomChange:
     data = change.data
     if not isinstance(data, Message) or view == "asker":
         return change
-    data = replace(data, withheld=None)
-    if view == "withheld":
-        data = replace(data, status="withheld", text="", citations=None, audience=None)
-    return replace(change, data=data)
+    return replace(change, data=replace(data, withheld=None, **(WITHHELD if view == "withheld" else {})))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from chatbot.cluster import Cluster
+from chatbot.services.rooms.records import RoomUser
 from chatbot.services.rooms.signals.memory import MemoryPresence, MemoryTypingFeed
-from chatbot.services.rooms.signals.port import PresenceStore, RoomUser, Typing, TypingFeed
+from chatbot.services.rooms.signals.port import PresenceStore, Typing, TypingFeed
 from chatbot.services.rooms.signals.presence_script import EXPIRY_SECONDS, MAX_LOGGED
 from chatbot.services.rooms.signals.redis_presence import RedisPresence
 from chatbot.services.rooms.signals.redis_typing import RedisTypingFeed

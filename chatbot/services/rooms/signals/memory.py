@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Set
 from uuid import UUID
 
-from .port import RoomUser, Typing
+from chatbot.services.rooms.records import RoomUser
+
+from .port import Typing
 
 
 class MemoryTypingFeed:

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-
-@dataclass(frozen=True, slots=True)
-class RoomUser:
-    """A user as the members of a room see them."""
-
-    id: UUID
-    username: str
+from chatbot.services.rooms.records import RoomUser
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
-from .port import RoomUser
+from chatbot.services.rooms.records import RoomUser
+
 from .presence_script import EXCHANGE, EXPIRY_SECONDS, MAX_LOGGED
 
 RETRY_SECONDS = 3.0  # without Redis, until the next try

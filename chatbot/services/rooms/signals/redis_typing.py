@@ -9,8 +9,10 @@ import structlog
 from redis import Redis
 from redis.exceptions import RedisError
 
+from chatbot.services.rooms.records import RoomUser
+
 from .memory import MemoryTypingFeed
-from .port import RoomUser, Typing
+from .port import Typing
 
 STREAM = "chatbot:typing"
 MAX_ENTRIES = 1_000  # in the stream, and in one reading
@@ -20,19 +22,19 @@ RETRY_SECONDS = 1.0  # without Redis, until the next try
 log = structlog.get_logger(__name__)
 
 
-class RedisTypingFeed(MemoryTypingFeed):
+class RedisTypingFeed:
     """Carries typing to all processes; within this one also while Redis is away."""
 
     def __init__(self, redis: Redis) -> None:
-        super().__init__()
         self._redis = redis
+        self._own = MemoryTypingFeed()
         self._process = uuid4().hex
         self._last_id: Any = None
         self._retry_at = 0.0
 
     def publish(self, typing: Typing) -> None:
         """Let each process read of a user that types."""
-        super().publish(typing)
+        self._own.publish(typing)
         entry: dict[Any, Any] = {
             "process": self._process,
             "room": str(typing.room_id),
@@ -47,7 +49,7 @@ class RedisTypingFeed(MemoryTypingFeed):
 
     def read(self) -> list[Typing]:
         """Return the typing of all processes since the last reading; the first one begins now."""
-        found = super().read()
+        found = self._own.read()
         if time.monotonic() < self._retry_at:
             return found
         try:

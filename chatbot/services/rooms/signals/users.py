@@ -5,8 +5,7 @@ from uuid import UUID
 from chatbot.database.transactions import read
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.rooms import members, rows
-
-from .port import RoomUser
+from chatbot.services.rooms.records import RoomUser
 
 
 def load_user(caller: Caller) -> RoomUser:
