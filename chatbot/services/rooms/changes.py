@@ -18,12 +18,14 @@ from . import members, message_rows, rows
 from .message_rows import MessageView, Statement
 from .records import ChangesPage, Member, Message, RoomChange, RoomReaders, RoomSettings
 
-SETTINGS = [getattr(Room, one.name) for one in fields(RoomSettings)]
+SETTINGS: Statement = sa.select(*(getattr(Room, one.name) for one in fields(RoomSettings))).where(
+    Room.id == rows.ROOM_ID
+)
 MAX_PAGE_CHARACTERS = 1 << 19  # of texts in a page, beyond which it ends: a socket takes it as one packet
 JOINED = (
     sa.select(RoomMember.user_id, RoomMember.joined_seq, Room.history)
     .join(Room, Room.id == RoomMember.room_id)
-    .where(RoomMember.room_id == sa.bindparam("room_id"), RoomMember.state == "member")
+    .where(RoomMember.room_id == rows.ROOM_ID, RoomMember.state == "member")
 )
 
 
@@ -71,7 +73,7 @@ def _select_withheld(answers: Sequence[UUID]) -> Statement:
 def _read_page(
     connection: sa.Connection, room_id: UUID, view: MessageView, *, since_rev: int, limit: int
 ) -> ChangesPage:
-    row = connection.execute(sa.select(*SETTINGS).where(Room.id == room_id)).one_or_none()
+    row = connection.execute(SETTINGS, {"room_id": room_id}).one_or_none()
     if row is None:
         raise NotFound("There is no such room.")
     room = RoomSettings(**row._mapping)
@@ -98,7 +100,7 @@ def _take_fitting(found: Sequence[Any], limit: int) -> Sequence[Any]:
 @cache
 def _select_revs(shown: Statement) -> Statement:
     """Return the query of the first `:most` things of `:room_id` that were last changed after `:since_rev`."""
-    room_id = sa.bindparam("room_id", type_=sa.Uuid())
+    room_id = rows.ROOM_ID
     since_rev = sa.bindparam("since_rev", type_=sa.BigInteger())
     most = sa.bindparam("most", type_=sa.Integer())
     revs: Statement = shown.with_only_columns(

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot.database import keyset
+from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, LastOwner, MemberLeft, NotFound, RoomFull, TooManyRooms
@@ -29,6 +30,9 @@ FIELDS = (
     RoomMember.rev,
     RoomMember.joined_at,
     RoomMember.state,
+)
+USERNAME = Prepared(
+    sa.select(User.username).where(User.id == sa.bindparam("user_id", type_=sa.Uuid()), User.disabled_at.is_(None))
 )
 MAX_SYNCED_MESSAGES = 200  # of those from before a user joined; older ones are read page by page
 
@@ -121,8 +125,7 @@ def add(connection: sa.Connection, room_id: UUID, user_id: UUID, *, role: str, b
 
 def load_username(connection: sa.Connection, user_id: UUID) -> str:
     """Return a user's name; raises NotFound for one that is absent or disabled."""
-    known = sa.select(User.username).where(User.id == user_id, User.disabled_at.is_(None))
-    username: str | None = connection.scalar(known)
+    username: str | None = USERNAME.run(connection, {"user_id": user_id}).scalar()
     if username is None:
         raise NotFound("There is no such user.")
     return username

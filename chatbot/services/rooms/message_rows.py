@@ -1,6 +1,6 @@
 """Messages of rooms as their readers see them, and the record of a change of one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from typing import Any
@@ -57,9 +57,9 @@ class MessageView:
             for message, citations in zip(found, refreshed, strict=True)
         ]
 
-    def fetch_all(self, connection: sa.Connection, ids: Any) -> list[Message]:
+    def fetch_all(self, connection: sa.Connection, ids: Sequence[UUID]) -> list[Message]:
         """Return those of some messages that the reader may read, in no order."""
-        return self.fetch(connection, self.statement.where(RoomMessage.id.in_(ids)))
+        return replace(self, values={**self.values, "ids": ids}).fetch(connection, _select_some(self.statement))
 
 
 def view_of(caller: Caller) -> MessageView:
@@ -72,10 +72,10 @@ def view_of_all(room_id: UUID) -> MessageView:
 
     Whether one of them may read a message is for `RoomReaders` to say.
     """
-    return MessageView(ALL, partial(permissions.may_all_read, rows.select_members(room_id)))
+    return MessageView(ALL, lambda: permissions.may_all_read(rows.select_members(room_id)))
 
 
-def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Message]:
+def load_all(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[Message]:
     """Return those of some messages that the caller may read, in no order."""
     return view_of(caller).fetch_all(connection, ids)
 
@@ -132,10 +132,11 @@ def change(connection: sa.Connection, room_id: UUID, message_id: UUID, values: d
         rows.record(connection, room_id, changed_message, readers=rows.MEMBER, reader_id=row.visible_to)
 
 
-def insert(connection: sa.Connection, values: Mapping[str, Any]) -> None:
-    """Insert a message into a locked room; missing values are those of a member's new message."""
+def insert(connection: sa.Connection, values: Mapping[str, Any], username: str) -> Message:
+    """Insert a member's message into a locked room, and return it; missing values are those of a new message."""
     row = {**NEW, "created_at": now(), **values}
     INSERT.execute(connection, row)
+    return _build(row["author_id"], username, **{name: row[name] for name in COLUMNS})
 
 
 @cache
@@ -144,6 +145,12 @@ def _select_for(role: str) -> Statement:
     caller = permissions.caller_placeholder(role)
     statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller)))
     return statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
+
+
+@cache
+def _select_some(statement: Statement) -> Statement:
+    """Return the query of those of `:ids` among the messages of one; made once, as the one is."""
+    return statement.where(RoomMessage.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())))
 
 
 def _select(user_id: Any, is_withheld: sa.ColumnElement[bool]) -> Statement:

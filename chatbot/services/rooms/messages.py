@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, NotFound
@@ -17,11 +17,18 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
-from . import message_rows, rows
+from . import members, message_rows, rows
 from .bot import cancellation, questions, queue, texts
 from .records import Message, MessagePage, PostResult, ReadMark
 
 MAX_MENTIONS = 50
+_of_room = sa.bindparam("of_room", type_=sa.Uuid())
+_given = sa.bindparam("reached", type_=sa.BigInteger())
+_last = sa.select(Room.last_seq).where(Room.id == _of_room).scalar_subquery()
+_reached = sa.case((_last < _given, _last), else_=_given)
+_own = (RoomMember.room_id == _of_room, RoomMember.user_id == sa.bindparam("caller_id", type_=sa.Uuid()))
+_is_behind = sa.and_(*_own, RoomMember.state == "member", RoomMember.read_seq < _reached)
+MARK_READ = Prepared(sa.update(RoomMember).where(_is_behind).values(read_seq=_reached))
 MENTION = re.compile(r"(?<![\w.@-])@(\w[\w.-]{2,31})(?![\w-])")
 
 
@@ -81,11 +88,15 @@ def post(
             "client_id": client_id,
             "visible_to": visible_to,
         }
-        written = _insert(connection, caller, values, question)
+        message = message_rows.insert(connection, values, members.load_username(connection, caller.user_id))
+        written = [Change("room_message", message_id)]
+        if question is not None:
+            written.append(questions.add_answer(connection, caller, question, values))
+        rows.move_on(connection, room_id, messages=len(written))
+        _mark_read(connection, caller, room_id, message.seq)
         if key:
             idempotency.store(connection, caller.user_id, key, thing_id=message_id)
         _record_new(connection, room_id, written, visible_to)
-        message = message_rows.load(connection, caller, message_id)
     if question is not None:
         queue.start_soon(room_id)
     return PostResult(message, is_new=True)
@@ -182,19 +193,6 @@ def _load_writable(
     return message
 
 
-def _insert(
-    connection: sa.Connection, caller: Caller, values: dict[str, Any], question: questions.Question | None
-) -> list[Change]:
-    """Insert a message, and the answer that it asks for, into a locked room; returns their changes."""
-    written = [Change("room_message", values["id"])]
-    message_rows.insert(connection, values)
-    if question is not None:
-        written.append(questions.add_answer(connection, caller, question, values))
-    rows.move_on(connection, values["room_id"], messages=len(written))
-    _mark_read(connection, caller, values["room_id"], values["seq"])
-    return written
-
-
 def _record_new(connection: sa.Connection, room_id: UUID, written: Sequence[Change], visible_to: UUID | None) -> None:
     """Record new messages for all members, or for the one that sees them."""
     if visible_to is None:
@@ -206,8 +204,4 @@ def _record_new(connection: sa.Connection, room_id: UUID, written: Sequence[Chan
 
 def _mark_read(connection: sa.Connection, caller: Caller, room_id: UUID, seq: int) -> bool:
     """Move the caller's mark on to a message, at most to the last one; returns whether it moved."""
-    last = sa.select(Room.last_seq).where(Room.id == room_id).scalar_subquery()
-    reached = sa.case((last < seq, last), else_=seq)
-    own = (RoomMember.room_id == room_id, RoomMember.user_id == caller.user_id, RoomMember.state == "member")
-    statement = sa.update(RoomMember).where(*own, RoomMember.read_seq < reached).values(read_seq=reached)
-    return connection.execute(statement).rowcount == 1
+    return MARK_READ.run(connection, {"of_room": room_id, "caller_id": caller.user_id, "reached": seq}).rowcount == 1

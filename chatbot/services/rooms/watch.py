@@ -13,6 +13,8 @@ from chatbot.services.watch import Watch
 EXTENSION = "chatbot.rooms"
 LOOK_SECONDS = 0.1  # between two queries, while anything is followed
 
+REVS = sa.select(Room.id, Room.rev).where(Room.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())))
+
 RoomWatch = Watch[int]  # the state of a room is the number of its last change
 
 
@@ -30,5 +32,4 @@ def get_room_watch() -> RoomWatch:
 def find_revs(ids: Sequence[UUID]) -> dict[UUID, int]:
     """Return the numbers of the last changes of those of some rooms that are there."""
     with read() as connection:
-        rows = connection.execute(sa.select(Room.id, Room.rev).where(Room.id.in_(ids)))
-        return {row.id: row.rev for row in rows}
+        return {row.id: row.rev for row in connection.execute(REVS, {"ids": ids})}

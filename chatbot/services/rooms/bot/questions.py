@@ -7,11 +7,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read
 from chatbot.database.types import uuid7
 from chatbot.errors import BotBusy, BotOff
 from chatbot.models import Room, RoomMember, RoomMessage
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.rooms import rows
 from chatbot.services.sync.changes import Change
 
 from . import answers
@@ -19,6 +21,7 @@ from . import answers
 MAX_WAITING = 8  # questions in a room, beside the one that is being answered
 MAX_WAITING_PER_ASKER = 4
 RETRY_SECONDS = 5.0
+MODE = Prepared(sa.select(Room.bot).where(Room.id == rows.ROOM_ID))
 MENTION = re.compile(r"(?<![\w.@-])@bot(?![\w-])", re.IGNORECASE)
 # Also as other keyboards write it: what was meant for the bot alone is not to be read by all.
 UNSEEN = r"[\s\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*+"
@@ -47,7 +50,7 @@ def find(connection: sa.Connection, caller: Caller, room_id: UUID, text: str) ->
 
     Raises BotOff for a question to the bot alone in a room without it, BotBusy where too many wait.
     """
-    mode = connection.scalar(sa.select(Room.bot).where(Room.id == room_id))
+    mode = MODE.run(connection, {"room_id": room_id}).scalar()
     is_private = PRIVATE_MENTION.search(text) is not None
     is_mentioned = _is_mentioned(text)
     if mode == "off":
