@@ -1,6 +1,7 @@
 """WebSocket entry: the namespaces of Socket.IO."""
 
 from flask import Flask, current_app
+from werkzeug.routing import Rule
 
 from chatbot.services.rooms.signals import state as signals
 
@@ -37,6 +38,9 @@ def init_app(app: Flask) -> None:
     Namespace(delivery.NAMESPACE, rooms.create_handlers(present, typing)).register(socketio, start)
     turn_readers = TurnReaders(socketio, registry, closer)
     Namespace(chat.NAMESPACE, chat.create_handlers(turn_readers)).register(socketio, start)
+    # Each event has a request context of its own: without a rule Flask-Limiter counts nothing, and the exception of its
+    # routing kept the context, with the event's data, until the next collection of garbage.
+    app.url_map.add(Rule(handshakes.PATH, endpoint="sockets", websocket=True))
     gate = handshakes.WebSocketsOnly(app.wsgi_app, lambda: closer.is_draining)
     app.wsgi_app = gate  # type: ignore[method-assign]  # the way that Flask documents
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any
 
+import gevent
 from flask import g, request
 from flask_socketio import ConnectionRefusedError as Refused
 from flask_socketio import SocketIO, disconnect
 from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
-from werkzeug.routing import Rule
 
 from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
 from chatbot.observability import security_log
@@ -26,7 +26,8 @@ from . import problems
 from .connections import Connection, get_registry
 from .transport import WEBSOCKET, BoundedWebSocket
 
-RULE = Rule("/socket.io/", endpoint="sockets")  # of no route: without one, Flask-Limiter counts nothing
+TOO_MANY = 429
+PAUSE_SECONDS = 0.1  # before a client that sends too much is read on: else ten sockets kept the process busy
 
 Handler = Callable[[Connection, dict[str, Any]], Any]
 Handlers = Mapping[str, Handler]  # by the names of clients' events
@@ -105,13 +106,15 @@ def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., A
             disconnect()
             return None
         g.caller = connection.caller
-        request.url_rule = RULE
         try:
             admission.enter_request(connection.caller.user_id)
             _count_event()
             return _handle(handler, connection, problems.load(schema, data))
         except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
-            return problems.describe(error, name)
+            document = problems.describe(error, name)
+            if document["status"] == TOO_MANY:
+                gevent.sleep(PAUSE_SECONDS)
+            return document
 
     return answer
 

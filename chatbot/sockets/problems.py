@@ -11,7 +11,7 @@ from chatbot.errors import ChatbotError, InvalidInput
 from chatbot.schemas import problem
 from chatbot.schemas.problem import Problem
 from chatbot.web import problems
-from chatbot.web.json_body import check_texts, flatten
+from chatbot.web.json_body import check_texts, flatten, without_frames
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,7 @@ def load(schema: Schema, data: Any) -> dict[str, Any]:
     try:
         values: dict[str, Any] = schema.load(data)
     except ValidationError as error:
-        raise InvalidInput(flatten(dict(error.messages_dict))) from error
+        raise InvalidInput(flatten(dict(error.messages_dict))) from without_frames(error)
     return values
 
 

@@ -118,7 +118,7 @@ def _load(schema: Schema, given: dict[str, Any]) -> dict[str, Any]:
     try:
         fields: dict[str, Any] = schema.load(given)
     except ValidationError as error:
-        raise InvalidInput(body.flatten(error.messages)) from error
+        raise InvalidInput(body.flatten(error.messages)) from body.without_frames(error)
     return fields
 
 
