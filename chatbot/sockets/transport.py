@@ -17,6 +17,8 @@ SERVED = "chatbot.websockets"  # in the environment: those that a request has be
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
 BINARY_PACKETS = ("45", "46")  # of Socket.IO: an event and an acknowledgement with attachments
+MAX_UNHANDLED_MESSAGES = 4  # of a client, beyond which its socket is not read
+MAX_UNHANDLED_CHARACTERS = 1 << 16
 MAX_FRAMES_PER_SECOND = 200  # of one client
 AUTHENTICATION_SECONDS = 10.0  # in which a socket has to join a namespace
 
@@ -64,6 +66,7 @@ class BoundedWebSocket:
         self._whole = plain["gunicorn.socket"] = WholeSocket(environ["gunicorn.socket"])
         self._socket = simple_websocket.Server(plain, max_message_size=MAX_MESSAGE_BYTES)
         self._socket.ws = BoundedConnection(self._socket.ws, self._whole.send_at_once)
+        self._whole.is_full = self._has_unhandled
         self._end = gevent.spawn_later(AUTHENTICATION_SECONDS, self.close)
         environ[WEBSOCKET] = self
         environ[SERVED].append(self)
@@ -112,6 +115,12 @@ class BoundedWebSocket:
             self.close(CloseReason.UNSUPPORTED_DATA)
             return None
         return message
+
+    def _has_unhandled(self) -> bool:
+        """Return whether messages wait for the handler, which simple-websocket would read without an end."""
+        waiting = self._socket.input_buffer
+        is_full = len(waiting) >= MAX_UNHANDLED_MESSAGES or sum(map(len, waiting)) >= MAX_UNHANDLED_CHARACTERS
+        return is_full and bool(self._socket.connected)
 
     def _run_callbacks(self) -> None:
         while self._callbacks:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import gevent
@@ -11,6 +12,7 @@ from gevent.lock import RLock
 SEND_BUFFER_BYTES = 1 << 17  # in the kernel, which else keeps up to 4 MB for a client that does not read
 PIECE_BYTES = 1_024  # of frames that are read without a break: a hundred at most
 DROPPED_BYTES = 1 << 16  # at a time, of what a client sends to a socket that is being closed
+FULL_SECONDS = 0.02  # between two looks whether more may be read
 TEXT_FRAME = 0x81  # whole (RFC 6455, 5.2)
 CLOSE_SECONDS = 1.0  # in which a client takes the closing frame
 PING_INTERVAL_SECONDS = 25
@@ -31,11 +33,14 @@ class WholeSocket:
         # One silent longer than this does not answer pings; one that takes nothing for so long is gone.
         wrapped.settimeout(PING_INTERVAL_SECONDS + PING_TIMEOUT_SECONDS)
         wrapped.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.is_full: Callable[[], bool] = bool  # while what was received waits to be handled, no more is read
         self._is_read = False  # a greenlet waits for its data now
 
     def recv(self, size: int) -> bytes:
-        """Receive a small piece, after others have run."""
+        """Receive a small piece, once others have run and earlier messages were handled."""
         gevent.sleep(0)
+        while self.is_full():
+            gevent.sleep(FULL_SECONDS)
         self._is_read = True
         try:
             data: bytes = self._wrapped.recv(min(size, PIECE_BYTES))

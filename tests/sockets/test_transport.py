@@ -12,9 +12,9 @@ from wsproto import ConnectionType
 from wsproto.connection import Connection
 from wsproto.events import TextMessage
 
+from chatbot.sockets.handshakes import is_handshake
 from chatbot.sockets.packets import MAX_QUEUED_BYTES, MAX_QUEUED_PACKETS, BoundedQueue
 from chatbot.sockets.server import is_allowed
-from chatbot.sockets.handshakes import is_handshake
 from chatbot.sockets.whole_socket import WholeSocket, encode_text
 
 OWN = {"HTTP_HOST": "chat.example:8000"}

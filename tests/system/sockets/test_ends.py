@@ -8,6 +8,7 @@ import socket
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import websocket
 
@@ -87,6 +88,25 @@ def test_slow_reader_is_closed_and_holds_up_nobody(server: Server, ada: Member, 
         heard = read_all(slow)
         assert any("slow_consumer" in packet for packet in heard[-3:]), [packet[:80] for packet in heard]
         assert len(heard) < 60
+
+
+def test_no_more_is_read_than_can_be_handled(tmp_path: Path, upstream: Upstream) -> None:
+    """Without a bound a socket of 900 KB messages that were refused took 150 MB in a second."""
+    limits = {"RATELIMIT_ENABLED": "true", "RATE_READ_USER": "30 per minute"}
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **limits) as one:
+        ada = Member(one, "ada")
+        worker = psutil.Process(one.workers()[0])
+        packet = '42/rooms,["message",{"text":"' + "x" * 900_000 + '"}]'
+        with open_raw(one, ada.token) as raw:
+            raw.settimeout(1)
+            before = worker.memory_info().rss
+            ended_at = time.monotonic() + 4
+            with contextlib.suppress(OSError, websocket.WebSocketException):
+                while time.monotonic() < ended_at:
+                    raw.send(packet)
+            grown = worker.memory_info().rss - before
+        assert one.call("GET", "/healthz")[0] == 200
+        assert grown < 40_000_000
 
 
 def test_socket_that_joins_no_namespace_is_closed(server: Server) -> None:
