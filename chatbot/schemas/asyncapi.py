@@ -22,7 +22,9 @@ SERVER = {
     "protocol": "ws",
     "description": "This server.",
     "variables": {"host": {"default": "127.0.0.1:8000"}},
+    "security": [{"$ref": "#/components/securitySchemes/token"}],
 }
+TOKEN = {"type": "apiKey", "in": "user", "description": "The `token` of `auth`: an access token or an API key."}
 REFERRED = (room_messages.RoomMessageSchema, rooms.RoomMemberSchema, rooms.RoomSettingsSchema)  # by name, in `changed`
 
 
@@ -42,7 +44,7 @@ def describe() -> dict[str, Any]:
         "servers": {"self": SERVER},
         "channels": channels,
         "operations": operations,
-        "components": {"schemas": components.to_dict()},
+        "components": {"schemas": components.to_dict(), "securitySchemes": {"token": TOKEN}},
     }
 
 

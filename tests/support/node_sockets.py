@@ -52,6 +52,10 @@ class NodeClient:
         """Return the changes of rooms among the events."""
         return [one for one in self.events if one[0] in CHANGES]
 
+    def list_messages(self) -> list[dict[str, Any]]:
+        """Return the new messages among the events."""
+        return [data for name, data in self.events if name == "message"]
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         with contextlib.suppress(ValueError):  # it was closed

@@ -53,7 +53,7 @@ def get_room(room_id: UUID) -> RoomRecord:
 @blueprint.arguments(RoomChangeSchema)
 @blueprint.response(200, RoomSchema)
 def change_room(values: dict[str, Any], room_id: UUID) -> RoomRecord:
-    """Change the name, the topic or the history of a room that the caller owns."""
+    """Change the settings of a room that the caller owns."""
     return rooms.change(authentication.current(), room_id, values)
 
 

@@ -1,32 +1,20 @@
 """Every durable step of a bot's answer, crashed once before its commit and once after it."""
 
-import ast
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.processes import ROOT, UNMEASURED, Upstream, running
+from tests.support.crashes import MOMENTS, RECOVERY_SECONDS, Client, crash_at_each, crashing, list_steps
+from tests.support.processes import ROOT, Upstream
 from tests.support.waiting import wait_for
-from tests.system.test_crashes import MOMENTS, RECOVERY_SECONDS, Client
 
 pytestmark = pytest.mark.slow
 
 RUNNING = {"queued", "pending"}
 Json = dict[str, Any]
-
-
-def list_steps() -> list[str]:
-    """Return the durable steps of answers, from the code: the argument of each `write(...)`."""
-    found = []
-    for path in sorted((ROOT / "chatbot/services/rooms/bot").glob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "write":
-                assert isinstance(node.args[0], ast.Constant)
-                found.append(node.args[0].value)
-    return found
 
 
 def post(client: Client, room: str, text: str) -> Json:
@@ -73,18 +61,15 @@ REACHED_BY: dict[str, Callable[[Client, str], None]] = {
 
 
 def test_every_durable_step_has_its_way_there() -> None:
-    assert sorted(list_steps()) == sorted(REACHED_BY)
+    assert sorted(list_steps((ROOT / "chatbot/services/rooms/bot").glob("*.py"))) == sorted(REACHED_BY)
 
 
-def crash(folder: Path, upstream: Upstream, step: str, moment: str) -> None:
-    armed = folder / "armed"
-    armed.touch()
-    settings = {**UNMEASURED, "APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
-    with running(folder, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.2", **settings) as server:
+def crash(folder: Path, step: str, moment: str, *, upstream: Upstream) -> None:
+    with crashing(folder, upstream, step, moment) as (server, crashed):
         client = Client(server, server.sign_in())
         room = f"/api/rooms/{client.call('POST', '/api/rooms/', {'name': 'Lake'}, key='room')[2]['id']}/"
         REACHED_BY[step](client, room)
-        assert not armed.exists(), "the failpoint was not reached"
+        assert crashed(), "the failpoint was not reached"
         assert wait_for_answer(client, room, post(client, room, "@bot and on it goes"))["status"] == "completed"
         items = client.call("GET", f"{room}messages/?limit=100")[2]["items"]
         assert [one["text"] for one in items if one["kind"] == "message"] == client.acknowledged
@@ -95,9 +80,4 @@ def test_crash_at_every_durable_step_loses_no_question(
     tmp_path_factory: pytest.TempPathFactory, upstream: Upstream
 ) -> None:
     points = [(step, moment) for step in REACHED_BY for moment in MOMENTS]
-    with ThreadPoolExecutor(4) as pool:
-        crashed = {
-            point: pool.submit(crash, tmp_path_factory.mktemp("-".join(point)), upstream, *point) for point in points
-        }
-    failed = {point: repr(future.exception()) for point, future in crashed.items() if future.exception()}
-    assert failed == {}
+    assert crash_at_each(points, tmp_path_factory, partial(crash, upstream=upstream)) == {}

@@ -1,0 +1,85 @@
+"""Servers that crash at a failpoint, and a client that goes on until it is answered."""
+
+import ast
+import contextlib
+import http.client
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import UNMEASURED, Answer, Server, Upstream, running
+from tests.support.waiting import wait_for
+
+MOMENTS = ("written", "committed")
+RECOVERY_SECONDS = 60.0  # seconds for everything to be well again; a turn without its process ends within 20
+AT_A_TIME = 6  # servers
+
+Point = tuple[str, str]  # a durable step and a moment of it
+
+
+def list_steps(modules: Iterable[Path]) -> list[str]:
+    """Return the durable steps of modules, from the code: the argument of each `write(...)`."""
+    found = []
+    for path in sorted(modules):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "write":
+                assert isinstance(node.args[0], ast.Constant)
+                found.append(node.args[0].value)
+    return found
+
+
+@contextlib.contextmanager
+def crashing(folder: Path, upstream: Upstream, step: str, moment: str) -> Iterator[tuple[Server, Callable[[], bool]]]:
+    """Run a server whose worker crashes once at a failpoint; yields it, and what says whether it has crashed."""
+    armed = folder / "armed"
+    armed.touch()
+    settings = {**UNMEASURED, "APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
+    with running(folder, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.2", **settings) as server:
+        yield server, lambda: not armed.exists()
+
+
+def crash_at_each(
+    points: Sequence[Point], folders: pytest.TempPathFactory, crash: Callable[[Path, str, str], None]
+) -> dict[Point, str]:
+    """Call a function with a folder of its own for each point, some at a time; return what it raised."""
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        ended = {point: pool.submit(crash, folders.mktemp("-".join(point)), *point) for point in points}
+    return {point: repr(future.exception()) for point, future in ended.items() if future.exception()}
+
+
+class Client:
+    """A client that retries with the same key until there is a final answer."""
+
+    def __init__(self, server: Server, token: str) -> None:
+        self.server = server
+        self.token = token
+        self.acknowledged = list[str]()
+
+    def call(self, method: str, path: str, body: Any = None, key: str = "", final: tuple[int, ...] = ()) -> Answer:
+        headers = {"Idempotency-Key": key} if key else {}
+        headers |= {"Prefer": "respond-async"} if method == "POST" else {}
+
+        def find() -> tuple[int, dict[str, str], Any] | None:
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answer = self.server.call(method, path, body, self.token, headers=headers)
+                return answer if answer[0] < 500 and (answer[0] < 400 or answer[0] in final) else None
+            return None
+
+        answer = wait_for(find, RECOVERY_SECONDS, interval=0.1)
+        assert answer is not None
+        return answer
+
+    def says(self, message: str) -> str:
+        turn_id: str = self.call("POST", "/api/chat/", {"message": message}, key=message)[2]["id"]
+        self.acknowledged.append(message)
+        return turn_id
+
+    def ended(self, turn_id: str) -> dict[str, Any]:
+        def find() -> dict[str, Any]:
+            turn: dict[str, Any] = self.call("GET", f"/api/chat/{turn_id}/")[2]
+            return turn if turn["status"] not in {"pending", "streaming"} else {}
+
+        return wait_for(find, RECOVERY_SECONDS, interval=0.1)
