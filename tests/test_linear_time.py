@@ -159,7 +159,7 @@ WORST = {
     "chatbot.rag.text.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "中\n", ""), ("", "a1", "")), "chatbot.rag.text.words._PAIRED": ANY, "chatbot.rag.text.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
     "chatbot.schemas.auth.USERNAME": worst(("", "a", "!"), ("", ".", "")), "chatbot.schemas.knowledge.LANGUAGE_CODE": ANY, "chatbot.schemas.knowledge.NewDocumentSchema": worst(("", "http", "")),
     "chatbot.services.rooms.bot.questions.MENTION": worst(("", "@", ""), ("", "@bot-", "")), "chatbot.services.rooms.bot.questions.PRIVATE_MENTION": worst(("", "@", ""), ("@", " ", ""), ("@bot", " ", ""), ("", "@bot ", "")),
-    "chatbot.services.rooms.messages.MENTION": worst(("", "@a", ""), ("@", "a", ""), ("", "@a.", ""), ("", "@aa-", "")), "chatbot.sockets.handshakes.KEY": worst(("", "a", ""), ("", "=", "")), "chatbot.services.chat.protocols.openai.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.accounts.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
+    "chatbot.services.rooms.messages.MENTION": worst(("", "@a", ""), ("@", "a", ""), ("", "@a.", ""), ("", "@aa-", "")), "chatbot.sockets.handshakes.KEY": worst(("", "a", ""), ("", "=", "")), "chatbot.sockets.transport.PACKET": worst(("", "4", "")), "chatbot.services.chat.protocols.openai.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.accounts.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
 }  # fmt: skip
 
 EXPRESSIONS = all_expressions()

@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
-from .rooms import ChangedInRoomSchema, RoomSettingsSchema
+from .rooms import ChangedInRoomSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -106,14 +106,13 @@ SYNC_EVENTS = {
 }
 ROOM_EVENTS = {
     "description": "Server-sent events, each with JSON as its `data`: `message` for a new message, `bot_delta` and"
-    " `bot_done` for an answer, `changed` for any other change, `removed` where the caller is no member any more. The"
-    " `id` is the room's `rev`.",
+    " `bot_done` for an answer, `changed` for any other change, `removed` where the caller is no member any more,"
+    " `problem` and `error` at an end for another reason. The `id` is the room's `rev`.",
     "anyOf": [
         RoomMessageSchema,
         BotDeltaSchema,
         BotDoneSchema,
         ChangedInRoomSchema,
-        RoomSettingsSchema,
         _refer("ErrorEvent"),
         STREAM_AS_TEXT,
     ],

@@ -11,7 +11,7 @@ from .fields import LIMIT, NO_NUL, Items, Moment, not_blank, to_dict
 from .problem import TurnErrorSchema
 
 MAX_CLIENT_ID_LENGTH = 255
-MAX_NUMBER = 1 << 53  # what JavaScript counts to
+MAX_SAFE_INTEGER = (1 << 53) - 1  # `Number.MAX_SAFE_INTEGER` of JavaScript
 TEXT: list[Any] = [Length(1, MAX_MESSAGE_LENGTH), not_blank]
 STATUSES = [
     "queued",
@@ -120,10 +120,10 @@ class RoomMessagesQuerySchema(Schema):
 
     limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
     since_seq = fields.Integer(
-        validate=Range(0, MAX_NUMBER), metadata={"description": "The first ones behind this message."}
+        validate=Range(0, MAX_SAFE_INTEGER), metadata={"description": "The first ones behind this message."}
     )
     before_seq = fields.Integer(
-        validate=Range(0, MAX_NUMBER), metadata={"description": "The last ones before this message."}
+        validate=Range(0, MAX_SAFE_INTEGER), metadata={"description": "The last ones before this message."}
     )
 
     @validates_schema
@@ -149,7 +149,7 @@ class ReadSchema(Schema):
     seq = fields.Integer(
         required=True,
         strict=True,
-        validate=Range(0, MAX_NUMBER),
+        validate=Range(0, MAX_SAFE_INTEGER),
         metadata={"description": "The last message that was read; a mark does not go back.", "example": 1},
     )
 

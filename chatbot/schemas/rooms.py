@@ -8,7 +8,7 @@ from marshmallow.validate import Length, OneOf, Range
 
 from .chat import MAX_COLLECTIONS
 from .fields import LIMIT, NO_NUL, BoundedList, Identifiers, Items, Moment, instructions, not_blank, to_dict
-from .room_messages import MAX_NUMBER, RoomMessageSchema
+from .room_messages import MAX_SAFE_INTEGER, RoomMessageSchema
 
 MAX_NAME_LENGTH = 120
 MAX_TOPIC_LENGTH = 500
@@ -165,7 +165,7 @@ class RoomChangesQuerySchema(Schema):
         unknown = "exclude"
 
     since_rev = fields.Integer(
-        load_default=0, validate=Range(0, MAX_NUMBER), metadata={"description": "The last change that is known."}
+        load_default=0, validate=Range(0, MAX_SAFE_INTEGER), metadata={"description": "The last change that is known."}
     )
     limit = fields.Integer(load_default=200, validate=Range(1, MAX_CHANGES), metadata=LIMIT)
 

@@ -13,10 +13,10 @@ from .room_messages import RoomMessageSchema
 from .rooms import ChangedInRoomSchema
 from .sockets import (
     ClosingSchema,
+    EmptySchema,
     FollowSchema,
     JoinedRoomSchema,
     JoinRoomSchema,
-    NothingSchema,
     PresenceEventSchema,
     RoomIdSchema,
     SendSchema,
@@ -57,7 +57,7 @@ class SocketNamespace:
     server_events: dict[str, ServerEvent]
 
 
-TOKEN = ClientEvent(TokenSchema, NothingSchema, "Renew the connection with another token of the same user.")
+TOKEN = ClientEvent(TokenSchema, EmptySchema, "Renew the connection with another token of the same user.")
 CLOSING = ServerEvent(ClosingSchema, "The connection ends.")
 
 ROOMS = SocketNamespace(
@@ -65,10 +65,10 @@ ROOMS = SocketNamespace(
     "Rooms: messages, changes, presence and typing.",
     {
         "join": ClientEvent(JoinRoomSchema, JoinedRoomSchema, "Follow a room, and get its changes since a `rev`."),
-        "leave": ClientEvent(RoomIdSchema, NothingSchema, "Stop following a room; the membership stays."),
+        "leave": ClientEvent(RoomIdSchema, EmptySchema, "Stop following a room; the membership stays."),
         "message": ClientEvent(SocketMessageSchema, RoomMessageSchema, "Write a message to a room."),
-        "read": ClientEvent(SocketReadSchema, NothingSchema, "Mark the messages of a room up to one as read."),
-        "typing": ClientEvent(RoomIdSchema, NothingSchema, "Let the other members of a room see that the user types."),
+        "read": ClientEvent(SocketReadSchema, EmptySchema, "Mark the messages of a room up to one as read."),
+        "typing": ClientEvent(RoomIdSchema, EmptySchema, "Let the other members of a room see that the user types."),
         "token": TOKEN,
     },
     {
@@ -87,8 +87,8 @@ CHAT = SocketNamespace(
     "Personal chat: turns, sent, followed from any offset and cancelled.",
     {
         "send": ClientEvent(SendSchema, TurnSchema, "Send a message to the bot, and follow its answer."),
-        "follow": ClientEvent(FollowSchema, NothingSchema, "Follow a turn from an offset on."),
-        "cancel": ClientEvent(TurnIdSchema, NothingSchema, "End a running turn; its text so far stays."),
+        "follow": ClientEvent(FollowSchema, EmptySchema, "Follow a turn from an offset on."),
+        "cancel": ClientEvent(TurnIdSchema, EmptySchema, "End a running turn; its text so far stays."),
         "token": TOKEN,
     },
     {

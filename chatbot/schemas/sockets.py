@@ -6,7 +6,7 @@ from marshmallow.validate import Length, Range
 from .chat import MessageSchema
 from .fields import NO_NUL, not_blank
 from .problem import ProblemSchema
-from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_NUMBER, NewRoomMessageSchema, ReadSchema, RoomUserSchema
+from .room_messages import MAX_CLIENT_ID_LENGTH, MAX_SAFE_INTEGER, NewRoomMessageSchema, ReadSchema, RoomUserSchema
 from .rooms import ChangedThingSchema, RoomSchema
 
 MAX_OFFSET = 999_999_999
@@ -22,7 +22,7 @@ class RoomIdSchema(Schema):
 class JoinRoomSchema(RoomIdSchema):
     """A room to follow over a socket."""
 
-    since_rev = fields.Integer(strict=True, validate=Range(0, MAX_NUMBER))
+    since_rev = fields.Integer(strict=True, validate=Range(0, MAX_SAFE_INTEGER))
 
 
 class SocketMessageSchema(RoomIdSchema, NewRoomMessageSchema):
@@ -122,5 +122,5 @@ class ClosingSchema(Schema):
     after = fields.Float(required=True, metadata={"description": "Seconds until then."})
 
 
-class NothingSchema(Schema):
+class EmptySchema(Schema):
     """An empty object: it is done."""

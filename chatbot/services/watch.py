@@ -23,12 +23,12 @@ class Watch(Generic[S]):
     """Follows the states of rows for all readers of a process; `find_states` returns those of some that are there."""
 
     def __init__(
-        self, app: Flask, name: str, find_states: Callable[[Sequence[UUID]], Mapping[UUID, S]], *, look_seconds: float
+        self, app: Flask, name: str, find_states: Callable[[Sequence[UUID]], Mapping[UUID, S]], *, poll_seconds: float
     ) -> None:
         self._app = app
         self._name = name
         self._find_states = find_states
-        self._look_seconds = look_seconds
+        self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
         self._waiting: dict[threading.Event, tuple[UUID, S | None]] = {}
         self._is_running = False
@@ -50,7 +50,7 @@ class Watch(Generic[S]):
     def _run(self) -> None:
         """Look again and again while anything is followed."""
         while True:
-            time.sleep(self._look_seconds)
+            time.sleep(self._poll_seconds)
             with self._lock:
                 waiting = dict(self._waiting)
                 if not waiting:

@@ -24,11 +24,11 @@ def init_app(app: Flask) -> None:
     present = presence.Presence(socketio, registry, adapters.presence)
     typing = typing_events.TypingEvents(socketio, registry, adapters.typing)
     loops = (
-        Loop(registry, "closing of sockets", closer.look, closing.LOOK_SECONDS),
-        Loop(registry, "room delivery", deliveries.look, delivery.LOOK_SECONDS),
-        Loop(registry, "presence", present.look, presence.LOOK_SECONDS),
+        Loop(registry, "closing of sockets", closer.poll, closing.POLL_INTERVAL_SECONDS),
+        Loop(registry, "room delivery", deliveries.poll, delivery.POLL_INTERVAL_SECONDS),
+        Loop(registry, "presence", present.poll, presence.POLL_INTERVAL_SECONDS),
         Loop(registry, "counts of sockets", registry.renew_counts, shared_counts.RENEW_INTERVAL_SECONDS),
-        Loop(registry, "typing", typing.look, typing_events.LOOK_SECONDS),
+        Loop(registry, "typing", typing.poll, typing_events.POLL_INTERVAL_SECONDS),
     )
 
     def start() -> None:

@@ -7,10 +7,9 @@ from chatbot.schemas.chat import TurnSchema
 from chatbot.services.chat import execution, following, turns
 from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, idempotency, rate_limits
-from chatbot.web.rate_limits import by_user
 
 from .connections import Connection
-from .namespace import Handlers
+from .namespace import Handlers, count_write
 from .turn_readers import TurnReaders
 
 NAMESPACE = "/chat"
@@ -50,11 +49,6 @@ def _follow(turn_readers: TurnReaders, connection: Connection, values: dict[str,
 
 
 def _cancel(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
-    _count_write()
+    count_write()
     execution.cancel(connection.caller, values["turn_id"])
     return {}
-
-
-@rate_limits.limit(RATE_WRITE_USER=by_user)
-def _count_write() -> None:
-    """Count a write, together with those of the routes."""

@@ -12,8 +12,8 @@ from chatbot.services.accounts import authentication
 from .connections import Connection, Registry
 from .packets import BoundedQueue
 
-LOOK_SECONDS = 0.1  # between two looks at the queues
-CHECK_SECONDS = 0.5  # between two looks at the credentials of all sockets
+POLL_INTERVAL_SECONDS = 0.1  # between two polls at the queues
+CHECK_SECONDS = 0.5  # between two polls at the credentials of all sockets
 RECONNECT_SECONDS = 3.0  # over which clients of a worker that ends come back
 CLOSING_SECONDS = 0.5  # in which a client gets its last event
 SLOW_CLOSING_SECONDS = 10.0  # in which a slow one does
@@ -52,7 +52,7 @@ class ConnectionCloser:
             after = random.uniform(0, RECONNECT_SECONDS)  # noqa: S311 - a delay, no secret
             self._close_all(self._registry.list_by_websocket(websocket), "draining", CLOSING_SECONDS, after)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Close the connections that are to end by now."""
         for connection in self._registry.list_all():
             queue = self.find_queue(connection)

@@ -90,7 +90,9 @@ class Registry:
         if not is_full and self._counts is not None:
             is_full = not self._counts.take(_get_socket(connection), MAX_SOCKETS_PER_USER)
         if is_full:
-            raise TooManySockets(f"You may have {MAX_SOCKETS_PER_USER} open sockets.")
+            raise TooManySockets(
+                f"You have {MAX_SOCKETS_PER_USER} open sockets, the most that one user may; close one first."
+            )
 
 
 def init_app(app: Flask) -> Registry:

@@ -24,8 +24,8 @@ from .closing import ConnectionCloser
 from .connections import Connection, Registry
 
 NAMESPACE = "/rooms"
-LOOK_SECONDS = 0.1  # between two looks at the rooms
-MAX_CHANGES = 200  # of a room, in one look
+POLL_INTERVAL_SECONDS = 0.1  # between two polls at the rooms
+MAX_POLLED_CHANGES = 200  # of a room at a time
 
 
 class Deliveries:
@@ -37,7 +37,7 @@ class Deliveries:
         self._closer = closer
         self._bot_deltas = BotDeltas(socketio, registry, NAMESPACE)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Emit the changes of the rooms that sockets follow."""
         followed: defaultdict[UUID, list[Connection]] = defaultdict(list)
         for connection in self._registry.list_all():
@@ -53,7 +53,7 @@ class Deliveries:
 
     def _deliver(self, room_id: UUID, connections: list[Connection], since_rev: int) -> None:
         try:
-            page, readers = changes.read_for_members(room_id, since_rev=since_rev, limit=MAX_CHANGES)
+            page, readers = changes.read_for_members(room_id, since_rev=since_rev, limit=MAX_POLLED_CHANGES)
         except NotFound:
             self._remove(room_id, connections)
             return

@@ -1,11 +1,12 @@
-"""The namespaces of Socket.IO: callers come in, and each event is acknowledged.
+"""Namespaces of Socket.IO: connections are authenticated, and each event is acknowledged.
 
-With the result of its handler, or with a problem document.
+The acknowledgement is the handler's result or a problem document.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
+from http import HTTPStatus
 from typing import Any
 
 import gevent
@@ -15,7 +16,7 @@ from flask_socketio import SocketIO, disconnect
 from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
-from chatbot.errors import ChatbotError, InvalidInput, Unauthenticated
+from chatbot.errors import InvalidInput, Unauthenticated
 from chatbot.observability import security_log
 from chatbot.schemas.socket_events import NAMESPACES, SocketNamespace
 from chatbot.services.accounts import authentication
@@ -26,8 +27,7 @@ from . import problems
 from .connections import Connection, get_registry
 from .transport import WEBSOCKET, BoundedWebSocket
 
-TOO_MANY = 429
-PAUSE_SECONDS = 0.1  # before a client that sends too much is read on: else ten sockets kept the process busy
+RATE_LIMIT_DELAY_SECONDS = 0.1  # of the answer to a client beyond its limits: else ten sockets kept the process busy
 
 Handler = Callable[[Connection, dict[str, Any]], Any]
 Handlers = Mapping[str, Handler]  # by the names of clients' events
@@ -72,7 +72,7 @@ class Namespace:
             expires_at = authentication.find_expiry(token)
             get_registry().add(Connection(_get_sid(), self.name, caller, expires_at, websocket))
             websocket.keep_open()
-        except ChatbotError as error:
+        except Exception as error:  # engine.io would drop it, and the client waits for an answer
             document = problems.describe(error, "connect")
             security_log.record("socket", "refused", code=document["code"])
             raise Refused(document["code"], document) from error
@@ -112,8 +112,8 @@ def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., A
             return _handle(handler, connection, problems.load(schema, data))
         except Exception as error:  # noqa: BLE001 - each event has its answer, as each request has
             document = problems.describe(error, name)
-            if document["status"] == TOO_MANY:
-                gevent.sleep(PAUSE_SECONDS)
+            if document["status"] == HTTPStatus.TOO_MANY_REQUESTS:
+                gevent.sleep(RATE_LIMIT_DELAY_SECONDS)
             return document
 
     return answer
@@ -129,6 +129,11 @@ def _handle(handler: Handler, connection: Connection, values: dict[str, Any]) ->
 
 def _refuse_unknown(event: str, *_: Any) -> dict[str, Any]:
     return problems.describe(InvalidInput({"event": [f"{event[:50]} is not known."]}), "unknown")
+
+
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+def count_write() -> None:
+    """Count a write, together with those of the routes; raises HTTPException beyond the limit."""
 
 
 @rate_limits.limit(RATE_READ_USER=by_user)

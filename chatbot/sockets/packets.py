@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from engineio.packet import MESSAGE  # type: ignore[import-untyped]  # engine.io has no types
 from gevent.queue import Empty, JoinableQueue
 
 from .transport import BoundedWebSocket
 
-MESSAGE = 4  # type of engine.io's packets
 MAX_QUEUED_PACKETS = 256
 MAX_QUEUED_BYTES = 1 << 20
 
@@ -14,7 +14,7 @@ MAX_QUEUED_BYTES = 1 << 20
 class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
     """The packets that wait for a socket; when they are too many it `has_overflowed`, and takes none until cleared.
 
-    What is put where nothing waits is sent at once, if the client takes it: to wake the writer costs more than to send.
+    A packet put into an empty queue is sent at once if the socket accepts it: waking the writer costs more.
     """
 
     def __init__(self) -> None:
@@ -46,16 +46,16 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
         return self.websocket.send_at_once(item.encode())
 
     def clear(self) -> None:
-        """Drop all packets: the last one is to find room."""
+        """Drop all packets, so that the event `closing` fits."""
         while not self.empty():
             self._bytes -= _get_size(super().get(block=False))
             self.task_done()
         self.has_overflowed = False
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return the next packet; without `block` none, so that the writer holds one alone and the others are counted.
+        """Return the next packet; a call that does not block raises Empty.
 
-        Raises Empty.
+        So engine.io's writer takes one packet at a time, and the others stay counted.
         """
         if not block:
             raise Empty

@@ -14,7 +14,7 @@ from chatbot.services.rooms.signals.port import PresenceStore
 from .connections import Connection, Registry
 from .delivery import NAMESPACE
 
-LOOK_SECONDS = 1.5  # between two events of one room
+POLL_INTERVAL_SECONDS = 1.5  # between two events of one room
 
 _presences = PresenceEventSchema()
 
@@ -36,7 +36,7 @@ class Presence:
             self._announced.setdefault(room_id, found)
         return _sort({*self._announced.get(room_id, ()), user})
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Emit the users that came and went since the last look."""
         sockets: defaultdict[UUID, list[Connection]] = defaultdict(list)
         for connection in self._registry.list_all():

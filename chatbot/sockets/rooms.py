@@ -6,7 +6,7 @@ from typing import Any
 from flask import request
 
 from chatbot.schemas.room_messages import RoomMessageSchema, RoomUserSchema
-from chatbot.schemas.rooms import RoomChangesSchema, RoomSchema
+from chatbot.schemas.rooms import MAX_CHANGES, RoomChangesSchema, RoomSchema
 from chatbot.services.rooms import changes, messages, rooms
 from chatbot.services.rooms.bot import questions
 from chatbot.services.rooms.records import RoomUser
@@ -15,11 +15,9 @@ from chatbot.web import admission, rate_limits
 from chatbot.web.rate_limits import by_user, by_user_and_room
 
 from .connections import Connection
-from .namespace import Handlers
+from .namespace import Handlers, count_write
 from .presence import Presence
 from .typing_events import TypingEvents
-
-MAX_CHANGES = 500  # in the answer to `join`
 
 _rooms = RoomSchema()
 _messages = RoomMessageSchema()
@@ -76,6 +74,7 @@ def _count_message() -> None:
 
 
 def _mark_read(connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
+    count_write()
     messages.mark_read(connection.caller, values["room_id"], values["seq"])
     return {}
 

@@ -65,7 +65,7 @@ def create(app: Flask) -> SocketIO:
 
 
 def _make_quiet(name: str) -> logging.Logger:
-    """Return a logger that drops all: a bad frame of a client is no error of ours, and its traceback takes 2 KB."""
+    """Return a muted logger: engine.io logs a traceback for each malformed frame of a client."""
     logger = logging.getLogger(name)
     logger.setLevel(logging.CRITICAL)
     logger.addHandler(logging.NullHandler())

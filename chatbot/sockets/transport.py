@@ -1,6 +1,7 @@
 """WebSockets as engine.io uses them, with bounds."""
 
 import contextlib
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -16,7 +17,9 @@ from .whole_socket import CLOSE_SECONDS, WholeSocket, encode_text
 SERVED = "chatbot.websockets"  # in the environment: those that a request has become
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
-BINARY_PACKETS = ("45", "46")  # of Socket.IO: an event and an acknowledgement with attachments
+# Of engine.io, and of Socket.IO in a message. Others, such as an empty one, end the handler with an error that leaves the
+# connection behind, or have attachments, of which Socket.IO keeps any number. Python reads the digits of any script.
+PACKET = re.compile(r"[1236]|4(?:[0-4]|\D|\Z)")
 MAX_UNHANDLED_MESSAGES = 4  # of a client, beyond which its socket is not read
 MAX_UNHANDLED_CHARACTERS = 1 << 16
 MAX_FRAMES_PER_SECOND = 200  # of one client
@@ -24,11 +27,14 @@ AUTHENTICATION_SECONDS = 10.0  # in which a socket has to join a namespace
 
 
 class BoundedConnection:
-    """A WebSocket connection of wsproto that ends at a flood of frames, which `tell_end` gets the closing frame of."""
+    """A WebSocket connection of wsproto that is closed when its client sends too many frames a second.
 
-    def __init__(self, wrapped: Any, tell_end: Callable[[bytes], object]) -> None:
+    `send_close` sends the closing frame.
+    """
+
+    def __init__(self, wrapped: Any, send_close: Callable[[bytes], object]) -> None:
         self._wrapped = wrapped
-        self._tell_end = tell_end
+        self._send_close = send_close
         self._second = 0
         self._frames = 0
         self.send = wrapped.send
@@ -48,7 +54,7 @@ class BoundedConnection:
             self._frames = 0
         self._frames += 1
         if self._frames > MAX_FRAMES_PER_SECOND:
-            self._tell_end(self.send(CloseConnection(CloseReason.POLICY_VIOLATION, "Too many frames.")))
+            self._send_close(self.send(CloseConnection(CloseReason.POLICY_VIOLATION, "Too many frames.")))
             raise LocalProtocolError("Too many frames.")
 
 
@@ -105,13 +111,16 @@ class BoundedWebSocket:
         return bool(self._socket.connected) and self._whole.send_at_once(encode_text(message))
 
     def wait(self) -> Any:
-        """Return the next message, None at the end; binary ones, of which Socket.IO keeps any number, end it."""
+        """Return the next message, None at the end.
+
+        A binary message or one that is no packet closes the connection.
+        """
         self._run_callbacks()
         try:
             message = self._socket.receive()
         except simple_websocket.ConnectionClosed:
             return None
-        if isinstance(message, bytes) or message.startswith(BINARY_PACKETS):
+        if isinstance(message, bytes) or PACKET.match(message) is None:
             self.close(CloseReason.UNSUPPORTED_DATA)
             return None
         return message

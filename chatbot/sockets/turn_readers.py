@@ -20,7 +20,7 @@ from .connections import Connection, Registry
 
 MAX_WAITING_PACKETS = 16  # of a client, before its readers wait for it
 MAX_LAG_SECONDS = 10.0  # that they wait
-LAG_LOOK_SECONDS = 0.02
+LAG_POLL_SECONDS = 0.02
 MAX_DELTA_LENGTH = 16_384  # code points in one event
 
 _deltas = TurnDeltaSchema()
@@ -109,7 +109,7 @@ class TurnReader:
             if time.monotonic() > deadline:
                 self.closer.close_slow(self.connection)
                 return False
-            time.sleep(LAG_LOOK_SECONDS)
+            time.sleep(LAG_POLL_SECONDS)
         return False
 
     def _is_wanted(self) -> bool:

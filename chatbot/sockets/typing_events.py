@@ -14,7 +14,7 @@ from chatbot.services.rooms.signals.port import Typing, TypingFeed
 from .connections import Registry
 from .delivery import NAMESPACE
 
-LOOK_SECONDS = 0.25
+POLL_INTERVAL_SECONDS = 0.25
 INTERVAL_SECONDS = 3.0  # between two events of one user in one room
 SHOWN_SECONDS = 6  # for which clients show it
 MAX_RECENT = 10_000
@@ -41,7 +41,7 @@ class TypingEvents:
             self._published[typing] = True
             self._feed.publish(typing)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Emit the typing of all processes; of a user with several sockets not more often than of another."""
         for typing in self._feed.read():
             if typing not in self._emitted:

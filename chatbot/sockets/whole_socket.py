@@ -1,4 +1,4 @@
-"""A connection's socket, of which whole frames are sent, read in pieces and closed when its client has heard."""
+"""A socket wrapper that sends whole frames, receives in small pieces and closes gracefully."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from gevent.lock import RLock
 SEND_BUFFER_BYTES = 1 << 17  # in the kernel, which else keeps up to 4 MB for a client that does not read
 PIECE_BYTES = 1_024  # of frames that are read without a break: a hundred at most
 DROPPED_BYTES = 1 << 16  # at a time, of what a client sends to a socket that is being closed
-FULL_SECONDS = 0.02  # between two looks whether more may be read
+FULL_SECONDS = 0.02  # between two polls whether more may be read
 TEXT_FRAME = 0x81  # whole (RFC 6455, 5.2)
 CLOSE_SECONDS = 1.0  # in which a client takes the closing frame
 PING_INTERVAL_SECONDS = 25
@@ -30,10 +30,10 @@ class WholeSocket:
         self._wrapped = wrapped
         self._lock = RLock()
         self._rest = b""  # of a frame that the kernel took the beginning of
-        # One silent longer than this does not answer pings; one that takes nothing for so long is gone.
+        # A client that is silent for longer answers no pings; one that accepts no data for as long is gone.
         wrapped.settimeout(PING_INTERVAL_SECONDS + PING_TIMEOUT_SECONDS)
         wrapped.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self.is_full: Callable[[], bool] = bool  # while what was received waits to be handled, no more is read
+        self.is_full: Callable[[], bool] = lambda: False  # whether messages wait to be handled
         self._is_read = False  # a greenlet waits for its data now
 
     def recv(self, size: int) -> bytes:

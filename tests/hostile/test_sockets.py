@@ -33,6 +33,7 @@ class Attacker:
         self.server = server
         self.member = member
         self.is_over = threading.Event()
+        self.sent = 0  # packets and connections
         self.room_id = member.call("POST", "/api/rooms/", {"name": "Mallory's"})["id"]
         for number in range(CHANGES):
             member.call("POST", f"/api/rooms/{self.room_id}/messages/", {"text": f"{number} {TEXT}"})
@@ -54,6 +55,7 @@ def send_many_events(attacker: Attacker) -> None:
         raw.settimeout(0.001)
         while not attacker.is_over.wait(PAUSE):
             raw.send(attacker.event("typing"))
+            attacker.sent += 1
             with contextlib.suppress(TimeoutError, websocket.WebSocketTimeoutException):
                 raw.recv()
 
@@ -63,6 +65,7 @@ def send_large_messages(attacker: Attacker) -> None:
         packet = attacker.event("message", text="x" * 900_000)  # refused: too long
         while not attacker.is_over.is_set():
             raw.send(packet)
+            attacker.sent += 1
             raw.recv()
 
 
@@ -71,12 +74,13 @@ def ask_for_pages_and_read_nothing(attacker: Attacker) -> None:
         raw.settimeout(0.2)
         while not attacker.is_over.wait(PAUSE):
             raw.send(attacker.event("join", since_rev=0))
+            attacker.sent += 1
 
 
 def open_and_close(attacker: Attacker) -> None:
     while not attacker.is_over.is_set():
         with attacker.open():
-            pass
+            attacker.sent += 1
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +93,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     upstream.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def mallory(server: Server) -> Attacker:
-    return Attacker(server, Member(server, "mallory"))
+    return Attacker(server, Member(server, "mallory"))  # a new user: the sockets of the last attack may be open yet
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +116,7 @@ def test_ten_sockets_of_one_user_hold_up_nobody(
             let_pass(PAUSE)
 
     mallory.is_over.clear()
+    mallory.sent = 0
     room_id = honest.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
     threads = [threading.Thread(target=attack_until_over) for _ in range(SOCKETS)]
     with honest.connect() as client:
@@ -127,6 +132,8 @@ def test_ten_sockets_of_one_user_hold_up_nobody(
             mallory.is_over.set()
         for thread in threads:
             thread.join(20)
+    assert not any(thread.is_alive() for thread in threads)
+    assert mallory.sent > SOCKETS, "the attack did not take place"
     assert statistics.median(busy) <= 1.5 * quiet
     assert watch.slowest < HEALTH_SECONDS
     assert server.call("GET", "/healthz", source=HONEST)[0] == 200

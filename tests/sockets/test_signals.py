@@ -33,12 +33,12 @@ def test_typing_is_emitted_to_others_and_not_again_within_the_interval() -> None
     for _ in range(3):
         typing_events.publish(ROOM, ADA)
     feed.publish(Typing(ROOM, ADA))  # of another process, where she has a socket too
-    typing_events.look()
+    typing_events.poll()
     assert emits.events == [("typing", expected, hers)]
     typing_events.publish(ROOM, EVE)  # others are not held up
     moment[0] += INTERVAL_SECONDS + 0.1
     typing_events.publish(ROOM, ADA)
-    typing_events.look()
+    typing_events.poll()
     assert [data["username"] for _, data, _ in emits.events] == ["ada", "eve", "ada"]
 
 
@@ -48,24 +48,24 @@ def test_presence_is_a_diff_in_which_a_user_counts_once() -> None:
     presence = Presence(emits, registry, MemoryPresence())
     first = connect(registry, ADA, ROOM)
     assert presence.list_present(ROOM, ADA) == [ADA]
-    presence.look()
+    presence.poll()
     assert emits.events == []
     second = connect(registry, EVE, ROOM)
     third = connect(registry, EVE, ROOM)
     assert presence.list_present(ROOM, EVE) == [ADA, EVE]
-    presence.look()
-    presence.look()
+    presence.poll()
+    presence.poll()
     sids = [first.sid, second.sid, third.sid]
     came = {"room_id": str(ROOM), "joins": [show(EVE)], "leaves": []}
     assert emits.events == [("presence", came, sids)]
     registry.remove(second.sid)
-    presence.look()
+    presence.poll()
     assert len(emits.events) == 1
     third.rooms.clear()  # she has left the room
-    presence.look()
+    presence.poll()
     assert emits.events[1:] == [("presence", {**came, "joins": [], "leaves": [show(EVE)]}, [first.sid])]
     registry.remove(first.sid)
-    presence.look()
+    presence.poll()
     assert len(emits.events) == 2
     assert presence.list_present(ROOM, EVE) == [EVE]
 
@@ -78,6 +78,6 @@ def test_presence_of_a_full_room_is_emitted_once_a_look() -> None:
     presence.list_present(ROOM, ADA)
     for number in range(500):
         connect(registry, RoomUser(uuid4(), f"user {number}"), ROOM)
-    presence.look()
+    presence.poll()
     ((_, event, sids),) = emits.events
     assert (len(event["joins"]), len(sids)) == (500, 501)

@@ -14,10 +14,10 @@ from tests.support.processes import UNMEASURED, Answer, Server, Upstream, runnin
 from tests.support.waiting import wait_for
 
 MOMENTS = ("written", "committed")
-RECOVERY_SECONDS = 60.0  # seconds for everything to be well again; a turn without its process ends within 20
-AT_A_TIME = 6  # servers
+RECOVERY_SECONDS = 60.0  # the reaper closes a turn of a dead process within 20
+MAX_SERVERS = 6
 
-Point = tuple[str, str]  # a durable step and a moment of it
+Failpoint = tuple[str, str]  # a durable step and a moment of it
 
 
 def list_steps(modules: Iterable[Path]) -> list[str]:
@@ -33,7 +33,7 @@ def list_steps(modules: Iterable[Path]) -> list[str]:
 
 @contextlib.contextmanager
 def crashing(folder: Path, upstream: Upstream, step: str, moment: str) -> Iterator[tuple[Server, Callable[[], bool]]]:
-    """Run a server whose worker crashes once at a failpoint; yields it, and what says whether it has crashed."""
+    """Run a server with a worker that crashes once at a failpoint; yield the server and a predicate of the crash."""
     armed = folder / "armed"
     armed.touch()
     settings = {**UNMEASURED, "APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
@@ -42,10 +42,10 @@ def crashing(folder: Path, upstream: Upstream, step: str, moment: str) -> Iterat
 
 
 def crash_at_each(
-    points: Sequence[Point], folders: pytest.TempPathFactory, crash: Callable[[Path, str, str], None]
-) -> dict[Point, str]:
-    """Call a function with a folder of its own for each point, some at a time; return what it raised."""
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
+    points: Sequence[Failpoint], folders: pytest.TempPathFactory, crash: Callable[[Path, str, str], None]
+) -> dict[Failpoint, str]:
+    """Call a function with a folder for each failpoint, some at a time; return the errors by failpoint."""
+    with ThreadPoolExecutor(MAX_SERVERS) as pool:
         ended = {point: pool.submit(crash, folders.mktemp("-".join(point)), *point) for point in points}
     return {point: repr(future.exception()) for point, future in ended.items() if future.exception()}
 
@@ -72,12 +72,12 @@ class Client:
         assert answer is not None
         return answer
 
-    def says(self, message: str) -> str:
+    def send_message(self, message: str) -> str:
         turn_id: str = self.call("POST", "/api/chat/", {"message": message}, key=message)[2]["id"]
         self.acknowledged.append(message)
         return turn_id
 
-    def ended(self, turn_id: str) -> dict[str, Any]:
+    def wait_for_end(self, turn_id: str) -> dict[str, Any]:
         def find() -> dict[str, Any]:
             turn: dict[str, Any] = self.call("GET", f"/api/chat/{turn_id}/")[2]
             return turn if turn["status"] not in {"pending", "streaming"} else {}

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import ROOT, Server
+from tests.support.processes import ROOT
 
 SCRIPT = ROOT / "tests/node/sockets.mjs"
 CHANGES = ("message", "changed", "removed", "closing")
@@ -20,9 +20,9 @@ CHANGES = ("message", "changed", "removed", "closing")
 class NodeClient:
     """npm's `socket.io-client` in a process of its own; `events` are those that came, each a name and its data."""
 
-    def __init__(self, server: Server, token: str, namespace: str = "/rooms") -> None:
+    def __init__(self, port: int, token: str, namespace: str = "/rooms") -> None:
         node = str(Path(sys.executable).with_name("node"))
-        command = [node, str(SCRIPT), f"http://127.0.0.1:{server.port}", token, namespace]
+        command = [node, str(SCRIPT), f"http://127.0.0.1:{port}", token, namespace]
         self.events: list[tuple[str, dict[str, Any]]] = []
         self._answers: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._process = subprocess.Popen(

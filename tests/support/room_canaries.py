@@ -27,7 +27,7 @@ from tests.support.processes import UNMEASURED, Server
 from tests.support.room_bot import RUNNING, Json, list_messages, post
 from tests.support.waiting import wait_for
 
-CANARY = re.compile(r"canary-(\d+)")
+CANARY = re.compile(r"canary-(\d\d)")  # of one length: the beginning of one, where a prompt is cut off, is none
 MAX_QUESTIONS = 40  # after which a room is made anew: its pages stay short
 CHANGE_SHARE = 0.4  # of the questions: a change before them, and of as many one in their middle
 
@@ -54,7 +54,7 @@ class Canaries:
         for number, person in enumerate(self.people):
             made = person.call("POST", "/api/collections/", {"name": f"Harbour {number}"}).get_json()
             self._collections.append(made["id"])
-            text = f"The code of every harbour is secret. The code of harbour{number} is canary-{number}."
+            text = f"The code of every harbour is secret. The code of harbour{number} is canary-{number:02}."
             send(person, f"Harbour {number}", text, collection_id=made["id"])
         work(app)
         self._members: list[set[int]] = []

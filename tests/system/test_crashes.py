@@ -28,37 +28,37 @@ def steps() -> list[str]:
 
 
 def answered(client: Client) -> None:
-    client.ended(client.says("one"))
+    client.wait_for_end(client.send_message("one"))
 
 
 def regenerated(client: Client) -> None:
-    first = client.ended(client.says("one"))
+    first = client.wait_for_end(client.send_message("one"))
     turn_id = client.call("POST", f"/api/chat/{first['id']}/regenerate/", {}, key="again")[2]["id"]
-    assert client.ended(turn_id)["siblings"]
+    assert client.wait_for_end(turn_id)["siblings"]
 
 
 def cancelled(client: Client) -> None:
-    turn_id = client.says("[[slow 9]] two")
+    turn_id = client.send_message("[[slow 9]] two")
     client.call("POST", f"/api/chat/{turn_id}/cancel/", final=(409,))
-    assert client.ended(turn_id)["status"] in {"cancelled", "interrupted"}
+    assert client.wait_for_end(turn_id)["status"] in {"cancelled", "interrupted"}
 
 
 def long(client: Client) -> None:
-    assert client.ended(client.says("[[slow 7]] three"))["status"] in {"completed", "interrupted"}
+    assert client.wait_for_end(client.send_message("[[slow 7]] three"))["status"] in {"completed", "interrupted"}
 
 
 def abandoned(client: Client) -> None:
-    turn_id = client.says("[[slow 9]] four")
+    turn_id = client.send_message("[[slow 9]] four")
     wait_for(lambda: saved_text(client.server, turn_id) == "Half an answer")
     for pid in client.server.workers():
         os.kill(pid, signal.SIGKILL)
-    turn = client.ended(turn_id)
+    turn = client.wait_for_end(turn_id)
     assert (turn["status"], turn["bot_response"]) == ("interrupted", "Half an answer")
 
 
 def rated(client: Client) -> None:
-    turn_id = client.says("five")
-    client.ended(turn_id)
+    turn_id = client.send_message("five")
+    client.wait_for_end(turn_id)
     client.call("PUT", f"/api/chat/{turn_id}/feedback/", {"rating": 1})
 
 
@@ -86,8 +86,8 @@ def crash(folder: Path, step: str, moment: str, *, upstream: Upstream) -> None:
         history = client.call("GET", "/api/chat-history/")[2]["items"]
         assert [turn["user_message"] for turn in history] == client.acknowledged
         for turn in history:
-            client.ended(turn["id"])
-        client.ended(client.says("and on it goes"))
+            client.wait_for_end(turn["id"])
+        client.wait_for_end(client.send_message("and on it goes"))
         assert "(86)" in server.log() or "86" in server.log()
 
 

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 
 from chatbot.errors import ChatbotError, InvalidInput, NotFound
 from chatbot.schemas import events, problem
-from chatbot.schemas.room_messages import MAX_NUMBER
+from chatbot.schemas.room_messages import MAX_SAFE_INTEGER
 from chatbot.schemas.rooms import RoomChangesQuerySchema, RoomChangesSchema, dump_event
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.state import get_chat_state
@@ -58,7 +58,7 @@ def follow_room(room_id: UUID) -> Response:
     """Follow a room as it changes.
 
     `message` has a new message, `bot_delta` a piece of an answer, `bot_done` the whole, `changed` any other change;
-    `removed` ends the stream of a caller who is no member any more.
+    `removed` ends the stream of a caller who is no member any more; `problem` and `error` one whose session has ended.
     """
     caller = authentication.current()
     since = _read_rev()
@@ -73,7 +73,7 @@ def _read_rev() -> int | None:
     given = request.headers.get("Last-Event-ID")
     if given is None:
         return None
-    if not (given.isascii() and given.isdigit() and len(given) <= 16 and int(given) <= MAX_NUMBER):
+    if not (given.isascii() and given.isdigit() and len(given) <= 16 and int(given) <= MAX_SAFE_INTEGER):
         raise InvalidInput({"Last-Event-ID": ["Must be the id of an event of this stream."]})
     return int(given)
 

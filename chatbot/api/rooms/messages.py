@@ -73,7 +73,7 @@ def edit_room_message(values: dict[str, Any], room_id: UUID, message_id: UUID) -
 @problems.document(403, 404, 503)
 @blueprint.response(204)
 def delete_room_message(room_id: UUID, message_id: UUID) -> None:
-    """Delete a message of the caller's own, or any of a room that the caller owns; its place stays."""
+    """Delete a message of the caller's own, an answer to them, or any in a room that they own; its place stays."""
     messages.delete(authentication.current(), room_id, message_id)
 
 

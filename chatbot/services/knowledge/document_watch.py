@@ -10,7 +10,7 @@ from chatbot.database.transactions import read
 from chatbot.models import Document
 from chatbot.services.watch import Watch
 
-LOOK_SECONDS = 0.3  # between two queries, while anything is followed
+POLL_INTERVAL_SECONDS = 0.3  # between two queries, while anything is followed
 
 State = tuple[str, float]  # status and progress
 DocumentWatch = Watch[State]
@@ -18,7 +18,7 @@ DocumentWatch = Watch[State]
 
 def create(app: Flask) -> DocumentWatch:
     """Return a watch on documents."""
-    return Watch(app, "document watch", _find_states, look_seconds=LOOK_SECONDS)
+    return Watch(app, "document watch", _find_states, poll_seconds=POLL_INTERVAL_SECONDS)
 
 
 def _find_states(ids: Sequence[UUID]) -> dict[UUID, State]:

@@ -78,8 +78,8 @@ def _read_page(
         raise NotFound("There is no such room.")
     room = RoomSettings(**row._mapping)
     if since_rev > room.rev:
-        raise CursorExpired("The room has not come so far; read it anew.")
-    values = {**view.values, "room_id": room_id, "since_rev": since_rev, "most": limit + 1}
+        raise CursorExpired("`since_rev` is ahead of the room; load the room again.")
+    values = {**view.values, "room_id": room_id, "since_rev": since_rev, "row_limit": limit + 1}
     found = connection.execute(_select_revs(view.statement), values).all()
     fitting = _take_fitting(found, limit)
     more = len(found) > len(fitting)
@@ -99,10 +99,10 @@ def _take_fitting(found: Sequence[Any], limit: int) -> Sequence[Any]:
 
 @cache
 def _select_revs(shown: Statement) -> Statement:
-    """Return the query of the first `:most` things of `:room_id` that were last changed after `:since_rev`."""
+    """Return the query of the first `:row_limit` things of `:room_id` that were last changed after `:since_rev`."""
     room_id = rows.ROOM_ID
     since_rev = sa.bindparam("since_rev", type_=sa.BigInteger())
-    most = sa.bindparam("most", type_=sa.Integer())
+    row_limit = sa.bindparam("row_limit", type_=sa.Integer())
     revs: Statement = shown.with_only_columns(
         RoomMessage.rev.label("rev"),
         sa.literal_column("'message'").label("type"),
@@ -111,7 +111,7 @@ def _select_revs(shown: Statement) -> Statement:
     )
     revs = revs.where(RoomMessage.room_id == room_id, RoomMessage.rev > since_rev)
     # The messages first by themselves: of a long room no more are read than are shown.
-    first = revs.order_by(RoomMessage.rev).limit(most).subquery()
+    first = revs.order_by(RoomMessage.rev).limit(row_limit).subquery()
     memberships: Statement = sa.select(
         RoomMember.rev, sa.literal_column("'member'"), RoomMember.id, sa.literal_column("0")
     )
@@ -121,7 +121,7 @@ def _select_revs(shown: Statement) -> Statement:
         memberships.where(RoomMember.room_id == room_id, RoomMember.rev > since_rev),
         settings.where(Room.id == room_id, Room.settings_rev > since_rev),
     ).subquery()
-    return sa.select(changed).order_by(changed.c.rev).limit(most)
+    return sa.select(changed).order_by(changed.c.rev).limit(row_limit)
 
 
 def _load(connection: sa.Connection, room: RoomSettings, view: MessageView, found: Sequence[Any]) -> list[RoomChange]:
@@ -130,12 +130,12 @@ def _load(connection: sa.Connection, room: RoomSettings, view: MessageView, foun
     if ids["message"]:
         data |= {message.id: message for message in view.fetch_all(connection, ids["message"])}
     ended: dict[UUID, UUID] = {}
-    memberships = members.select_members().where(RoomMember.id.in_(ids["member"])) if ids["member"] else None
-    for row in () if memberships is None else connection.execute(memberships):
-        if row.state == "member":
-            data[row.id] = Member(**row._mapping)
-        else:
-            ended[row.id] = row.user_id
+    if ids["member"]:
+        for row in connection.execute(members.select_members().where(RoomMember.id.in_(ids["member"]))):
+            if row.state == "member":
+                data[row.id] = Member(**row._mapping)
+            else:
+                ended[row.id] = row.user_id
     return [_build(row, data.get(row.id), ended) for row in found]
 
 

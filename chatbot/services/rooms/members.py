@@ -54,7 +54,9 @@ def list_members(caller: Caller, room_id: UUID, *, limit: int, after: keyset.Key
 def load_all(connection: sa.Connection, caller: Caller, ids: Any) -> list[Member]:
     """Return those of some memberships that are of the caller's rooms and have not ended, in no order."""
     among = (RoomMember.id.in_(ids), RoomMember.state == "member")
-    statement = select_members().join(Room, Room.id == RoomMember.room_id).join(rows.Own, rows.join_own(caller))
+    statement = (
+        select_members().join(Room, Room.id == RoomMember.room_id).join(rows.OwnMembership, rows.join_own(caller))
+    )
     return [Member(**row._mapping) for row in connection.execute(statement.where(*among))]
 
 
@@ -117,7 +119,7 @@ def add(connection: sa.Connection, room_id: UUID, user_id: UUID, *, role: str, b
     pair = (RoomMember.room_id == room_id, RoomMember.user_id == user_id)
     if connection.execute(sa.update(RoomMember).where(*pair).values(values)).rowcount == 0:
         connection.execute(sa.insert(RoomMember).values(values))
-    rows.move_on(connection, room_id, changes=1, messages=1, members=Room.members + 1)
+    rows.advance_room(connection, room_id, changes=1, messages=1, members=Room.members + 1)
     message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
     rows.record(connection, room_id, Change("membership", member_id), message, Change("room", room_id))
     _record_room(connection, room_id, user_id)
@@ -142,7 +144,7 @@ def _change_role(connection: sa.Connection, member: Any, room_id: UUID, *, role:
     if member.role == "owner":
         _require_other_owner(connection, room_id, member.user_id)
     connection.execute(sa.update(RoomMember).where(RoomMember.id == member.id).values(role=role, rev=before.rev + 1))
-    rows.move_on(connection, room_id, changes=1)
+    rows.advance_room(connection, room_id, changes=1)
     rows.record(connection, room_id, Change("membership", member.id), Change("room", room_id))
 
 
@@ -152,7 +154,7 @@ def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, b
     The membership's tombstone stays when the user comes back, with another membership: a device that was away all the
     while forgets by it what they may not read any more.
     """
-    rows.move_on(connection, room_id, changes=1, messages=1, members=Room.members - 1)
+    rows.advance_room(connection, room_id, changes=1, messages=1, members=Room.members - 1)
     message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
     rows.lock_members(connection, room_id, RoomMember.id == member.id)
     # With the user that goes: all counters are locked in the order of the users.

@@ -72,7 +72,7 @@ def view_of_all(room_id: UUID) -> MessageView:
 
     Whether one of them may read a message is for `RoomReaders` to say.
     """
-    return MessageView(ALL, lambda: permissions.may_all_read(rows.select_members(room_id)))
+    return MessageView(ALL, lambda: permissions.may_all_read(rows.select_member_ids(room_id)))
 
 
 def load_all(connection: sa.Connection, caller: Caller, ids: Sequence[UUID]) -> list[Message]:
@@ -123,7 +123,7 @@ def change(connection: sa.Connection, room_id: UUID, message_id: UUID, values: d
     rev = sa.select(Room.rev).where(Room.id == room_id).scalar_subquery()
     changed = sa.update(RoomMessage).where(RoomMessage.id == message_id).values({**values, "rev": rev + 1})
     row = connection.execute(changed.returning(RoomMessage.seq, RoomMessage.visible_to)).one()
-    rows.move_on(connection, room_id, changes=1)
+    rows.advance_room(connection, room_id, changes=1)
     rows.record(connection, room_id, Change("room", room_id))
     changed_message = Change("room_message", message_id)
     if row.visible_to is None:
@@ -141,15 +141,20 @@ def insert(connection: sa.Connection, values: Mapping[str, Any], username: str) 
 
 @cache
 def _select_for(role: str) -> Statement:
-    """Return the query of the messages that `:caller_id` may read; made once, it costs as much as to run it."""
+    """Return the query of the messages that `:caller_id` may read.
+
+    It is cached, since building it takes as long as running it.
+    """
     caller = permissions.caller_placeholder(role)
     statement = _select(caller.user_id, is_withheld(caller.user_id, permissions.is_admin(caller)))
-    return statement.join(rows.Own, rows.join_own(caller)).where(is_shown(caller.user_id, rows.Own.joined_seq))
+    return statement.join(rows.OwnMembership, rows.join_own(caller)).where(
+        is_shown(caller.user_id, rows.OwnMembership.joined_seq)
+    )
 
 
 @cache
 def _select_some(statement: Statement) -> Statement:
-    """Return the query of those of `:ids` among the messages of one; made once, as the one is."""
+    """Return the query of those of `:ids` among the messages of one; cached as that is."""
     return statement.where(RoomMessage.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())))
 
 

@@ -92,7 +92,7 @@ def post(
         written = [Change("room_message", message_id)]
         if question is not None:
             written.append(questions.add_answer(connection, caller, question, values))
-        rows.move_on(connection, room_id, messages=len(written))
+        rows.advance_room(connection, room_id, messages=len(written))
         _mark_read(connection, caller, room_id, message.seq)
         if key:
             idempotency.store(connection, caller.user_id, key, thing_id=message_id)

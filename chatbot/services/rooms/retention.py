@@ -31,7 +31,7 @@ HAS_MEMBERS = sa.exists().where(RoomMember.room_id == Room.id, RoomMember.state 
 def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> int:
     """Delete messages from before a time, of one room; the purge's watermark tells it to devices.
 
-    Nobody has them before them any more: they count as read.
+    A deleted message counts as read, so that `unread` leaves it out.
     """
     old = sa.select(*MESSAGES).where(RoomMessage.created_at < cutoff).order_by(RoomMessage.created_at).limit(most)
     found = connection.execute(old).all()

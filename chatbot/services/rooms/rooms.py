@@ -81,7 +81,7 @@ def change(caller: Caller, room_id: UUID, values: Mapping[str, Any]) -> RoomReco
         before = rows.lock(connection, caller, room_id, rows.OWNERS)
         changed = [Change("room", room_id)]
         is_named = "name" in values
-        rows.move_on(connection, room_id, changes=1, messages=int(is_named), settings_rev=before.rev + 1, **values)
+        rows.advance_room(connection, room_id, changes=1, messages=int(is_named), settings_rev=before.rev + 1, **values)
         if is_named:
             username = members.load_username(connection, caller.user_id)
             text = f"{username} named the room {values['name']}."
@@ -98,7 +98,7 @@ def delete(caller: Caller, room_id: UUID) -> None:
         rows.record(connection, room_id, Change("room", room_id, is_deleted=True))
         closed = sa.update(RoomMember).where(RoomMember.room_id == room_id, RoomMember.state == "member")
         connection.execute(closed.values(state="removed", left_at=now()))
-        rows.move_on(connection, room_id, changes=1, members=0)
+        rows.advance_room(connection, room_id, changes=1, members=0)
     while _delete_some(room_id):
         pass
 
@@ -123,4 +123,4 @@ def _require_allowance(connection: sa.Connection, caller: Caller) -> None:
     bound = current_app.config["ROOMS_PER_USER"]
     made = connection.scalar(sa.select(sa.func.count()).where(Room.creator_id == caller.user_id)) or 0
     if current_app.config["RATELIMIT_ENABLED"] and made >= bound:
-        raise TooManyRooms(f"You may have made {bound} rooms.")
+        raise TooManyRooms(f"You have made {bound} rooms, the most that one user may; delete one first.")

@@ -21,14 +21,14 @@ READERS = ("owner", "member", "reader")
 WRITERS = ("owner", "member")
 OWNERS = ("owner",)
 
-Own = aliased(RoomMember)  # the caller's membership
+OwnMembership = aliased(RoomMember)  # the caller's membership
 _is_private_of_others = sa.and_(  # with the index of private messages, of which there are few
     RoomMessage.room_id == Room.id,
-    RoomMessage.seq > Own.read_seq,
+    RoomMessage.seq > OwnMembership.read_seq,
     RoomMessage.visible_to.is_not(None),
-    RoomMessage.visible_to != Own.user_id,
+    RoomMessage.visible_to != OwnMembership.user_id,
 )
-_hidden_count = sa.select(sa.func.count()).where(_is_private_of_others).correlate(Room, Own).scalar_subquery()
+_hidden_count = sa.select(sa.func.count()).where(_is_private_of_others).correlate(Room, OwnMembership).scalar_subquery()
 FIELDS = (
     Room.id,
     Room.name,
@@ -38,20 +38,24 @@ FIELDS = (
     Room.instructions,
     Room.collection_ids,
     Room.members,
-    Own.role,
+    OwnMembership.role,
     Room.last_seq,
     Room.rev,
-    Own.read_seq,
-    (Room.last_seq - Own.read_seq - _hidden_count).label("unread"),
+    OwnMembership.read_seq,
+    (Room.last_seq - OwnMembership.read_seq - _hidden_count).label("unread"),
     Room.created_at,
     Room.activity_at,
 )
 
 ROOM_ID = sa.bindparam("room_id", type_=sa.Uuid())
 _is_own = sa.and_(
-    Own.room_id == Room.id, Own.user_id == sa.bindparam("caller_id", type_=sa.Uuid()), Own.state == "member"
+    OwnMembership.room_id == Room.id,
+    OwnMembership.user_id == sa.bindparam("caller_id", type_=sa.Uuid()),
+    OwnMembership.state == "member",
 )
-POSITION = Prepared(sa.select(Own.role, Room.rev, Room.last_seq).join(Own, _is_own).where(Room.id == ROOM_ID))
+POSITION = Prepared(
+    sa.select(OwnMembership.role, Room.rev, Room.last_seq).join(OwnMembership, _is_own).where(Room.id == ROOM_ID)
+)
 LOCK = Prepared(sa.select(Room.id).where(Room.id == ROOM_ID, sa.exists().where(_is_own)).with_for_update())
 _written = sa.bindparam("written", type_=sa.Integer())
 ADD_MESSAGES = Prepared(
@@ -75,12 +79,13 @@ class Position:
 
 def join_own(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition that joins rooms with the caller's memberships."""
-    return sa.and_(Own.room_id == Room.id, Own.user_id == caller.user_id, Own.state == "member")
+    is_own = (OwnMembership.room_id == Room.id, OwnMembership.user_id == caller.user_id)
+    return sa.and_(*is_own, OwnMembership.state == "member")
 
 
 def select_rooms(caller: Caller) -> sa.Select[*tuple[Any, ...]]:
     """Return the query of the rooms that the caller is a member of."""
-    return sa.select(*FIELDS).join(Own, join_own(caller))
+    return sa.select(*FIELDS).join(OwnMembership, join_own(caller))
 
 
 def load(connection: sa.Connection, caller: Caller, room_id: UUID) -> RoomRecord:
@@ -121,7 +126,7 @@ def lock_room(connection: sa.Connection, room_id: UUID) -> None:
     connection.execute(sa.select(Room.id).where(Room.id == room_id).with_for_update()).all()
 
 
-def select_members(room_id: UUID) -> sa.Select[UUID]:
+def select_member_ids(room_id: UUID) -> sa.Select[UUID]:
     """Return the query of the ids of a room's members."""
     return sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
 
@@ -133,7 +138,9 @@ def lock_members(connection: sa.Connection, room_id: UUID, *conditions: sa.Colum
     connection.execute(members.with_for_update()).all()
 
 
-def move_on(connection: sa.Connection, room_id: UUID, *, changes: int = 0, messages: int = 0, **values: Any) -> None:
+def advance_room(
+    connection: sa.Connection, room_id: UUID, *, changes: int = 0, messages: int = 0, **values: Any
+) -> None:
     """Count changes of a locked room, and messages, each of which is also a change."""
     if messages:
         ADD_MESSAGES.execute(connection, {"room_id": room_id, "written": messages, "moment": now()})

@@ -11,7 +11,7 @@ from chatbot.models import Room
 from chatbot.services.watch import Watch
 
 EXTENSION = "chatbot.rooms"
-LOOK_SECONDS = 0.1  # between two queries, while anything is followed
+POLL_INTERVAL_SECONDS = 0.1  # between two queries, while anything is followed
 
 REVS = sa.select(Room.id, Room.rev).where(Room.id.in_(sa.bindparam("ids", expanding=True, type_=sa.Uuid())))
 
@@ -20,7 +20,7 @@ RoomWatch = Watch[int]  # the state of a room is the number of its last change
 
 def init_app(app: Flask) -> None:
     """Give the application its watch."""
-    app.extensions[EXTENSION] = Watch(app, "room watch", find_revs, look_seconds=LOOK_SECONDS)
+    app.extensions[EXTENSION] = Watch(app, "room watch", find_revs, poll_seconds=POLL_INTERVAL_SECONDS)
 
 
 def get_room_watch() -> RoomWatch:

@@ -11,14 +11,14 @@ from chatbot.models import SyncCounter
 from chatbot.services.watch import Watch
 
 EXTENSION = "chatbot.sync"
-LOOK_SECONDS = 0.1  # between two queries, while anything is followed
+POLL_INTERVAL_SECONDS = 0.1  # between two queries, while anything is followed
 
 ChangeWatch = Watch[int]  # the state of a user is the number of their last change
 
 
 def init_app(app: Flask) -> None:
     """Give the application its watch."""
-    app.extensions[EXTENSION] = Watch(app, "change watch", _find_positions, look_seconds=LOOK_SECONDS)
+    app.extensions[EXTENSION] = Watch(app, "change watch", _find_positions, poll_seconds=POLL_INTERVAL_SECONDS)
 
 
 def get_change_watch() -> ChangeWatch:

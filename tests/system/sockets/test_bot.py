@@ -12,7 +12,7 @@ def test_answer_reaches_all_members_and_another_of_the_asker_alone(ada: Member, 
     with ada.connect() as hers, eve.connect() as mine:
         for client in (hers, mine):
             client.call("join", room_id=room_id)
-        asked = hers.call("message", room_id=room_id, text="@bot Where is the lake?")
+        asked = hers.call("message", room_id=room_id, text="@bot [[slow 3]] Where is the lake?")
         wait_for(lambda: "bot_done" in hers.names() and "bot_done" in mine.names())
         answers = [read_answer(client) for client in (hers, mine)]
         assert answers[0]["text"] == answers[1]["text"]
@@ -33,6 +33,8 @@ def read_answer(client: SocketClient) -> dict[str, object]:
     text = ""
     for piece in sorted(pieces, key=lambda one: int(one["offset"])):
         text = text[: piece["offset"]] + piece["text"]
+    assert pieces, "the answer came without pieces"
+    assert text
     assert answer["text"].startswith(text)
     result: dict[str, object] = answer
     return result

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import websocket
 
+from chatbot.sockets.connections import MAX_SOCKETS_PER_USER
 from tests.support.processes import Server, Upstream, running
 from tests.support.sockets import NAMESPACES, Member, open_raw, read_all, read_close_code
 from tests.support.waiting import wait_for
@@ -101,11 +102,14 @@ def test_no_more_is_read_than_can_be_handled(tmp_path: Path, upstream: Upstream)
             raw.settimeout(1)
             before = worker.memory_info().rss
             ended_at = time.monotonic() + 4
+            sent = 0
             with contextlib.suppress(OSError, websocket.WebSocketException):
                 while time.monotonic() < ended_at:
                     raw.send(packet)
+                    sent += 1
             grown = worker.memory_info().rss - before
         assert one.call("GET", "/healthz")[0] == 200
+        assert sent > 30, "the socket was closed, not read slowly"
         assert grown < 40_000_000
 
 
@@ -157,6 +161,23 @@ def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Me
     with open_raw(server, ada.token) as raw:
         raw.send_binary(b"x")
         assert read_close_code(raw) == NOT_TAKEN
+
+
+@pytest.mark.parametrize("packet", ["", "x", "b4!", "0", "5", "45-", "4\u096b1-/rooms,[]", "\u096a2/rooms,[]"])
+def test_what_is_no_packet_ends_its_socket_and_leaves_nothing(server: Server, packet: str) -> None:
+    """Ten sockets with "x" kept their user out until the server was started again, as present in their rooms."""
+    mallory = Member(server, "mallory")
+    for _ in range(MAX_SOCKETS_PER_USER):
+        with open_raw(server, mallory.token) as raw:
+            raw.send(packet)
+            assert read_close_code(raw) == NOT_TAKEN
+    wait_for(lambda: can_connect(mallory))
+
+
+def can_connect(member: Member) -> bool:
+    with contextlib.suppress(AssertionError), member.connect():
+        return True
+    return False
 
 
 @pytest.mark.parametrize(

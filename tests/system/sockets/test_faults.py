@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.crashes import MOMENTS, crashing
 from tests.support.processes import UNMEASURED, Server, Upstream, running
 from tests.support.redis_server import RedisServer
 from tests.support.sockets import Member, SocketClient
@@ -63,21 +64,18 @@ def write(client: SocketClient, room_id: str, texts: list[str], text: str) -> fl
     return time.monotonic() - started_at
 
 
-@pytest.mark.parametrize("moment", ["written", "committed"])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_worker_that_dies_beside_the_commit_loses_and_doubles_nothing(
     tmp_path: Path, upstream: Upstream, moment: str
 ) -> None:
-    armed = tmp_path / "armed"
-    failpoint = {"FAILPOINT": f"post_room_message:{moment}", "FAILPOINT_FILE": str(armed), "APP_ENV": "testing"}
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **failpoint, **UNMEASURED) as one:
+    with crashing(tmp_path, upstream, "post_room_message", moment) as (one, crashed):
         ada = Member(one, "ada")
         room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
         with ada.connect() as client:
             rev = client.call("join", room_id=room_id)["rev"]
-            armed.touch()
             client.send("message", room_id=room_id, text="once", client_id="1")
             wait_for(lambda: not client.is_connected)
-            assert not armed.exists()
+            assert crashed()
             assert client.events == []
         wait_for(one.is_ready)
         with ada.connect() as client:

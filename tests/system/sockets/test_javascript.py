@@ -21,7 +21,7 @@ MAX_WRITER_SECONDS = 60
 
 
 def test_client_hears_what_pythons_hears(server: Server, ada: Member, eve: Member, room_id: str) -> None:
-    with ada.connect() as hers, NodeClient(server, eve.token) as client:
+    with ada.connect() as hers, NodeClient(server.port, eve.token) as client:
         joined = client.call("join", room_id=room_id, since_rev=0)
         assert [one["data"]["text"] for one in joined["changes"] if one["type"] == "message"] == [
             f"{eve.name} was added."
@@ -49,7 +49,7 @@ def test_client_hears_what_pythons_hears(server: Server, ada: Member, eve: Membe
 def test_bad_events_have_their_problem_and_the_socket_lives_on(server: Server, ada: Member, eve: Member) -> None:
     foreign = ada.call("POST", "/api/rooms/", {"name": "Hers"})["id"]
     own = eve.call("POST", "/api/rooms/", {"name": "Own"})["id"]
-    with NodeClient(server, eve.token) as client:
+    with NodeClient(server.port, eve.token) as client:
         refused = client.call("join", room_id=foreign)
         assert (refused["code"], refused["status"], refused["retryable"]) == ("not_found", 404, False)
         assert client.call("message", room_id=own, text="")["errors"].keys() == {"text"}
@@ -60,7 +60,7 @@ def test_bad_events_have_their_problem_and_the_socket_lives_on(server: Server, a
 
 
 def test_client_without_a_caller_is_refused(server: Server) -> None:
-    with NodeClient(server, "x.y.z") as client:
+    with NodeClient(server.port, "x.y.z") as client:
         wait_for(lambda: "connect_error" in client.names())
         (refusal,) = [data for name, data in client.events if name == "connect_error"]
         assert refusal["message"] == "unauthenticated"
@@ -70,8 +70,8 @@ def test_client_without_a_caller_is_refused(server: Server) -> None:
 def test_token_is_renewed_on_the_open_socket(server: Server, ada: Member, room_id: str) -> None:
     expiry = int(time.time()) + 4
     with (
-        NodeClient(server, sign(ada.token, exp=expiry)) as kept,
-        NodeClient(server, sign(ada.token, exp=expiry)) as left,
+        NodeClient(server.port, sign(ada.token, exp=expiry)) as kept,
+        NodeClient(server.port, sign(ada.token, exp=expiry)) as left,
     ):
         assert kept.call("join", room_id=room_id)["complete"]
         assert left.call("join", room_id=room_id)["complete"]
@@ -86,7 +86,7 @@ def test_token_is_renewed_on_the_open_socket(server: Server, ada: Member, room_i
 
 
 def test_removed_member_hears_it_and_nothing_after(server: Server, ada: Member, eve: Member, room_id: str) -> None:
-    with ada.connect() as hers, NodeClient(server, eve.token) as client:
+    with ada.connect() as hers, NodeClient(server.port, eve.token) as client:
         hers.call("join", room_id=room_id)
         client.call("join", room_id=room_id)
         ada.call("DELETE", f"/api/rooms/{room_id}/members/{eve.id}/")
@@ -117,7 +117,7 @@ def test_restarts_lose_and_double_nothing(tmp_path: Path, upstream: Upstream) ->
         eve = Member(one, "eve")
         room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
         ada.call("PUT", f"/api/rooms/{room_id}/members/{eve.id}/", {"role": "member"})
-        with NodeClient(one, eve.token) as client:
+        with NodeClient(one.port, eve.token) as client:
             rev = client.call("join", room_id=room_id)["rev"]
             writer = threading.Thread(target=write_all, args=(ada, room_id))
             writer.start()
@@ -142,9 +142,9 @@ def test_restarts_lose_and_double_nothing(tmp_path: Path, upstream: Upstream) ->
 
 
 def test_members_hear_of_typing_and_presence(server: Server, ada: Member, eve: Member, room_id: str) -> None:
-    with NodeClient(server, ada.token) as hers:
+    with NodeClient(server.port, ada.token) as hers:
         hers.call("join", room_id=room_id)
-        with NodeClient(server, eve.token) as other:
+        with NodeClient(server.port, eve.token) as other:
             other.call("join", room_id=room_id)
             assert other.call("typing", room_id=room_id) == {}
             wait_for(lambda: {"typing", "presence"} <= set(hers.names()))
@@ -154,7 +154,7 @@ def test_members_hear_of_typing_and_presence(server: Server, ada: Member, eve: M
 
 
 def test_personal_chat_is_followed_and_cancelled(server: Server, ada: Member) -> None:
-    with NodeClient(server, ada.token, "/chat") as client:
+    with NodeClient(server.port, ada.token, "/chat") as client:
         turn = client.call("send", message="Grüße an 🦊 alle")
         ended = wait_for(lambda: [data for name, data in client.events if name == "done"])[0]
         text = "".join(data["text"] for name, data in client.events if name == "delta")

@@ -33,7 +33,7 @@ class RoomAudience:
     @property
     def users(self) -> sa.Select[Any] | None:
         """A query of the ids of all members; None for an answer to the asker alone."""
-        return None if self.answer.is_private else rows.select_members(self.answer.room_id)
+        return None if self.answer.is_private else rows.select_member_ids(self.answer.room_id)
 
     def begin(self, collection_ids: Iterable[UUID], withheld: int) -> None:
         """Record the sources of the answer, before its first text; raises AudienceChanged."""

@@ -26,7 +26,7 @@ ANSWERED = ("completed", "truncated")
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class RoomHistory:
     """The talk in a room before a question: exchanges with the bot, other messages, and the exchanges' sources."""
 
     exchanges: Sequence[Message]
@@ -51,7 +51,7 @@ def load_question(connection: sa.Connection, answer: Answer) -> str | None:
     return None if text is None else questions.strip_mention(text)
 
 
-def load_talk(connection: sa.Connection, answer: Answer) -> Talk:
+def load_history(connection: sa.Connection, answer: Answer) -> RoomHistory:
     """Return the talk before a question.
 
     For all: what each member may read by now. In private: the asker's own exchanges in private alone, since no other
@@ -77,7 +77,7 @@ def load_talk(connection: sa.Connection, answer: Answer) -> Talk:
 def _is_readable(answer: Answer) -> sa.ColumnElement[bool]:
     """Return the condition on the messages of a room, of its last MAX_SCANNED, for those that a prompt may show."""
     is_recent = RoomMessage.seq > answer.seq - MAX_SCANNED
-    readers = rows.select_members(answer.room_id)
+    readers = rows.select_member_ids(answer.room_id)
     is_seen: sa.ColumnElement[bool] = RoomMessage.visible_to.is_(None)
     if answer.visible_to is not None:
         readers = sa.select(User.id).where(User.id == answer.visible_to)
@@ -103,7 +103,7 @@ def _load_sources(connection: sa.Connection, found: Sequence[Any]) -> frozenset[
     return frozenset(connection.scalars(statement)) if answered else frozenset()
 
 
-def _build(found: Sequence[Any], sources: frozenset[UUID]) -> Talk:
+def _build(found: Sequence[Any], sources: frozenset[UUID]) -> RoomHistory:
     by_id = {row.id: row for row in found}
     answered = [row for row in found if row.kind == "bot" and row.status in ANSWERED and row.reply_to in by_id]
     asked = {row.reply_to for row in answered}
@@ -112,7 +112,7 @@ def _build(found: Sequence[Any], sources: frozenset[UUID]) -> Talk:
         exchanges.append(Message("user", questions.strip_mention(_cut(by_id[row.reply_to].text))))
         exchanges.append(Message("assistant", _cut(row.text)))
     others = [row for row in found if row.kind == "message" and row.id not in asked]
-    return Talk(exchanges, [f"{row.username or 'somebody'}: {_cut(row.text)}" for row in others], sources)
+    return RoomHistory(exchanges, [f"{row.username or 'somebody'}: {_cut(row.text)}" for row in others], sources)
 
 
 def _cut(text: str) -> str:

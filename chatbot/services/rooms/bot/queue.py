@@ -80,15 +80,15 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
         if turn is None:
             return False
         with read(snapshot=True) as connection:
-            talk = prompts.load_talk(connection, answer)
+            history = prompts.load_history(connection, answer)
         audience = RoomAudience(
             replace(answer, turn_id=turn.id),
             asker.user_id,
-            earlier_sources=talk.sources,
+            earlier_sources=history.sources,
             on_end=_try_settle,
             on_free_slot=_try_start_next,
         )
-        slot.start(asker, turn, GenerationRequest(history=talk.exchanges, recall=talk.recall, audience=audience))
+        slot.start(asker, turn, GenerationRequest(history=history.exchanges, recall=history.recall, audience=audience))
         return True
 
 

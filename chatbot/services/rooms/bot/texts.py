@@ -65,7 +65,7 @@ class AnswerTexts:
         try:
             with self._app.app_context():
                 followed = following.follow(asker, turn_id, 0)
-            with suppress(ChatbotError):  # it was deleted
+            with suppress(ChatbotError):  # it was deleted, or the database is away: the next reading follows it again
                 for piece in followed:
                     if isinstance(piece, str):
                         pieces.append(piece)

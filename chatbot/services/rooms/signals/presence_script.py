@@ -31,11 +31,11 @@ for index, report in ipairs(cjson.decode(ARGV[5])) do
     end
   end
   local is_known = redis.call('ZSCORE', processes, process) and true or false
-  for _, user in ipairs(report.came) do
+  for _, user in ipairs(report.joins) do
     local key = user[1] .. ':' .. process
     if redis.call('HSET', room, key, user[2]) == 1 then note('+' .. key .. ':' .. user[2]) end
   end
-  for _, user in ipairs(report.went) do remove(user .. ':' .. process) end
+  for _, user in ipairs(report.leaves) do remove(user .. ':' .. process) end
   if report.is_left then
     redis.call('ZREM', processes, process)
   else

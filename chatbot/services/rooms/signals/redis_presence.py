@@ -1,4 +1,4 @@
-"""Presence over Redis: each process reports the users that came and went, and reads those of the others.
+"""Presence over Redis: each process reports the users that joins and leaves, and reads those of the others.
 
 An exchange is one round trip for all rooms, and moves what has changed since the last one: a room has a log of its last
 changes, counted by a version. A process that reports nothing for some seconds is dead, and its users go.
@@ -36,9 +36,9 @@ class RoomView:
 
     def report(self, own: frozenset[RoomUser]) -> dict[str, Any]:
         """Return the changes of this process's users since the last report."""
-        came = [[str(one.id), one.username] for one in own - self.reported]
-        went = [str(one.id) for one in self.reported - own]
-        return {"version": self.version, "came": came, "went": went, "is_left": not own}
+        joins = [[str(one.id), one.username] for one in own - self.reported]
+        leaves = [str(one.id) for one in self.reported - own]
+        return {"version": self.version, "joins": joins, "leaves": leaves, "is_left": not own}
 
     def apply(self, answer: dict[str, Any]) -> None:
         """Take over the changes of the log, or all entries."""
