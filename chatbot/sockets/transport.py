@@ -17,8 +17,8 @@ from .whole_socket import CLOSE_SECONDS, WholeSocket, encode_text
 SERVED = "chatbot.websockets"  # in the environment: those that a request has become
 WEBSOCKET = "chatbot.websocket"  # in the environment of its request
 MAX_MESSAGE_BYTES = 1 << 20  # that a client sends
-# Of engine.io, and of Socket.IO in a message. Others, such as an empty one, end the handler with an error that leaves the
-# connection behind, or have attachments, of which Socket.IO keeps any number. Python reads the digits of any script.
+# Of engine.io, and of Socket.IO in a message. Others, such as an empty one, end the handler with an error that leaves
+# the connection behind, or have attachments, of which Socket.IO keeps any number. Python reads digits of any script.
 PACKET = re.compile(r"[1236]|4(?:[0-4]|\D|\Z)")
 MAX_UNHANDLED_MESSAGES = 4  # of a client, beyond which its socket is not read
 MAX_UNHANDLED_CHARACTERS = 1 << 16

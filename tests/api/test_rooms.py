@@ -10,9 +10,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from chatbot.database.transactions import read
+from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
-from chatbot.models import Room, RoomMessage, SyncChange
+from chatbot.models import Room, RoomMessage, SyncChange, User
 from chatbot.services.accounts import accounts
 from chatbot.services.rooms import retention
 from tests.conftest import MakeApp, Person, join
@@ -263,6 +263,25 @@ def test_deletion_that_broke_off_is_ended_by_the_next_purge(app: Flask, ada: Per
     with app.app_context(), read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(RoomMessage)) == 0
         assert connection.scalar(sa.select(sa.func.count()).select_from(Room)) == 0
+
+
+def test_nobody_joins_a_room_that_is_being_deleted(app: Flask, ada: Person, eve: Person) -> None:
+    room = make_room(ada)
+    token = invite(ada, room)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retention, "delete_room_messages", break_off)
+        assert ada.call("DELETE", f"/api/rooms/{room['id']}/").status_code == 503
+    assert get_code(enter(eve, token)) == (404, "not_found")
+    assert app.test_cli_runner().invoke(args=["history", "purge", "--force"]).exit_code == 0
+    with app.app_context(), read() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(Room)) == 0
+
+
+def test_nobody_joins_a_room_whose_members_are_gone(app: Flask, ada: Person, eve: Person) -> None:
+    token = invite(ada, make_room(ada))
+    with app.app_context(), write("test") as connection:
+        connection.execute(sa.delete(User).where(User.id == UUID(ada.id)))
+    assert get_code(enter(eve, token)) == (404, "not_found")
 
 
 def test_disabled_member_can_be_removed(app: Flask, ada: Person, eve: Person) -> None:

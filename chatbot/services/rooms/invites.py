@@ -100,6 +100,8 @@ def join(caller: Caller, token: str) -> RoomRecord:
         ).one_or_none()
         if room is None or (state is not None and state.state == "member"):
             return rows.load(connection, caller, room_id)
+        if connection.scalar(rows.select_member_ids(room_id).limit(1)) is None:  # it waits for its deletion
+            raise NotFound("There is no such invite.")
         _use(connection, token, state)
         text = f"{members.load_username(connection, caller.user_id)} joined."
         before = Position(room.rev, room.last_seq)

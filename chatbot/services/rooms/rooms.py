@@ -12,7 +12,7 @@ from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
 from chatbot.errors import TooManyRooms
-from chatbot.models import Room, RoomMember
+from chatbot.models import Room, RoomInvite, RoomMember
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
@@ -98,6 +98,7 @@ def delete(caller: Caller, room_id: UUID) -> None:
         rows.record(connection, room_id, Change("room", room_id, is_deleted=True))
         closed = sa.update(RoomMember).where(RoomMember.room_id == room_id, RoomMember.state == "member")
         connection.execute(closed.values(state="removed", left_at=now()))
+        connection.execute(sa.delete(RoomInvite).where(RoomInvite.room_id == room_id))
         rows.advance_room(connection, room_id, changes=1, members=0)
     while _delete_some(room_id):
         pass
