@@ -34,7 +34,7 @@ class Connection:
     rooms: dict[UUID, int] = field(default_factory=dict)
     answers: dict[UUID, int] = field(default_factory=dict)
     user: RoomUser | None = None  # loaded with the first room
-    turns: dict[UUID, object] = field(default_factory=dict)  # that are followed, with the mark of the last reader
+    turns: dict[UUID, object] = field(default_factory=dict)  # that are followed, each with its newest `TurnReader`
 
 
 class Registry:

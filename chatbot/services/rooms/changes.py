@@ -25,7 +25,7 @@ MAX_PAGE_CHARACTERS = 1 << 19  # of texts in a page, beyond which it ends: a soc
 JOINED = (
     sa.select(RoomMember.user_id, RoomMember.joined_seq, Room.history)
     .join(Room, Room.id == RoomMember.room_id)
-    .where(RoomMember.room_id == rows.ROOM_ID, RoomMember.state == "member")
+    .where(rows.is_member_of(rows.ROOM_ID))
 )
 
 
@@ -64,7 +64,7 @@ def _read_readers(connection: sa.Connection, room_id: UUID, answers: Sequence[UU
 
 def _select_withheld(answers: Sequence[UUID]) -> Statement:
     """Return the query of members that see some answers without their texts."""
-    of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
+    of_room = rows.is_member_of(RoomMessage.room_id)
     is_withheld = message_rows.is_withheld(User.id, User.role == "admin")
     statement = sa.select(RoomMessage.id, RoomMember.user_id).join(RoomMember, of_room)
     return statement.join(User, User.id == RoomMember.user_id).where(RoomMessage.id.in_(answers), is_withheld)

@@ -44,7 +44,7 @@ def select_members() -> sa.Select[*tuple[Any, ...]]:
 
 def list_members(caller: Caller, room_id: UUID, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Member]:
     """Return up to `limit` members of a room in the order in which they joined; raises NotFound."""
-    statement = select_members().where(RoomMember.room_id == room_id, RoomMember.state == "member")
+    statement = select_members().where(rows.is_member_of(room_id))
     order = (RoomMember.joined_at, RoomMember.id)
     with read() as connection:
         rows.require_role(connection, caller, room_id, rows.READERS)
@@ -168,7 +168,7 @@ def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, b
 
 def _record_room(connection: sa.Connection, room_id: UUID, user_id: UUID) -> None:
     """Record the other members of a room for a new one, and its last messages if its history is open."""
-    others = (RoomMember.room_id == room_id, RoomMember.state == "member", RoomMember.user_id != user_id)
+    others = (rows.is_member_of(room_id), RoomMember.user_id != user_id)
     known = changes.changed("membership", connection.scalars(sa.select(RoomMember.id).where(*others)))
     is_shown = (RoomMessage.room_id == room_id, Room.history == "all", RoomMessage.visible_to.is_(None))
     seen = sa.select(RoomMessage.id).join(Room, Room.id == RoomMessage.room_id).where(*is_shown)
@@ -191,7 +191,7 @@ def _delete_recorded(connection: sa.Connection, room_id: UUID, user_id: UUID) ->
 
 def _require_other_owner(connection: sa.Connection, room_id: UUID, user_id: UUID) -> None:
     """Raise LastOwner unless a locked room has another owner than this user."""
-    of_room = (RoomMember.room_id == room_id, RoomMember.state == "member", RoomMember.role == "owner")
+    of_room = (rows.is_member_of(room_id), RoomMember.role == "owner")
     if not connection.scalar(sa.select(sa.exists().where(*of_room, RoomMember.user_id != user_id))):
         raise LastOwner("Make another member an owner first, or delete the room.")
 

@@ -162,7 +162,7 @@ def _find_mentions(connection: sa.Connection, room_id: UUID, text: str) -> list[
         return []
     keys = [fold_name(name) for name in names]
     members = sa.select(RoomMember.user_id).join(User, User.id == RoomMember.user_id)
-    of_room = (RoomMember.room_id == room_id, RoomMember.state == "member", User.username_key.in_(keys))
+    of_room = (rows.is_member_of(room_id), User.username_key.in_(keys))
     return [str(user_id) for user_id in connection.scalars(members.where(*of_room))]
 
 

@@ -25,7 +25,7 @@ DELETE_RECORDED = sa.delete(SyncChange).where(
     sa.tuple_(SyncChange.user_id, SyncChange.type, SyncChange.object_id).in_(RECORDED)
 )
 BEHIND = rows.MEMBERS.where(RoomMember.read_seq < sa.bindparam("reached", type_=sa.BigInteger()))
-HAS_MEMBERS = sa.exists().where(RoomMember.room_id == Room.id, RoomMember.state == "member")
+HAS_MEMBERS = sa.exists().where(rows.is_member_of(Room.id))
 
 
 def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> int:
@@ -40,7 +40,7 @@ def delete_messages(connection: sa.Connection, cutoff: datetime, most: int) -> i
     room_id = found[0].room_id
     rows.lock_room(connection, room_id)
     deleted = _delete(connection, room_id, [row for row in found if row.room_id == room_id])
-    _mark_read(connection, room_id, deleted[-1].seq)
+    _mark_read(connection, room_id, max(row.seq for row in deleted))
     return len(deleted)
 
 

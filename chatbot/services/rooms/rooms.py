@@ -96,7 +96,7 @@ def delete(caller: Caller, room_id: UUID) -> None:
         rows.lock(connection, caller, room_id, rows.OWNERS)
         rows.lock_members(connection, room_id)
         rows.record(connection, room_id, Change("room", room_id, is_deleted=True))
-        closed = sa.update(RoomMember).where(RoomMember.room_id == room_id, RoomMember.state == "member")
+        closed = sa.update(RoomMember).where(rows.is_member_of(room_id))
         connection.execute(closed.values(state="removed", left_at=now()))
         connection.execute(sa.delete(RoomInvite).where(RoomInvite.room_id == room_id))
         rows.advance_room(connection, room_id, changes=1, members=0)

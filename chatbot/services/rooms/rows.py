@@ -21,6 +21,12 @@ READERS = ("owner", "member", "reader")
 WRITERS = ("owner", "member")
 OWNERS = ("owner",)
 
+
+def is_member_of(room_id: Any) -> sa.ColumnElement[bool]:
+    """Return the condition on memberships for the members of a room."""
+    return sa.and_(RoomMember.room_id == room_id, RoomMember.state == "member")
+
+
 OwnMembership = aliased(RoomMember)  # the caller's membership
 _is_private_of_others = sa.and_(  # with the index of private messages, of which there are few
     RoomMessage.room_id == Room.id,
@@ -63,7 +69,7 @@ ADD_MESSAGES = Prepared(
     .where(Room.id == ROOM_ID)
     .values(rev=Room.rev + _written, last_seq=Room.last_seq + _written, activity_at=sa.bindparam("moment"))
 )
-MEMBERS = sa.select(RoomMember.user_id).where(RoomMember.room_id == ROOM_ID, RoomMember.state == "member")
+MEMBERS = sa.select(RoomMember.user_id).where(is_member_of(ROOM_ID))
 MEMBER = MEMBERS.where(RoomMember.user_id == sa.bindparam("reader_id", type_=sa.Uuid()))
 _is_open = sa.exists().where(Room.id == ROOM_ID, Room.history == "all")
 MEMBERS_BEFORE = MEMBERS.where(sa.or_(RoomMember.joined_seq < sa.bindparam("seq", type_=sa.BigInteger()), _is_open))
@@ -128,12 +134,12 @@ def lock_room(connection: sa.Connection, room_id: UUID) -> None:
 
 def select_member_ids(room_id: UUID) -> sa.Select[UUID]:
     """Return the query of the ids of a room's members."""
-    return sa.select(RoomMember.user_id).where(RoomMember.room_id == room_id, RoomMember.state == "member")
+    return sa.select(RoomMember.user_id).where(is_member_of(room_id))
 
 
 def lock_members(connection: sa.Connection, room_id: UUID, *conditions: sa.ColumnElement[bool]) -> None:
     """Lock memberships of a locked room, before the counters of their users: read marks do so in this order."""
-    of_room = (RoomMember.room_id == room_id, RoomMember.state == "member", *conditions)
+    of_room = (is_member_of(room_id), *conditions)
     members = sa.select(RoomMember.id).where(*of_room).order_by(RoomMember.user_id)
     connection.execute(members.with_for_update()).all()
 

@@ -74,13 +74,13 @@ class RoomAudience:
         These are the asker, who also reads the turn, and for all the members that were there before it: others that
         join do not end it, and read it by their rights.
         """
-        is_member = (RoomMember.room_id == self.answer.room_id, RoomMember.state == "member")
+        is_member = rows.is_member_of(self.answer.room_id)
         is_asker = RoomMember.user_id == self.asker_id
         is_there = sa.exists().where(RoomMessage.id == self.answer.id, answers.IS_RUNNING)
-        has_asker = sa.exists().where(*is_member, is_asker)
+        has_asker = sa.exists().where(is_member, is_asker)
         is_hidden = ~message_rows.is_source_readable(User.id, User.role == "admin")
         has_hidden_sources = sa.exists().where(RoomMessageSource.message_id == self.answer.id, is_hidden)
         hears = is_asker if self.answer.is_private else sa.or_(is_asker, RoomMember.joined_seq < self.answer.seq)
-        readers = (*is_member, hears, User.id == RoomMember.user_id)
+        readers = (is_member, hears, User.id == RoomMember.user_id)
         excluded = sa.exists().where(*readers, has_hidden_sources.correlate_except(RoomMessageSource))
         return sa.and_(is_there, has_asker, ~excluded.correlate_except(RoomMember, User))

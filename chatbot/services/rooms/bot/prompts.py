@@ -82,8 +82,8 @@ def _is_readable(answer: Answer) -> sa.ColumnElement[bool]:
     if answer.visible_to is not None:
         readers = sa.select(User.id).where(User.id == answer.visible_to)
         is_seen = RoomMessage.visible_to == answer.visible_to
-    is_member = (RoomMember.room_id == answer.room_id, RoomMember.state == "member")
-    last_joined = sa.select(sa.func.max(RoomMember.joined_seq)).where(*is_member).scalar_subquery()
+    is_member = rows.is_member_of(answer.room_id)
+    last_joined = sa.select(sa.func.max(RoomMember.joined_seq)).where(is_member).scalar_subquery()
     is_shown = sa.or_(Room.history == "all", RoomMessage.seq > last_joined) if answer.visible_to is None else sa.true()
     # The collections apart from the messages: asked for once, and not for each message and member.
     recent = aliased(RoomMessage)

@@ -39,9 +39,9 @@ def is_asked(caller: Caller, room_id: UUID, text: str) -> bool:
     """Return whether a text of a member would ask the bot of a room."""
     if _is_mentioned(text):
         return True
-    is_member = (RoomMember.room_id == Room.id, RoomMember.user_id == caller.user_id, RoomMember.state == "member")
+    is_own = sa.and_(rows.is_member_of(Room.id), RoomMember.user_id == caller.user_id)
     with read() as connection:
-        mode = connection.scalar(sa.select(Room.bot).join(RoomMember, sa.and_(*is_member)).where(Room.id == room_id))
+        mode = connection.scalar(sa.select(Room.bot).join(RoomMember, is_own).where(Room.id == room_id))
     return mode == "always"
 
 

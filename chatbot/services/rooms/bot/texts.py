@@ -16,7 +16,7 @@ from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import following, history
 from chatbot.services.chat.records import Turn
-from chatbot.services.rooms import message_rows
+from chatbot.services.rooms import message_rows, rows
 from chatbot.services.rooms.records import Message
 
 from . import answers
@@ -114,7 +114,7 @@ def _read_saved(answer: Answer) -> str:
 
 def find_readers(message_ids: Sequence[UUID], *, user_id: UUID | None = None) -> dict[UUID, set[UUID]]:
     """Return the users that may read some answers at this moment, or of them the one of `user_id`."""
-    of_room = sa.and_(RoomMember.room_id == RoomMessage.room_id, RoomMember.state == "member")
+    of_room = rows.is_member_of(RoomMessage.room_id)
     is_withheld = message_rows.is_withheld(User.id, User.role == "admin")
     statement = sa.select(RoomMessage.id, User.id.label("user_id")).join(RoomMember, of_room)
     statement = statement.join(User, User.id == RoomMember.user_id).join(Room, Room.id == RoomMessage.room_id)
