@@ -16,7 +16,7 @@ from flask_socketio import SocketIO, disconnect
 from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
-from chatbot.errors import InvalidInput, Unauthenticated
+from chatbot.errors import Busy, InvalidInput, Unauthenticated
 from chatbot.observability import security_log
 from chatbot.schemas.socket_events import NAMESPACES, SocketNamespace
 from chatbot.services.accounts import authentication
@@ -69,6 +69,8 @@ class Namespace:
             caller = authentication.authenticate(token)
             authentication.require_scope(caller, self._contract.scope)
             websocket: BoundedWebSocket = request.environ[WEBSOCKET]
+            if websocket.is_ending:  # with its last event: another caller would keep it open
+                raise Busy("The connection is being closed; connect again.")
             expires_at = authentication.find_expiry(token)
             get_registry().add(Connection(_get_sid(), self.name, caller, expires_at, websocket))
             websocket.keep_open()

@@ -64,6 +64,7 @@ class BoundedWebSocket:
     def __init__(self, handler: Any, server: Any) -> None:
         self._handler = handler
         self._callbacks: list[Callable[[], object]] = []
+        self.is_ending = False
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         """Serve the connection until it ends; the server closes it then."""
@@ -97,6 +98,7 @@ class BoundedWebSocket:
 
     def end_after(self, seconds: float) -> None:
         """Close the connection after some seconds, with or without its client."""
+        self.is_ending = True
         self._end.kill()
         self._end = gevent.spawn_later(seconds, self.close)
 

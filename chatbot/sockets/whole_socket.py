@@ -49,11 +49,15 @@ class WholeSocket:
         return data
 
     def send(self, data: bytes) -> int:
-        """Send all data; raises OSError."""
+        """Send all data; raises OSError, which ends the connection: nothing may follow the part of a frame."""
         with self._lock:
             rest = self._rest
             self._rest = b""
-            self._wrapped.sendall(rest + data)
+            try:
+                self._wrapped.sendall(rest + data)
+            except OSError:
+                self.end()
+                raise
         return len(data)
 
     def send_at_once(self, data: bytes) -> bool:

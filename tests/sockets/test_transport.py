@@ -172,6 +172,23 @@ def test_frame_that_the_kernel_takes_a_part_of_is_sent_whole_before_the_next() -
     there.close()
 
 
+def test_nothing_follows_the_part_of_a_frame() -> None:
+    here, there = gevent.socket.socketpair()
+    whole = WholeSocket(here)
+    here.settimeout(0.1)
+    assert whole.send_at_once(b"a" * 1_000_000)
+    gevent.sleep(0.3)  # in which the reader takes nothing
+    with pytest.raises(OSError):
+        whole.send(b"next")
+    received = b""
+    while data := there.recv(65_536):
+        received += data
+    assert set(received) == set(b"a")
+    assert len(received) < 1_000_000
+    here.close()
+    there.close()
+
+
 class Sent:
     """A WebSocket with the texts that were sent at once; it takes none while it `is_full`."""
 

@@ -163,6 +163,16 @@ def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Me
         assert read_close_code(raw) == NOT_TAKEN
 
 
+def test_socket_that_is_being_closed_takes_no_other_caller(server: Server, ada: Member, eve: Member) -> None:
+    leaving = Member(server, "leaving")
+    with open_raw(server, leaving.token) as raw:
+        leaving.call("POST", "/api/users/logout/")
+        assert "closing" in raw.recv()
+        raw.send("40/chat," + json.dumps({"token": eve.token}))
+        assert '"code":"busy"' in raw.recv()
+        assert read_close_code(raw) == 1000
+
+
 @pytest.mark.parametrize("packet", ["", "x", "b4!", "0", "5", "45-", "4\u096b1-/rooms,[]", "\u096a2/rooms,[]"])
 def test_what_is_no_packet_ends_its_socket_and_leaves_nothing(server: Server, packet: str) -> None:
     """Ten sockets with "x" kept their user out until the server was started again, as present in their rooms."""
