@@ -115,7 +115,7 @@ WORST = {
     "chatbot.rag.loaders.html_layout.PRESERVED": worst(("", 'style="', ""), ('style="', "white-space:", ""), ('style="', "white-space ", ""), ("style", " ", "")),
     "chatbot.rag.loaders.html_layout.WRAPPED": worst(("", "a\n", ""), ("a\n", " ", ""), ("", "a\n ", ""), (">\n", " ", "<"), ("", ">\n ", "")), "chatbot.rag.loaders.html_layout.WRAPPED_WIDE": worst(("", "中\n", ""), ("中\n", " ", ""), ("", "中\n ", "")),
     "chatbot.rag.loaders.html_layout.QUOTE": worst(("", "<blockquote ", ""), ("<blockquote", " ", "")), "chatbot.rag.loaders.html_layout.LIST_STYLE": worst(("", "list-style ", ""), ("", "list-style:", "")), "chatbot.rag.loaders.html_layout.INTEGER": ANY, "chatbot.rag.loaders.html_layout.FIRST_PARAGRAPH": worst(("", " ", ""), ("<p", " ", "")),
-    "chatbot.rag.loaders.markdown.EMPHASIS": worst(("", "*a", ""), ("*", "a", "*"), ("", "*", ""), ("", "`", ""), ("`", "a", ""), ("", "``a", ""), ("``", "a`", ""), ("", "    a", ""), ("", "**a ", "")),
+    "chatbot.rag.loaders.markdown.MARK": worst(("", "a \\#", ""), ("", "\\", ""), ("", "*a", ""), ("*", "a", "*"), ("", "*", ""), ("", "`", ""), ("`", "a", ""), ("", "``a", ""), ("``", "a`", ""), ("", "    a", ""), ("", "**a ", "")),
     "chatbot.rag.loaders.markdown.HARD_BREAK": worst(("", "a\\\n", ""), ("", "\\", "\n")),
     "chatbot.rag.loaders.notation.ESCAPED_MARKER": worst(("", "1", ""), ("", "1\\", ""), ("", "1\n", "")),
     "chatbot.rag.loaders.plain.TERMINAL_SEQUENCES": worst(("", "\x1b[", ""), ("\x1b[", "1", ""), ("", "\x1b[1;", "")),

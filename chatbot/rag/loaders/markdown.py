@@ -8,10 +8,12 @@ from chatbot.rag.types import Parsed
 
 from . import plain
 
-# Code, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is taken.
-EMPHASIS = re.compile(
+# Code, an escaped character, or emphasis: of a formula such as 2*3*4, which its writer did not mean as one, no mark is
+# taken. Brackets keep their backslashes, which are those of formulas, as of \( x \).
+MARK = re.compile(
     r"^(?: {4}|\t)[^\n]*"
     r"|(?<!`)(?P<ticks>`{2,9}+)[^\n]{0,500}?(?<!`)(?P=ticks)(?!`)|`[^`\n]*+`?"
+    r"|(?<=[^\s\\])[ \t]?\\(?P<escaped>[#*_~<>@'\"^$])"
     r"|(?<![*\\])(?P<mark>\*{1,3})(?![\s*])(?P<words>[^*`\n]{1,200}+)(?<!\s)(?P=mark)(?!\*)",
     re.MULTILINE,
 )
@@ -31,18 +33,20 @@ class MarkdownLoader:
 
 
 def _remove_marks(text: str) -> str:
-    """Return a text without emphasis inside words, which keeps them from being found, nor backslashes for line breaks.
+    """Return a text without emphasis inside words, which keeps them from being found, and without backslashes.
 
-    Code stays as it is.
+    These are line breaks and escapes; at the start of a line one may keep text from being a heading. Code stays.
     """
-    return replace_outside_code(text, _clean_prose) if "*" in text or "\\\n" in text else text
+    return replace_outside_code(text, _clean_prose) if "*" in text or "\\" in text else text
 
 
 def _clean_prose(text: str) -> str:
-    return HARD_BREAK.sub("  \n", EMPHASIS.sub(_join_emphasis, text))
+    return HARD_BREAK.sub("  \n", MARK.sub(_unmark, text))
 
 
-def _join_emphasis(found: re.Match[str]) -> str:
+def _unmark(found: re.Match[str]) -> str:
+    if found["escaped"]:
+        return found[0].replace("\\", "", 1)
     words = found["words"]
     if not words:
         return found[0]
