@@ -16,6 +16,7 @@ from chatbot.schemas.knowledge import (
     PageSchema,
 )
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import execution
 from chatbot.services.knowledge import collections, documents, records
 from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.web import admission, authentication, idempotency, pagination, problems, rate_limits, sse, uploads
@@ -161,6 +162,8 @@ def _events(app: Flask, caller: Caller, document: records.Document, request_id: 
                 yield sse.HEARTBEAT
                 with app.app_context():
                     sse.require_open(caller)
+                    if execution.is_draining():
+                        return
             with app.app_context():
                 sse.require_open(caller)
                 document = documents.get(caller, document.id)

@@ -17,6 +17,7 @@ from chatbot.schemas.room_messages import ReadMarkSchema, RoomMessageSchema
 from chatbot.schemas.rooms import RoomMemberSchema, RoomSchema
 from chatbot.schemas.sync import RunningEventSchema, SyncEventsQuerySchema, SyncQuerySchema, SyncSchema, WatermarkSchema
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import execution
 from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.chat.sync_sources import find_running
@@ -126,9 +127,11 @@ def _follow(app: Flask, caller: Caller, cursor: str, request_id: str) -> Iterato
         watch = get_change_watch()
         running = find_running(caller)
     yield sse.HEARTBEAT + b"".join(map(_format_running, running))  # at once: the client learns that it is followed
-    while True:
+    is_ending = False  # the process, as for rooms
+    while not is_ending:
         try:
             with app.app_context():
+                is_ending = execution.is_draining()
                 page = feed.read_page(caller, SOURCES, since=cursor, limit=EVENTS_LIMIT, window=0, types=types)
                 frames = _format(page)
                 if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
@@ -161,7 +164,7 @@ def _wait(caller: Caller, position: int, seconds: float) -> None:
     """Wait for a change; raises Unauthenticated when the caller's session ends meanwhile."""
     deadline = time.monotonic() + seconds
     has_changed = False
-    while not has_changed and (left := deadline - time.monotonic()) > 0:
+    while not has_changed and not execution.is_draining() and (left := deadline - time.monotonic()) > 0:
         has_changed = get_change_watch().wait(caller.user_id, position, min(left, sse.CHECK_INTERVAL_SECONDS))
         sse.require_open(caller)
 

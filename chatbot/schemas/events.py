@@ -11,7 +11,7 @@ from marshmallow import Schema, fields
 from .chat import CitationSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
-from .rooms import ChangedInRoomSchema
+from .rooms import ChangedInRoomSchema, RoomSettingsSchema
 from .sync import RunningEventSchema, SyncItemSchema, WatermarkSchema
 
 
@@ -113,6 +113,7 @@ ROOM_EVENTS = {
         BotDeltaSchema,
         BotDoneSchema,
         ChangedInRoomSchema,
+        RoomSettingsSchema,  # the data of a `changed`, which refers to it
         _refer("ErrorEvent"),
         STREAM_AS_TEXT,
     ],

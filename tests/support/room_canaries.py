@@ -46,7 +46,7 @@ class Canaries:
         self._allowed: set[int] = set()
         self._foreign: set[int] = set()
         self._asked = [0] * rooms
-        self.people = [join(app.test_client(), f"user{number}") for number in range(users)]
+        self.people = [give_key(join(app.test_client(), f"user{number}")) for number in range(users)]
         self._by_id = {person.id: number for number, person in enumerate(self.people)}
         self._shared = [False] * users
         self._readers: list[set[int]] = [set() for _ in range(users)]
@@ -225,6 +225,13 @@ class Canaries:
             path = f"/api/rooms/{self._rooms[at]['id']}/members/{self.people[number].id}/"
             self._members[at].discard(number)
             assert owner.call("DELETE", path).status_code == 204
+
+
+def give_key(person: Person) -> Person:
+    """Return a person with an API key, which a long run does not outlive."""
+    body = {"name": "canaries", "scopes": ["rooms", "knowledge:read", "knowledge:write"]}
+    secret = person.call("POST", "/api/users/api-keys/", body).get_json()["secret"]
+    return Person(person.client, person.name, person.id, secret, "")
 
 
 def find_canaries(text: str) -> set[int]:

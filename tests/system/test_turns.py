@@ -132,6 +132,23 @@ def test_sigterm_during_50_streams_lets_them_end(tmp_path: Path, slow: Upstream,
         assert server.process.wait(20) == 0
 
 
+def test_sigterm_ends_streams_that_have_no_end_of_their_own(
+    tmp_path: Path, upstream: Upstream, stack: dict[str, str]
+) -> None:
+    """A page with a room open kept the server for its whole grace of 60 s."""
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
+        token = server.sign_in()
+        room_id = server.call("POST", "/api/rooms/", {"name": "Lake"}, token)[2]["id"]
+        since = server.call("GET", "/api/sync/", None, token)[2]["next_cursor"]
+        paths = (f"/api/rooms/{room_id}/events/", "/api/sync/events/", f"/api/sync/?wait=25&since={since}")
+        with ThreadPoolExecutor(len(paths)) as pool:
+            opened = [pool.submit(server.call, "GET", path, None, token) for path in paths]
+            wait_for(lambda: all(path.partition("?")[0] in server.log() for path in paths))
+            server.process.send_signal(signal.SIGTERM)
+            assert server.process.wait(15) == 0
+            assert [future.result()[0] for future in opened] == [200] * len(paths)
+
+
 def test_interrupt_closes_what_runs_with_the_text_so_far(
     tmp_path: Path, upstream: Upstream, stack: dict[str, str]
 ) -> None:

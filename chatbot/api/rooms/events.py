@@ -12,6 +12,7 @@ from chatbot.schemas import events, problem
 from chatbot.schemas.room_messages import MAX_SAFE_INTEGER
 from chatbot.schemas.rooms import RoomChangesQuerySchema, RoomChangesSchema, dump_event
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import execution
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.rooms import changes, rooms
 from chatbot.services.rooms.bot.texts import AnswerText, find_readers, get_answer_texts
@@ -84,9 +85,11 @@ def _follow(app: Flask, caller: Caller, room_id: UUID, rev: int, request_id: str
     with app.app_context():
         watch = get_room_watch()
     yield sse.HEARTBEAT  # at once: the client learns that the room is followed
-    while True:
+    is_ending = False  # the process: it would wait for a stream without an end of its own, whose client comes back
+    while not is_ending:
         try:
             with app.app_context():
+                is_ending = execution.is_draining()
                 page = changes.read_changes(caller, room_id, since_rev=rev, limit=EVENTS_LIMIT)
                 frames = b"".join(_format(room_id, one) for one in page.items) + answers.read(page.rev)
                 if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
