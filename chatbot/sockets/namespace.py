@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 from flask import g, request
 from flask_socketio import ConnectionRefusedError as Refused
-from flask_socketio import SocketIO, disconnect
+from flask_socketio import SocketIO
 from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
@@ -104,9 +104,8 @@ def _acknowledge(name: str, schema: Schema, handler: Handler) -> Callable[..., A
     @wraps(handler)
     def answer(data: Any = None, *_: Any) -> Any:
         connection = get_registry().get(_get_sid())
-        if connection is None:  # it is being closed
-            disconnect()
-            return None
+        if connection is None:
+            return problems.describe(Busy("The connection is being closed; connect again."), name)
         g.caller = connection.caller
         try:
             admission.enter_request(connection.caller.user_id)

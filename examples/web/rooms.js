@@ -31,7 +31,7 @@ export async function load() {
   const before = [...rooms.keys()];
   const items = await listAll("rooms/");
   before.filter((id) => !items.some((room) => room.id === id)).forEach(forget);
-  items.reverse().forEach(keep);
+  for (const room of items.reverse()) keep(room).rank = ++newest; // also the open one, which was read before the others
   update();
 }
 export function apply({ type, op, id, data }) { // a change of the user's feed

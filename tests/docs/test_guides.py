@@ -22,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 GUIDE = ROOT / "docs/guides/rooms.md"
 SCRIPT = ROOT / "docs/guides/rooms.mjs"
+PYTHON = ROOT / "docs/guides/rooms_client.py"
 PASSWORD = "a sound passphrase"
 
 
@@ -39,7 +40,7 @@ def test_rooms_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> N
     (answer,) = answered["items"]
     assert (answer["kind"], answer["status"]) == ("bot", "completed")
     assert answer["text"].endswith("What do we need on a lake?")
-    assert [one["id"] for one in changes["items"]] == [message["id"], answer["reply_to"], answer["id"]]
+    assert [one["id"] for one in changes["items"]] == [message["id"], answer["reply_to"], answer["id"], joined["id"]]
     assert "\n204\n" in ended.stdout
     assert "event: message" in ended.stdout
 
@@ -57,28 +58,49 @@ def test_python_clients_of_sockets_work_as_printed(tmp_path: Path, upstream: Ups
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
         token = server.sign_in()
         assert run_python("docs/guides/streaming.md", server, token) == "You said: Tell me about the sea.\n"
-        room_id = server.call("POST", "/api/rooms/", {"name": "Field trip"}, token)[2]["id"]
-        for text in ("One", "Two"):
-            server.call("POST", f"/api/rooms/{room_id}/messages/", {"text": text}, token)
-        run_python("docs/guides/rooms.md", server, token, ROOM=room_id)
-        messages = server.call("GET", f"/api/rooms/{room_id}/messages/", None, token)[2]["items"]
-        assert [one["text"] for one in messages] == ["One", "Two", "Hello"]
+
+
+def test_rooms_client_in_python_misses_nothing(tmp_path: Path, upstream: Upstream) -> None:
+    """The server is restarted in the middle: as an operator does it, and by a crash."""
+    assert PYTHON.read_text() in GUIDE.read_text()
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **SECRETS) as server:
+        ada = Member(server, "ada")
+        eve = Member(server, "eve")
+        room_id = ada.call("POST", "/api/rooms/", {"name": "Lake"})["id"]
+        ada.call("PUT", f"/api/rooms/{room_id}/members/{eve.id}/", {"role": "member"})
+        texts = []
+        with (
+            python_client(tmp_path / "ada", server, ada, room_id) as hers,
+            python_client(tmp_path / "eve", server, eve, room_id) as other,
+        ):
+            with ada.connect() as present:
+                wait_for(lambda: len(present.call("join", room_id=room_id)["present"]) == 2)
+            for number, end in enumerate((server.stop, server.kill, None)):
+                texts += [f"{number}a", f"{number}b"]
+                hers.write(texts[-2])
+                wait_for(lambda: len(hers.messages()) == len(other.messages()) == len(texts) - 1, 60)
+                if end is not None:
+                    end()
+                hers.write(texts[-1])
+                if end is not None:
+                    server.start()
+                wait_for(lambda: len(hers.messages()) == len(other.messages()) == len(texts), 60)
+            assert [line.split(": ")[1] for line in hers.messages()] == texts
+            assert other.messages() == hers.messages()
+            other.write("@bot Hello")
+            wait_for(lambda: any(" bot: You said:" in line for line in hers.messages()))
 
 
 class Terminal:
-    """The guide's client in JavaScript, with one line of output for each message that it shows."""
+    """A client of the guide, with one line of output for each message that it shows."""
 
-    def __init__(self, folder: Path, server: Server, email: str, room_id: str) -> None:
-        folder.mkdir()
-        (folder / SCRIPT.name).write_text(SCRIPT.read_text())
-        (folder / "node_modules").symlink_to(ROOT / "tests/node/node_modules")
-        node = str(Path(sys.executable).with_name("node"))
-        command = [node, str(folder / SCRIPT.name), f"http://127.0.0.1:{server.port}", email, room_id]
+    def __init__(self, folder: Path, command: list[str], **environment: str) -> None:
+        folder.mkdir(exist_ok=True)
         self._output = folder / "output"
         with self._output.open("wb") as output:
             self._process = subprocess.Popen(
                 command,
-                env={**os.environ, "PASSWORD": PASSWORD},
+                env={**os.environ, **environment},
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -104,9 +126,33 @@ class Terminal:
         """Return the lines that it printed."""
         return self._output.read_text().splitlines()
 
+    def messages(self) -> list[str]:
+        """Return the lines that begin with a number, without those of lost connections."""
+        return [line for line in self.lines() if line[:1].isdigit()]
+
     def wait(self) -> int:
         """Wait until it ends by itself; returns its status."""
         return self._process.wait(30)
+
+
+def python_client(folder: Path, server: Server, member: Member, room_id: str) -> Terminal:
+    """Start the guide's client in Python, with an API key."""
+    folder.mkdir()
+    script = folder / PYTHON.name
+    script.write_text(PYTHON.read_text().replace("127.0.0.1:8000", f"127.0.0.1:{server.port}"))
+    key = member.call("POST", "/api/users/api-keys/", {"name": "room", "scopes": ["rooms"]})["secret"]
+    return Terminal(folder, [sys.executable, str(script)], TOKEN=key, ROOM=room_id)
+
+
+def javascript_client(folder: Path, server: Server, member: Member, room_id: str) -> Terminal:
+    """Start the guide's client in JavaScript."""
+    folder.mkdir()
+    script = folder / SCRIPT.name
+    script.write_text(SCRIPT.read_text())
+    (folder / "node_modules").symlink_to(ROOT / "tests/node/node_modules")
+    node = str(Path(sys.executable).with_name("node"))
+    arguments = [f"http://127.0.0.1:{server.port}", f"{member.name}@example.org", room_id]
+    return Terminal(folder, [node, str(script), *arguments], PASSWORD=PASSWORD)
 
 
 def test_rooms_client_in_javascript_misses_nothing(tmp_path: Path, upstream: Upstream) -> None:
@@ -119,8 +165,8 @@ def test_rooms_client_in_javascript_misses_nothing(tmp_path: Path, upstream: Ups
         ada.call("PUT", f"/api/rooms/{room_id}/members/{eve.id}/", {"role": "member"})
         first = post(ada, room_id, "first")
         with (
-            Terminal(tmp_path / "ada", server, f"{ada.name}@example.org", room_id) as hers,
-            Terminal(tmp_path / "eve", server, f"{eve.name}@example.org", room_id) as other,
+            javascript_client(tmp_path / "ada", server, ada, room_id) as hers,
+            javascript_client(tmp_path / "eve", server, eve, room_id) as other,
         ):
             wait_for(lambda: len(hers.lines()) == len(other.lines()) == 2)
             hers.write("second")
