@@ -276,7 +276,10 @@ def _print_banner(worker: Any, describe_models: Callable[[], list[str]]) -> None
     model, *fallbacks = describe_models()
     lines = [f"Chatbot API listens on http://{worker.cfg.bind[0]}", f"  model:    {model}"]
     lines += [f"  fallback: {fallback}" for fallback in fallbacks]
-    lines.append(f"  document: {settings['BASE_URL'].rstrip('/')}/api/docs/")
+    address = settings["BASE_URL"].rstrip("/")
+    lines.append(f"  document: {address}/api/docs/")
+    if settings["APP_ENV"] == "development":
+        lines.append(f"  chat:     {address}/demo/")
     if worker.age == 1:
         print("\n".join(lines), flush=True)
 

@@ -241,12 +241,13 @@ def test_interrupt_ends_everything_with_status_0(tmp_path: Path, upstream: Upstr
     assert f"Chatbot API listens on http://127.0.0.1:{server.port}" in server.log()
     assert f"gpt-3.5-turbo at {upstream.url}" in server.log()
     assert f"http://127.0.0.1:{server.port}/api/docs/" in server.log()
+    assert f"http://127.0.0.1:{server.port}/demo/" in server.log()
 
 
 def test_every_log_line_is_json_but_the_announcement(server: Server) -> None:
     server.call("GET", "/healthz")
     server.call("GET", "/api/chat-history/")
-    announced = ("Chatbot API", "  model:", "  fallback:", "  document:")
+    announced = ("Chatbot API", "  model:", "  fallback:", "  document:", "  chat:")
     assert all(line.startswith(("{", *announced)) for line in server.log().splitlines())
     line = next(line for line in reversed(server.lines()) if line["event"] == "request")
     assert (line["path"], line["status"]) == ("/api/chat-history/", 401)
