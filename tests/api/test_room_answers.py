@@ -20,12 +20,18 @@ __all__ = ["library", "room"]  # fixtures
 pytestmark = pytest.mark.both_databases
 
 
+def hold_answer(llm: MemoryLLM, person: Person, room: dict[str, Any]) -> tuple[dict[str, Any], threading.Event]:
+    """Ask a question and wait until its answer has begun; return it, and the event that lets the answer end."""
+    gate = gated(llm, "One", " done")
+    question = post(person, room, "@bot 0")
+    wait_for_text(person, room, question)
+    return question, gate
+
+
 def test_one_answer_is_written_at_a_time_and_eight_questions_wait(
     ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
 ) -> None:
-    gate = gated(llm, "One", " done")
-    first = post(ada, room, "@bot 0")
-    wait_for_text(ada, room, first)
+    first, gate = hold_answer(llm, ada, room)
     waiting = [post((ada, eve)[number % 2], room, f"@bot {number}") for number in range(1, 9)]
     busy = ada.call("POST", f"/api/rooms/{room['id']}/messages/", {"text": "@bot 9"})
     assert (*get_code(busy), busy.headers["Retry-After"]) == (429, "bot_busy", "5")
@@ -42,9 +48,7 @@ def test_one_answer_is_written_at_a_time_and_eight_questions_wait(
 def test_questions_that_wait_are_not_answered_when_the_bot_is_taken_out(
     ada: Person, eve: Person, llm: MemoryLLM, room: dict[str, Any]
 ) -> None:
-    gate = gated(llm, "One", " done")
-    first = post(ada, room, "@bot 0")
-    wait_for_text(ada, room, first)
+    first, gate = hold_answer(llm, ada, room)
     waiting = post(eve, room, "@bot 1")
     ada.call("PATCH", f"/api/rooms/{room['id']}/", {"bot": "off"})
     gate.set()

@@ -94,5 +94,5 @@ def _mark_read(connection: sa.Connection, room_id: UUID, reached: int) -> None:
     is_behind = RoomMember.read_seq < reached
     rows.lock_members(connection, room_id, is_behind)
     rows.record(connection, room_id, Change("read_mark", room_id), readers=BEHIND, reached=reached)
-    of_room = (RoomMember.room_id == room_id, is_behind)
-    connection.execute(sa.update(RoomMember).where(*of_room).values(read_seq=reached))
+    behind = sa.update(RoomMember).where(rows.is_member_of(room_id), is_behind)
+    connection.execute(behind.values(read_seq=reached))
