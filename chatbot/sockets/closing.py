@@ -46,14 +46,19 @@ class ConnectionCloser:
         self._close_all(self._registry.list_by_websocket(connection.websocket), SLOW, SLOW_CLOSING_SECONDS)
 
     def drain(self) -> None:
-        """Send all clients elsewhere, not all at once; others are refused from now on."""
+        """Send all clients elsewhere, not all at once; others are refused from now on, or sent after them by `poll`."""
         self.is_draining = True
+        self._send_elsewhere()
+
+    def _send_elsewhere(self) -> None:
         for websocket in {one.websocket for one in self._registry.list_all()}:
             after = random.uniform(0, RECONNECT_SECONDS)  # noqa: S311 - a delay, no secret
             self._close_all(self._registry.list_by_websocket(websocket), "draining", CLOSING_SECONDS, after)
 
     def poll(self) -> None:
         """Close the connections that are to end by now."""
+        if self.is_draining:  # those whose handshake was under way
+            self._send_elsewhere()
         for connection in self._registry.list_all():
             queue = self.find_queue(connection)
             if queue is not None and queue.has_overflowed:

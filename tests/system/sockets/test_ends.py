@@ -152,6 +152,20 @@ def test_worker_that_ends_takes_no_sockets_and_waits_for_none(tmp_path: Path, up
             pass
 
 
+def test_socket_that_joins_a_namespace_of_a_worker_that_ends_is_sent_elsewhere(
+    tmp_path: Path, upstream: Upstream, namespace: str
+) -> None:
+    """Its worker waited for it until the end of its grace, and no other took its place."""
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url) as one:
+        ada = Member(one, "ada")
+        with open_raw(one) as raw:
+            one.process.send_signal(signal.SIGTERM)
+            wait_for(one.refuses)
+            raw.send(f"40{namespace}," + json.dumps({"token": ada.token}))
+            assert any("draining" in packet for packet in read_all(raw))
+        one.process.wait(10)
+
+
 def test_binary_packets_end_their_socket(server: Server, namespace: str, ada: Member) -> None:
     with open_raw(server, ada.token, namespace) as raw:
         with contextlib.suppress(OSError, websocket.WebSocketException):
