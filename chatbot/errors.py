@@ -30,6 +30,10 @@ class Unauthenticated(ChatbotError):
     """No credential, or one that is not valid (any more)."""
 
 
+class SessionEnded(Unauthenticated):
+    """The session of a token has ended for good: its user has to log in again."""
+
+
 class InvalidCredentials(ChatbotError):
     """Wrong e-mail address or password, or an account that is disabled: which one is never told."""
 

@@ -1,8 +1,7 @@
 """REST routes: each parses, calls one service and dumps."""
 
 from . import (
-    api_keys,
-    auth,
+    accounts,
     chat,
     collections,
     conversations,
@@ -19,8 +18,7 @@ from . import (
 )
 
 BLUEPRINTS = (
-    auth.blueprint,
-    api_keys.blueprint,
+    *accounts.BLUEPRINTS,
     chat.blueprint,
     history.blueprint,
     conversations.blueprint,

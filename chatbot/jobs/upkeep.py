@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's turns, closes abandoned turns, and stores the uses of API keys.
+"""Keeps the leases of this process's turns, closes abandoned turns, and stores the uses of credentials.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """
@@ -10,7 +10,7 @@ from flask import Flask
 from chatbot.database.sqlite import checkpoints
 from chatbot.database.state import get_database_state
 from chatbot.services import periodic
-from chatbot.services.accounts import api_keys
+from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import maintenance
 from chatbot.services.chat.search import results
 from chatbot.services.operations import gauges
@@ -19,15 +19,16 @@ from chatbot.services.rooms.bot import queue
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
-KEY_USE_INTERVAL_SECONDS = 15.0  # seconds; API keys show the minute of their last use
+USE_INTERVAL_SECONDS = 15.0  # seconds; credentials show the minute of their last use
 FOLLOW_INTERVAL_SECONDS = 10.0  # seconds in which the index of the history forgets what was deleted
-LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks for turns cancelled through another process, and for questions
+LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at what other processes are told
 
 
 def start(app: Flask) -> None:
     """Start the loop; it ends with its process."""
     with app.app_context():
         checkpointer = get_database_state().checkpointer
+        uses = get_accounts_state().uses
     work: list[tuple[float, Callable[[], object]]] = [
         (LEASE_INTERVAL_SECONDS, maintenance.keep_leases),
         (LOOK_INTERVAL_SECONDS, maintenance.apply_cancellations),
@@ -35,7 +36,8 @@ def start(app: Flask) -> None:
         (PROBE_INTERVAL_SECONDS, maintenance.probe_models),
         (FOLLOW_INTERVAL_SECONDS, results.follow),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
-        (KEY_USE_INTERVAL_SECONDS, api_keys.store_uses),
+        (USE_INTERVAL_SECONDS, uses.store),
+        (LOOK_INTERVAL_SECONDS, uses.store_generations),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]
     if app.config["TURN_FLUSH_SECONDS"]:

@@ -31,7 +31,11 @@ class User(Model):
 
 
 class Session(Model):
-    """A login on one device. Refresh tokens are stored as hashes: the current one and the one before it."""
+    """A login on one device. Refresh tokens are stored as hashes: the current one and its parent.
+
+    Each refresh token with its access tokens is a generation. It has been seen when it was used: from then on its
+    parent must be gone. `previous_issued_at` and `previous_seen_at` are of the parent's generation.
+    """
 
     __tablename__ = "sessions"
 
@@ -39,10 +43,17 @@ class Session(Model):
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
     refresh_hash: Mapped[bytes] = mapped_column(sa.LargeBinary(32))
     previous_hash: Mapped[bytes | None] = mapped_column(sa.LargeBinary(32))
+    access_jti: Mapped[str | None] = mapped_column(sa.String(32))  # of the generation's access tokens
     created_at: Mapped[Time] = mapped_column(default=now)
     rotated_at: Mapped[Time] = mapped_column(default=now)
+    seen_at: Mapped[Time | None]
+    previous_issued_at: Mapped[Time | None]
+    previous_seen_at: Mapped[Time | None]
     expires_at: Mapped[Time] = mapped_column(index=True)
     ended_at: Mapped[Time | None]
+    last_used_at: Mapped[Time | None]
+    user_agent: Mapped[str | None] = mapped_column(sa.String(256))  # of the device
+    network: Mapped[str | None] = mapped_column(sa.String(43))  # of its address
 
 
 class ApiKey(Model):

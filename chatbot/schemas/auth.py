@@ -106,6 +106,28 @@ class TokensSchema(Schema):
     user = fields.Nested(UserSchema, required=True)
 
 
+class SessionSchema(Schema):
+    """A login on a device."""
+
+    id = fields.UUID(required=True)
+    device = fields.String(required=True, metadata={"example": "Firefox on Ubuntu"})
+    address = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"example": "192.0.2.0/24", "description": "The network of the last login or refresh."},
+    )
+    created_at = Moment(required=True)
+    last_used_at = Moment(required=True, metadata={"description": "To the minute."})
+    current = fields.Boolean(required=True, metadata={"description": "Whether it is the session of this request."})
+
+
+class SessionListSchema(Schema):
+    """A page of sessions."""
+
+    items = fields.List(fields.Nested(SessionSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
+
+
 class NewApiKeySchema(Schema):
     """A new API key."""
 

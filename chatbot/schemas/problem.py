@@ -22,6 +22,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.InvalidInput: Problem("validation_failed", 400, "The input is not valid."),
     errors.MalformedBody: Problem("malformed_body", 400, "The body is not the JSON object that is expected."),
     errors.Unauthenticated: Problem("unauthenticated", 401, "A valid token is needed."),
+    errors.SessionEnded: Problem("session_ended", 401, "The session has ended; log in again."),
     errors.InvalidCredentials: Problem("invalid_credentials", 401, "The e-mail address or the password is wrong."),
     errors.NotFound: Problem("not_found", 404, "Not found."),
     errors.ModelNotFound: Problem("model_not_found", 404, "There is no such model here."),

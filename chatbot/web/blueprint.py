@@ -30,6 +30,7 @@ PATH_PARAMETERS = {
     "message_id": "The message's `id`.",
     "name": "The model's `id`; it may contain slashes.",
     "room_id": "The room's `id`.",
+    "session_id": "The session's `id`.",
     "share_id": "The share's `id`; not its token.",
     "token": "The share's `token`.",
     "turn_id": "The turn's `id`.",

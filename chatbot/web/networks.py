@@ -13,6 +13,7 @@ HOUSEHOLD = 64  # prefix of the smallest IPv6 network that one customer of a pro
 # (RFC 6177).
 WIDER_FACTORS = {56: 4, 48: 16}
 WIDEST = 48
+SHOWN = {4: 24, 6: 48}  # prefixes of the networks that users are shown
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -40,6 +41,13 @@ def provider_network(written: str) -> str:
     return network(address, WIDEST) if address else ""
 
 
+def shown_network(written: str) -> str | None:
+    """Return the network that a user is shown of an address: a town, not a household; None for an invalid one."""
+    address = parsed(written)
+    return str(ipaddress.ip_network((address, SHOWN[address.version]), strict=False)) if address else None
+
+
+@functools.lru_cache(maxsize=4096)
 def factors(written: str) -> dict[str, int]:
     """Return the networks that an address counts for, each with the factor of its bounds; none if it is invalid."""
     address = parsed(written)

@@ -62,13 +62,13 @@ def test_key_is_made_listed_used_and_deleted(ada: Person) -> None:
 def test_last_use_is_stored_beside_the_requests(ada: Person, app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = make(ada)["secret"]
     with monkeypatch.context() as busy:
-        busy.setattr("chatbot.services.accounts.api_keys.write", refuse_write)
+        busy.setattr("chatbot.services.accounts.credential_uses.write", refuse_write)
         assert use(ada, secret).status_code == 200
         with app.app_context(), pytest.raises(DatabaseBusy):
-            api_keys.store_uses()
+            get_accounts_state().uses.store()
     assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is None
     with app.app_context():
-        api_keys.store_uses()
+        get_accounts_state().uses.store()
     assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is not None
 
 

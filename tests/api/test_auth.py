@@ -1,14 +1,11 @@
 """Routes for accounts and sessions."""
 
-from datetime import timedelta
-
 import pytest
-import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from chatbot.services.accounts import accounts, sessions
+from chatbot.services.accounts import accounts
 from chatbot.services.accounts.state import get_accounts_state
 from tests.conftest import PASSWORD, Person, join
 
@@ -155,50 +152,6 @@ def test_disabled_user_is_out_and_cannot_log_in(app: Flask, ada: Person) -> None
     assert ada.call("GET", "/api/users/me/").status_code == 401
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert log_in(ada.client).get_json()["code"] == "invalid_credentials"
-
-
-def test_refresh_spends_the_token_for_a_new_pair(ada: Person) -> None:
-    new = refresh(ada.client, ada.refresh_token).get_json()
-    assert new["refresh_token"] != ada.refresh_token
-    assert me(ada.client, new["access_token"]).get_json()["username"] == "ada"
-    assert refresh(ada.client, new["refresh_token"]).status_code == 200
-
-
-def test_refresh_again_within_ten_seconds_gives_the_same_pair(ada: Person) -> None:
-    answers = [refresh(ada.client, ada.refresh_token).get_json() for _ in range(3)]
-    assert answers[0] == answers[1] == answers[2]
-
-
-def test_reuse_later_ends_the_session(ada: Person, clock: time_machine.Traveller) -> None:
-    new = refresh(ada.client, ada.refresh_token).get_json()
-    clock.shift(sessions.REFRESH_GRACE_PERIOD + timedelta(seconds=1))
-    assert refresh(ada.client, ada.refresh_token).status_code == 401
-    assert me(ada.client, new["access_token"]).status_code == 401
-    assert refresh(ada.client, new["refresh_token"]).status_code == 401
-
-
-def test_reuse_of_an_older_token_ends_the_session_at_once(ada: Person) -> None:
-    second = refresh(ada.client, ada.refresh_token).get_json()["refresh_token"]
-    third = refresh(ada.client, second).get_json()
-    assert refresh(ada.client, ada.refresh_token).status_code == 401
-    assert me(ada.client, third["access_token"]).status_code == 401
-
-
-def test_guessed_refresh_token_ends_nobodys_session(ada: Person) -> None:
-    guess = ada.refresh_token[:-4] + ("AAAA" if not ada.refresh_token.endswith("AAAA") else "BBBB")
-    assert refresh(ada.client, guess).get_json()["code"] == "unauthenticated"
-    assert ada.call("GET", "/api/users/me/").status_code == 200
-
-
-@pytest.mark.parametrize("token", ["", "x", "cr_", "cr_" + "A" * 86, "cr_" + "é" * 86, 5, None])
-def test_bad_refresh_token_is_refused(ada: Person, token: object) -> None:
-    response = ada.client.post("/api/users/refresh/", json={"refresh_token": token})
-    assert response.status_code in {400, 401}
-
-
-def test_expired_session_is_not_refreshed(ada: Person, clock: time_machine.Traveller) -> None:
-    clock.shift(timedelta(days=31))
-    assert refresh(ada.client, ada.refresh_token).status_code == 401
 
 
 def test_logout_kills_the_sessions_tokens_at_once_and_no_others(app: Flask, ada: Person) -> None:

@@ -28,7 +28,8 @@ ORDER = [
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
-    *("deleteDocument", "deleteCollection", "changePassword", "logOut"),
+    *("deleteDocument", "deleteCollection"),
+    *("listSessions", "endOtherSessions", "endSession", "logIn", "changePassword", "logOut"),
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
 SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the session, or of an invite
@@ -51,6 +52,7 @@ MADE = {  # an id in a path: the operation before it whose answer has it
     "createRoomInvite": "invite_id",
     "postRoomMessage": "message_id",
 }
+LISTED = {"listModels": "name", "listSessions": "session_id"}  # the same of the first thing in its list
 
 
 def operations(document: dict[str, Any]) -> dict[str, tuple[str, str, dict[str, Any]]]:
@@ -111,6 +113,6 @@ def test_each_operation_sends_its_example_successfully(app: Flask) -> None:
         if name in MADE:
             ids[MADE[name]] = answer["id"]
         ids["token"] = answer.get("token", ids.get("token"))
-        if name == "listModels":
-            ids["name"] = answer["data"][0]["id"]
+        if name in LISTED:
+            ids[LISTED[name]] = (answer.get("data") or answer["items"])[0]["id"]
         tokens = answer if "access_token" in answer else tokens

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 
 from chatbot.extensions import api
+from tests.api.test_auth import log_in
 from tests.api.test_documents import send, work
 from tests.conftest import Person
 
@@ -102,8 +103,17 @@ def things(app: Flask, ada: Person, eve: Person) -> dict[str, str]:
         "/api/rooms/<uuid:room_id>/": deleted_room,
         "invite_id": ada.call("POST", f"/api/rooms/{room}/invites/").get_json()["id"],
         "message_id": ada.call("POST", f"/api/rooms/{room}/messages/", {"text": "canary"}).get_json()["id"],
+        "session_id": open_other_session(ada),
         "key_id": ada.call("POST", "/api/users/api-keys/", {"name": "Canary", "scopes": ["chat"]}).get_json()["id"],
     }
+
+
+def open_other_session(person: Person) -> str:
+    """Log in on another device; return the session's id."""
+    log_in(person.client)
+    sessions = person.call("GET", "/api/users/sessions/").get_json()["items"]
+    other: str = next(one["id"] for one in sessions if not one["current"])
+    return other
 
 
 def test_somebody_elses_id_is_as_absent_as_a_random_one(

@@ -135,32 +135,6 @@ def delete(caller: Caller, key_id: UUID) -> None:
     security_log.record("api_key", "deleted", **caller.to_log_fields(), key=key_id)
 
 
-def record_use(key_id: UUID) -> None:
-    """Record that a key is used now, in memory: a request must not wait for a database that is busy."""
-    get_accounts_state().api_key_uses[key_id] = now()
-
-
-def store_uses() -> None:
-    """Store when this process's callers last used their API keys.
-
-    Uses that the database does not take are kept for the next time. Raises DatabaseBusy, DatabaseUnavailable.
-    """
-    state = get_accounts_state()
-    uses = state.api_key_uses
-    if not uses:
-        return
-    state.api_key_uses = {}
-    is_older = sa.or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < sa.bindparam("moment"))
-    statement = sa.update(ApiKey).where(ApiKey.id == sa.bindparam("key_id"), is_older)
-    values = [{"key_id": key_id, "moment": uses[key_id]} for key_id in sorted(uses)]
-    try:
-        with write("use_api_keys", durable=False) as connection:
-            connection.execute(statement.values(last_used_at=sa.bindparam("moment")), values)
-    except BaseException:
-        state.api_key_uses = uses | state.api_key_uses
-        raise
-
-
 def generate_secret() -> str:
     """Generate the secret of a new key."""
     body = PREFIX + "".join(secrets.choice(BASE62) for _ in range(RANDOM_LENGTH))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.errors import ScopeMissing, Unauthenticated
+from chatbot.errors import ScopeMissing, SessionEnded, Unauthenticated
 from chatbot.models import ApiKey, Session, User
 
 from . import api_keys, tokens
@@ -26,10 +26,14 @@ def authenticate(credential: str) -> Caller:
     """
     if credential.startswith(api_keys.PREFIX):
         return _authenticate_api_key(credential)
+    state = get_accounts_state()
+    is_new = credential not in state.access_claims
     claims = _read_access(credential)
-    caller = get_accounts_state().credential_cache.get(claims.session_id) or _look_up_session(claims.session_id)
+    caller = state.credential_cache.get(claims.session_id) or _look_up_session(claims.session_id)
     if caller.user_id != claims.user_id or caller.scopes is not None:
         raise Unauthenticated("The access token is not valid.")
+    if is_new:
+        state.uses.generations.add((claims.session_id, claims.jti))
     return caller
 
 
@@ -125,7 +129,11 @@ def _look_up_session(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
-    return _load_caller(statement, lambda row: Caller(row.user_id, session_id, row.role), "The session has ended.")
+    caller = _load_caller(statement, lambda row: Caller(row.user_id, session_id, row.role))
+    if caller is None:
+        raise SessionEnded("The session has ended.")
+    get_accounts_state().uses.sessions.add(session_id)
+    return caller
 
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
@@ -134,24 +142,27 @@ def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
         .join(User, User.id == ApiKey.user_id)
         .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
     )
-    return _load_caller(statement, _use_api_key, "The API key has expired or was deleted.")
+    caller = _load_caller(statement, _read_key_caller)
+    if caller is None:
+        raise Unauthenticated("The API key has expired or was deleted.")
+    get_accounts_state().uses.api_keys.add(caller.credential_id)
+    return caller
 
 
-def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller], ended: str) -> Caller:
-    """Read a caller and cache it; raises Unauthenticated where there is none."""
+def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller]) -> Caller | None:
+    """Read a caller and cache it; return None where there is none."""
     cache = get_accounts_state().credential_cache
     generation = cache.generation
     with read() as connection:
         row = connection.execute(statement).one_or_none()
     if row is None:
-        raise Unauthenticated(ended)
+        return None
     caller = build(row)
     cache.add(caller, generation, row.expires_at)
     return caller
 
 
-def _use_api_key(row: sa.Row[*tuple[Any, ...]]) -> Caller:
-    """Record the use of an API key and return its caller; an administrator's rights need their scope."""
-    api_keys.record_use(row.id)
+def _read_key_caller(row: sa.Row[*tuple[Any, ...]]) -> Caller:
+    """Return the caller of an API key; an administrator's rights need their scope."""
     scopes = frozenset(row.scopes)
     return Caller(row.user_id, row.id, row.role if "admin" in scopes else "user", scopes)

@@ -1,24 +1,23 @@
-"""Sessions: log in, refresh, log out."""
+"""Sessions: log in, log out, list and end them."""
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import Busy, InvalidCredentials, Unauthenticated
+from chatbot.errors import Busy, InvalidCredentials, NotFound
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
-from . import authentication, passwords, tokens
+from . import authentication, devices, passwords, tokens
 from .accounts import Account, fold_name, is_unchanged, load_account
 from .callers import Caller
-
-REFRESH_GRACE_PERIOD = timedelta(seconds=10)  # in which a spent refresh token gets its lost answer again
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +26,31 @@ class Login:
 
     access_token: str
     refresh_token: str
+    expires_in: int  # seconds until the access token expires
     user: Account
     token_type: str = "Bearer"  # noqa: S105 - the scheme's name, not a secret
-    expires_in: int = int(tokens.ACCESS_LIFETIME.total_seconds())
+
+    @classmethod
+    def issue(cls, user: Account, refresh: tokens.Refresh, issued_at: datetime, moment: datetime) -> "Login":
+        """Return the pair of a refresh token, with an access token of some time."""
+        passed = int(moment.timestamp()) - int(issued_at.timestamp())
+        expires_in = int(tokens.ACCESS_LIFETIME.total_seconds()) - passed
+        return cls(tokens.access(user.id, refresh, issued_at), refresh.token, expires_in, user)
 
 
-def log_in(email: str, password: str) -> Login:
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session as its user sees it; `current` is that of the request."""
+
+    id: UUID
+    device: str
+    address: str | None  # the network of the last login or refresh
+    created_at: datetime
+    last_used_at: datetime
+    current: bool
+
+
+def log_in(email: str, password: str, device: devices.Device = devices.UNKNOWN) -> Login:
     """Open a session; raises InvalidCredentials, after the same time for each reason, and Busy."""
     with read() as connection:
         statement = sa.select(User.id, User.password_hash, User.disabled_at).where(User.email_key == fold_name(email))
@@ -50,35 +68,11 @@ def log_in(email: str, password: str) -> Login:
     refresh = tokens.new_refresh(uuid7())
     with write("log_in") as connection:
         is_current = is_unchanged(connection, found.id, stored)
-        user = _insert_session(connection, found.id, refresh, moment) if is_current else None
+        user = _insert_session(connection, found.id, refresh, moment, device) if is_current else None
     if user is None:  # the password was changed, keyed anew, or the account disabled, since it was read
-        return log_in(email, password)
+        return log_in(email, password, device)
     security_log.record("login", "ok", user_id=found.id, session_id=refresh.session_id)
-    return Login(tokens.access(found.id, refresh, moment), refresh.token, user)
-
-
-def refresh(token: str) -> Login:
-    """Spend a refresh token for a new pair.
-
-    The same token again within 10 s gets the same pair; later reuse ends the session. Raises Unauthenticated.
-    """
-    presented = tokens.read_refresh(token)
-    with write("refresh") as connection:
-        row = connection.execute(
-            sa.select(Session.__table__, User.disabled_at)
-            .join(User, User.id == Session.user_id)
-            .where(Session.id == presented.session_id)
-            .with_for_update(of=Session.__table__)
-        ).one_or_none()
-        rotated = _rotate(connection, row, presented) if row and not row.disabled_at else None
-        user = load_account(connection, row.user_id) if row and rotated else None
-    if user is None or rotated is None:
-        security_log.record("refresh", "refused", user_id=row.user_id if row else None, session_id=presented.session_id)
-        authentication.invalidate(presented.session_id)
-        raise Unauthenticated("The refresh token is spent or its session has ended.")
-    successor, rotated_at = rotated
-    security_log.record("refresh", "ok", user_id=user.id, session_id=successor.session_id)
-    return Login(tokens.access(user.id, successor, rotated_at), successor.token, user)
+    return Login.issue(user, refresh, moment, moment)
 
 
 def log_out(caller: Caller) -> None:
@@ -89,42 +83,62 @@ def log_out(caller: Caller) -> None:
     security_log.record("logout", "ok", user_id=caller.user_id, session_id=caller.credential_id)
 
 
-def _rotate(
-    connection: sa.Connection, row: sa.Row[Any], presented: tokens.Refresh
-) -> tuple[tokens.Refresh, datetime] | None:
-    """Rotate the refresh token; return the successor and the time of its first use, or None where the session ends."""
-    moment = now()
-    latest = row.created_at + tokens.SESSION_LIFETIME
-    if row.ended_at is not None or min(row.expires_at, latest) <= moment:
-        return None
-    if row.previous_hash == presented.hash and moment - row.rotated_at <= REFRESH_GRACE_PERIOD:
-        # A lost answer is computed again, also where the key was rotated in between.
-        found = next((one for one in presented.successors() if one.hash == row.refresh_hash), None)
-        return None if found is None else (found, row.rotated_at)
-    if row.refresh_hash != presented.hash:
-        security_log.record("refresh", "reused", user_id=row.user_id, session_id=row.id)
-        connection.execute(sa.update(Session).where(Session.id == row.id).values(ended_at=moment))
-        return None
-    successor = presented.successor()
-    change = {
-        "refresh_hash": successor.hash,
-        "previous_hash": presented.hash,
-        "rotated_at": moment,
-        "expires_at": min(moment + tokens.REFRESH_LIFETIME, latest),
-    }
-    connection.execute(sa.update(Session).where(Session.id == row.id).values(change))
-    return successor, moment
+def list_sessions(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[OpenSession]:
+    """Return up to `limit` of the caller's open sessions, the newest first."""
+    used_at = sa.func.coalesce(Session.last_used_at, Session.rotated_at).label("last_used_at")
+    columns = (Session.id, Session.user_agent, Session.network.label("address"), Session.created_at, used_at)
+    statement = sa.select(*columns).where(*_are_open(caller))
+
+    def build(id: UUID, user_agent: str | None, **facts: Any) -> OpenSession:
+        device = devices.name_device(user_agent)
+        return OpenSession(id, device, **facts, current=id == caller.credential_id)
+
+    order = (Session.created_at, Session.id)
+    with read() as connection:
+        return keyset.fetch_page(connection, statement, build, order=order, limit=limit, after=after, descending=True)
 
 
-def _insert_session(connection: sa.Connection, user_id: UUID, refresh: tokens.Refresh, moment: datetime) -> Account:
+def end(caller: Caller, session_id: UUID) -> None:
+    """End a session of the caller's; raises NotFound."""
+    if not _end(caller, Session.id == session_id):
+        raise NotFound("There is no such session.")
+
+
+def end_others(caller: Caller) -> None:
+    """End all sessions of the caller's but that of the request."""
+    _end(caller, Session.id != caller.credential_id)
+
+
+def _end(caller: Caller, condition: sa.ColumnElement[bool]) -> int:
+    """End sessions: here at once, elsewhere within `credential_cache.CREDENTIAL_CACHE_SECONDS`; return their number."""
+    with write("end_sessions") as connection:
+        statement = sa.update(Session).where(*_are_open(caller), condition).values(ended_at=now())
+        ended = connection.scalars(statement.returning(Session.id)).all()
+    for session_id in ended:
+        authentication.invalidate(session_id)
+        security_log.record("session", "ended", **caller.to_log_fields(), ended=session_id)
+    return len(ended)
+
+
+def _are_open(caller: Caller) -> tuple[sa.ColumnElement[bool], ...]:
+    return Session.user_id == caller.user_id, Session.ended_at.is_(None), Session.expires_at > now()
+
+
+def _insert_session(
+    connection: sa.Connection, user_id: UUID, refresh: tokens.Refresh, moment: datetime, device: devices.Device
+) -> Account:
     """Insert a session; return its account."""
     values = {
         "id": refresh.session_id,
         "user_id": user_id,
         "refresh_hash": refresh.hash,
+        "access_jti": refresh.jti,
         "created_at": moment,
         "rotated_at": moment,
+        "last_used_at": moment,
         "expires_at": moment + tokens.REFRESH_LIFETIME,
+        "user_agent": device.user_agent,
+        "network": device.network,
     }
     connection.execute(sa.insert(Session).values(values))
     return load_account(connection, user_id)

@@ -1,12 +1,10 @@
 """The state that one process keeps of the accounts domain."""
 
-from datetime import datetime
-from uuid import UUID
-
 from cachetools import LRUCache
 from flask import Flask, current_app
 
 from .credential_cache import CredentialCache
+from .credential_uses import CredentialUses
 from .hash_queue import HashQueue
 from .tokens import Claims
 
@@ -15,12 +13,12 @@ MAX_ACCESS_TOKENS = 10_000
 
 
 class AccountsState:
-    """The cached claims and credentials, the unsaved uses of API keys and the waiting hashes of one process."""
+    """The cached claims and credentials, their unsaved uses and the waiting hashes of one process."""
 
     def __init__(self) -> None:
         self.access_claims: LRUCache[str, Claims] = LRUCache(MAX_ACCESS_TOKENS)  # of tokens with a valid signature
         self.credential_cache = CredentialCache()
-        self.api_key_uses: dict[UUID, datetime] = {}  # the last one of each key
+        self.uses = CredentialUses()
         self.hash_queue = HashQueue()
 
 

@@ -36,6 +36,7 @@ class Claims:
     user_id: UUID
     session_id: UUID
     expires_at: int
+    jti: str  # of the generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Refresh:
     def hash(self) -> bytes:
         """The hash that the database keeps."""
         return _mac(self.key, "stored", self.token.encode())
+
+    @property
+    def jti(self) -> str:
+        """The id that all access tokens of this generation have."""
+        return _mac(self.key, "jti", self.token.encode()).hex()[:32]
 
     def successor(self) -> "Refresh":
         """Return the token that follows this one, always the same as long as the key is."""
@@ -83,7 +89,7 @@ def access(user_id: UUID, refresh: Refresh, issued_at: datetime) -> str:
     issued = int(issued_at.timestamp())
     claims = {
         "sid": str(refresh.session_id),
-        "jti": _mac(refresh.key, "jti", refresh.token.encode()).hex()[:32],
+        "jti": refresh.jti,
         "iat": issued,
         "nbf": issued,
         "exp": issued + int(ACCESS_LIFETIME.total_seconds()),
@@ -101,7 +107,7 @@ def read_access(token: str) -> Claims:
         odd = any(type(claims[name]) is not kind for name, kind in CLAIMS.items())
         if odd or claims["type"] != "access" or claims["exp"] - claims["iat"] > ACCESS_LIFETIME.total_seconds():
             raise Unauthenticated("The access token is not valid.")
-        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["exp"])
+        return Claims(UUID(claims["sub"]), UUID(claims["sid"]), claims["exp"], claims["jti"])
     except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise Unauthenticated("The access token is not valid.") from error
 

@@ -1,5 +1,6 @@
 """Routes for accounts and sessions."""
 
+import functools
 from typing import Any
 
 from flask import request
@@ -13,8 +14,9 @@ from chatbot.schemas.auth import (
     TokensSchema,
     UserSchema,
 )
-from chatbot.services.accounts import accounts, sessions
-from chatbot.web import authentication, login_limits, problems, rate_limits
+from chatbot.services.accounts import accounts, rotation, sessions
+from chatbot.services.accounts.devices import MAX_USER_AGENT_LENGTH, Device
+from chatbot.web import authentication, login_limits, networks, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
@@ -47,7 +49,8 @@ def sign_up(account: dict[str, Any]) -> accounts.Account:
 @blueprint.response(200, TokensSchema)
 def log_in(credentials: dict[str, str]) -> sessions.Login:
     """Open a session and get its tokens."""
-    return login_limits.log_in_within_limits(credentials["email"], lambda: sessions.log_in(**credentials))
+    log_in_from_device = functools.partial(sessions.log_in, **credentials, device=_read_device())
+    return login_limits.log_in_within_limits(credentials["email"], log_in_from_device)
 
 
 @blueprint.route("/refresh/", methods=["POST"])
@@ -56,8 +59,12 @@ def log_in(credentials: dict[str, str]) -> sessions.Login:
 @blueprint.arguments(RefreshSchema)
 @blueprint.response(200, TokensSchema)
 def refresh(presented: dict[str, str]) -> sessions.Login:
-    """Spend a refresh token for a new pair of tokens."""
-    return sessions.refresh(presented["refresh_token"])
+    """Spend a refresh token for a new pair of tokens.
+
+    The token works until the new pair has been seen: until an access token of it, or its refresh token, was used. Until
+    then the same request gives the same pair, and for ten seconds more; later it ends the session (`session_ended`).
+    """
+    return rotation.refresh(presented["refresh_token"], _read_device())
 
 
 @blueprint.route("/logout/", methods=["POST"])
@@ -102,3 +109,9 @@ def change_password(passwords: dict[str, str]) -> None:
     """Change the caller's password; all their other sessions end."""
     login_limits.queue_hashes_by_network()
     accounts.change_password(authentication.current(), **passwords)
+
+
+def _read_device() -> Device:
+    """Return the device that sent this request, as far as its headers tell."""
+    words = "".join(character if character.isprintable() else " " for character in request.user_agent.string)
+    return Device(words[:MAX_USER_AGENT_LENGTH].strip() or None, networks.shown_network(request.remote_addr or ""))
