@@ -66,6 +66,7 @@ class Bounds(Schema):
     RATE_LOGIN_GLOBAL = _rate("600 per minute", "First logins from new addresses, together; beyond it, slow")
     RATE_SIGNUP_ADDRESS = _rate("10 per minute; 50 per hour", "Sign-ups from one address")
     RATE_SIGNUP_GLOBAL = _rate("300 per minute", "Sign-ups of everybody together; beyond it, slow")
+    RATE_MAIL_ADDRESS = _rate("10 per minute; 60 per hour", "Requests for mails from one address")
     RATE_REFRESH_ADDRESS = _rate("120 per minute", "Token refreshes from one address")
     RATE_CHAT_USER = _rate("60 per minute", "Messages of one user")
     RATE_CHAT_ADDRESS = _rate("300 per minute", "Messages from one address")

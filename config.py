@@ -23,6 +23,7 @@ from marshmallow import EXCLUDE, ValidationError, fields, validates_schema
 from marshmallow.validate import And, Length, OneOf, Range, Regexp
 
 from bounds import Bounds, setting
+from mail_settings import URL, MailSettings, find_mail_errors
 
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
@@ -32,6 +33,7 @@ LOCAL = "http://127.0.0.1:8000"
 LOCALHOST = ["http://localhost:*", "http://127.0.0.1:*"]
 HTTP_URL = Regexp(r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", error="Must be an http or https address.")
 ORIGIN_PATTERN = r"^(\*|https?://[^\s/*?#@]+|http://(localhost|127\.0\.0\.1):\*)\Z"
+MODEL_LISTS = ("OPENAI_FALLBACK_MODELS", "OPENAI_MODELS")
 MODEL = re.compile(r"(?P<model>[^\s@]{1,200})(@(?P<base_url>https?://[^\s?#@]+)(\s+(?P<api_key>[\x21-\x7e]+))?)?")
 HOST = Regexp(r"^(https?://)?[\w-]+(\.[\w-]+)+(:\d+)?/?\Z", error="Must be the name of a host.")
 REDIS = Regexp(r"^(rediss?|unix)://", error="Must start with redis://, rediss:// or unix://.")
@@ -45,7 +47,7 @@ class Word(fields.String):
         return str(super()._deserialize(value, attr, data, **options)).lower()
 
 
-class Config(Bounds):
+class Config(Bounds, MailSettings):
     """The settings of every environment."""
 
     class Meta:
@@ -122,7 +124,7 @@ class Config(Bounds):
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
         """Check settings together: addresses, origins and the needs of several workers."""
         errors = _origin_errors(data["CORS_ORIGINS"]) | _database_errors(data["DATABASE_URL"])
-        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"]) | _model_errors(data)
+        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"]) | _model_errors(data) | find_mail_errors(data)
         postgres = data["DATABASE_URL"].startswith("postgres")
         if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and postgres):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]
@@ -135,14 +137,11 @@ class Config(Bounds):
 
 
 class DevelopmentConfig(Config):
-    """A newcomer's machine: local pages may call, secrets make themselves."""
+    """A newcomer's machine, and tests: local pages may call, secrets make themselves."""
 
     CORS_ORIGINS = setting(fields.String, ",".join(LOCALHOST), Config._declared_fields["CORS_ORIGINS"].metadata["why"])
+    MAIL_URL = setting(fields.String, "console:", Config._declared_fields["MAIL_URL"].metadata["why"], URL)
     BCRYPT_ROUNDS = setting(fields.Integer, 12, Config._declared_fields["BCRYPT_ROUNDS"].metadata["why"], Range(4, 15))
-
-
-class TestingConfig(DevelopmentConfig):
-    """The settings of tests: development's, unless a test sets its own."""
 
 
 class ProductionConfig(Config):
@@ -164,7 +163,7 @@ class ProductionConfig(Config):
 
 ENVIRONMENTS: dict[str, type[Config]] = {
     "development": DevelopmentConfig,
-    "testing": TestingConfig,
+    "testing": DevelopmentConfig,
     "production": ProductionConfig,
 }
 
@@ -202,7 +201,7 @@ def models(text: str) -> list[dict[str, str | None]]:
 
 def _model_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
     hint = "Must read like 'gpt-4o-mini, llama3@http://127.0.0.1:11434/v1, NAME@https://host/v1 KEY'."
-    return {name: [hint] for name in ("OPENAI_FALLBACK_MODELS", "OPENAI_MODELS") if not all(models(data[name]))}
+    return {name: [hint] for name in MODEL_LISTS if not all(models(data[name]))}
 
 
 def previous_secrets(text: str) -> list[str]:
@@ -266,11 +265,12 @@ def _resolve(data: dict[str, Any]) -> dict[str, Any]:
     data["DATABASE_URL"] = url
     if data["PORT"] and data["BASE_URL"] == Config._declared_fields["BASE_URL"].load_default:
         data["BASE_URL"] = f"http://127.0.0.1:{data['PORT']}"
+    data["ACCOUNT_URL"] = data["ACCOUNT_URL"] or f"{data['BASE_URL'].rstrip('/')}/account/"
     data["SECRET_KEY_PREVIOUS"] = previous_secrets(data["SECRET_KEY_PREVIOUS"])
     data["CORS_ORIGINS"] = origins(data["CORS_ORIGINS"])
     data["INGEST_HOSTS"] = data["INGEST_HOSTS"].lower().replace(",", " ").split()
-    data["OPENAI_FALLBACK_MODELS"] = models(data["OPENAI_FALLBACK_MODELS"])
-    data["OPENAI_MODELS"] = models(data["OPENAI_MODELS"])
+    for name in MODEL_LISTS:
+        data[name] = models(data[name])
     return data
 
 

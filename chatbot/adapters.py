@@ -1,4 +1,4 @@
-"""Create adapters from settings: language models, embedders, vector stores, rerankers and loaders.
+"""Create adapters from settings: language models, embedders, vector stores, rerankers, loaders and mailers.
 
 The composition root: nothing here keeps what it made, see `services/chat/state.py` and `services/knowledge/state.py`.
 """
@@ -9,6 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from chatbot.mail.console import ConsoleMailer
+from chatbot.mail.memory import MemoryMailer
+from chatbot.mail.ports import Mailer
+from chatbot.mail.smtp import SmtpMailer
 from chatbot.rag import registry, token_counts
 from chatbot.rag.errors import ModelUnavailable
 from chatbot.rag.llms.fallback import FallbackLLM
@@ -45,6 +49,16 @@ class PromptBudget:
 
     max_tokens: int
     count: Counter
+
+
+def create_mailer(config: Config) -> Mailer | None:
+    """Create the adapter that sends mails; None where none are sent."""
+    url = config["MAIL_URL"]
+    if url is None:
+        return None
+    if url.startswith("smtp"):
+        return SmtpMailer(url, config["MAIL_FROM"])
+    return ConsoleMailer() if url.startswith("console") else MemoryMailer()
 
 
 def create_llm(config: Config) -> FallbackLLM:

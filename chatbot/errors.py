@@ -34,6 +34,18 @@ class SessionEnded(Unauthenticated):
     """The session of a token has ended for good: its user has to log in again."""
 
 
+class TokenSpent(ChatbotError):
+    """The token of a mail's link proves nothing: it was used, has expired or is none of ours."""
+
+
+class CodeWrong(ChatbotError):
+    """A code of a mail is wrong, has expired or was guessed too often."""
+
+
+class MailOff(ChatbotError):
+    """The operator lets no mails be sent."""
+
+
 class InvalidCredentials(ChatbotError):
     """Wrong e-mail address or password, or an account that is disabled: which one is never told."""
 

@@ -21,8 +21,8 @@ from chatbot.rag.loaders import csv, sniffing
 from chatbot.rag.output_filter import answer_filter
 from chatbot.rag.text import chunking, languages, sentences
 from chatbot.rag.types import Passage
-from chatbot.schemas.auth import SignupSchema
-from chatbot.services.accounts import accounts
+from chatbot.schemas.accounts.auth import SignupSchema
+from chatbot.services.accounts import names
 from tests.support.expressions import all_expressions
 from tests.support.processes import ROOT
 from tests.support.work import calls
@@ -157,7 +157,7 @@ WORST = {
     "chatbot.rag.text.sentences._LINE_START": worst(("", " ", "x"), (" ", "1", ")")), "chatbot.rag.text.sentences._INITIALS": worst(("", "a.", ""), ("", "a", ".")),
     "chatbot.rag.token_counts.PLAIN": worst(("", "a ", ""), ("", "a1", "")),
     "chatbot.rag.text.words._TOKEN": worst(("", "1,", ""), ("", "1", ""), ("", "a'", ""), ("", "a", "'"), ("", "中", ""), ("", "中\n", ""), ("", "a1", "")), "chatbot.rag.text.words._PAIRED": ANY, "chatbot.rag.text.words._GROUPED": worst(("1", ",111", "x"), ("1,111.", "1", "x"), ("", "1", "")),
-    "chatbot.schemas.auth.USERNAME": worst(("", "a", "!"), ("", ".", "")), "chatbot.schemas.knowledge.LANGUAGE_CODE": ANY, "chatbot.schemas.knowledge.NewDocumentSchema": worst(("", "http", "")),
+    "chatbot.schemas.accounts.auth.USERNAME": worst(("", "a", "!"), ("", ".", "")), "chatbot.schemas.knowledge.LANGUAGE_CODE": ANY, "chatbot.schemas.knowledge.NewDocumentSchema": worst(("", "http", "")),
     "chatbot.services.rooms.bot.questions.MENTION": worst(("", "@", ""), ("", "@bot-", "")), "chatbot.services.rooms.bot.questions.PRIVATE_MENTION": worst(("", "@", ""), ("@", " ", ""), ("@bot", " ", ""), ("", "@bot ", "")),
     "chatbot.services.rooms.messages.MENTION": worst(("", "@a", ""), ("@", "a", ""), ("", "@a.", ""), ("", "@aa-", "")), "chatbot.sockets.handshakes.KEY": worst(("", "a", ""), ("", "=", "")), "chatbot.sockets.transport.PACKET": worst(("", "4", "")), "chatbot.services.chat.protocols.openai.ID": worst(("", "a", ""), ("", "aaaaaaaa-aaaa", "")), "chatbot.services.accounts.tokens.read_refresh": worst(("", "a", ""), ("", "_", "!")),
 }  # fmt: skip
@@ -263,7 +263,7 @@ ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
         lambda text: Highlighter("a 中中 b", ["plain", "en"]).cut([text]),
         [MARKS, ("", "a ", ""), ("", "中", ""), ("", "a\u0301", "“"), ("", "a中", "")],
     ),
-    "account": (accounts.fold_name, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
+    "account": (names.fold_name, [MARKS, ("", "\u0f73", ""), ("", "\u0130\u0301\u0323", ""), ("", "\uff9e\u0301", ""), ("", "\ufdfa", "")]),
     "title": (sniffing.title, [MARKS, ("", "%25", ""), ("", ".", ""), ("", "\ufdfa", "")]),
     "tokens": (token_counts.estimate, [("", "a1", ""), MARKS]),
     "sign-up": (refuse_sign_up, [("", "a", ""), ("", "a.", ""), ("", "\\", "")]),

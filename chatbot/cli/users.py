@@ -8,7 +8,7 @@ from flask.cli import AppGroup
 from marshmallow import ValidationError
 
 from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
-from chatbot.schemas.auth import SignupSchema
+from chatbot.schemas.accounts.auth import SignupSchema
 from chatbot.services.accounts import accounts
 
 from .outcome import reporting_errors

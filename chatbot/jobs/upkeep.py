@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's turns, closes abandoned turns, and stores the uses of credentials.
+"""Keeps the leases of this process's turns, closes abandoned turns, stores the uses of credentials and sends mails.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """
@@ -10,6 +10,7 @@ from flask import Flask
 from chatbot.database.sqlite import checkpoints
 from chatbot.database.state import get_database_state
 from chatbot.services import periodic
+from chatbot.services.accounts import outbox
 from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import maintenance
 from chatbot.services.chat.search import results
@@ -37,6 +38,7 @@ def start(app: Flask) -> None:
         (FOLLOW_INTERVAL_SECONDS, results.follow),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
         (USE_INTERVAL_SECONDS, uses.store),
+        (LOOK_INTERVAL_SECONDS, outbox.send_waiting),
         (LOOK_INTERVAL_SECONDS, uses.store_generations),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]

@@ -19,6 +19,7 @@ from .knowledge import (
     TurnTrace,
     VectorCopy,
 )
+from .mail import CodeGuess, Mail, MailToken
 from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
@@ -29,6 +30,7 @@ __all__ = [
     "ChatMessage",
     "Chunk",
     "ChunkVector",
+    "CodeGuess",
     "Collection",
     "CollectionMember",
     "Conversation",
@@ -43,6 +45,8 @@ __all__ = [
     "IdempotencyKey",
     "KnowledgeChange",
     "Lease",
+    "Mail",
+    "MailToken",
     "ParserUsage",
     "Room",
     "RoomInvite",

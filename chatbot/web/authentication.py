@@ -15,7 +15,7 @@ from chatbot.services.accounts.callers import Caller
 
 from . import admission, problems
 
-__all__ = ["ANY_SCOPE", "credential", "current", "required"]
+__all__ = ["ANY_SCOPE", "authenticate_now", "credential", "current", "required"]
 
 
 def credential() -> str:
@@ -39,6 +39,17 @@ def _describe(scope: str | None) -> str:
     return "Needs an access token or an API key" + ("." if scope == ANY_SCOPE else f" with the scope `{scope}`.")
 
 
+def authenticate_now(scope: str | None) -> Caller:
+    """Authenticate this request for a scope and return its caller; raises Unauthenticated, ScopeMissing.
+
+    For views that are open to strangers too; `required` does it for the others.
+    """
+    g.caller = authentication.authenticate(credential())
+    admission.enter_request(g.caller.user_id)
+    authentication.require_scope(g.caller, scope)
+    return current()
+
+
 def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a view that needs a session, or an API key with this scope, and say so in the API document.
 
@@ -48,9 +59,7 @@ def required(scope: str | None) -> Callable[[Callable[..., Any]], Callable[..., 
     def decorator(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
-            g.caller = authentication.authenticate(credential())
-            admission.enter_request(g.caller.user_id)
-            authentication.require_scope(g.caller, scope)
+            authenticate_now(scope)
             try:
                 return view(*args, **kwargs)
             except IntegrityError:

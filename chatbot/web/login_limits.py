@@ -16,7 +16,7 @@ from flask_limiter import RateLimitExceeded
 
 from chatbot.errors import InvalidCredentials
 from chatbot.extensions import limiter
-from chatbot.services.accounts import accounts, hash_queue
+from chatbot.services.accounts import hash_queue, names
 
 from . import rate_limits
 
@@ -33,7 +33,7 @@ def log_in_within_limits(email: str, log_in: Callable[[], T]) -> T:
 
     Raises flask_limiter.RateLimitExceeded and what `log_in` raises.
     """
-    g.login_account = hashlib.sha256(accounts.fold_name(email).encode()).hexdigest()
+    g.login_account = hashlib.sha256(names.fold_name(email).encode()).hexdigest()
     _count_for_account()
     provider = rate_limits.by_provider()
     account = f"known/{_by_account_and_address()}"

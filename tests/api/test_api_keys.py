@@ -14,7 +14,7 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import DatabaseBusy, Unauthenticated
 from chatbot.models import ApiKey, User
-from chatbot.schemas import auth as schema
+from chatbot.schemas.accounts import auth as schema
 from chatbot.services.accounts import accounts, api_keys, authentication
 from chatbot.services.accounts.credential_cache import CREDENTIAL_CACHE_SECONDS
 from chatbot.services.accounts.state import get_accounts_state

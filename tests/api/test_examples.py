@@ -29,12 +29,15 @@ ORDER = [
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
     *("deleteDocument", "deleteCollection"),
-    *("listSessions", "endOtherSessions", "endSession", "logIn", "changePassword", "logOut"),
+    *("listSessions", "endOtherSessions", "endSession", "logIn"),
+    *("resendVerification", "changeEmail", "verifyEmail", "requestPasswordReset", "confirmPasswordReset"),
+    *("changePassword", "logOut"),
 ]
 # A path's ids are for its reader to fill in, from the answers before. Nothing can be offered for these:
 SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the session, or of an invite
 NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is empty
     **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
+    **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",
 }

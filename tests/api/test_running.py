@@ -91,7 +91,7 @@ def test_stream_ends_when_its_session_does(
     leaver.start()
     found = resumed(ada, turn["id"], 0)
     leaver.join()
-    assert (found[-1][1], found[-1][2]["code"]) == ("error", "unauthenticated")
+    assert (found[-1][1], found[-1][2]["code"]) == ("error", "session_ended")
     gate.set()
     again = app.test_client().post(
         "/api/users/login/", json={"email": "ada@example.org", "password": "a sound passphrase"}

@@ -16,6 +16,8 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("PATCH", "/api/users/me/"): None,
     ("POST", "/api/users/me/password/"): None,
     ("POST", "/api/users/logout/"): None,
+    ("POST", "/api/users/me/email/"): None,
+    ("POST", "/api/users/verify-email/resend/"): None,
     ("GET", "/api/users/sessions/"): None,
     ("DELETE", "/api/users/sessions/"): None,
     ("DELETE", "/api/users/sessions/{session_id}/"): None,

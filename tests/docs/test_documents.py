@@ -69,7 +69,16 @@ def test_reference_pages_are_what_the_code_gives() -> None:
 def test_every_route_and_command_is_in_the_reference(app: Flask) -> None:
     routes = (ROOT / "docs/reference/api.md").read_text()
     commands = (ROOT / "docs/reference/commands.md").read_text()
-    undescribed = {"/", "/api/docs/", "/api/docs/{name}", "/api/openapi.json", "/api/asyncapi.json", "/metrics"}
+    undescribed = {
+        "/",
+        "/api/docs/",
+        "/api/docs/{name}",
+        "/api/openapi.json",
+        "/api/asyncapi.json",
+        "/metrics",
+        "/account/",
+        "/account/{name}",
+    }
     for rule in (one for one in app.url_map.iter_rules() if not one.websocket):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         assert f" {path}`" in routes or path in undescribed, path

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.auth import ApiKeyListSchema, IssuedApiKeySchema, NewApiKeySchema
+from chatbot.schemas.accounts.auth import ApiKeyListSchema, IssuedApiKeySchema, NewApiKeySchema
 from chatbot.schemas.knowledge import PageSchema
 from chatbot.services.accounts import api_keys
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits

@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import request
 
-from chatbot.schemas.auth import (
+from chatbot.schemas.accounts.auth import (
     LoginSchema,
     PasswordChangeSchema,
     ProfileSchema,

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.auth import SessionListSchema
+from chatbot.schemas.accounts.auth import SessionListSchema
 from chatbot.schemas.knowledge import PageSchema
 from chatbot.services.accounts import sessions
 from chatbot.web import authentication, pagination, problems, rate_limits

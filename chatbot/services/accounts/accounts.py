@@ -10,14 +10,13 @@ from sqlalchemy.exc import IntegrityError
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import EmailTaken, InvalidCredentials, InvalidInput, NotFound, Unauthenticated, UsernameTaken
+from chatbot.errors import EmailTaken, InvalidCredentials, NotFound, Unauthenticated, UsernameTaken
 from chatbot.models import Session, User
-from chatbot.models.auth import MAX_EMAIL_KEY_LENGTH, MAX_USERNAME_KEY_LENGTH
 from chatbot.observability import security_log
-from chatbot.rag.text import normalization
 
-from . import authentication, passwords
+from . import authentication, outbox, passwords
 from .callers import Caller
+from .names import fold_name, refuse_unfoldable
 
 FIELDS = (User.id, User.email, User.username, User.role, User.email_verified, User.created_at)
 
@@ -34,17 +33,12 @@ class Account:
     created_at: datetime
 
 
-def fold_name(name: str) -> str:
-    """Return the form in which two names compare equal (Unicode 3.13, caseless matching)."""
-    return normalization.casefold_nfkc(name)
-
-
 def sign_up(email: str, username: str, password: str, *, role: str = "user") -> Account:
     """Make an account and return it.
 
     Raises EmailTaken, UsernameTaken, InvalidInput (a common password), Busy.
     """
-    _refuse_unfoldable(email=email, username=username)
+    refuse_unfoldable(email=email, username=username)
     passwords.refuse_common(password, email, username)
     with read() as connection:
         refuse_taken(connection, email, username)
@@ -61,6 +55,7 @@ def sign_up(email: str, username: str, password: str, *, role: str = "user") -> 
     try:
         with write("sign_up") as connection:
             connection.execute(sa.insert(User).values(values))
+            outbox.add(connection, "verification", email, user_id)
             user = load_account(connection, user_id)
     except IntegrityError:
         with read() as connection:
@@ -78,7 +73,7 @@ def get_account(caller: Caller) -> Account:
 
 def rename(caller: Caller, username: str) -> Account:
     """Change the caller's username; raises UsernameTaken, InvalidInput."""
-    _refuse_unfoldable(username=username)
+    refuse_unfoldable(username=username)
     values = {"username": username, "username_key": fold_name(username)}
     try:
         with write("rename", contention_key=caller.user_id) as connection:
@@ -109,6 +104,8 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
     with write("change_password") as connection:
         is_current = is_unchanged(connection, caller.user_id, found.password_hash)
         ended = _replace_password(connection, caller, password_hash) if is_current else None
+        if is_current:
+            outbox.add(connection, "password_changed", found.email, caller.user_id)
     if ended is None:  # the hash was keyed anew by a login, or the password changed, since it was read
         change_password(caller, current_password, new_password)
         return
@@ -150,18 +147,6 @@ def enable(email: str) -> Account:
             raise NotFound(f"There is no account with the e-mail address {email}.")
         security_log.record("enable", "ok", user_id=user_id)
         return load_account(connection, user_id)
-
-
-def _refuse_unfoldable(**names: str) -> None:
-    """Raise InvalidInput for a name with a folded form longer than its column: U+FDFA becomes 18 characters."""
-    max_lengths = {"email": MAX_EMAIL_KEY_LENGTH, "username": MAX_USERNAME_KEY_LENGTH}
-    errors = {
-        field: ["Has too many unusual characters."]
-        for field, name in names.items()
-        if len(fold_name(name)) > max_lengths[field]
-    }
-    if errors:
-        raise InvalidInput(errors)
 
 
 def refuse_taken(connection: sa.Connection, email: str, username: str) -> None:

@@ -17,7 +17,7 @@ from chatbot.errors import SessionEnded
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
-from . import authentication, devices, tokens
+from . import authentication, devices, outbox, tokens
 from .accounts import load_account
 from .sessions import Login
 from .state import get_accounts_state
@@ -43,7 +43,7 @@ def refresh(token: str, device: devices.Device = devices.UNKNOWN) -> Login:
     get_accounts_state().uses.store_generations()  # of this process; others' come within a second
     with write("refresh") as connection:
         row = connection.execute(
-            sa.select(Session.__table__, User.disabled_at)
+            sa.select(Session.__table__, User.disabled_at, User.email)
             .join(User, User.id == Session.user_id)
             .where(Session.id == presented.session_id)
             .with_for_update(of=Session.__table__)
@@ -75,6 +75,7 @@ def _rotate(
     if repeated is None:
         security_log.record("refresh", "reused", user_id=row.user_id, session_id=row.id)
         connection.execute(sa.update(Session).where(Session.id == row.id).values(ended_at=moment))
+        outbox.add(connection, "session_ended", row.email, row.user_id)
     return repeated
 
 

@@ -16,8 +16,9 @@ from chatbot.models import Session, User
 from chatbot.observability import security_log
 
 from . import authentication, devices, passwords, tokens
-from .accounts import Account, fold_name, is_unchanged, load_account
+from .accounts import Account, is_unchanged, load_account
 from .callers import Caller
+from .names import fold_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,10 @@
 from cachetools import LRUCache
 from flask import Flask, current_app
 
+from chatbot import adapters
+from chatbot.mail.ports import Mailer
+from chatbot.mail.templates import Templates
+
 from .credential_cache import CredentialCache
 from .credential_uses import CredentialUses
 from .hash_queue import HashQueue
@@ -13,9 +17,11 @@ MAX_ACCESS_TOKENS = 10_000
 
 
 class AccountsState:
-    """The cached claims and credentials, their unsaved uses and the waiting hashes of one process."""
+    """The cached claims and credentials, their unsaved uses, the waiting hashes and the mailer of one process."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailer: Mailer | None, templates: Templates) -> None:
+        self.mailer = mailer  # None: no mails are sent
+        self.templates = templates
         self.access_claims: LRUCache[str, Claims] = LRUCache(MAX_ACCESS_TOKENS)  # of tokens with a valid signature
         self.credential_cache = CredentialCache()
         self.uses = CredentialUses()
@@ -24,7 +30,9 @@ class AccountsState:
 
 def init_app(app: Flask) -> None:
     """Give the application its state of the accounts domain."""
-    app.extensions[EXTENSION] = AccountsState()
+    app.extensions[EXTENSION] = AccountsState(
+        adapters.create_mailer(app.config), Templates(app.config["MAIL_TEMPLATES"])
+    )
 
 
 def get_accounts_state() -> AccountsState:

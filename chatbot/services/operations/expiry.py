@@ -8,10 +8,12 @@ from chatbot.database.types import now
 from chatbot.models import (
     ApiKey,
     ChatMessage,
+    CodeGuess,
     Conversation,
     ConversationShare,
     IdempotencyKey,
     KnowledgeChange,
+    MailToken,
     Session,
     SyncChange,
 )
@@ -20,6 +22,7 @@ from chatbot.services import idempotency
 from chatbot.services.sync import changes
 
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
+COUNTED_FOR = timedelta(hours=1)  # mail_tokens, as mails to an account
 DRAFT = timedelta(hours=1)  # in which a fork is written
 
 
@@ -74,4 +77,24 @@ def delete_tombstones(connection: sa.Connection, _: datetime, most: int) -> int:
     return connection.execute(sa.delete(SyncChange).where(key.in_(old.limit(most)))).rowcount
 
 
-OTHERS = (delete_api_keys, delete_shares, delete_keys, delete_changes, delete_tombstones)
+def delete_mail_tokens(connection: sa.Connection, _: datetime, most: int) -> int:
+    """Delete mail_tokens that prove nothing any more, but for those that are counted."""
+    old = sa.select(MailToken.id).where(MailToken.expires_at < now() - COUNTED_FOR).limit(most)
+    return connection.execute(sa.delete(MailToken).where(MailToken.id.in_(old))).rowcount
+
+
+def delete_code_guesses(connection: sa.Connection, _: datetime, most: int) -> int:
+    """Delete guesses of codes that have expired."""
+    old = sa.select(CodeGuess.key).where(CodeGuess.expires_at < now()).limit(most)
+    return connection.execute(sa.delete(CodeGuess).where(CodeGuess.key.in_(old))).rowcount
+
+
+OTHERS = (
+    delete_api_keys,
+    delete_mail_tokens,
+    delete_code_guesses,
+    delete_shares,
+    delete_keys,
+    delete_changes,
+    delete_tombstones,
+)

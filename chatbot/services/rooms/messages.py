@@ -12,8 +12,8 @@ from chatbot.database.types import now, uuid7
 from chatbot.errors import Forbidden, NotFound
 from chatbot.models import Room, RoomMember, RoomMessage, User
 from chatbot.services import idempotency
-from chatbot.services.accounts.accounts import fold_name
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.accounts.names import fold_name
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 

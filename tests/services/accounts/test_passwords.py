@@ -3,12 +3,10 @@
 import base64
 import hashlib
 import hmac
-import itertools
 import os
-import random
-import statistics
 import threading
 import time
+from functools import partial
 from typing import Literal
 
 import bcrypt
@@ -23,6 +21,7 @@ from chatbot.models import User
 from chatbot.services.accounts import accounts, hash_queue, passwords, sessions
 from chatbot.services.accounts.state import get_accounts_state
 from tests.conftest import MakeApp
+from tests.support.timing import find_furthest_pair
 from tests.support.waiting import let_pass, wait_for
 
 pytestmark = [pytest.mark.both_databases, pytest.mark.slow]
@@ -177,20 +176,13 @@ CASES = {
 
 
 def furthest_pair(tries: int = 75) -> tuple[str, str, float] | None:
-    """Time wrong logins and return the pair that can be told apart, if any."""
-    times: dict[str, list[float]] = {name: [] for name in CASES}
-    for _ in range(tries):
-        for name, (email, password) in random.sample(sorted(CASES.items()), len(CASES)):
-            started = time.perf_counter()
-            with pytest.raises(InvalidCredentials):
-                sessions.log_in(email, password)
-            times[name].append(time.perf_counter() - started)
-    standard_error = ((2 * tries + 1) / (12 * tries**2)) ** 0.5  # of two equal samples' AUC (Mann and Whitney, 1947)
-    for one, other in itertools.combinations(CASES, 2):
-        auc = statistics.mean((a > b) + (a == b) / 2 for a in times[one] for b in times[other])
-        if abs(auc - 0.5) > 3 * standard_error:
-            return one, other, auc
-    return None
+    """Time wrong logins and return a pair that can be told apart, if any."""
+
+    def fail(email: str, password: str) -> None:
+        with pytest.raises(InvalidCredentials):
+            sessions.log_in(email, password)
+
+    return find_furthest_pair({name: partial(fail, *said) for name, said in CASES.items()}, tries)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

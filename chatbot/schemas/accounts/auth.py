@@ -6,7 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Regexp
 
-from .fields import MAX_EMAIL_LENGTH, NO_NUL, BoundedList, Email, Moment, Trimmed
+from chatbot.schemas.fields import MAX_EMAIL_LENGTH, NO_NUL, BoundedList, Email, Moment, Trimmed
 
 USERNAME = [
     Length(3, 32),

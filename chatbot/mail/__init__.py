@@ -1,0 +1,1 @@
+"""Mails: the port, its adapters, and the templates. Knows nothing of accounts."""
