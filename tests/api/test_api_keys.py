@@ -1,11 +1,13 @@
 """API keys: their life, their secrets, and which routes each scope opens."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 from werkzeug.test import TestResponse
 
@@ -21,6 +23,7 @@ from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import following
 from chatbot.services.operations import retention
 from chatbot.web import sse
+from tests.api.test_auth import log_in
 from tests.conftest import Person
 
 KEYS = "/api/users/api-keys/"
@@ -70,6 +73,47 @@ def test_last_use_is_stored_beside_the_requests(ada: Person, app: Flask, monkeyp
     with app.app_context():
         get_accounts_state().uses.store()
     assert ada.call("GET", KEYS).get_json()["items"][0]["last_used_at"] is not None
+
+
+@pytest.mark.both_databases
+def test_rotated_key_goes_on_for_the_overlap(ada: Person, clock: time_machine.Traveller) -> None:
+    made = make(ada, name="ci", scopes=["chat", "v1"])
+    clock.shift(timedelta(minutes=10))
+    answer = ada.call("POST", f"{KEYS}{made['id']}/rotate/", {"overlap_seconds": 3600})
+    successor = answer.get_json()
+    assert answer.status_code == 201
+    assert (successor["name"], successor["scopes"]) == ("ci", ["chat", "v1"])
+    assert days_of(successor) == days_of(made) == 90
+    assert use(ada, made["secret"]).status_code == use(ada, successor["secret"]).status_code == 200
+    clock.shift(timedelta(hours=1, seconds=6))
+    assert use(ada, made["secret"]).status_code == 401
+    assert use(ada, successor["secret"]).status_code == 200
+    later = replace(ada, access_token=log_in(ada.client).get_json()["access_token"])
+    assert later.call("POST", f"{KEYS}{made['id']}/rotate/", {}).status_code == 404  # it has expired
+
+
+def days_of(key: dict[str, Any]) -> int:
+    created, expires = (datetime.fromisoformat(key[name]) for name in ("created_at", "expires_at"))
+    return round((expires - created) / timedelta(days=1))
+
+
+@pytest.mark.both_databases
+def test_rotation_without_overlap_ends_the_old_key_and_keeps_the_number(ada: Person) -> None:
+    keys = [make(ada) for _ in range(api_keys.MAX_API_KEYS_PER_USER)]
+    rotated = {"headers": {"Idempotency-Key": "k"}}
+    answers = [ada.call("POST", f"{KEYS}{keys[0]['id']}/rotate/", {}, **rotated).get_json() for _ in range(2)]
+    assert answers[0]["id"] == answers[1]["id"] != keys[0]["id"]
+    assert (answers[0]["secret"] is None, answers[1]["secret"]) == (False, None)
+    assert use(ada, keys[0]["secret"]).status_code == 401
+    assert use(ada, answers[0]["secret"]).status_code == 200
+    late = ada.call("POST", f"{KEYS}{keys[1]['id']}/rotate/", {"overlap_seconds": 60})
+    assert late.get_json()["code"] == "too_many_api_keys"
+
+
+@pytest.mark.parametrize("overlap", [-1, 86_401, 1.5, "1", True])
+def test_other_overlaps_are_400(ada: Person, overlap: object) -> None:
+    answer = ada.call("POST", f"{KEYS}{make(ada)['id']}/rotate/", {"overlap_seconds": overlap})
+    assert (answer.status_code, list(answer.get_json()["errors"])) == (400, ["overlap_seconds"])
 
 
 def refuse_write(*_: Any, **__: Any) -> NoReturn:

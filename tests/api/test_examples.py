@@ -9,7 +9,7 @@ from tests.conftest import Person, join
 # In an order in which each finds what it needs: an account, a session, and what the operations before it made.
 ORDER = [
     *("signUp", "logIn", "refresh", "getMe", "changeMe"),
-    *("createApiKey", "listApiKeys", "deleteApiKey"),
+    *("createApiKey", "listApiKeys", "rotateApiKey", "deleteApiKey"),
     *("createCollection", "listCollections", "getCollection", "changeCollection"),
     *("putMember", "listMembers", "getMember", "deleteMember"),
     *("listInvitations", "acceptInvitation", "declineInvitation"),

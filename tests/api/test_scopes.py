@@ -23,6 +23,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("DELETE", "/api/users/sessions/{session_id}/"): None,
     ("GET", "/api/users/api-keys/"): None,
     ("POST", "/api/users/api-keys/"): None,
+    ("POST", "/api/users/api-keys/{key_id}/rotate/"): None,
     ("DELETE", "/api/users/api-keys/{key_id}/"): None,
     ("POST", "/api/chat/"): "chat",
     ("GET", "/api/chat/{turn_id}/"): "chat",

@@ -32,6 +32,7 @@ BODIES = {
     "conversations.change_conversation": {"title": "Another"},
     "shares.create_share": {"expires_in": 60},
     "ui_stream.send_ui_message": {"id": "x", "messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]},
+    "api_keys.rotate_api_key": {"overlap_seconds": 60},
     "users.change_me": {"username": "another"},
     "collections.create_collection": {"name": "Another"},
     "collections.change_collection": {"name": "Other"},

@@ -3,7 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from chatbot.schemas.accounts.auth import ApiKeyListSchema, IssuedApiKeySchema, NewApiKeySchema
+from chatbot.schemas.accounts.auth import (
+    ApiKeyListSchema,
+    ApiKeyRotationSchema,
+    IssuedApiKeySchema,
+    NewApiKeySchema,
+)
 from chatbot.schemas.knowledge import PageSchema
 from chatbot.services.accounts import api_keys
 from chatbot.web import authentication, idempotency, pagination, problems, rate_limits
@@ -38,6 +43,17 @@ def create_api_key(values: dict[str, Any]) -> api_keys.IssuedKey:
     `v1` for OpenAI's clients. `admin` keeps an administrator's rights, which other keys do not have.
     """
     return api_keys.create(authentication.current(), **values, key=idempotency.read_key(values))
+
+
+@blueprint.route("/<uuid:key_id>/rotate/", methods=["POST"])
+@authentication.required(None)
+@rate_limits.limit(RATE_WRITE_USER=by_user)
+@problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
+@blueprint.arguments(ApiKeyRotationSchema)
+@blueprint.response(201, IssuedApiKeySchema)
+def rotate_api_key(values: dict[str, Any], key_id: UUID) -> api_keys.IssuedKey:
+    """Make an API key in the place of another, with its name, scopes and lifetime; the other ends after the overlap."""
+    return api_keys.rotate(authentication.current(), key_id, **values, key=idempotency.read_key(values))
 
 
 @blueprint.route("/<uuid:key_id>/", methods=["DELETE"])

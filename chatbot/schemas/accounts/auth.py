@@ -4,7 +4,7 @@ from datetime import UTC
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, validates_schema
-from marshmallow.validate import Length, OneOf, Regexp
+from marshmallow.validate import Length, OneOf, Range, Regexp
 
 from chatbot.schemas.fields import MAX_EMAIL_LENGTH, NO_NUL, BoundedList, Email, Moment, Trimmed
 
@@ -142,6 +142,17 @@ class NewApiKeySchema(Schema):
         format="iso",
         default_timezone=UTC,
         metadata={"description": "At most 365 days away; without it 90 days."},
+    )
+
+
+class ApiKeyRotationSchema(Schema):
+    """How an API key is replaced."""
+
+    overlap_seconds = fields.Integer(
+        strict=True,
+        load_default=0,
+        validate=Range(0, 86_400),
+        metadata={"description": "How long the old key goes on.", "example": 3600},
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import string
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -89,36 +89,45 @@ def create(
     """
     if "admin" in scopes and caller.role != "admin":
         raise Forbidden("Only an administrator's key can have the scope admin.")
-    secret = generate_secret()
     moment = now()
-    key_id = uuid7()
-    values = {
-        "id": key_id,
-        "user_id": caller.user_id,
-        "name": name,
-        "secret_hash": hash_secret(secret),
-        "prefix": secret[:8],
-        "last4": secret[-4:],
-        "scopes": sorted(set(scopes), key=SCOPES.index),
-        "created_at": moment,
-        "expires_at": _require_end(moment, expires_at),
-    }
-    try:
-        with write("create_api_key", contention_key=caller.user_id) as connection:
-            known = idempotency.find(connection, caller.user_id, key) if key else None
-            if known:
-                return _load(connection, caller, known)
+    end = _require_end(moment, expires_at)
+
+    def insert(connection: sa.Connection) -> IssuedKey:
+        _require_below_limit(connection, caller)
+        return _insert(connection, caller, name, sorted(set(scopes), key=SCOPES.index), lifetime=end - moment)
+
+    issued = _issue_once(caller, insert, key)
+    if issued.secret is not None:
+        scope_names = " ".join(issued.scopes)
+        security_log.record("api_key", "created", **caller.to_log_fields(), key=issued.id, scopes=scope_names)
+    return issued
+
+
+def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idempotency.Key | None = None) -> IssuedKey:
+    """Create a key in the place of another and return it with its secret; the same idempotency key again without.
+
+    It has the name, the scopes and the lifetime of the other, which opens things for `overlap_seconds` more. Raises
+    NotFound (no key, or one that has expired), TooManyApiKeys, IdempotencyKeyReused.
+    """
+    overlap = timedelta(seconds=overlap_seconds)
+
+    def insert(connection: sa.Connection) -> IssuedKey:
+        moment = now()
+        owned = (ApiKey.id == key_id, ApiKey.user_id == caller.user_id, ApiKey.expires_at > moment)
+        old = connection.execute(sa.select(*FIELDS).where(*owned).with_for_update()).one_or_none()
+        if old is None:
+            raise NotFound("There is no such API key.")
+        if overlap:
             _require_below_limit(connection, caller)
-            connection.execute(sa.insert(ApiKey).values(values))
-            if key:
-                idempotency.store(connection, caller.user_id, key, thing_id=key_id)
-            issued = replace(_load(connection, caller, key_id), secret=secret)
-    except IntegrityError:
-        # A request with the same idempotency key came in the same moment.
-        if idempotency.find_committed(caller.user_id, key) is None:
-            raise
-        return create(caller, name=name, scopes=scopes, expires_at=expires_at, key=key)
-    security_log.record("api_key", "created", **caller.to_log_fields(), key=issued.id, scopes=" ".join(issued.scopes))
+            last = min(moment + overlap, old.expires_at)
+            connection.execute(sa.update(ApiKey).where(ApiKey.id == key_id).values(expires_at=last))
+        else:
+            connection.execute(sa.delete(ApiKey).where(ApiKey.id == key_id))
+        return _insert(connection, caller, old.name, old.scopes, lifetime=old.expires_at - old.created_at)
+
+    issued = _issue_once(caller, insert, key)
+    get_accounts_state().credential_cache.invalidate(key_id)
+    security_log.record("api_key", "rotated", **caller.to_log_fields(), key=key_id, successor=issued.id)
     return issued
 
 
@@ -159,6 +168,45 @@ def _checksum(body: str) -> str:
         left, digit = divmod(left, len(BASE62))
         digits.append(BASE62[digit])
     return "".join(reversed(digits))
+
+
+def _issue_once(caller: Caller, insert: Callable[[sa.Connection], IssuedKey], key: idempotency.Key | None) -> IssuedKey:
+    """Issue a key once for an idempotency key; return it without its secret where it comes again."""
+    try:
+        with write("create_api_key", contention_key=caller.user_id) as connection:
+            known = idempotency.find(connection, caller.user_id, key) if key else None
+            if known:
+                return _load(connection, caller, known)
+            issued = insert(connection)
+            if key:
+                idempotency.store(connection, caller.user_id, key, thing_id=issued.id)
+            return issued
+    except IntegrityError:
+        # A request with the same idempotency key came in the same moment.
+        if idempotency.find_committed(caller.user_id, key) is None:
+            raise
+        return _issue_once(caller, insert, key)
+
+
+def _insert(
+    connection: sa.Connection, caller: Caller, name: str, scopes: Sequence[str], *, lifetime: timedelta
+) -> IssuedKey:
+    secret = generate_secret()
+    moment = now()
+    key_id = uuid7()
+    values = {
+        "id": key_id,
+        "user_id": caller.user_id,
+        "name": name,
+        "secret_hash": hash_secret(secret),
+        "prefix": secret[:8],
+        "last4": secret[-4:],
+        "scopes": scopes,
+        "created_at": moment,
+        "expires_at": moment + lifetime,
+    }
+    connection.execute(sa.insert(ApiKey).values(values))
+    return replace(_load(connection, caller, key_id), secret=secret)
 
 
 def _require_end(moment: datetime, expires_at: datetime | None) -> datetime:
