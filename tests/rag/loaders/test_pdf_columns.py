@@ -1,5 +1,7 @@
 """Columns of PDF pages that do not begin and end at one height."""
 
+import pytest
+
 from chatbot.rag.loaders.pdf import PdfLoader
 from tests.rag.loaders.samples import pdf, typeset
 from tests.rag.loaders.test_pdf_lines import LINE_HEIGHT, below, read
@@ -7,6 +9,8 @@ from tests.rag.loaders.test_pdf_lines import LINE_HEIGHT, below, read
 LEFT = ("The pump runs at", "night. The river", "belongs to all of", "us, and the boat")
 RIGHT = ("is ours. A valve", "was closed in May", "by the old pilot", "of the harbour.")
 THIRD = ("The crane is new.", "It lifts the nets", "of all the boats", "in one morning.")
+SHORT_LEFT = ("Start it", "in May", "by hand", "or call")
+SHORT_RIGHT = ("the pilot", "at night", "by horn", "in June")
 
 
 def lines_of(text: str) -> list[str]:
@@ -65,3 +69,26 @@ def test_slanted_watermark_is_read_apart_from_the_lines_that_it_crosses() -> Non
     mark = "BT /F1 60 Tf 0.7071 0.7071 -0.7071 0.7071 100 600 Tm (DRAFT COPY) Tj ET"
     found = PdfLoader().load(pdf("\n".join([mark, *lines]).encode())).text
     assert found == "\n".join([*LEFT, *RIGHT]) + "\n\nDRAFT COPY"
+
+
+@pytest.mark.parametrize("x", [60, 170, 240], ids=["left", "gutter", "right"])
+def test_page_number_that_the_page_has_first_interleaves_no_columns_above_it(x: float) -> None:
+    """As Chromium has the boxes of the margins."""
+    left = [(60, 712, "Pump"), *below(*SHORT_LEFT, y=690)]
+    right = [*below(*SHORT_RIGHT, x=200, y=712), (200, 654, "Crane")]
+    assert lines_of(read((x, 580, "17"), *left, *right)) == [*(text for _, _, text in (*left, *right)), "17"]
+
+
+def test_head_and_foot_of_the_printer_cut_no_columns() -> None:
+    """As Chromium prints a page by default: the date and the title above, the address and the number below."""
+    head = [(40, 780, "11/30/26, 4:11 AM"), (150, 780, "Bulletin of the harbour")]
+    foot = [(40, 560, "/bulletin.html"), (330, 560, "1/1")]
+    columns = [*below(*LEFT, *THIRD), *below(*RIGHT, *THIRD, x=200)]
+    found = lines_of(read(*head, *foot, *columns))
+    assert found == ["11/30/26, 4:11 AM Bulletin of the harbour", *(text for *_, text in columns), "/bulletin.html 1/1"]
+
+
+def test_last_line_of_a_longer_left_column_is_read_before_the_right_one() -> None:
+    """However far it is below the others: the page has it between the columns."""
+    columns = [*below(*LEFT), (60, 640, "It is paid."), *below(*RIGHT, x=200)]
+    assert lines_of(read(*columns)) == [*LEFT, "It is paid.", *RIGHT]

@@ -19,14 +19,19 @@ def find_height(rows: list[Row]) -> float:
 def find_notes(rows: list[Row], height: float) -> tuple[int, int]:
     """Return where the notes below a text of that height begin and end; a page's number may be below them."""
     end = len(rows)
-    if end > 1 and _height(rows[-1]) > MAX_NOTE_SIZE * height:
+    if end > 1 and not _is_small(rows[-1], height):
         end -= 1
     first = start = end
-    while start > 1 and _height(rows[start - 1]) <= MAX_NOTE_SIZE * height:
+    while start > 1 and _is_small(rows[start - 1], height):
         start -= 1
-        if MARK.match(" ".join(segment.text for segment in rows[start])):
+        if is_note(rows[start], height):
             first = start
     return (first, end) if first < end else (len(rows), len(rows))
+
+
+def is_note(row: Row, height: float) -> bool:
+    """Return whether a row is the first one of a note below a text of that height."""
+    return _is_small(row, height) and MARK.match(" ".join(segment.text for segment in row)) is not None
 
 
 def part_marks(notes: list[Row]) -> None:
@@ -34,6 +39,10 @@ def part_marks(notes: list[Row]) -> None:
     for row in notes:
         word = row[0].words[0]
         word.text = GLUED_MARK.sub(lambda mark: f"{mark[0]} ", word.text)
+
+
+def _is_small(row: Row, height: float) -> bool:
+    return _height(row) <= MAX_NOTE_SIZE * height
 
 
 def _height(row: Row) -> float:

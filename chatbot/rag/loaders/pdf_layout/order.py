@@ -7,19 +7,18 @@ row by row.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
 
 from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
 
 from .cells import as_cells, find_cells, find_rows_below, find_spans
 from .columns import split_into_blocks
 from .lines import regroup
+from .margins import part_margins
 from .notes import SENTENCE_END, find_height, find_notes, part_marks
 from .segments import Row, find_rows, find_segments
+from .spacing import find_distances, find_usual_distance
 
 PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
-MAX_ROWS_BETWEEN = 8  # of other cells, between two lines of one
 MAX_DEPTH = 40  # columns in columns
 
 
@@ -37,7 +36,8 @@ def read(words: Iterable[Word]) -> PageText:
     height = find_height(rows)
     lines: list[str] = []
     notes: list[str] = []
-    for block in split_into_blocks(rows, MAX_DEPTH):
+    head, body, foot = part_margins(rows, height)
+    for block in filter(None, (head, *split_into_blocks(body, MAX_DEPTH), foot)):
         first, end = find_notes(block, height)
         part_marks(block[first:end])
         is_within_sentence = first < end and SENTENCE_END.search(block[first - 1][-1].text) is None
@@ -51,9 +51,9 @@ def read(words: Iterable[Word]) -> PageText:
 
 def _lines(rows: list[Row]) -> list[str]:
     """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
-    distances = [_middle(below) - _middle(above) for above, below in pairwise(rows)]
-    usual = median(_distances_in_columns(rows) or [0.0])
-    paragraphs = {number for number, distance in enumerate(distances, 1) if distance > PARAGRAPH_GAP * usual}
+    usual = find_usual_distance(rows)
+    distances = enumerate(find_distances(rows), 1)
+    paragraphs = {number for number, distance in distances if distance > PARAGRAPH_GAP * usual}
     below = find_rows_below(rows, paragraphs)
     lines = []
     for start, end in find_spans(rows, below):
@@ -63,23 +63,6 @@ def _lines(rows: list[Row]) -> list[str]:
                 lines.append("")
             lines.append(_text(line))
     return lines
-
-
-def _distances_in_columns(rows: list[Row]) -> list[float]:
-    """Return the distances of rows to the last ones that they are below: cells' lines may be beside one another."""
-    found = []
-    for number, row in enumerate(rows):
-        left = row[0].left
-        right = max(segment.right for segment in row)
-        for above in reversed(rows[max(0, number - MAX_ROWS_BETWEEN) : number]):
-            if any(segment.left < right and segment.right > left for segment in above):
-                found.append(_middle(row) - _middle(above))
-                break
-    return found
-
-
-def _middle(row: Row) -> float:
-    return (row[0].top + row[0].bottom) / 2
 
 
 def _text(cells: list[Row]) -> str:
