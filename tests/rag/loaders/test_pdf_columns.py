@@ -92,3 +92,15 @@ def test_last_line_of_a_longer_left_column_is_read_before_the_right_one() -> Non
     """However far it is below the others: the page has it between the columns."""
     columns = [*below(*LEFT), (60, 640, "It is paid."), *below(*RIGHT, x=200)]
     assert lines_of(read(*columns)) == [*LEFT, "It is paid.", *RIGHT]
+
+
+def test_line_above_the_first_heading_of_the_right_column_is_read_behind_the_left_one() -> None:
+    """As groff sets columns: a section's heading has a blank line above it, but not at the top of a column."""
+    columns = [
+        (60, 718, "Start"),
+        *below(*LEFT),
+        (200, 730, "Ask the pilot."),
+        (200, 706, "Help"),
+        *below(*RIGHT, x=200, y=688),
+    ]
+    assert lines_of(read(*columns)) == [text for *_, text in columns]

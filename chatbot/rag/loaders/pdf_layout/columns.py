@@ -5,7 +5,7 @@ from statistics import median
 
 from .segments import Row, positions
 
-MAX_LEADING = 1.0  # heights of a line between two lines of a column
+MAX_LEADING = 2.0  # heights of a line between two lines of a column: a heading may be one of them
 MIN_COLUMN_ROWS = 2
 MAX_ROWS_BELOW = 50  # of text on the left, below columns: it is searched for columns again
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
@@ -114,7 +114,8 @@ def _first_above(rows: list[Row], sides: tuple[list[Row], list[Row]], gutter: tu
     for number in range(len(rows) - 1, -1, -1):
         left, right = _split([rows[number]], gutter)
         is_left_before = max(positions(left), default=0) <= last_left < min(positions(right), default=last_left + 1)
-        if not is_left_before or _narrow(rows[number], *gutter) is None:
+        is_across = any(segment.left < gutter[0] for row in right for segment in row)
+        if is_across or not is_left_before:
             break
         if right:
             lowest = right[0][0]
