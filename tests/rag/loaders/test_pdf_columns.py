@@ -104,3 +104,16 @@ def test_line_above_the_first_heading_of_the_right_column_is_read_behind_the_lef
         *below(*RIGHT, x=200, y=688),
     ]
     assert lines_of(read(*columns)) == [text for *_, text in columns]
+
+
+def test_centred_table_at_the_top_of_the_right_column_parts_no_columns() -> None:
+    """Its title, which is wider, stands within the gap on its left, as that of a table of TeX does."""
+    table = [(260, 712, "Year"), (290, 712, "Boats"), (260, 700, "2025"), (290, 700, "17"), (250, 688, "By the pilot.")]
+    columns = [
+        *below(*LEFT, *THIRD, y=712),
+        (220, 724, "Table 1: Boats by year."),
+        *table,
+        *below(*RIGHT, x=200, y=664),
+    ]
+    found = lines_of(read(*columns))
+    assert found == [*LEFT, *THIRD, "Table 1: Boats by year.", "Year Boats", "2025 17", "By the pilot.", *RIGHT]

@@ -7,11 +7,14 @@ from .segments import Row, positions
 
 MAX_LEADING = 2.0  # heights of a line between two lines of a column: a heading may be one of them
 MIN_COLUMN_ROWS = 2
+MAX_GAPS = 8  # beside the short lines in a gap, that may be a gutter
 MAX_ROWS_BELOW = 50  # of text on the left, below columns: it is searched for columns again
 MIN_COLUMN_WORDS = 3.0  # words of a line in a column of prose, at the mean
 MIN_COLUMN_FILL = 0.6  # share of a column's width that its lines take, at the median
 MIN_CELL_RUNS = 4  # of lines on one side, in a table of two rows
 MIN_CELL_LINES = 1.5  # of a run, at the mean
+
+Gap = tuple[float, float]  # its left and right edge
 
 
 def split_into_blocks(rows: list[Row], depth: int) -> list[list[Row]]:
@@ -43,25 +46,23 @@ def split_into_blocks(rows: list[Row], depth: int) -> list[list[Row]]:
     return blocks
 
 
-def _zone(rows: list[Row], start: int) -> tuple[int, tuple[float, float] | None]:
+def _zone(rows: list[Row], start: int) -> tuple[int, Gap | None]:
     """Return where the rows end that share a gutter with the row at `start`, and the gutter, if it has one."""
-    best: tuple[int, tuple[float, float] | None] = (start + 1, None)
-    for gutter in _gaps(rows[start]):
-        left, right = gutter
+    best: tuple[int, Gap | None] = (start + 1, None)
+    for gap in _gaps(rows[start]):
+        free = [gap]
         end = start + 1
-        while end < len(rows):
-            narrowed = _narrow(rows[end], left, right)
-            if narrowed is None:
-                break
-            left, right = narrowed
+        while end < len(rows) and (narrowed := _find_free(rows[end], free)):
+            free = narrowed
             end += 1
-        end = _end_of_columns(rows, start, end, (left, right))
+        gutter = free[0] if len(free) == 1 else _choose_gutter(rows[start:end], free)
+        end = _end_of_columns(rows, start, end, gutter)
         if end - start >= MIN_COLUMN_ROWS and (best[1] is None or end > best[0]):
-            best = (end, (left, right))
+            best = (end, gutter)
     return best
 
 
-def _gaps(row: Row) -> list[tuple[float, float]]:
+def _gaps(row: Row) -> list[Gap]:
     found = []
     reach = row[0].right
     for segment in row[1:]:
@@ -71,28 +72,29 @@ def _gaps(row: Row) -> list[tuple[float, float]]:
     return found
 
 
-def _narrow(row: Row, left: float, right: float) -> tuple[float, float] | None:
-    """Return the part of a gutter that a row leaves free, or None when the row crosses it."""
+def _find_free(row: Row, gaps: list[Gap]) -> list[Gap]:
+    """Return the parts of gaps that a row leaves free, the widest first: a short line may stand within a gap."""
     for segment in row:
-        if segment.right <= left or segment.left >= right:
-            continue
-        if segment.left <= left and segment.right < right:
-            left = segment.right
-        elif segment.right >= right and segment.left > left:
-            right = segment.left
-        else:
-            return None
-    return (left, right) if right - left > 0 else None
+        if any(segment.left < right and segment.right > left for left, right in gaps):
+            before = [(left, min(right, segment.left)) for left, right in gaps]
+            behind = [(max(left, segment.right), right) for left, right in gaps]
+            gaps = sorted((gap for gap in before + behind if gap[0] < gap[1]), key=lambda gap: gap[0] - gap[1])
+    return gaps[:MAX_GAPS]
 
 
-def _split(rows: list[Row], gutter: tuple[float, float]) -> tuple[list[Row], list[Row]]:
+def _choose_gutter(rows: list[Row], gaps: list[Gap]) -> Gap:
+    """Return the widest of the gaps in rows, those with their sides in order before others."""
+    return next((gap for gap in gaps if _are_in_order(_split(rows, gap))), gaps[0])
+
+
+def _split(rows: list[Row], gutter: Gap) -> tuple[list[Row], list[Row]]:
     middle = sum(gutter) / 2
     left = [[segment for segment in row if segment.right <= middle] for row in rows]
     right = [[segment for segment in row if segment.right > middle] for row in rows]
     return [row for row in left if row], [row for row in right if row]
 
 
-def _end_of_columns(rows: list[Row], start: int, end: int, gutter: tuple[float, float]) -> int:
+def _end_of_columns(rows: list[Row], start: int, end: int, gutter: Gap) -> int:
     """Return where columns end: lines on the left that the page has behind the right column are below both."""
     last_right = max(positions(_split(rows[start:end], gutter)[1]), default=-1)
     last = end
@@ -104,7 +106,7 @@ def _end_of_columns(rows: list[Row], start: int, end: int, gutter: tuple[float, 
     return last if is_below else end
 
 
-def _first_above(rows: list[Row], sides: tuple[list[Row], list[Row]], gutter: tuple[float, float]) -> int:
+def _first_above(rows: list[Row], sides: tuple[list[Row], list[Row]], gutter: Gap) -> int:
     """Return the first of the rows above columns that is in the right one: it may begin higher than the left one."""
     first = len(rows)
     if not _are_in_order(sides):
