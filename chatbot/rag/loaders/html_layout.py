@@ -16,7 +16,10 @@ ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]*+)?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
-RAISED = re.compile(r"(?<=[^\s<>])<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>", re.IGNORECASE)
+RAISED = re.compile(
+    r"(?<=[^\s<>])((?:</(?:b|i|em|strong|span|var)>){0,3})<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>",
+    re.IGNORECASE,
+)
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
 PICTURE_LINK = re.compile(
@@ -30,7 +33,8 @@ PRESERVED = re.compile(
 _WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
 WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
 WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
-UNITS = {"m", "mm", "cm", "dm", "km", "ft", "yd", "mi", "s", "x", "y", "n", "r"}  # and variables
+# Units, variables, their products and functions: behind another word, such as "to", a number is that of a note.
+SYMBOL = re.compile(r"[a-z\u0370-\u03ff]|[b-df-hj-np-tv-xz]{2,3}|mi|yd|sin|cos|tan", re.IGNORECASE)
 QUOTE = re.compile(r"</?blockquote\b[^<>]*+>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
@@ -95,12 +99,14 @@ def _join_lines(text: str) -> str:
 
 
 def _raise(found: "re.Match[str]") -> str:
-    """Return a raised number as an exponent of a unit, a number or a bracket, or as the number of a note."""
+    """Return a raised number as an exponent of a number, a bracket or a short symbol, or as the number of a note."""
     before = found.string[max(0, found.start() - 5) : found.start()]
     word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
     is_year = len(word) == 4 and word.isdecimal()
-    is_power = before[-1] in ")]" or (word.isdecimal() and not is_year) or word[::-1] in UNITS
-    return found[1].translate(SUPERSCRIPTS) if is_power or not found[1].isdecimal() else f"[{found[1]}]"
+    is_symbol = SYMBOL.fullmatch(word[::-1]) is not None
+    is_power = before[-1] in ")]" or is_symbol or (word.isdecimal() and not is_year)
+    raised = found[2].translate(SUPERSCRIPTS) if is_power or not found[2].isdecimal() else f"[{found[2]}]"
+    return found[1] + raised
 
 
 def _remove_marks_in_words(page: str) -> str:

@@ -149,7 +149,7 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<script>var a='<svg>';</script><p>The whole.</p><script>var b='</svg>';</script><p>end</p>", "The whole.\n\nend\n"),
         ("<!-- was: <svg> --><p>The whole.</p><!-- </svg> --><!--><p>Seen</p><style>a{content:'<svg>'}</style><p>end</p>", "The whole.\n\nSeen\n\nend\n"),
         ("<p>Chapter <a href='#c3'>3</a> of <code>[1](#n1)</code></p><pre>\\- e</pre>", "Chapter 3 of `[1](#n1)`\n\n```\n\\- e\n```\n"),
-        ("<p>Back to<sup>1</sup> 5 m<sup>2</sup></p>", "Back to[1] 5 m\u00b2\n"),
+        ("<p>Back to<sup>1</sup> 5 m<sup>2</sup>, mc<sup>2</sup>, <i>v</i><sup>2</sup>, <b>10</b><sup>6</sup>, χ<sup>2</sup>, sin<sup>2</sup></p>", "Back to[1] 5 m\u00b2, mc\u00b2, v\u00b2, 10\u2076, χ\u00b2, sin\u00b2\n"),
     ],
     ids=["form", "fields", "options", "suggestions", "closed details", "other attributes", "marked parts of words", "marks that end in words", "invisible", "permalink", "layout", "table", "dialogs", "drawings", "open drawing", "wrapped quote", "wrapped source", "own line ends", "headers", "links of pictures", "notes", "raised", "tooltips", "quotes", "long head", "scripts", "comments", "code", "short words"],
 )  # fmt: skip
