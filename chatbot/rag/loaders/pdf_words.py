@@ -28,9 +28,11 @@ RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebre
 # Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
 LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
 MARKED_NUMBER = re.compile(r"[.,:;!?()\[\]/%]*+\d[\d.,:;!?()\[\]/%]*+")
-MIRRORED_BRACKETS = re.compile(r"^[^\w\s(\[{]{0,3}[)\]}](?=[^\w\s]{0,3}\w)|\w[^\w\s)\]}]{0,3}[(\[{][^\w\s]{0,3}$")
+MIRRORED_BRACKETS = re.compile(
+    r"^[^\w\s(\[{]{0,3}[)\]}\u00bb\u203a](?=[^\w\s]{0,3}\w)|\w[^\w\s)\]}]{0,3}[(\[{\u00ab\u2039][^\w\s]{0,3}$"
+)
 ADDRESS = re.compile("[A-Za-z][@.][A-Za-z]")  # whose parts pdfium turns between words from right to left
-MIRRORED = str.maketrans("()[]{}", ")(][}{")
+MIRRORED = str.maketrans("()[]{}\u00ab\u00bb\u2039\u203a", ")(][}{\u00bb\u00ab\u203a\u2039")
 IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
 LAM = "\u0644"  # the first letter of its ligatures with alef
 

@@ -65,6 +65,28 @@ def test_words_with_self_keep_their_hyphen() -> None:
     assert found == "A self-contained\nunit, not a selfless\none."
 
 
+WHOLE_WORDS = (  # no line's end has parted one of its long words
+    "The members were asked to be",
+    "punctual. The annual meeting was a well-",
+    "attended one, with forty-",
+    "one of them and a last-minute",
+    "contribution of the harbour's",
+    "administration to the library.",
+)
+
+
+def test_hyphens_are_kept_where_no_line_ends_within_a_word() -> None:
+    found = read(*below(*WHOLE_WORDS))
+    assert "a well-attended\none, with forty-one\nof them" in found
+
+
+def test_hyphens_are_not_kept_where_other_lines_end_within_words() -> None:
+    found = read(
+        *below(*WHOLE_WORDS[:3], "one of them. The harbour's adminis-", "tration has a new contri-", "bution to make.")
+    )
+    assert "administration\nhas a new contribution\nto make." in found
+
+
 def from_right(text: str, x: float = 400) -> list[tuple[float, float, str]]:
     """Return the letters of a text with places from right to left."""
     return [(x - 5 * number, 700, letter) for number, letter in enumerate(text, 1)]
@@ -90,8 +112,13 @@ def test_numbers_in_words_from_right_to_left_stay_from_left_to_right(shown: str,
 
 @pytest.mark.parametrize(
     ("shown", "text"),
-    [(")\u05e9\u05dc(.", "(\u05e9\u05dc)."), ("(\u0641\u064a)\u060c", "(\u0641\u064a)\u060c")],
-    ids=["drawn", "meant"],
+    [
+        (")\u05e9\u05dc(.", "(\u05e9\u05dc)."),
+        ("(\u0641\u064a)\u060c", "(\u0641\u064a)\u060c"),
+        ("\u00bb\u0641\u064a\u00ab.", "\u00ab\u0641\u064a\u00bb."),
+        ("\u00ab\u0641\u064a\u00bb.", "\u00ab\u0641\u064a\u00bb."),
+    ],
+    ids=["drawn", "meant", "quotes drawn", "quotes meant"],
 )
 def test_brackets_of_words_from_right_to_left_open_and_close(shown: str, text: str) -> None:
     """pdfium turns both those that are drawn and those that are meant."""

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from chatbot.rag.loaders.pdf_words import SOFT_HYPHEN
+
+from .notes import SENTENCE_END
 
 HYPHEN = "\u2010"  # which producers that hyphenate by themselves put at a line's end
 HYPHENS = f"{SOFT_HYPHEN}{HYPHEN}"
@@ -16,6 +18,8 @@ JOINED = re.compile(
 WORDS = re.compile(rf"\b\w++(?:[-{HYPHEN}]\w++){{0,9}}+(?![{HYPHENS}])")
 REST = re.compile(rf"(?<=[{HYPHENS}])[\n ]{{0,9}}\n\w*+")
 SELF_ENDINGS = ("ish", "less", "hood", "same")  # of words with "self" that have no hyphen
+MIN_SLACK = 7  # characters that a line has left, of which a program that hyphenates would have used some
+LONG_WORD = re.compile(r"[^\W\d_]{8,}")  # which it would have parted
 
 
 class Vocabulary:
@@ -24,6 +28,8 @@ class Vocabulary:
     def __init__(self, texts: Iterable[str]) -> None:
         self._words: set[str] = set()
         self._compounds: set[str] = set()  # and their beginnings
+        texts = list(texts)
+        self.is_hyphenated = _is_hyphenated(texts)
         for text in texts:
             for word in set(WORDS.findall(REST.sub(" ", text))):
                 *parts, last = word.lower().replace(HYPHEN, "-").split("-")
@@ -42,9 +48,26 @@ class Vocabulary:
             return True
         if last + rest.lower() in self._words:
             return False
+        if not self.is_hyphenated:
+            return True
         is_between = bool(others) and punctuation.startswith("-")
         is_known = last in self._words and rest.lower() in self._words
         return is_between or (is_known and (bool(others) or punctuation.startswith("-"))) or _is_of_self(last, rest)
+
+
+def _is_hyphenated(texts: Iterable[str]) -> bool:
+    """Return whether ends of lines part words: where long words have gone to the next line whole, none does."""
+    parted = whole = 0
+    for text in texts:
+        for paragraph in text.split("\n\n"):
+            lines = paragraph.split("\n")
+            width = max(map(len, lines))
+            for line, following in pairwise(lines):
+                if line.endswith(tuple(HYPHENS)):
+                    parted += following[:1].islower()
+                elif width - len(line) >= MIN_SLACK and len(line) > width / 2 and not SENTENCE_END.search(line):
+                    whole += LONG_WORD.match(following) is not None
+    return not whole or parted > whole
 
 
 def _is_of_self(before: str, rest: str) -> bool:
