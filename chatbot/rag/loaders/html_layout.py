@@ -9,7 +9,7 @@ from chatbot.rag.text.unspaced import WITHOUT_SPACES
 from .docx_numbering import format_number
 
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|datalist|dialog|header|abbr|ol|ul|menu|li|template)\b([^<>]*+)>",
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|select|datalist|dialog|header|abbr|ol|ul|menu|li|template)\b([^<>]*+)>",
     re.IGNORECASE,
 )
 ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)"?|'([^']*+)'?|([^\s"'>]{1,200}+)))?""")
@@ -155,6 +155,8 @@ def _format_tag(tag: "re.Match[str]") -> str:
     name = tag[2].lower()
     if name == "input":
         return _format_value(tag[3])
+    if name == "select":
+        return f"{tag[0]} " if tag[1] else f" {tag[0]}"
     if name == "abbr":  # whose title a reader sees when pointing at it
         return f"<{tag[1]}span>"
     if name == "datalist":
@@ -285,6 +287,6 @@ def _format_value(tag: str) -> str:
     if kind in UNSHOWN:
         return ""
     if kind in TICKS:
-        return "[x]" if "checked" in values else "[ ]"
+        return " [x] " if "checked" in values else " [ ] "
     value = unescape(values.get("value", "")).replace("<", "&lt;")
     return f" {value} " if value else ""

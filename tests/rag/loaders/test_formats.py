@@ -126,7 +126,7 @@ def test_html_is_decoded_as_it_declares(data: bytes, text: str) -> None:
         ("<p>Size <select><option>Small<option selected>Large</select></p>", "Size Small Large\n"),  # as Chromium's innerText: options are data
         ("<p>City <input list=c value=Ulm><datalist id=c><option value=Bonn>The old capital</option><option>Ulm</datalist>end</p>", "City Ulm end\n"),
         ("<details><summary>Refunds</summary><p>Within 30 days.</p></details>", "**Refunds**\n\nWithin 30 days.\n"),
-        ("<p><input type=checkbox class='checked:bg-blue' aria-checked=false>a<input data-value=s type=text><input type=hidden value=x data-type=text></p>", "[ ]a\n"),
+        ("<p><input type=checkbox class='checked:bg-blue' aria-checked=false>a<input data-value=s type=text><input type=hidden value=x data-type=text></p>", "[ ] a\n"),
         ("<p><i>demur</i>rage, <b>H</b>yper<b>T</b>ext, un<em>believ</em>able, <b>bold</b> word, 2*3*4</p>", "demurrage, HyperText, unbelievable, **bold** word, 2*3*4\n"),
         ("<p><b>The long wo</b>rd, <b>On th</b><i>e first</i> <B class=a><span>d</span></B>ay, <b><i>un</i></b>real <b>now</b>. <b>Note:</b>yes</p>", "The long word, On the first day, unreal **now**. **Note:**yes\n"),
         ("<p>Donau&shy;dampf mega&#8203;corporation</p>", "Donaudampf megacorporation\n"),

@@ -75,3 +75,10 @@ def test_long_list_whose_items_have_no_end_is_not_deep() -> None:
 def test_shadow_roots_are_shown_and_other_templates_are_not() -> None:
     page = "<div>A<template shadowrootmode=open><p>shown</p><template><p>not</p></template></template></div><template>no</template><p>B"
     assert load(page) == "A\n\nshown\n\nB\n"
+
+
+def test_values_of_fields_are_parted_from_the_words_beside_them() -> None:
+    """A browser shows a box with a frame, whether or not the page has a space there."""
+    ticks = "E-mail<input type=checkbox checked>I agree<input type=radio>later"
+    choice = "Size<select><option>S</option><option>M</option></select>please"
+    assert load(f"<p>{ticks}</p><p>{choice}</p>") == "E-mail [x] I agree [ ] later\n\nSize S M please\n"
