@@ -33,8 +33,10 @@ PRESERVED = re.compile(
 _WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
 WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
 WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
-# Units, variables, their products and functions: behind another word, such as "to", a number is that of a note.
-SYMBOL = re.compile(r"[a-z\u0370-\u03ff]|[b-df-hj-np-tv-xz]{2,3}|mi|yd|sin|cos|tan", re.IGNORECASE)
+# Units, variables, their products and functions: behind another word ("to", "TV") a number is that of a note.
+SYMBOL = re.compile(
+    r"[A-Za-z\u0370-\u03ff]|[b-df-hj-np-tv-xz][B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz]{1,2}|mi|yd|sin|cos|tan"
+)
 QUOTE = re.compile(r"</?blockquote\b[^<>]*+>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}

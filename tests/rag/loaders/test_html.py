@@ -82,3 +82,8 @@ def test_values_of_fields_are_parted_from_the_words_beside_them() -> None:
     ticks = "E-mail<input type=checkbox checked>I agree<input type=radio>later"
     choice = "Size<select><option>S</option><option>M</option></select>please"
     assert load(f"<p>{ticks}</p><p>{choice}</p>") == "E-mail [x] I agree [ ] later\n\nSize S M please\n"
+
+
+def test_raised_numbers_of_abbreviations_are_those_of_notes() -> None:
+    page = "<p>The BBC<sup>1</sup> on TV<sup>2</sup>, Dr<sup>3</sup> Miller, 3 kg<sup>2</sup>, mV<sup>2</sup></p>"
+    assert load(page) == "The BBC[1] on TV[2], Dr[3] Miller, 3 kg\u00b2, mV\u00b2\n"
