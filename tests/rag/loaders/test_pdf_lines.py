@@ -249,3 +249,14 @@ def test_words_from_left_to_right_between_others_keep_their_order() -> None:
 def test_brackets_within_a_number_between_words_from_right_to_left_open_and_close() -> None:
     word = "\u05d4\u05d7\u05d3\u05e9"
     assert "14(2)" in read(*from_right(word), (315, 700, "(2)14"), *from_right(word, x=300)).split()
+
+
+def test_head_above_paragraphs_of_one_line_is_a_paragraph() -> None:
+    """As pages of short notes: most distances are those of paragraphs, and few of lines show how much more one is."""
+    notes = [(60, 700 - 33 * number, text) for number, text in enumerate(("It is old.", "It is loud.", "It is paid."))]
+    assert read((60, 744, "Pump"), *notes) == "Pump\n\nIt is old.\nIt is loud.\nIt is paid."
+
+
+def test_rows_of_a_table_far_from_one_another_are_no_paragraphs() -> None:
+    rows = [(x, 700 - 40 * y, f"{text} {y}") for y in range(5) for x, text in ((60, "Pump"), (200, "Price"))]
+    assert read(*rows) == "\n".join(f"Pump {y} Price {y}" for y in range(5))

@@ -19,6 +19,8 @@ from .segments import Row, find_rows, find_segments
 from .spacing import find_distances, find_usual_distance
 
 PARAGRAPH_GAP = 1.6  # distances of lines between two paragraphs, at least
+MIN_PARAGRAPH_GAP = 1.3  # the same where the gap is also wide: few lines of many paragraphs are at a line's distance
+WIDE_GAP = 3.2  # heights of a line
 MAX_DEPTH = 40  # columns in columns
 
 
@@ -42,18 +44,21 @@ def read(words: Iterable[Word]) -> PageText:
         part_marks(block[first:end])
         is_within_sentence = first < end and SENTENCE_END.search(block[first - 1][-1].text) is None
         if is_within_sentence:
-            notes.extend(_lines(block[first:end]))
+            notes.extend(_lines(block[first:end], height))
         for part in filter(None, (block[:first], block[end:]) if is_within_sentence else (block,)):
-            lines.extend(_lines(part))
+            lines.extend(_lines(part, height))
             lines.append("")
     return PageText("\n".join(lines).strip("\n"), "\n".join(notes))
 
 
-def _lines(rows: list[Row]) -> list[str]:
-    """Return the rows' texts, with an empty one where the distance to the next is wider than between lines."""
+def _lines(rows: list[Row], height: float) -> list[str]:
+    """Return the rows' texts, with an empty one where the distance to the next is wider than between lines.
+
+    `height` is that of the page's lines.
+    """
     usual = find_usual_distance(rows)
-    distances = enumerate(find_distances(rows), 1)
-    paragraphs = {number for number, distance in distances if distance > PARAGRAPH_GAP * usual}
+    least = min(PARAGRAPH_GAP * usual, max(MIN_PARAGRAPH_GAP * usual, WIDE_GAP * height))
+    paragraphs = {number for number, distance in enumerate(find_distances(rows), 1) if distance > least}
     below = find_rows_below(rows, paragraphs)
     lines = []
     for start, end in find_spans(rows, below):
