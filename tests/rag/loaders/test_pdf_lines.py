@@ -87,6 +87,20 @@ def test_hyphens_are_not_kept_where_other_lines_end_within_words() -> None:
     assert "administration\nhas a new contribution\nto make." in found
 
 
+def test_numerals_keep_their_hyphen_in_text_that_is_hyphenated() -> None:
+    found = read(*below("A har-", "bour of forty-", "one boats, Quarante-", "sept, quatre-", "vingts, thirty-", "ish."))
+    assert found.split() == [
+        "A",
+        "harbour",
+        "of",
+        "forty-one",
+        "boats,",
+        "Quarante-sept,",
+        "quatre-vingts,",
+        "thirtyish.",
+    ]
+
+
 def from_right(text: str, x: float = 400) -> list[tuple[float, float, str]]:
     """Return the letters of a text with places from right to left."""
     return [(x - 5 * number, 700, letter) for number, letter in enumerate(text, 1)]

@@ -18,6 +18,16 @@ JOINED = re.compile(
 WORDS = re.compile(rf"\b\w++(?:[-{HYPHEN}]\w++){{0,9}}+(?![{HYPHENS}])")
 REST = re.compile(rf"(?<=[{HYPHENS}])[\n ]{{0,9}}\n\w*+")
 SELF_ENDINGS = ("ish", "less", "hood", "same")  # of words with "self" that have no hyphen
+# Of numerals in English and French, which have a hyphen between tens and units.
+TENS = {
+    "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "dix", "vingt", "trente", "quarante",
+    "cinquante", "soixante",
+}  # fmt: skip
+UNITS = {
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "first", "second", "third", "fourth",
+    "fifth", "sixth", "seventh", "eighth", "ninth", "deux", "trois", "quatre", "cinq", "sept", "huit", "neuf", "dix",
+    "onze", "douze", "treize", "quatorze", "quinze", "seize",
+}  # fmt: skip
 MIN_SLACK = 7  # characters that a line has left, of which a program that hyphenates would have used some
 LONG_WORD = re.compile(r"[^\W\d_]{8,}")  # which it would have parted
 
@@ -52,7 +62,7 @@ class Vocabulary:
             return True
         is_between = bool(others) and punctuation.startswith("-")
         is_known = last in self._words and rest.lower() in self._words
-        return is_between or (is_known and (bool(others) or punctuation.startswith("-"))) or _is_of_self(last, rest)
+        return is_between or (is_known and (bool(others) or punctuation.startswith("-"))) or _is_compound(last, rest)
 
 
 def _is_hyphenated(texts: Iterable[str]) -> bool:
@@ -70,8 +80,11 @@ def _is_hyphenated(texts: Iterable[str]) -> bool:
     return not whole or parted > whole
 
 
-def _is_of_self(before: str, rest: str) -> bool:
-    return before == "self" and not rest.startswith(SELF_ENDINGS)
+def _is_compound(before: str, rest: str) -> bool:
+    """Return whether a word is one with "self" or a numeral, which has a hyphen."""
+    if before == "self":
+        return not rest.startswith(SELF_ENDINGS)
+    return (before in TENS and rest in UNITS) or (before == "quatre" and rest.startswith("vingt"))
 
 
 def join_hyphens(text: str, vocabulary: Vocabulary) -> str:
