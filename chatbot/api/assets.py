@@ -3,11 +3,15 @@
 import functools
 import gzip
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from flask import Response, request
+from flask import Response, redirect, request
+from werkzeug import Response as WerkzeugResponse
 
 from chatbot.concurrency.threads import run_in_slow_thread
+from chatbot.errors import NotFound
 
 
 class Asset:
@@ -37,6 +41,31 @@ class Asset:
         response.headers["Cache-Control"] = f"max-age={max_age}" if max_age else "no-cache"
         response.make_conditional(request)
         return response
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page with its files in a folder, by their names and media types, under a Content-Security-Policy."""
+
+    folder: Path
+    files: Mapping[str, str]
+    policy: str
+
+    def serve(self, name: str) -> Response:
+        """Return one of the files; raises NotFound."""
+        path = self.folder / name
+        if name not in self.files or not path.is_file():  # an installation may come without it
+            raise NotFound
+        response = Asset(path.read_bytes(), self.files[name]).respond()
+        response.headers["Content-Security-Policy"] = self.policy
+        return response
+
+    def serve_index(self) -> WerkzeugResponse:
+        """Return the page at the address with a slash at its end, which the names of its files are relative to."""
+        if request.path.endswith("/"):
+            return self.serve("index.html")
+        query = f"?{request.query_string.decode('latin-1')}" if request.query_string else ""
+        return redirect(f"{request.path}/{query}", 308)
 
 
 class Assets:

@@ -1,14 +1,13 @@
 """The chat page of `examples/web` at `/demo/`, in development only."""
 
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask, Response
 from werkzeug import Response as WerkzeugResponse
 
 import config
-from chatbot.errors import NotFound
 from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
 
-from .assets import Asset
+from .assets import Page
 
 FOLDER = config.ROOT / "examples" / "web"
 SCRIPTS = ("app.js", "chat.js", "citations.js", "client.js", "details.js", "messages.js", "rooms.js")
@@ -20,6 +19,7 @@ POLICY = (
     " connect-src 'self' http://localhost:* http://127.0.0.1:*;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
 )
+PAGE = Page(FOLDER, FILES, POLICY)
 
 blueprint = Blueprint("demo", __name__, url_prefix="/demo")
 
@@ -33,24 +33,12 @@ def init_app(app: Flask) -> None:
 @blueprint.get("/")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_page() -> WerkzeugResponse:
-    """Serve the page, at the one address that the names of its files are relative to."""
-    if not request.path.endswith("/"):
-        query = request.query_string.decode("latin-1")
-        return redirect(f"{blueprint.url_prefix}/?{query}" if query else f"{blueprint.url_prefix}/", 308)
-    return _serve("index.html")
+    """Serve the page."""
+    return PAGE.serve_index()
 
 
 @blueprint.get("/<name>")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_file(name: str) -> Response:
     """Serve one of the page's files."""
-    return _serve(name)
-
-
-def _serve(name: str) -> Response:
-    path = FOLDER / name
-    if name not in FILES or not path.is_file():  # an installation may come without examples
-        raise NotFound
-    response = Asset(path.read_bytes(), FILES[name]).respond()
-    response.headers["Content-Security-Policy"] = POLICY
-    return response
+    return PAGE.serve(name)

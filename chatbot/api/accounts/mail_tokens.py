@@ -1,7 +1,5 @@
 """Routes for forgotten passwords and e-mail addresses, with tokens of mails."""
 
-from flask import request
-
 from chatbot.schemas.accounts.mail_tokens import (
     EmailChangeSchema,
     MailTokenSchema,
@@ -13,17 +11,12 @@ from chatbot.web import authentication, login_limits, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
 
-from .auth import MAX_BODY
+from .auth import bound_body
 
 CREDENTIAL = "Needs an access token with a `code`, none with a `token`."
 
 blueprint = Blueprint("mail_tokens", __name__, url_prefix="/api/users", description="Passwords and addresses by mail")
-
-
-@blueprint.before_request
-def bound_body() -> None:
-    """Refuse bodies that no account needs: these routes are open to strangers."""
-    request.max_content_length = MAX_BODY
+blueprint.before_request(bound_body)
 
 
 @blueprint.route("/password-reset/", methods=["POST"])

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-from flask import Blueprint, Response, redirect, request
+from flask import Blueprint, Response
 from werkzeug import Response as WerkzeugResponse
 
-from chatbot.api.assets import Asset
-from chatbot.errors import NotFound
+from chatbot.api.assets import Page
 from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
 
@@ -16,6 +15,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
     " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
 )
+PAGE = Page(FOLDER, FILES, POLICY)
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -23,22 +23,12 @@ blueprint = Blueprint("account", __name__, url_prefix="/account")
 @blueprint.get("/")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_page() -> WerkzeugResponse:
-    """Serve the page, at the one address that the names of its files are relative to."""
-    if not request.path.endswith("/"):
-        return redirect(f"{blueprint.url_prefix}/", 308)
-    return _serve("index.html")
+    """Serve the page."""
+    return PAGE.serve_index()
 
 
 @blueprint.get("/<name>")
 @rate_limits.limit(RATE_PUBLIC_ADDRESS=by_address)
 def get_file(name: str) -> Response:
     """Serve one of the page's files."""
-    return _serve(name)
-
-
-def _serve(name: str) -> Response:
-    if name not in FILES:
-        raise NotFound
-    response = Asset((FOLDER / name).read_bytes(), FILES[name]).respond()
-    response.headers["Content-Security-Policy"] = POLICY
-    return response
+    return PAGE.serve(name)
