@@ -10,7 +10,7 @@ from marshmallow.validate import Regexp
 
 from bounds import setting
 
-SCHEMES = {"smtp": 587, "smtps": 465, "console": 0, "memory": 0}  # with their ports
+SCHEMES = ("smtp", "smtps", "console", "memory")
 URL = Regexp(
     rf"^({'|'.join(SCHEMES)}):(//[^\s]+)?\Z",
     error="Must be smtp://USER:PASSWORD@HOST:PORT, smtps://..., console: or memory:.",
@@ -39,8 +39,8 @@ def find_mail_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
     """Return the errors of the settings together, by their names."""
     errors: dict[str, list[str]] = {}
     is_smtp = (data["MAIL_URL"] or "").startswith("smtp")
-    if is_smtp and not urlsplit(data["MAIL_URL"]).hostname:
-        errors["MAIL_URL"] = ["Needs a host: smtp://USER:PASSWORD@HOST."]
+    if is_smtp and not _has_host(data["MAIL_URL"]):
+        errors["MAIL_URL"] = ["Needs a host, and a port that is one: smtp://USER:PASSWORD@HOST:PORT."]
     if is_smtp and not data["MAIL_FROM"]:
         errors["MAIL_FROM"] = ["Must be set with an smtp MAIL_URL."]
     if data["MAIL_FROM"] and not ADDRESS.fullmatch(data["MAIL_FROM"]):
@@ -48,3 +48,11 @@ def find_mail_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
     if data["APP_ENV"] == "production" and data["MAIL_URL"] in {"console:", "memory:"}:
         errors["MAIL_URL"] = ["Would write secrets to the log in production."]
     return errors
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of the port, or of brackets
+        return False

@@ -73,6 +73,9 @@ def test_unknown_name_in_dotenv_warns_with_the_nearest(tmp_path: Path, capsys: p
         ("CORS_ORIGINS", "https://*.example.org"),
         ("CORS_ORIGINS", "app.example.org"),
         ("SECRET_KEY", "short"),
+        ("MAIL_URL", "http://mail.example.org"),
+        ("MAIL_FROM", "no address"),
+        ("ACCOUNT_URL", "https://app.example.org/#account"),
     ],
 )
 def test_bad_value_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: str) -> None:
@@ -91,6 +94,11 @@ def test_bad_value_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         ({"CORS_ORIGINS": "*"}, ["CORS_ORIGINS"]),
         ({"FLASK_DEBUG": "1"}, ["FLASK_DEBUG"]),
         ({"BCRYPT_ROUNDS": "4"}, ["BCRYPT_ROUNDS"]),
+        ({"MAIL_URL": "console:"}, ["MAIL_URL"]),
+        ({"MAIL_URL": "memory:"}, ["MAIL_URL"]),
+        ({"MAIL_URL": "smtp://mail.example.org"}, ["MAIL_FROM"]),
+        ({"MAIL_URL": "smtp://:25", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),
+        ({"MAIL_URL": "smtp://mail.example.org:many", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),
     ],
 )
 def test_production_refuses_what_could_be_guessed(

@@ -16,7 +16,7 @@ class Letter:
 
 
 class MailUnavailable(Exception):
-    """The mail server does not take mails now; another try may succeed."""
+    """A mail cannot be sent now; another try may succeed."""
 
 
 class MailRefused(Exception):

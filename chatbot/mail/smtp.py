@@ -3,6 +3,7 @@
 import ipaddress
 import smtplib
 import ssl
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, localtime, parseaddr
@@ -33,18 +34,13 @@ class SmtpMailer:
         """Send a mail; raises MailUnavailable, MailRefused."""
         try:
             message = self._build(letter)
+        except (MessageError, IndexError, ValueError) as error:
+            raise MailRefused(f"No header can have the address: {type(error).__name__}.") from error
+        try:
             with self._connect() as connection:
-                connection.send_message(message)
-        except smtplib.SMTPRecipientsRefused as error:
-            _raise_by_code(max(code for code, _ in error.recipients.values()), error)
-        except smtplib.SMTPAuthenticationError as error:  # the operator's to mend
-            raise MailUnavailable(f"The login was refused with {error.smtp_code}.") from error
-        except smtplib.SMTPResponseException as error:
-            _raise_by_code(error.smtp_code, error)
-        except (smtplib.SMTPNotSupportedError, ValueError) as error:  # an address that it or a header cannot have
-            raise MailRefused(type(error).__name__) from error
-        except (smtplib.SMTPException, OSError) as error:
-            raise MailUnavailable(f"{type(error).__name__} {getattr(error, 'strerror', None) or ''}".strip()) from error
+                _hand_over(connection, message)
+        except (smtplib.SMTPException, OSError) as error:  # also of a login or a sender, which the operator has to mend
+            raise MailUnavailable(_describe(error)) from error
 
     def _connect(self) -> smtplib.SMTP:
         context = ssl.create_default_context()
@@ -73,10 +69,28 @@ class SmtpMailer:
         return message
 
 
-def _raise_by_code(code: int, error: smtplib.SMTPException) -> None:
-    """Raise MailRefused for a permanent reply, else MailUnavailable; its text may have the address in it."""
+def _hand_over(connection: smtplib.SMTP, message: EmailMessage) -> None:
+    """Give a mail to a server; raises MailRefused where it will never take it, smtplib.SMTPException."""
+    try:
+        connection.send_message(message)
+    except smtplib.SMTPRecipientsRefused as error:
+        _raise_if_permanent(max(code for code, _ in error.recipients.values()), error)
+    except smtplib.SMTPDataError as error:
+        _raise_if_permanent(error.smtp_code, error)
+    except smtplib.SMTPNotSupportedError as error:  # of an address beyond ASCII
+        raise MailRefused(_describe(error)) from error
+
+
+def _raise_if_permanent(code: int, error: smtplib.SMTPException) -> None:
+    """Raise MailRefused for a permanent reply, else MailUnavailable."""
     kind = MailRefused if code >= PERMANENT else MailUnavailable
-    raise kind(f"The reply was {code}.") from error
+    raise kind(f"{type(error).__name__} {code}") from error
+
+
+def _describe(error: Exception) -> str:
+    """Return an error's kind with its code; the server's words may have the address in them."""
+    facts = getattr(error, "smtp_code", None) or getattr(error, "strerror", None) or ""
+    return f"{type(error).__name__} {facts}".strip()
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import jinja2
 
+from .ports import MailUnavailable
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -21,8 +23,11 @@ class Templates:
         )
 
     def render(self, kind: str, values: Mapping[str, str]) -> tuple[str, str, str]:
-        """Return the subject, the text and the HTML of a kind of mail; raises jinja2.TemplateError."""
-        whole = self._environment.get_template(f"{kind}.txt").render(values)
+        """Return the subject, the text and the HTML of a kind of mail; raises MailUnavailable for a faulty template."""
+        try:
+            whole = self._environment.get_template(f"{kind}.txt").render(values)
+            html = self._environment.get_template(f"{kind}.html").render(values)
+        except (jinja2.TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise MailUnavailable(f"The template of {kind} is faulty: {error}") from error
         subject, _, text = whole.partition("\n")
-        html = self._environment.get_template(f"{kind}.html").render(values)
         return subject.strip(), text.lstrip("\n"), html

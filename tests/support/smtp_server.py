@@ -24,6 +24,14 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+        """Take a sender, or answer as scripted for senders."""
+        reply = self._folder / "reply to sender"
+        if reply.exists():
+            return reply.read_text()
+        envelope.mail_from = address
+        return "250 OK"
+
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
         """Take a recipient, or answer as scripted."""
         reply = self._folder / "reply"
@@ -51,9 +59,9 @@ class SmtpServer:
         assert self._process.stdout is not None
         self.url = f"smtp://127.0.0.1:{int(self._process.stdout.readline())}"
 
-    def answer(self, reply: str | None) -> None:
-        """Let it answer recipients with a reply; None: take mails."""
-        path = self._folder / "reply"
+    def answer(self, reply: str | None, *, to_sender: bool = False) -> None:
+        """Let it answer recipients, or senders, with a reply; None: take mails."""
+        path = self._folder / ("reply to sender" if to_sender else "reply")
         path.write_text(reply) if reply else path.unlink(missing_ok=True)
 
     def list_mails(self) -> list[EmailMessage]:

@@ -58,11 +58,15 @@ def test_mail_is_whole(server: Server, mailbox: SmtpServer) -> None:
     assert '<a href="http' in read_text(mail, "html")
 
 
-def test_server_that_is_busy_gets_the_mail_later_and_once(server: Server, mailbox: SmtpServer) -> None:
-    mailbox.answer("451 Try again later")
+@pytest.mark.parametrize(("reply", "to_sender"), [("451 Try again later", False), ("550 Not your address", True)])
+def test_server_that_takes_nothing_now_gets_the_mail_later_and_once(
+    server: Server, mailbox: SmtpServer, reply: str, to_sender: bool
+) -> None:
+    """A refused sender is the operator's to mend, and no reason to drop users' mails."""
+    mailbox.answer(reply, to_sender=to_sender)
     server.sign_in("ada")
-    wait_for(lambda: "mail server takes no mails" in server.log())
-    mailbox.answer(None)
+    wait_for(lambda: "mail cannot be sent now" in server.log())
+    mailbox.answer(None, to_sender=to_sender)
     receive(mailbox, 1)
     server.sign_in("eve")
     assert receive(mailbox, 2)["To"] == "eve@example.org"

@@ -82,18 +82,18 @@ def _claim() -> WaitingMail | None:
 
 def _send(mail: WaitingMail) -> bool:
     """Send a mail, or give it up; return False where the server takes none now."""
-    letter = _compose(mail)
-    if isinstance(letter, datetime):
-        _postpone(mail, letter)
-        return True
     mailer = get_accounts_state().mailer
     try:
+        letter = _compose(mail)
+        if isinstance(letter, datetime):
+            _postpone(mail, letter)
+            return True
         if letter is not None and mailer is not None:
             mailer.send(letter)
     except MailUnavailable as error:
         moment = now()
         if moment - mail.created_at < GIVE_UP_AFTER:
-            log.warning("mail server takes no mails", detail=str(error), tries=mail.tries)
+            log.warning("mail cannot be sent now", detail=str(error), tries=mail.tries)
             _postpone(mail, moment + min(FIRST_BACKOFF * 2 ** min(mail.tries - 1, 10), MAX_BACKOFF))
             return False
         log.error("mail was given up", kind=mail.kind, detail=str(error))
