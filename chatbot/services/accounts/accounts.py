@@ -14,7 +14,7 @@ from chatbot.errors import EmailTaken, InvalidCredentials, NotFound, Unauthentic
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
-from . import authentication, outbox, passwords
+from . import authentication, mail_tokens, outbox, passwords
 from .callers import Caller
 from .names import fold_name, refuse_unfoldable
 
@@ -105,6 +105,7 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
         is_current = is_unchanged(connection, caller.user_id, found.password_hash)
         ended = _replace_password(connection, caller, password_hash) if is_current else None
         if is_current:
+            mail_tokens.revoke(connection, caller.user_id)
             outbox.add(connection, "password_changed", found.email, caller.user_id)
     if ended is None:  # the hash was keyed anew by a login, or the password changed, since it was read
         change_password(caller, current_password, new_password)

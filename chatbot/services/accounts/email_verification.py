@@ -62,6 +62,7 @@ def _apply(claim: mail_tokens.Claim) -> None:
             account = load_account(connection, claim.user_id)
             if claim.kind == "email_change":
                 connection.execute(sa.update(User).where(User.id == account.id).values(values))
+                mail_tokens.revoke(connection, account.id)
                 _tell_of_change(connection, account, claim.email)
             elif not _verify(connection, account, claim.email):
                 raise TokenSpent("The account has another address now.")

@@ -20,11 +20,12 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.database.upserts import insert_or_update
 from chatbot.errors import CodeWrong, TokenSpent
-from chatbot.models import CodeGuess, MailToken
+from chatbot.models import CodeGuess, Mail, MailToken, User
 
 from . import keys
 
 LIFETIMES = {"reset": timedelta(minutes=30), "verification": timedelta(hours=24), "email_change": timedelta(hours=24)}
+TAKING_OVER = ("reset", "email_change")
 CODE_LIFETIME = timedelta(minutes=10)
 MAX_GUESSES = 5
 PER_HOUR = 5  # mails to one account
@@ -114,6 +115,16 @@ def spend(connection: sa.Connection, claim: Claim) -> None:
         raise TokenSpent("The link was used already, has expired or is not whole.")
 
 
+def revoke(connection: sa.Connection, user_id: UUID) -> None:
+    """Revoke the tokens by which an account could be taken over, after its password or its address was changed.
+
+    Who knew the old password may have asked for another address, and who reads the old mailbox for another password.
+    """
+    open_tokens = (MailToken.user_id == user_id, MailToken.kind.in_(TAKING_OVER), MailToken.spent_at.is_(None))
+    connection.execute(sa.update(MailToken).where(*open_tokens).values(spent_at=now()))
+    connection.execute(sa.delete(Mail).where(Mail.user_id == user_id, Mail.kind.in_(TAKING_OVER)))
+
+
 def make_token(token_id: UUID) -> str:
     """Return the token of a mail's link."""
     mac = _mac(keys.current(), b"token", token_id)
@@ -127,7 +138,8 @@ def make_code(token_id: UUID, key: bytes | None = None) -> str:
 
 
 def _are_open(kinds: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
-    return MailToken.kind.in_(kinds), MailToken.spent_at.is_(None), MailToken.expires_at > now()
+    is_enabled = sa.exists().where(User.id == MailToken.user_id, User.disabled_at.is_(None))
+    return MailToken.kind.in_(kinds), MailToken.spent_at.is_(None), MailToken.expires_at > now(), is_enabled
 
 
 def _count_guess(key: bytes) -> int:

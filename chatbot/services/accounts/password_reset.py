@@ -47,6 +47,7 @@ def _set_password(claim: mail_tokens.Claim, new_password: str) -> None:
     values = {"password_hash": passwords.hash_password(new_password)}
     with write("reset_password") as connection:
         mail_tokens.spend(connection, claim)
+        mail_tokens.revoke(connection, claim.user_id)
         connection.execute(sa.update(User).where(User.id == claim.user_id).values(values))
         is_verified = (User.id == claim.user_id, User.email == claim.email)
         connection.execute(sa.update(User).where(*is_verified).values(email_verified=True))
