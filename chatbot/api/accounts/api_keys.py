@@ -49,7 +49,7 @@ def create_api_key(values: dict[str, Any]) -> api_keys.IssuedKey:
 @authentication.required(None)
 @rate_limits.limit(RATE_WRITE_USER=by_user)
 @problems.document(400, 404, 409, 413, 415, 422, 503, parameters=[idempotency.DOCUMENT])
-@blueprint.arguments(ApiKeyRotationSchema)
+@blueprint.arguments(ApiKeyRotationSchema, required=False)
 @blueprint.response(201, IssuedApiKeySchema)
 def rotate_api_key(values: dict[str, Any], key_id: UUID) -> api_keys.IssuedKey:
     """Make an API key in the place of another, with its name, scopes and lifetime; the other ends after the overlap."""
