@@ -24,6 +24,7 @@ from marshmallow.validate import And, Length, OneOf, Range, Regexp
 
 from bounds import Bounds, setting
 from mail_settings import URL, MailSettings, find_mail_errors
+from usage_settings import UsageSettings
 
 ROOT = Path(__file__).resolve().parent
 EX_CONFIG = 78
@@ -47,7 +48,7 @@ class Word(fields.String):
         return str(super()._deserialize(value, attr, data, **options)).lower()
 
 
-class Config(Bounds, MailSettings):
+class Config(Bounds, MailSettings, UsageSettings):
     """The settings of every environment."""
 
     class Meta:

@@ -24,6 +24,7 @@ from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
+from .usage import LedgerEntry
 
 __all__ = [
     "ApiKey",
@@ -45,6 +46,7 @@ __all__ = [
     "IdempotencyKey",
     "KnowledgeChange",
     "Lease",
+    "LedgerEntry",
     "Mail",
     "MailToken",
     "ParserUsage",

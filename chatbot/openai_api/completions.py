@@ -13,6 +13,7 @@ from chatbot.schemas.passed_on import passed_on
 from chatbot.services.chat import execution, following, turns
 from chatbot.services.chat.protocols import openai
 from chatbot.services.chat.records import TurnOptions
+from chatbot.services.usage.ledger import Origin
 from chatbot.web import admission, authentication, idempotency, openai_errors, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -28,6 +29,7 @@ ROLES: dict[str, Role] = {
     "function": "function",
 }
 MAX_TOKENS_HEADER = "X-Max-Tokens"
+ORIGIN = Origin("v1")
 PARAMETERS = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed", "stop")
 
 blueprint = Blueprint("completions", __name__, url_prefix="/v1", description="For OpenAI's clients")
@@ -74,7 +76,9 @@ def _answer(body: dict[str, Any], messages: Sequence[Message], answer_format: fr
     turn_options = TurnOptions(collection_ids=completion.collection_ids)
     result = execution.open_and_start(
         caller,
-        lambda: turns.open_turn(caller, completion.question, options=turn_options, key=key, listed=listed),
+        lambda: turns.open_turn(
+            caller, completion.question, options=turn_options, key=key, listed=listed, origin=ORIGIN
+        ),
         key,
         completion.request,
     )

@@ -1,6 +1,7 @@
 """Routes for the chat, with a scripted model."""
 
-from uuid import uuid4
+from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
@@ -8,10 +9,11 @@ from flask import Flask
 
 from chatbot.database.base import db
 from chatbot.database.transactions import read
+from chatbot.database.types import now
 from chatbot.models import ChatMessage
 from chatbot.rag.errors import UpstreamBusy, UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services.chat import execution, maintenance, turns
+from chatbot.services.chat import execution, maintenance, turn_statements, turns
 from tests.conftest import Person
 
 pytestmark = pytest.mark.both_databases
@@ -118,7 +120,7 @@ def test_turn_that_was_closed_elsewhere_is_interrupted(
     stream = llm.stream
 
     def slow(messages):
-        clock.shift(2 * turns.LEASE)
+        clock.shift(2 * turn_statements.LEASE)
         assert maintenance.close_abandoned() == 1
         return stream(messages)
 
@@ -210,11 +212,11 @@ def test_turn_without_lease_is_closed_with_the_next_look(app: Flask, ada: Person
     from chatbot.services.accounts.callers import Caller
 
     with app.app_context():
-        caller = Caller(turns.UUID(ada.id), uuid4(), "user")
+        caller = Caller(UUID(ada.id), uuid4(), "user")
         turn = turns.open_turn(caller, "Left alone")
         assert maintenance.close_abandoned() == 0
         with execution.write("test") as connection:
-            past = turns.now() - turns.timedelta(seconds=1)
+            past = now() - timedelta(seconds=1)
             connection.execute(db.update(ChatMessage).values(lease_expires_at=past))
         assert maintenance.close_abandoned() == 1
         with read() as connection:

@@ -16,7 +16,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, Conversation
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.chat import conversation_rows, turns
+from chatbot.services.chat import conversation_rows, turn_statements
 from tests.conftest import Person
 
 pytestmark = pytest.mark.both_databases
@@ -129,9 +129,9 @@ def test_a_chat_asks_the_database_little(context: Flask, ada: Person) -> None:
         assert ada.says("hi").status_code == 200
     if db.engine.dialect.name == "postgresql":
         assert [one.split()[0] for one in sent] == ["WITH", "WITH"]
-    else:  # the conversation, the turn, the user's counter, both changes; the turn, the counter, both changes
-        opened = ["BEGIN", *["INSERT"] * 4, "COMMIT"]
-        closed = ["BEGIN", "UPDATE", *["INSERT"] * 2, "COMMIT"]
+    else:  # conversation, turn, ledger, the user's counter, both changes; turn, ledger, counter, both changes
+        opened = ["BEGIN", *["INSERT"] * 5, "COMMIT"]
+        closed = ["BEGIN", *["UPDATE"] * 2, *["INSERT"] * 2, "COMMIT"]
         assert [one.split()[0] for one in sent] == [*opened, *closed]
 
 
@@ -140,7 +140,7 @@ def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
 ) -> None:
     before = ada.history()
     monkeypatch.setattr(
-        turns, "build_turn_row", lambda *given, **options: {**ROW(*given, **options), "user_message": None}
+        turn_statements, "build_row", lambda *given, **options: {**ROW(*given, **options), "user_message": None}
     )
     assert ada.says("hi").status_code >= 409
     monkeypatch.undo()
@@ -149,7 +149,7 @@ def test_a_conversation_that_cannot_be_opened_whole_is_not_there_in_part(
     assert ada.history() == before
 
 
-ROW = turns.build_turn_row
+ROW = turn_statements.build_row
 
 
 def test_an_upload_asks_the_database_little(context: Flask, ada: Person) -> None:

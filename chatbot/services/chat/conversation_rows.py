@@ -15,6 +15,7 @@ from chatbot.database.types import uuid7
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Conversation, ConversationShare, RoomMessage
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.usage.ledger import API, Origin
 
 MAX_AUTO_TITLE_LENGTH = 80
 # The turn up to which a conversation was read, or after its deletion the newest before it.
@@ -50,6 +51,7 @@ class Opening:
     external_id: str | None = None
     instructions: str | None = None
     listed: bool = True
+    origin: Origin = API
 
     @property
     def begins_conversation(self) -> bool:

@@ -9,6 +9,7 @@ from chatbot.database.types import now
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, Feedback
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.usage import ledger
 
 
 def give(caller: Caller, turn_id: UUID, rating: int, comment: str | None = None) -> None:
@@ -23,3 +24,4 @@ def give(caller: Caller, turn_id: UUID, rating: int, comment: str | None = None)
         connection.execute(sa.delete(Feedback).where(Feedback.turn_id == turn_id))
         values = {"turn_id": turn_id, "rating": rating, "comment": comment, "updated_at": now()}
         connection.execute(sa.insert(Feedback).values(values))
+        ledger.rate(connection, turn_id, rating)

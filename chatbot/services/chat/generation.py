@@ -4,7 +4,7 @@ import contextlib
 import hmac
 import time
 from collections.abc import Generator, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,14 @@ from chatbot.observability import metrics
 from chatbot.rag import pipeline, prompt
 from chatbot.rag.errors import AdapterError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
 from chatbot.rag.types import Finish, PromptInfo, Question
+from chatbot.services.usage import ledger
 
-from . import history
+from . import history, turn_statements
 from . import turns as chat
 from .audiences import Piece, guard
 from .context import summarizer
 from .grounding import to_candidate
-from .records import Outcome, Trace, Turn
+from .records import Measurements, Outcome, Trace, Turn
 from .running_turns import RunningTurn
 from .state import get_chat_state
 
@@ -204,16 +205,22 @@ def _read_delay_now(turn: RunningTurn) -> float:
 def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
     """Write the end and return the turn; when the database does not take it for long, its readers are sent away."""
     trace = _build_trace(running)
+    measurements = running.measure()
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
-            ended = chat.close_turn(running.caller, running.turn, outcome, logged=running.is_logged, trace=trace)
+            ended = chat.close_turn(
+                running.caller,
+                running.turn,
+                outcome,
+                measurements=measurements,
+                logged=running.is_logged,
+                trace=trace,
+            )
             return replace(ended, retry_after=retry_after)
         except LeaseLost:
             # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
             log.warning("turn closed elsewhere", turn=str(running.turn.id))
-            # One that its user deleted has no row any more: to its readers it was cancelled.
-            is_deleted = running.stop_reason == "cancelled"
-            return history.find_ended_turn(running.turn) or _build_turn_without_row(running, is_deleted=is_deleted)
+            return history.find_ended_turn(running.turn) or _end_deleted(running, outcome, measurements)
         except (DataError, UnicodeError) as error:  # something in it cannot be stored, such as half a character
             kind = type(getattr(error, "orig", error)).__name__  # not its words
             log.error("turn's end refused", turn=str(running.turn.id), error=kind)
@@ -243,6 +250,15 @@ def _summarize_if_due(running: RunningTurn, ended: Turn) -> None:
         return
     salt = cache_salt(running.user_id)
     summarizer.summarize(running.user_id, running.turn.conversation_id, up_to, cache_salt=salt)
+
+
+def _end_deleted(running: RunningTurn, outcome: Outcome, measurements: Measurements) -> Turn:
+    """Settle the ledger's entry of a turn without a row; one that its user deleted was cancelled, to its readers."""
+    is_deleted = running.stop_reason == "cancelled"
+    if is_deleted:
+        settlement = turn_statements.build_settlement({**asdict(outcome), "status": "cancelled"}, measurements)
+        ledger.settle_deleted_turn(running.turn.id, settlement)
+    return _build_turn_without_row(running, is_deleted=is_deleted)
 
 
 def _build_turn_without_row(running: RunningTurn, *, is_deleted: bool = False) -> Turn:

@@ -19,10 +19,12 @@ from chatbot.rag import pipeline
 from chatbot.rag.errors import ModelUnavailable
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
+from chatbot.services.usage import ledger
 
 from .running_turns import RunningTurn
 from .state import get_chat_state
-from .turns import LEASE, RELEASED
+from .turn_statements import LEASE
+from .turns import RELEASED
 
 BATCH = 200  # turns in one transaction; it holds SQLite's lock, and every stream, for 2 ms at most
 
@@ -108,6 +110,7 @@ def keep_leases() -> None:
     """Renew leases, then reap: a process that was stopped for long keeps the turns that it has not lost."""
     renew_leases()
     close_abandoned()
+    ledger.settle_deleted()
 
 
 def renew_leases() -> None:
@@ -160,6 +163,7 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
         statement.values(**ended), [{"turn_id": turn_id, "bot_response": texts.get(turn_id, "")} for turn_id in ids]
     )
     connection.execute(sa.delete(TurnLogPiece).where(of_these))
+    ledger.settle_turns(connection, ids, "interrupted")
     _record(connection, ids)
 
 

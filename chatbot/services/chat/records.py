@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
+from chatbot.services.usage.ledger import API, Origin
+
 
 class StoredCitation(TypedDict):
     """A citation as JSON in a turn's row and in answers; offsets are code points of the document's text."""
@@ -166,6 +168,7 @@ class OpenedTurn:
     has_searchable_collections: bool = True  # among those that are searched by default
     instructions: str | None = None  # of the user, beside the message
     listed: bool = True  # in the history
+    origin: Origin = API
 
     def to_turn(self, **changes: Any) -> Turn:
         """Return the turn as its readers see it, with fields that have changed since."""
@@ -201,3 +204,15 @@ class Outcome:
     citations: list[StoredCitation] | None = None
     grounded: float | None = None
     extras: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """The times of a turn since it was opened, in milliseconds, and the number of passages in its prompt."""
+
+    first_text_ms: int | None = None
+    total_ms: int | None = None
+    passages: int | None = None
+
+
+NO_MEASUREMENTS = Measurements()

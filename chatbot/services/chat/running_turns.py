@@ -12,7 +12,7 @@ from chatbot.services.chat.turn_log.port import TurnText
 from .audiences import Audience
 from .context.conversation_context import ConversationContext
 from .grounding import Grounding
-from .records import OpenedTurn
+from .records import Measurements, OpenedTurn
 
 StopReason = Literal["cancelled", "interrupted", "lost"]
 
@@ -55,7 +55,17 @@ class RunningTurn:
         self.is_logged = False  # whether any may be there
         self.stop_reason: StopReason | None = None
 
+    def measure(self) -> Measurements:
+        """Return the times of the turn, which ends at this moment."""
+        first_text_ms = None if self.first_text_at is None else _to_milliseconds(self.first_text_at - self.opened_at)
+        total_ms = _to_milliseconds(time.monotonic() - self.opened_at)
+        return Measurements(first_text_ms, total_ms, len(self.prompt_info.passages))
+
     def stop(self, reason: StopReason) -> None:
         """End it: the user cancelled, the process ends, or the lease went to another process."""
         self.stop_reason = self.stop_reason or reason
         self.cancel_token.request()
+
+
+def _to_milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

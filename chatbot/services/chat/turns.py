@@ -1,7 +1,6 @@
 """A turn's life in the database: opened before the model is called, closed exactly once."""
 
 from dataclasses import fields, replace
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,13 +28,23 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge.search import hybrid
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
+from chatbot.services.usage.ledger import API, Origin
 
 from . import conversation_rows, turn_statements
 from .context import summaries
 from .conversation_rows import Opening
-from .records import DEFAULT_OPTIONS, OpenedTurn, OpenResult, Outcome, Trace, Turn, TurnOptions
+from .records import (
+    DEFAULT_OPTIONS,
+    NO_MEASUREMENTS,
+    Measurements,
+    OpenedTurn,
+    OpenResult,
+    Outcome,
+    Trace,
+    Turn,
+    TurnOptions,
+)
 
-LEASE = timedelta(seconds=15)
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
 DELETE_LOG = sa.delete(TurnLogPiece).where(TurnLogPiece.turn_id == sa.bindparam("turn_id"))
@@ -51,6 +60,7 @@ def open_turn(
     options: TurnOptions = DEFAULT_OPTIONS,
     key: idempotency.Key | None = None,
     listed: bool = True,
+    origin: Origin = API,
 ) -> OpenResult:
     """Commit the user's message as a pending turn, in a new conversation unless one is named.
 
@@ -60,7 +70,7 @@ def open_turn(
     asked for, ConversationBusy, IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
     _check_options(caller, options)
-    opening = Opening(message, now(), conversation_id, external_id, options.instructions, listed=listed)
+    opening = Opening(message, now(), conversation_id, external_id, options.instructions, listed=listed, origin=origin)
     return _open_or_replay(caller, opening, options, key)
 
 
@@ -73,7 +83,7 @@ def _open_or_replay(
         with write("open_turn") as connection:
             known = _find_known(connection, caller, key) if key else None
             if key and known:
-                return _replay_or_retry(connection, caller, known, key)
+                return _replay_or_retry(connection, caller, known, key, opening.origin)
             turn = open_within(connection, caller, opening, options)
             if key:
                 idempotency.store(connection, caller.user_id, key, turn.id)
@@ -90,9 +100,8 @@ def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenR
     """Open a turn in a new conversation, in a single statement where the database has one for it."""
     conversation = conversation_rows.build_first_row(caller, opening)
     turn = _build(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
-    row = build_turn_row(caller, turn)
     with autocommit("open_turn") as connection:
-        searchable = turn_statements.open_first(connection, caller.role, row, conversation, listed=turn.listed)
+        searchable = turn_statements.open_first(connection, caller, turn, conversation)
     return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
 
 
@@ -100,7 +109,7 @@ def open_within(connection: sa.Connection, caller: Caller, opening: Opening, opt
     """Open a turn in a transaction that records its change; raises NotFound."""
     place = conversation_rows.enter(connection, caller, opening)
     turn = _build(opening, place, options)
-    return replace(turn, has_searchable_collections=_insert(connection, caller, turn))
+    return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn))
 
 
 def _build(opening: Opening, place: conversation_rows.Place, options: TurnOptions) -> OpenedTurn:
@@ -114,10 +123,13 @@ def _build(opening: Opening, place: conversation_rows.Place, options: TurnOption
         options=_complete_options(options, place),
         instructions=options.instructions or place.instructions,
         listed=opening.listed,
+        origin=opening.origin,
     )
 
 
-def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None) -> OpenResult:
+def regenerate(
+    caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = None, origin: Origin = API
+) -> OpenResult:
     """Open a sibling of the conversation's last turn, which takes its place.
 
     A key that opened a turn before returns that one. Raises NotFound, ConversationBusy, NotTheLastTurn,
@@ -127,9 +139,9 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
         with write("regenerate") as connection:
             known = _find_known(connection, caller, key) if key else None
             if key and known:
-                return _replay_or_retry(connection, caller, known, key)
+                return _replay_or_retry(connection, caller, known, key, origin)
             old = _lock_turn(connection, caller, turn_id)
-            turn = _open_sibling(connection, caller, old)
+            turn = _open_sibling(connection, caller, old, origin)
             if key:
                 idempotency.store(connection, caller.user_id, key, turn.id)
             _record(connection, caller, turn, replaced_id=old.id)
@@ -145,7 +157,13 @@ def regenerate(caller: Caller, turn_id: UUID, *, key: idempotency.Key | None = N
 
 
 def close_turn(
-    caller: Caller, turn: OpenedTurn, outcome: Outcome, *, logged: bool = False, trace: Trace | None = None
+    caller: Caller,
+    turn: OpenedTurn,
+    outcome: Outcome,
+    *,
+    measurements: Measurements = NO_MEASUREMENTS,
+    logged: bool = False,
+    trace: Trace | None = None,
 ) -> Turn:
     """Write a turn's terminal state, and the trace if there is one, and return the turn; `logged` text is deleted.
 
@@ -154,7 +172,8 @@ def close_turn(
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     is_single = not logged and trace is None
     with autocommit("close_turn") if is_single else write("close_turn") as connection:
-        if not turn_statements.close(connection, turn.id, turn.lease_token, {**values, **RELEASED}):
+        closed = {**values, **RELEASED}
+        if not turn_statements.close(connection, turn, values=closed, measurements=measurements):
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
             connection.execute(DELETE_LOG, {"turn_id": turn.id})
@@ -163,33 +182,6 @@ def close_turn(
         if connection.dialect.name != "postgresql":  # there the statement has done it
             _record(connection, caller, turn)
     return turn.to_turn(**values)
-
-
-def _insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> bool:
-    """Insert a turn; tells whether there is anything to look for passages in."""
-    row = build_turn_row(caller, turn, root_id)
-    return bool(turn_statements.insert_turn(caller.role).run(connection, row).scalar_one())
-
-
-def build_turn_row(caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> dict[str, Any]:
-    """Return the columns of a turn that was opened."""
-    return {
-        "id": turn.id,
-        "user_id": caller.user_id,
-        "caller_id": caller.user_id,
-        "conversation_id": turn.conversation_id,
-        "sequence": turn.sequence,
-        "user_message": turn.user_message,
-        "bot_response": "",  # said here, because an INSERT with another inside forgets the defaults of its columns
-        "status": "pending",
-        "active": True,
-        "created_at": turn.created_at,
-        "lease_token": turn.lease_token,
-        "lease_expires_at": turn.created_at + LEASE,
-        "listed": turn.listed,
-        "root_id": root_id,
-        "asked": turn.options.to_json(),
-    }
 
 
 def _find_known(connection: sa.Connection, caller: Caller, key: idempotency.Key) -> UUID | None:
@@ -214,7 +206,7 @@ def _lock_turn(connection: sa.Connection, caller: Caller, turn_id: UUID) -> sa.R
     return row
 
 
-def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -> OpenedTurn:
+def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any], origin: Origin) -> OpenedTurn:
     """Open another try of the conversation's last turn; the old one steps back."""
     if old.status in RUNNING:
         raise ConversationBusy("The turn is still running.", retry_after=1)
@@ -245,8 +237,9 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any]) -
         options=options,
         instructions=options.instructions or place.instructions,
         listed=old.listed,
+        origin=origin,
     )
-    return replace(turn, has_searchable_collections=_insert(connection, caller, turn, root))
+    return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn, root))
 
 
 def _check_options(caller: Caller, options: TurnOptions) -> None:
@@ -280,12 +273,14 @@ def _record(connection: sa.Connection, caller: Caller, turn: OpenedTurn, *, repl
         changes.record(connection, caller.user_id, [*replaced, Change("turn", turn.id)])
 
 
-def _replay_or_retry(connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key) -> OpenResult:
+def _replay_or_retry(
+    connection: sa.Connection, caller: Caller, turn_id: UUID, key: idempotency.Key, origin: Origin
+) -> OpenResult:
     """Return the turn of a key that was used before, or another try of one that may succeed now."""
     old = _lock_turn(connection, caller, turn_id)
     if old.status != "interrupted" and (old.status != "failed" or old.error not in key.retryable):
         return OpenResult(turn_id)
-    turn = _open_sibling(connection, caller, old)
+    turn = _open_sibling(connection, caller, old, origin)
     idempotency.reassign(connection, caller.user_id, key, turn.id)
     _record(connection, caller, turn, replaced_id=old.id)
     return OpenResult(turn.id, turn)

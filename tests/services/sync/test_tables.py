@@ -27,6 +27,7 @@ NOT_RECORDED = {
     "feedback": "written by a client, shown by no route",
     "idempotency_keys": "of requests, not shown",
     "knowledge_changes": "followed by processes that search copies of vectors",
+    "ledger": "what turns cost, read at /api/analytics/usage/",
     "mails": "of the job that sends them, not shown",
     "parser_usage": "of the operator's limits, not shown",
     "mail_tokens": "of mails, not shown",

@@ -12,8 +12,10 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
 from chatbot.services.chat.records import OpenResult, TurnOptions
+from chatbot.services.usage.ledger import Origin
 
 NO_ID = UUID(int=0)
+ORIGIN = Origin("ui")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def send(
     with read() as connection:
         conversation_id = _find_conversation(connection, caller, chat_id)
     place = {"external_id": chat_id} if conversation_id is None else {"conversation_id": conversation_id}
-    return turns.open_turn(caller, message, options=options, key=key, **place)
+    return turns.open_turn(caller, message, options=options, key=key, origin=ORIGIN, **place)
 
 
 def regenerate(
@@ -66,7 +68,7 @@ def regenerate(
         found = None if conversation_id is None else _find_answered(connection, conversation_id, message, message_id)
     if found is None:
         return send(caller, chat_id, message, options=options, key=key)
-    return turns.regenerate(caller, found, key=key)
+    return turns.regenerate(caller, found, key=key, origin=ORIGIN)
 
 
 def _find_conversation(connection: sa.Connection, caller: Caller, chat_id: str) -> UUID | None:

@@ -20,6 +20,7 @@ from chatbot.services.chat.running_turns import GenerationRequest
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.permissions import may_read
 from chatbot.services.rooms import members, message_rows, rows
+from chatbot.services.usage.ledger import Origin
 
 from . import answers, prompts
 from .audience import RoomAudience
@@ -104,7 +105,8 @@ def _claim(answer: Answer, asker: Caller) -> OpenedTurn | None:
         if question is None:
             raise NotFound("The question was deleted.")
         options = _load_options(connection, answer, asker)
-        opening = Opening(question, now(), instructions=options.instructions, listed=False)
+        origin = Origin("room", answer.room_id)
+        opening = Opening(question, now(), instructions=options.instructions, listed=False, origin=origin)
         turn = turns.open_within(connection, asker, opening, options)
         message_rows.change(connection, answer.room_id, answer.id, {"status": "pending", "turn_id": turn.id})
         return turn

@@ -1,0 +1,1 @@
+"""Usage: the ledger of turns, and the prices of models."""

@@ -1,0 +1,151 @@
+"""The ledger: a row for each turn, written in the transactions of the turn itself.
+
+A turn that is deleted while it runs has no end any more; its runner settles the entry, or `settle_deleted` does it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from chatbot.database.compiled import Prepared
+from chatbot.database.transactions import write
+from chatbot.database.types import now
+from chatbot.models import ChatMessage, LedgerEntry
+from chatbot.models.usage import IS_OPEN
+from chatbot.services.accounts.callers import Caller
+
+from . import prices
+
+EntryPoint = Literal["api", "v1", "ui", "room"]
+SETTLEMENT = "settled_"  # in front of the parameters of a settlement: some are called as those of the turn
+ENTRY = "entry_"  # and of an entry
+MAX_UNSETTLED = timedelta(minutes=1)  # after a turn's deletion, in which its runner settles the entry
+BATCH = 200
+
+_columns = LedgerEntry.__table__.c
+_settled_names = (
+    "status", "error", "model", "prompt_tokens", "completion_tokens", "micro_usd", "first_text_ms", "total_ms",
+    "passages", "grounded",
+)  # fmt: skip
+_settled_values = {name: sa.bindparam(f"{SETTLEMENT}{name}", type_=_columns[name].type) for name in _settled_names}
+_settled_parameters = [(name, f"{SETTLEMENT}{name}") for name in _settled_names if name != "micro_usd"]
+_opened_names = (
+    "turn_id", "opened_at_ms", "user_id", "api_key_id", "conversation_id", "room_id", "collection_id", "entry",
+    "status",
+)  # fmt: skip
+_INSERT = Prepared(sa.insert(LedgerEntry))
+_SETTLE = Prepared(
+    sa.update(LedgerEntry)
+    .where(LedgerEntry.turn_id == sa.bindparam("settled_turn_id", type_=sa.Uuid()))
+    .values(_settled_values)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a turn comes from: the protocol, and the room of a room's answer."""
+
+    entry: EntryPoint = "api"
+    room_id: UUID | None = None
+
+
+API = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a turn as the ledger keeps it; `error` is the name of an error's class."""
+
+    status: str
+    error: str | None = None
+    model: str | None = None
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    grounded: float | None = None
+    first_text_ms: int | None = None
+    total_ms: int | None = None
+    passages: int | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the values of the columns, with the cost by the prices of this moment."""
+        row = {parameter: getattr(self, name) for name, parameter in _settled_parameters}
+        row[f"{SETTLEMENT}micro_usd"] = prices.find_cost(self.model, self.prompt_tokens, self.completion_tokens)
+        return row
+
+
+def to_milliseconds(moment: datetime) -> int:
+    """Return a moment in milliseconds since 1970."""
+    return int(moment.timestamp() * 1000)
+
+
+def build_row(
+    caller: Caller, origin: Origin, turn: Mapping[str, Any], collection_id: UUID | None = None
+) -> dict[str, Any]:
+    """Return the columns of the entry of a turn that opens, by the columns of the turn."""
+    return {
+        "turn_id": turn["id"],
+        "opened_at_ms": to_milliseconds(turn["created_at"]),
+        "user_id": caller.user_id,
+        "api_key_id": None if caller.scopes is None else caller.credential_id,
+        "conversation_id": turn["conversation_id"],
+        "room_id": origin.room_id,
+        "collection_id": collection_id,
+        "entry": origin.entry,
+        "status": "pending",
+    }
+
+
+def open_entry(connection: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Insert the entry of a turn, in the transaction that opens it."""
+    _INSERT.execute(connection, row)
+
+
+def settle(connection: sa.Connection, turn_id: UUID, settlement: Settlement) -> None:
+    """Write the end of a turn, in the transaction that closes it."""
+    _SETTLE.execute(connection, {"settled_turn_id": turn_id, **settlement.to_row()})
+
+
+def build_entry() -> sa.CTE:
+    """Return the part of a statement of PostgreSQL that inserts an entry, its parameters behind `ENTRY`."""
+    values = {name: sa.bindparam(f"{ENTRY}{name}", type_=_columns[name].type) for name in _opened_names}
+    return sa.insert(LedgerEntry).values(values).cte("entered")
+
+
+def build_settlement(turn_id: sa.ColumnElement[UUID]) -> sa.CTE:
+    """Return the part of a statement of PostgreSQL that settles the entry of a turn, its parameters by `to_row`."""
+    return sa.update(LedgerEntry).where(LedgerEntry.turn_id == turn_id).values(_settled_values).cte("settled")
+
+
+def settle_turns(connection: sa.Connection, turn_ids: Sequence[UUID], status: str) -> None:
+    """Write the end of turns of which nothing else is known, in the transaction that closes them."""
+    of_these = LedgerEntry.turn_id.in_(turn_ids)
+    connection.execute(sa.update(LedgerEntry).where(of_these).values(status=status))
+
+
+def settle_deleted_turn(turn_id: UUID, settlement: Settlement) -> None:
+    """Write the end of a turn that was deleted while it ran; without effect on one that has its end."""
+    with write("settle_usage") as connection:
+        is_open = sa.select(LedgerEntry.turn_id).where(LedgerEntry.turn_id == turn_id, IS_OPEN)
+        if connection.scalar(is_open.with_for_update()) is not None:
+            settle(connection, turn_id, settlement)
+
+
+def settle_deleted() -> int:
+    """Settle the entries of turns that were deleted while they ran, as cancelled; returns their number."""
+    oldest = to_milliseconds(now() - MAX_UNSETTLED)
+    has_turn = sa.exists().where(ChatMessage.id == LedgerEntry.turn_id)
+    found = sa.select(LedgerEntry.turn_id).where(IS_OPEN, LedgerEntry.opened_at_ms < oldest, ~has_turn).limit(BATCH)
+    with write("settle_usage") as connection:
+        ids = connection.scalars(found.with_for_update(skip_locked=True)).all()
+        if ids:
+            settle_turns(connection, ids, "cancelled")
+    return len(ids)
+
+
+def rate(connection: sa.Connection, turn_id: UUID, rating: int) -> None:
+    """Store the rating of a turn."""
+    connection.execute(sa.update(LedgerEntry).where(LedgerEntry.turn_id == turn_id).values(rating=rating))
