@@ -114,6 +114,10 @@ class ScopeMissing(Forbidden):
     """The API key has no scope for this."""
 
 
+class TooManyBuckets(ChatbotError):
+    """A report of more buckets or days than one may have."""
+
+
 class TooManyApiKeys(ChatbotError):
     """More API keys than one user may have."""
 

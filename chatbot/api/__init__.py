@@ -2,6 +2,7 @@
 
 from . import (
     accounts,
+    analytics,
     chat,
     collections,
     conversations,
@@ -30,6 +31,7 @@ BLUEPRINTS = (
     documents.blueprint,
     search.blueprint,
     *rooms.BLUEPRINTS,
+    analytics.blueprint,
     health.blueprint,
     metrics.blueprint,
 )

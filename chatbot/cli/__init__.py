@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from . import backup, history, knowledge, seed, users
+from . import backup, history, knowledge, seed, usage, users
 
 
 def init_app(app: Flask) -> None:
@@ -13,3 +13,4 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(history.group)
     app.cli.add_command(knowledge.group)
     app.cli.add_command(seed.group)
+    app.cli.add_command(usage.group)

@@ -39,6 +39,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.Forbidden: Problem("forbidden", 403, "This is not allowed."),
     errors.ScopeMissing: Problem("scope_missing", 403, "The API key has no scope for this."),
+    errors.TooManyBuckets: Problem("too_many_buckets", 400, "The report has too many buckets."),
     errors.TooManyApiKeys: Problem("too_many_api_keys", 409, "Too many API keys."),
     errors.DefaultCollection: Problem("default_collection", 409, "This collection cannot be deleted."),
     errors.MemberLeft: Problem("member_left", 409, "They left, and nobody else brings them back."),

@@ -27,7 +27,7 @@ from tests.api.test_auth import log_in
 from tests.conftest import Person
 
 KEYS = "/api/users/api-keys/"
-ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1"]
+ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1", "analytics"]
 SOME_ID = UUID(int=7)
 
 

@@ -26,6 +26,8 @@ ORDER = [
     *("cancelRoomAnswer", "deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
+    *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
+    *("getKnowledgeUsage", "getFeedbackUsage"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
     *("deleteDocument", "deleteCollection"),
@@ -38,6 +40,8 @@ SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the s
 NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is empty
     **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
     **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
+    **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors"), "forbidden"),  # no administrator
+    **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage"), "forbidden"),
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",
 }
@@ -75,7 +79,7 @@ def offered(operation: dict[str, Any]) -> dict[str, Any]:
     for parameter in operation.get("parameters", ()):
         value = parameter.get("example", parameter["schema"].get("default"))
         if value is not None:
-            places[parameter["in"]][parameter["name"]] = str(value).lower()
+            places[parameter["in"]][parameter["name"]] = str(value).lower() if isinstance(value, bool) else str(value)
     success = operation["responses"][min(operation["responses"])]
     request["headers"]["Accept"] = next(iter(success.get("content", ())), "*/*")
     if body := operation.get("requestBody", {}).get("content"):

@@ -149,3 +149,24 @@ def test_purge_asks_for_force_when_the_clock_jumped(app: Flask, old: Person) -> 
     assert len(old.history()) == 3
     assert run(app, "history", "purge", "--force").exit_code == 0
     assert len(old.history()) == 1
+
+
+def test_usage_report_has_a_line_for_each_group_and_the_total(app: Flask, ada: Person) -> None:
+    turn = ada.says("hi").get_json()
+    head, line, total = run(app, "usage", "report", "--by", "model", "--bucket", "month").output.splitlines()
+    assert line.split("\t")[1:3] == [turn["model"], "1"]
+    assert dict(zip(head.split("\t"), total.split("\t"), strict=True))["prompt_tokens"] == str(
+        turn["usage"]["prompt_tokens"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--tz", "Mars/Base"], "Error: tz: There is no such time zone; name one as 'Europe/Berlin'."),
+        (["--from", "2020-01-01"], "Error: At most 400 days."),
+    ],
+)
+def test_usage_report_refuses_with_one_line(app: Flask, options: list[str], said: str) -> None:
+    result = run(app, "usage", "report", *options)
+    assert (result.exit_code, result.output) == (1, said + "\n")

@@ -40,7 +40,8 @@ def create_api_key(values: dict[str, Any]) -> api_keys.IssuedKey:
 
     A program sends it in place of an access token, and may do what its scopes say: `chat` sends and reads
     messages, `history` lists them, `knowledge:read` and `knowledge:write` are for collections, documents and search,
-    `v1` for OpenAI's clients. `admin` keeps an administrator's rights, which other keys do not have.
+    `v1` for OpenAI's clients, `analytics` reports usage. `admin` keeps an administrator's rights, which other keys do
+    not have.
     """
     return api_keys.create(authentication.current(), **values, key=idempotency.read_key(values))
 

@@ -29,7 +29,7 @@ from .callers import Caller
 from .state import get_accounts_state
 
 PREFIX = "ck_"
-SCOPES = ("chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "admin")
+SCOPES = ("chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "analytics", "admin")
 DEFAULT_LIFETIME = timedelta(days=90)
 MAX_LIFETIME = timedelta(days=365)
 MAX_API_KEYS_PER_USER = 100

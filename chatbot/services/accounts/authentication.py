@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.errors import ScopeMissing, SessionEnded, Unauthenticated
+from chatbot.errors import Forbidden, ScopeMissing, SessionEnded, Unauthenticated
 from chatbot.models import ApiKey, Session, User
 
 from . import api_keys, tokens
@@ -65,6 +65,12 @@ def require_scope(caller: Caller, scope: str | None) -> None:
     """Raise ScopeMissing unless the caller is in a session or their API key has the scope; None: no key has it."""
     if caller.scopes is not None and scope not in caller.scopes | {ANY_SCOPE}:
         raise ScopeMissing(f"This needs the scope {scope}." if scope else "This needs a login; no API key can do it.")
+
+
+def require_admin(caller: Caller) -> None:
+    """Raise Forbidden unless the caller has the rights of an administrator; an API key needs its scope for them."""
+    if caller.role != "admin":
+        raise Forbidden("Only an administrator may do this.")
 
 
 def require_open(caller: Caller) -> None:

@@ -208,7 +208,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """The times of a turn since it was opened, in milliseconds, and the number of passages in its prompt."""
+    """The times of a turn since it was opened, in milliseconds, and the number of passages that were found for it."""
 
     first_text_ms: int | None = None
     total_ms: int | None = None

@@ -59,7 +59,8 @@ class RunningTurn:
         """Return the times of the turn, which ends at this moment."""
         first_text_ms = None if self.first_text_at is None else _to_milliseconds(self.first_text_at - self.opened_at)
         total_ms = _to_milliseconds(time.monotonic() - self.opened_at)
-        return Measurements(first_text_ms, total_ms, len(self.prompt_info.passages))
+        passages = None if self.prompt_info.query is None else len(self.prompt_info.passages)
+        return Measurements(first_text_ms, total_ms, passages)
 
     def stop(self, reason: StopReason) -> None:
         """End it: the user cancelled, the process ends, or the lease went to another process."""

@@ -5,7 +5,7 @@ A turn that is deleted while it runs has no end any more; its runner settles the
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -25,6 +25,7 @@ SETTLEMENT = "settled_"  # in front of the parameters of a settlement: some are 
 ENTRY = "entry_"  # and of an entry
 MAX_UNSETTLED = timedelta(minutes=1)  # after a turn's deletion, in which its runner settles the entry
 BATCH = 200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _columns = LedgerEntry.__table__.c
 _settled_names = (
@@ -79,7 +80,7 @@ class Settlement:
 
 def to_milliseconds(moment: datetime) -> int:
     """Return a moment in milliseconds since 1970."""
-    return int(moment.timestamp() * 1000)
+    return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
 def build_row(

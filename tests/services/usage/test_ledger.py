@@ -54,7 +54,7 @@ def test_turn_is_entered_when_it_opens_and_settled_when_it_ends(context: Flask, 
     assert (entry.prompt_tokens, entry.completion_tokens) == (usage["prompt_tokens"], usage["completion_tokens"])
     assert 0 <= entry.first_text_ms <= entry.total_ms
     assert entry.opened_at_ms == ledger.to_milliseconds(now().fromisoformat(turn["created_at"]))
-    assert (entry.micro_usd, entry.passages, entry.api_key_id, entry.room_id) == (None, 0, None, None)
+    assert (entry.micro_usd, entry.passages, entry.api_key_id, entry.room_id) == (None, None, None, None)
 
 
 def test_each_way_to_open_a_turn_has_its_entry(context: Flask, ada: Person) -> None:

@@ -1,0 +1,153 @@
+"""Routes for reports of usage: of the caller's own, and of all users for administrators."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from flask import Response, request, stream_with_context
+
+from chatbot.schemas import analytics as schemas
+from chatbot.services.analytics import overview, usage_report
+from chatbot.services.analytics.periods import build_period
+from chatbot.services.analytics.usage_report import Bucket, Report, ReportQuery
+from chatbot.web import admission, authentication, pagination, problems, rate_limits
+from chatbot.web.blueprint import Blueprint
+from chatbot.web.rate_limits import by_user
+
+blueprint = Blueprint("analytics", __name__, url_prefix="/api/analytics", description="Usage and what it costs")
+
+SCOPE = "analytics"
+CSV = "text/csv"
+NAMES = ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens", "micro_usd")
+HEAD = ("start", "group", *NAMES, "first_text_ms_p50", "first_text_ms_p95")
+AS_CSV = {
+    "200": {
+        "description": "OK",
+        "content": {"application/json": {"schema": schemas.UsageReportSchema}, CSV: {"schema": {"type": "string"}}},
+    }
+}
+
+
+@blueprint.route("/usage/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503, responses=AS_CSV)
+@blueprint.arguments(schemas.UsageQuerySchema, location="query")
+@blueprint.response(200, schemas.UsageReportSchema)
+def get_usage(query: dict[str, Any]) -> Report | Response:
+    """Report the caller's own usage by time; as CSV where `Accept` asks for `text/csv`.
+
+    Without `from` and `to` it is that of the last 30 days. All turns count, deleted ones too.
+    """
+    caller = authentication.current()
+    admission.enter_page(caller.user_id)
+    report_query = usage_report.of_caller(caller, _read_period(query), **query)
+    return _to_csv(report_query) if _wants_csv() else usage_report.build(report_query)
+
+
+@blueprint.route("/overview/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.UsageQuerySchema, location="query")
+@blueprint.response(200, schemas.OverviewSchema)
+def get_overview(query: dict[str, Any]) -> dict[str, Any]:
+    """Report the usage of all users by time; for administrators."""
+    found = overview.get_overview(authentication.current(), _read_period(query), **query)
+    return {"buckets": found.report.buckets, "total": found.report.total, "users": found.users}
+
+
+@blueprint.route("/users/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.UserUsageQuerySchema, location="query")
+@blueprint.response(200, schemas.UserUsageListSchema)
+def list_user_usage(query: dict[str, Any]) -> dict[str, Any]:
+    """List users by their cost; for administrators."""
+    offset = pagination.decode_position(query.pop("cursor", None)) + 1
+    page = overview.list_users(authentication.current(), _read_period(query), **query, offset=offset)
+    next_offset = page.next_offset
+    return {
+        "items": page.items,
+        "next_cursor": None if next_offset is None else pagination.encode_position(next_offset - 1),
+    }
+
+
+@blueprint.route("/models/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.PeriodQuerySchema, location="query")
+@blueprint.response(200, schemas.ModelUsageListSchema)
+def list_model_usage(query: dict[str, Any]) -> dict[str, Any]:
+    """List the usage of each model; for administrators."""
+    return {"items": overview.list_models(authentication.current(), _read_period(query))}
+
+
+@blueprint.route("/errors/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.PeriodQuerySchema, location="query")
+@blueprint.response(200, schemas.ErrorCountListSchema)
+def list_errors(query: dict[str, Any]) -> dict[str, Any]:
+    """List the errors of turns by their number; for administrators."""
+    return {"items": overview.list_errors(authentication.current(), _read_period(query))}
+
+
+@blueprint.route("/knowledge/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.PeriodQuerySchema, location="query")
+@blueprint.response(200, schemas.KnowledgeUsageSchema)
+def get_knowledge_usage(query: dict[str, Any]) -> overview.KnowledgeUsage:
+    """Report how well answers are grounded, and the questions without passages; for administrators."""
+    return overview.get_knowledge(authentication.current(), _read_period(query))
+
+
+@blueprint.route("/feedback/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.PeriodQuerySchema, location="query")
+@blueprint.response(200, schemas.FeedbackUsageSchema)
+def get_feedback_usage(query: dict[str, Any]) -> overview.FeedbackUsage:
+    """Report the ratings of answers; for administrators."""
+    return overview.get_feedback(authentication.current(), _read_period(query))
+
+
+def _read_period(query: dict[str, Any]) -> Any:
+    """Return the period of a query, and remove its values there."""
+    return build_period(query.pop("start", None), query.pop("end", None), query.pop("tz"))
+
+
+def _wants_csv() -> bool:
+    return request.accept_mimetypes.best_match(["application/json", CSV]) == CSV
+
+
+def _to_csv(query: ReportQuery) -> Response:
+    """Return a report as CSV, of which some buckets are in memory at a time."""
+    response = Response(stream_with_context(_write_lines(usage_report.iterate_buckets(query))), mimetype=CSV)
+    response.headers.set("Content-Disposition", "attachment", filename="usage.csv")
+    return response
+
+
+def _write_lines(pages: Iterator[list[Bucket]]) -> Iterator[str]:
+    yield _write([HEAD])
+    for page in pages:
+        yield _write([_to_row(bucket) for bucket in page])
+
+
+def _to_row(bucket: Bucket) -> Sequence[Any]:
+    usage = bucket.usage
+    sums = [getattr(usage, name) for name in NAMES]
+    return [bucket.start.isoformat(), bucket.group, *sums, usage.first_text_ms.p50, usage.first_text_ms.p95]
+
+
+def _write(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue()

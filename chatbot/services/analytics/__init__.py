@@ -1,0 +1,1 @@
+"""Analytics: reports from the ledger."""
