@@ -110,6 +110,14 @@ class Forbidden(ChatbotError):
     """Known, but not allowed to this caller."""
 
 
+class ReauthenticationRequired(Forbidden):
+    """The login of a session is too long ago for a sensitive act."""
+
+
+class LastAdmin(ChatbotError):
+    """No administrator would be left."""
+
+
 class ScopeMissing(Forbidden):
     """The API key has no scope for this."""
 

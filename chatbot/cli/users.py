@@ -10,6 +10,8 @@ from marshmallow import ValidationError
 from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
 from chatbot.schemas.accounts.auth import SignupSchema
 from chatbot.services.accounts import accounts
+from chatbot.services.accounts.administration import users
+from chatbot.services.accounts.callers import OPERATOR
 
 from .outcome import reporting_errors
 
@@ -56,12 +58,21 @@ def seed() -> None:
     click.echo(f"Made {made} demo users.")
 
 
+@group.command("promote")
+@click.argument("email")
+def promote(email: str) -> None:
+    """Make the account with this e-mail address an administrator, within 5 seconds."""
+    with reporting_errors():
+        user = users.change_user(OPERATOR, users.find_user_id(email), role="admin")
+    click.echo(f"{user.username} <{user.email}> is an administrator.")
+
+
 @group.command("disable")
 @click.argument("email")
 def disable(email: str) -> None:
     """Shut the account with this e-mail address; its sessions end within 5 seconds."""
     with reporting_errors():
-        user = accounts.disable(email)
+        user = users.change_user(OPERATOR, users.find_user_id(email), disabled=True)
     click.echo(f"Disabled {user.username} <{user.email}>.")
 
 
@@ -70,7 +81,7 @@ def disable(email: str) -> None:
 def enable(email: str) -> None:
     """Open an account again that was shut."""
     with reporting_errors():
-        user = accounts.enable(email)
+        user = users.change_user(OPERATOR, users.find_user_id(email), disabled=False)
     click.echo(f"Enabled {user.username} <{user.email}>.")
 
 

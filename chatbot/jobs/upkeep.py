@@ -10,7 +10,7 @@ from flask import Flask
 from chatbot.database.sqlite import checkpoints
 from chatbot.database.state import get_database_state
 from chatbot.services import periodic
-from chatbot.services.accounts import outbox
+from chatbot.services.accounts.mails import outbox
 from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import maintenance
 from chatbot.services.chat.search import results

@@ -2,6 +2,7 @@
 
 from chatbot.database.lease import Lease
 
+from .audit import AuditEntry
 from .auth import ApiKey, Session, User
 from .chat import ChatMessage, Feedback, IdempotencyKey, TurnLogPiece
 from .conversations import Conversation, ConversationTag
@@ -28,6 +29,7 @@ from .usage import LedgerEntry
 
 __all__ = [
     "ApiKey",
+    "AuditEntry",
     "ChatMessage",
     "Chunk",
     "ChunkVector",

@@ -17,6 +17,7 @@ class User(Model):
     """An account. The `_key` columns are folded forms that make names unique without regard to case."""
 
     __tablename__ = "users"
+    __table_args__ = (sa.Index(None, "created_at", "id"),)
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(sa.String(254))

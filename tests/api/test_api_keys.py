@@ -17,7 +17,7 @@ from chatbot.database.types import now
 from chatbot.errors import DatabaseBusy, Unauthenticated
 from chatbot.models import ApiKey, User
 from chatbot.schemas.accounts import auth as schema
-from chatbot.services.accounts import accounts, api_keys, authentication
+from chatbot.services.accounts import api_keys, authentication
 from chatbot.services.accounts.credential_cache import CREDENTIAL_CACHE_SECONDS
 from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import following
@@ -25,6 +25,7 @@ from chatbot.services.operations import retention
 from chatbot.web import sse
 from tests.api.test_auth import log_in
 from tests.conftest import Person
+from tests.support.roles import disable
 
 KEYS = "/api/users/api-keys/"
 ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1", "analytics"]
@@ -198,7 +199,7 @@ def test_disabled_users_keys_open_nothing(ada: Person, app: Flask) -> None:
     secret = make(ada)["secret"]
     assert use(ada, secret).status_code == 200
     with app.app_context():
-        accounts.disable("ada@example.org")
+        disable("ada@example.org")
         get_accounts_state().credential_cache.clear()  # as after 5 seconds
     assert use(ada, secret).status_code == 401
 

@@ -6,7 +6,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from chatbot.services.accounts import accounts
-from chatbot.services.accounts.state import get_accounts_state
+from chatbot.services.accounts.administration import users
+from chatbot.services.accounts.callers import OPERATOR
 from tests.conftest import PASSWORD, Person, join
 
 pytestmark = pytest.mark.both_databases
@@ -147,8 +148,7 @@ def test_wrong_login_is_one_answer(client: FlaskClient, email: str, password: st
 
 def test_disabled_user_is_out_and_cannot_log_in(app: Flask, ada: Person) -> None:
     with app.app_context():
-        accounts.disable("ADA@example.org")
-        get_accounts_state().credential_cache.clear()  # as after 5 seconds
+        users.change_user(OPERATOR, users.find_user_id("ADA@example.org"), disabled=True)
     assert ada.call("GET", "/api/users/me/").status_code == 401
     assert refresh(ada.client, ada.refresh_token).status_code == 401
     assert log_in(ada.client).get_json()["code"] == "invalid_credentials"

@@ -26,6 +26,7 @@ ORDER = [
     *("cancelRoomAnswer", "deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
+    *("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries", "listAccesses"),
     *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
     *("getKnowledgeUsage", "getFeedbackUsage"),
     *("getHealth", "getReadiness", "getMetrics"),
@@ -41,6 +42,7 @@ NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is e
     **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
     **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
     **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors"), "forbidden"),  # no administrator
+    **dict.fromkeys(("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries"), "forbidden"),
     **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage"), "forbidden"),
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",
@@ -77,7 +79,7 @@ def offered(operation: dict[str, Any]) -> dict[str, Any]:
     request: dict[str, Any] = {"query_string": {}, "headers": {}}
     places = {"query": request["query_string"], "header": request["headers"]}
     for parameter in operation.get("parameters", ()):
-        value = parameter.get("example", parameter["schema"].get("default"))
+        value = parameter["schema"].get("example", parameter["schema"].get("default"))
         if value is not None:
             places[parameter["in"]][parameter["name"]] = str(value).lower() if isinstance(value, bool) else str(value)
     success = operation["responses"][min(operation["responses"])]

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from chatbot.database.transactions import read
 from chatbot.mail.ports import Letter, MailUnavailable
 from chatbot.models import Mail
-from chatbot.services.accounts import mail_tokens, outbox
+from chatbot.services.accounts.mails import mail_tokens, outbox
 from chatbot.services.accounts.state import get_accounts_state
 from tests.api.test_auth import log_in, me, refresh
 from tests.conftest import PASSWORD, MakeApp, Person, join

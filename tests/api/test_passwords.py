@@ -12,10 +12,11 @@ from chatbot.database.transactions import write
 from chatbot.database.types import uuid7
 from chatbot.errors import Busy
 from chatbot.models import User
-from chatbot.services.accounts import accounts, authentication, passwords
+from chatbot.services.accounts import authentication, passwords
 from chatbot.services.accounts.callers import Caller
 from tests.api.test_auth import log_in, me, refresh
 from tests.conftest import PASSWORD, MakeApp, Person, join
+from tests.support.roles import disable
 
 pytestmark = pytest.mark.both_databases
 
@@ -104,7 +105,7 @@ def test_change_of_the_password_beside_a_login_that_keys_it_anew_is_made(
 def test_disabled_user_changes_no_password(app: Flask, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "authenticate", lambda _: Caller(UUID(ada.id), uuid7(), "user"))
     with app.app_context():
-        accounts.disable("ada@example.org")
+        disable("ada@example.org")
     assert change_password(ada).status_code == 401
 
 

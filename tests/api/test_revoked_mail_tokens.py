@@ -7,10 +7,11 @@ import pytest
 import time_machine
 from flask import Flask
 
-from chatbot.services.accounts import accounts, mail_tokens, outbox
+from chatbot.services.accounts.mails import mail_tokens, outbox
 from chatbot.services.accounts.state import get_accounts_state
 from tests.api.test_mail_tokens import NEW, Deliver, ask, deliver, token_of, verification
 from tests.conftest import PASSWORD, MakeApp, Person
+from tests.support.roles import disable
 
 __all__ = ["deliver", "verification"]  # fixtures
 
@@ -70,7 +71,7 @@ def test_disabled_account_takes_no_token(ada: Person, app: Flask, deliver: Deliv
     ask_for_change(ada)
     (letter,) = deliver()
     with app.app_context():
-        accounts.disable("ada@example.org")
+        disable("ada@example.org")
     assert ask(ada.client, "verify-email", token=token_of(letter)) == (400, "token_spent")
 
 

@@ -13,9 +13,9 @@ from werkzeug.test import TestResponse
 from chatbot.database.transactions import read, write
 from chatbot.errors import DatabaseBusy
 from chatbot.models import Room, RoomMessage, SyncChange, User
-from chatbot.services.accounts import accounts
 from chatbot.services.rooms import retention
 from tests.conftest import MakeApp, Person, join
+from tests.support.roles import disable
 
 pytestmark = pytest.mark.both_databases
 
@@ -288,6 +288,6 @@ def test_disabled_member_can_be_removed(app: Flask, ada: Person, eve: Person) ->
     room = make_room(ada)
     add(ada, room, eve)
     with app.app_context():
-        accounts.disable("eve@example.org")
+        disable("eve@example.org")
     assert remove(ada, room, eve).status_code == 204
     assert list_members(ada, room) == [("ada", "owner")]

@@ -7,6 +7,8 @@ from flask import Flask
 
 from chatbot.database.transactions import write
 from chatbot.models import User
+from chatbot.services.accounts.administration import users
+from chatbot.services.accounts.callers import OPERATOR
 from chatbot.services.accounts.state import get_accounts_state
 from tests.conftest import Person
 
@@ -17,3 +19,8 @@ def promote(app: Flask, person: Person) -> None:
         with write("test") as connection:
             connection.execute(sa.update(User).where(User.id == UUID(person.id)).values(role="admin"))
         get_accounts_state().credential_cache.clear()
+
+
+def disable(email: str) -> None:
+    """Disable an account, as the operator does."""
+    users.change_user(OPERATOR, users.find_user_id(email), disabled=True)

@@ -6,7 +6,7 @@ from chatbot.schemas.accounts.mail_tokens import (
     PasswordResetConfirmSchema,
     PasswordResetSchema,
 )
-from chatbot.services.accounts import email_verification, password_reset
+from chatbot.services.accounts.mails import email_verification, password_reset
 from chatbot.web import authentication, login_limits, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user

@@ -1,4 +1,4 @@
-"""Accounts: sign up, rename, change the password, disable, enable."""
+"""Accounts: sign up, rename, change the password."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,9 @@ from chatbot.errors import EmailTaken, InvalidCredentials, NotFound, Unauthentic
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
-from . import authentication, mail_tokens, outbox, passwords
+from . import authentication, passwords
 from .callers import Caller
+from .mails import mail_tokens, outbox
 from .names import fold_name, refuse_unfoldable
 
 FIELDS = (User.id, User.email, User.username, User.role, User.email_verified, User.created_at)
@@ -115,20 +116,6 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
     security_log.record("password", "changed", sessions_ended=len(ended), **facts)
 
 
-def disable(email: str) -> Account:
-    """Shut an account and end its sessions; raises NotFound."""
-    with write("disable") as connection:
-        user_id = connection.scalar(sa.select(User.id).where(User.email_key == fold_name(email)))
-        if user_id is None:
-            raise NotFound(f"There is no account with the e-mail address {email}.")
-        connection.execute(sa.update(User).where(User.id == user_id).values(disabled_at=now()))
-        connection.execute(
-            sa.update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None)).values(ended_at=now())
-        )
-        security_log.record("disable", "ok", user_id=user_id)
-        return load_account(connection, user_id)
-
-
 def find_caller_by_email(email: str) -> Caller:
     """Return the account with this e-mail address as a caller, for an operator's command; raises NotFound."""
     with read() as connection:
@@ -137,17 +124,6 @@ def find_caller_by_email(email: str) -> Caller:
     if row is None:
         raise NotFound(f"There is no account with the e-mail address {email}.")
     return Caller(row.id, UUID(int=0), row.role)
-
-
-def enable(email: str) -> Account:
-    """Open an account again; its old sessions stay ended. Raises NotFound."""
-    with write("enable") as connection:
-        statement = sa.update(User).where(User.email_key == fold_name(email)).values(disabled_at=None)
-        user_id = connection.scalar(statement.returning(User.id))
-        if user_id is None:
-            raise NotFound(f"There is no account with the e-mail address {email}.")
-        security_log.record("enable", "ok", user_id=user_id)
-        return load_account(connection, user_id)
 
 
 def refuse_taken(connection: sa.Connection, email: str, username: str) -> None:

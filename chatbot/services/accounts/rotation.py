@@ -17,8 +17,9 @@ from chatbot.errors import SessionEnded
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
-from . import authentication, devices, outbox, tokens
+from . import authentication, devices, tokens
 from .accounts import load_account
+from .mails import outbox
 from .sessions import Login
 from .state import get_accounts_state
 

@@ -6,7 +6,8 @@ import pytest
 from flask import Flask
 
 from chatbot.errors import CodeWrong
-from chatbot.services.accounts import accounts, mail_tokens, outbox, password_reset
+from chatbot.services.accounts import accounts
+from chatbot.services.accounts.mails import mail_tokens, outbox, password_reset
 from tests.conftest import MakeApp
 from tests.support.timing import find_furthest_pair
 

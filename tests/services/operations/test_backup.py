@@ -16,6 +16,8 @@ from flask import Flask
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import ConversationShare, ConversationSummary, User
+from chatbot.services.accounts.administration import users
+from chatbot.services.accounts.callers import OPERATOR
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import queue
 from chatbot.services.operations import backup
@@ -52,6 +54,7 @@ def full(make_app: MakeApp) -> Flask:
     app = make_app(**SECRETS)
     ada = join(app.test_client(), "ada")
     eve = join(app.test_client(), "eve")
+    root = join(app.test_client(), "root")
     send(ada, "Opening hours", HOURS, metadata={"year": 2024, "tag": "policy"}, external_id="hours")
     gone = send(ada, "Bees", BEES)
     work(app)
@@ -71,6 +74,7 @@ def full(make_app: MakeApp) -> Flask:
     ada.call("POST", f"/api/rooms/{room}/invites/")
     ask(ada, {"id": room}, "@bot When is the library open?")
     with app.app_context():
+        users.change_user(OPERATOR, UUID(root.id), role="admin")
         queue.spend_parser_seconds(UUID(home), 1.5)
         with write("test") as connection:
             of_turn = {"conversation_id": UUID(turn["conversation_id"]), "last_sequence": 1}

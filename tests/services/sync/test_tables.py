@@ -17,6 +17,7 @@ RECORDED = {
     "rooms": "room",
 }
 NOT_RECORDED = {
+    "audit_entries": "acts of administrators, read at /api/admin/audit/ and /api/users/me/access-log/",
     "api_keys": "a list of its own, which is read where keys are managed",
     "chunk_vectors": "a search's index, not shown",
     "chunks": "read at /api/documents/{id}/chunks/; a change of theirs is one of the document's version",

@@ -19,10 +19,10 @@ from chatbot.database.types import now, uuid7
 from chatbot.errors import MailOff
 from chatbot.mail.ports import Letter, MailRefused, MailUnavailable
 from chatbot.models import Mail, User
+from chatbot.services.accounts.names import fold_name
+from chatbot.services.accounts.state import get_accounts_state
 
 from . import mail_tokens
-from .names import fold_name
-from .state import get_accounts_state
 
 Kind = Literal["reset", "verification", "email_change", "email_changed", "password_changed", "session_ended"]
 CLAIM_PERIOD = timedelta(minutes=2)  # after which another try is made of what a process did not end

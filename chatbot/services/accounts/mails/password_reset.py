@@ -7,9 +7,10 @@ from chatbot.database.types import now
 from chatbot.errors import TokenSpent
 from chatbot.models import Session, User
 from chatbot.observability import security_log
+from chatbot.services.accounts import authentication, passwords
+from chatbot.services.accounts.names import fold_name
 
-from . import authentication, mail_tokens, outbox, passwords
-from .names import fold_name
+from . import mail_tokens, outbox
 
 KINDS = ("reset",)
 

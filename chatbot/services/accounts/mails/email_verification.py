@@ -7,11 +7,12 @@ from chatbot.database.transactions import read, write
 from chatbot.errors import EmailTaken, InvalidCredentials, TokenSpent
 from chatbot.models import User
 from chatbot.observability import security_log
+from chatbot.services.accounts import passwords
+from chatbot.services.accounts.accounts import Account, load_account
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.accounts.names import fold_name, refuse_unfoldable
 
-from . import mail_tokens, outbox, passwords
-from .accounts import Account, load_account
-from .callers import Caller
-from .names import fold_name, refuse_unfoldable
+from . import mail_tokens, outbox
 
 KINDS = ("verification", "email_change")
 

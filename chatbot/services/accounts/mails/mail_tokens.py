@@ -21,8 +21,7 @@ from chatbot.database.types import now
 from chatbot.database.upserts import insert_or_update
 from chatbot.errors import CodeWrong, TokenSpent
 from chatbot.models import CodeGuess, Mail, MailToken, User
-
-from . import keys
+from chatbot.services.accounts import keys
 
 LIFETIMES = {"reset": timedelta(minutes=30), "verification": timedelta(hours=24), "email_change": timedelta(hours=24)}
 TAKING_OVER = ("reset", "email_change")

@@ -1,0 +1,1 @@
+"""Administration: accounts of others, and the audit log."""
