@@ -2,13 +2,14 @@
 
 import ctypes
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from . import pdf_clusters, pdf_codes, pdf_directions
+from .pdf_bidi.glyphs import RIGHT_TO_LEFT, SOFT_HYPHEN, Glyph, reads_from_right
+from .pdf_bidi.lines import find_lines, read_line
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -21,20 +22,9 @@ MAX_OVERLAP = 0.3
 MAX_SHIFT = 0.06
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
-SOFT_HYPHEN = "\xad"  # what stands for it until the lines are joined
 LINE = re.compile(r"[^\r\n]+")
 WORD = re.compile(rf"[^\s{HYPHEN}]+{HYPHEN}?|{HYPHEN}")
-RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
-# Numbers and words that are written from left to right within one from right to left. Arabic's digits are, too.
-LEFT_TO_RIGHT = re.compile(r"%?(?:[.,:/]?(?:\d|[^\W\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]))+")
-MARKED_NUMBER = re.compile(r"[.,:;!?()\[\]/%]*+\d[\d.,:;!?()\[\]/%]*+")
-MIRRORED_BRACKETS = re.compile(
-    r"^[^\w\s(\[{]{0,3}[)\]}\u00bb\u203a](?=[^\w\s]{0,3}\w)|\w[^\w\s)\]}]{0,3}[(\[{\u00ab\u2039][^\w\s]{0,3}$"
-)
-ADDRESS = re.compile("[A-Za-z][@.][A-Za-z]")  # whose parts pdfium turns between words from right to left
-MIRRORED = str.maketrans("()[]{}\u00ab\u00bb\u2039\u203a", ")(][}{\u00bb\u00ab\u203a\u2039")
 IDEOGRAPH = re.compile("[\u2e80-\ud7ff\uf900-\ufaff\uff00-\uffef]")  # text without spaces
-LAM = "\u0644"  # the first letter of its ligatures with alef
 
 
 @dataclass(slots=True)
@@ -47,6 +37,8 @@ class Word:
     right: float
     bottom: float
     is_value: bool = False  # of a form's field, which has no place in the page's own order
+    goes_on: bool = False  # with the word before it, in a line of two directions
+    is_from_right: bool = False  # as its line
 
 
 @dataclass(slots=True)
@@ -73,37 +65,81 @@ class _TextReader:
         self._page = text_page.raw
         self._box = raw.FS_RECTF()
         self._box_reference = ctypes.byref(self._box)
-        self._is_from_right = False  # of the line that is read
         text = _characters(raw, text_page)
-        self._clusters = (
-            pdf_clusters.read_clusters(raw, text_page.page.raw) if pdf_clusters.LETTERS.search(text) else {}
-        )
-        if self._clusters:
-            text = pdf_clusters.join_clusters(text, self._clusters, self._object)
+        has_clusters = pdf_clusters.LETTERS.search(text) is not None
+        is_needed = has_clusters or RIGHT_TO_LEFT.search(text)
+        self._objects = pdf_clusters.read_clusters(raw, text_page.page.raw) if is_needed else {}
+        self._seen: set[int] = set()  # clusters of lines from right to left
+        self._directions: dict[int, int] = {}  # of objects of text
+        self._has_clusters = has_clusters and any(one.text for one in self._objects.values())
+        if self._has_clusters:
+            text = pdf_clusters.join_clusters(text, self._objects, self._object)
         text = pdf_codes.replace_private(text, self._font)
         text = pdf_codes.replace_euro(text, self._is_unmapped, self._is_one_font)
         self._text = pdf_codes.decode(text, self._is_coded, self._is_one_font, self._is_over, self._is_beside)
 
     def read(self) -> PageWords:
         found = PageWords()
-        for line in LINE.finditer(self._text):
-            if RIGHT_TO_LEFT.search(line[0]) or any(map(str.isalpha, line[0])):  # a line of numbers is as the last one
-                self._is_from_right = RIGHT_TO_LEFT.search(line[0]) is not None
+        if RIGHT_TO_LEFT.search(self._text):
+            self._read_two_directions(found)
+        else:
+            self._read_span(found, 0, len(self._text))
+        found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
+        return found
+
+    def _read_span(self, found: PageWords, start: int, end: int) -> None:
+        for line in LINE.finditer(self._text, start, end):
             direction: int | None = None
             for word in WORD.finditer(self._text, line.start(), line.end()):
-                found.words += 1
-                found.unmapped += self._is_unmapped(word.start())
-                if found.words > MAX_WORDS:
+                if not self._count(found, word):
                     continue
                 if direction != 0:
-                    direction = self._direction(word)
+                    direction = self._direction(word.start())
                 direction, placed = self._place_word(word, direction)
                 words = found.by_direction.setdefault(direction, [])
                 if word.start() == line.start() and words:
                     placed = _continue_word(words.pop(), list(placed))
                 words.extend(placed)
-        found.by_direction = dict(sorted(found.by_direction.items(), key=lambda item: -len(item[1])))
-        return found
+
+    def _read_two_directions(self, found: PageWords) -> None:
+        """Read lines from right to left by the places of their glyphs: pdfium has them in no order that is known."""
+        is_page_from_right = reads_from_right(self._text)
+        blanks = sorted((-one.bottom, one.left) for one in self._objects.values() if one.is_blank)
+        is_from_right = False  # of the last line: one of numbers alone is, too
+        for line in find_lines(len(self._text), self._read_glyph):
+            if any(map(str.isalpha, line.text)):
+                is_from_right = RIGHT_TO_LEFT.search(line.text) is not None
+            if not is_from_right or line.glyphs[0].direction:
+                self._read_span(found, line.start, line.end)
+            elif sum(self._count(found, word) for word in WORD.finditer(self._text, line.start, line.end)):
+                placed = found.by_direction.setdefault(0, [])
+                is_turned, cells = read_line(line, line.find_within(blanks), is_page_from_right)
+                for word, goes_on in ((word, at > 0) for cell in cells for at, word in enumerate(cell)):
+                    placed.append(Word(word.text, *word.box, goes_on=goes_on, is_from_right=is_turned))
+
+    def _read_glyph(self, number: int) -> Glyph | None:
+        """Return the letter or the cluster at a position, or None where the page shows none."""
+        letter = self._text[number].replace(HYPHEN, SOFT_HYPHEN)
+        source = pdf_clusters.address(self._raw.FPDFText_GetTextObject(self._page, number))
+        if letter.isspace() and (not source or letter in "\r\n"):
+            return None
+        cluster = self._objects.get(source)
+        if source not in self._directions:
+            self._directions[source] = self._direction(number)
+        direction = self._directions[source]
+        if cluster is not None and cluster.text:
+            if cluster.first in self._seen:
+                return None
+            self._seen.add(cluster.first)
+            return Glyph(cluster.text, *cluster.find_box(), source=source, is_cluster=True, direction=direction)
+        self._raw.FPDFText_GetLooseCharBox(self._page, number, self._box_reference)
+        box = (self._box.left, -self._box.top, self._box.right, -self._box.bottom)
+        return Glyph(letter, *box, source=source, direction=direction)
+
+    def _count(self, found: PageWords, word: re.Match[str]) -> bool:
+        found.words += 1
+        found.unmapped += self._is_unmapped(word.start())
+        return found.words <= MAX_WORDS
 
     def _object(self, number: int) -> int:
         is_generated = self._raw.FPDFText_IsGenerated(self._page, number) == 1
@@ -122,8 +158,7 @@ class _TextReader:
 
     def _is_one_font(self, *numbers: int) -> bool:
         objects = (self._raw.FPDFText_GetTextObject(self._page, number) for number in numbers)
-        fonts = {pdf_clusters.address(self._raw.FPDFTextObj_GetFont(one)) for one in objects}
-        return len(fonts) == 1
+        return len({pdf_clusters.address(self._raw.FPDFTextObj_GetFont(one)) for one in objects}) == 1
 
     def _is_over(self, mark: int, letter: int) -> bool:
         upper = self._boxed("", mark, direction=0)
@@ -135,8 +170,8 @@ class _TextReader:
         right = self._boxed("", following, direction=0)
         return _is_line(left, right) and right.left - left.right < MAX_LETTER_GAP * (left.bottom - left.top)
 
-    def _direction(self, word: re.Match[str]) -> int:
-        angle: float = self._raw.FPDFText_GetCharAngle(self._page, word.start())
+    def _direction(self, number: int) -> int:
+        angle: float = self._raw.FPDFText_GetCharAngle(self._page, number)
         return pdf_directions.find_direction(angle)
 
     def _place_word(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
@@ -154,12 +189,8 @@ class _TextReader:
         box = self._box
         self._raw.FPDFText_GetLooseCharBox(self._page, last, self._box_reference)
         if box.bottom - 1 > -word.top or box.top + 1 < -word.bottom:  # on another line
-            direction = self._direction(found)
+            direction = self._direction(found.start())
             return direction, self._parts(found.start(), text, direction)
-        is_from_right = RIGHT_TO_LEFT.search(text) or (self._is_from_right and MARKED_NUMBER.fullmatch(text))
-        if is_from_right or (box.left < word.left and ADDRESS.search(text) and RIGHT_TO_LEFT.search(self._text)):
-            letters = [self._boxed(letter, found.start() + at, 0) for at, letter in enumerate(text)]
-            return direction, [_order_from_right(letters) if is_from_right else _order_from_left(letters)]
         reach = word.right
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
@@ -179,7 +210,7 @@ class _TextReader:
             if right > reach:
                 reach = right
         least = MIN_SPACE * (word.bottom - word.top) + max(0.0, min(gaps))
-        is_unspaced = IDEOGRAPH.search(word.text) or (self._clusters and pdf_clusters.LETTERS.search(word.text))
+        is_unspaced = IDEOGRAPH.search(word.text) or (self._has_clusters and pdf_clusters.LETTERS.search(word.text))
         if max(gaps) <= least or is_unspaced:
             return [word]
         starts = [0, *(number for number, gap in enumerate(gaps, 1) if gap > least), len(word.text)]
@@ -232,33 +263,7 @@ def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
 
 def turned(text: str, box: tuple[float, float, float, float], direction: int) -> Word:
     """Return a box of the page's coordinates as it lies when its text is upright; y grows downwards."""
-    return Word(text, *pdf_directions.turn(box, direction))
-
-
-def _order_from_right(letters: list[Word]) -> Word:
-    """Return the word that letters form from right to left; the file may have them in any order.
-
-    A mark stands over or under its letter, with its centre behind the letter's right edge and before the next one's.
-    """
-
-    def place(letter: Word) -> tuple[float, bool]:
-        is_mark = unicodedata.combining(letter.text) > 0
-        return -(letter.left + letter.right) / 2 if is_mark else -letter.right, letter.text != LAM
-
-    hyphen = letters[-1].text == SOFT_HYPHEN
-    placed = sorted(letters[: len(letters) - hyphen], key=place)
-    text = LEFT_TO_RIGHT.sub(lambda run: run[0][::-1], "".join(letter.text for letter in placed))
-    return _union(_turn_brackets(text) + SOFT_HYPHEN * hyphen, placed)
-
-
-def _order_from_left(letters: list[Word]) -> Word:
-    placed = sorted(letters, key=lambda letter: letter.left)
-    return _union("".join(letter.text for letter in placed), placed)
-
-
-def _turn_brackets(text: str) -> str:
-    """Return a word with brackets that open and close: drawn ones are those of the glyphs, which are mirrored."""
-    return text.translate(MIRRORED) if MIRRORED_BRACKETS.search(text) else text
+    return Word(text, *pdf_directions.turn(box, direction), is_from_right=reads_from_right(text))
 
 
 def _continue_word(word: Word, placed: list[Word]) -> list[Word]:
@@ -270,13 +275,10 @@ def _continue_word(word: Word, placed: list[Word]) -> list[Word]:
     left, right = sorted((word, placed[0]), key=lambda part: part.left)
     height = max(1.0, word.bottom - word.top)
     is_level = abs(left.top + left.bottom - right.top - right.bottom) / 2 < MAX_SHIFT * height
-    is_from_right = RIGHT_TO_LEFT.search(left.text + right.text)
-    if not is_level or not -MAX_OVERLAP * height < right.left - left.right < MAX_LETTER_GAP * height:
+    is_near = -MAX_OVERLAP * height < right.left - left.right < MAX_LETTER_GAP * height
+    if not is_level or not is_near or left is not word:
         return [word, *placed]
-    if left is not word and not is_from_right:
-        return [word, *placed]
-    text = right.text + left.text if is_from_right else left.text + right.text
-    return [_union(text, [left, right]), *placed[1:]]
+    return [_union(left.text + right.text, [left, right]), *placed[1:]]
 
 
 def _union(text: str, parts: list[Word]) -> Word:

@@ -19,6 +19,7 @@ CORE = (
     '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
     'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{}</dc:title></cp:coreProperties>'
 )
+SPELLED = b"/Span << /ActualText <feff%s> >> BDC %s EMC"
 
 
 def pdf(*contents: bytes, filters: str = "", trailer: str = "", more: tuple[bytes, ...] = ()) -> bytes:
@@ -76,18 +77,37 @@ def typeset(*lines: tuple[float, float, str], spelled: bool = False) -> bytes:
 
     `spelled` adds each text as what it is to be read as, as Chromium does with each letter of Arabic.
     """
-    letters = sorted({letter for _, _, text in lines for letter in text})
-    codes = {letter: b"%02x" % code for code, letter in enumerate(letters, 33)}
-    characters = b"".join(b"<%s> <%04x>\n" % (code, ord(letter)) for letter, code in codes.items())
-    head = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n"
-    cmap = b"%s%d beginbfchar\n%sendbfchar\nendcmap" % (head, len(codes), characters)
-    widths = b"/FirstChar 33 /LastChar %d /Widths [%s]" % (32 + len(codes), b"500 " * len(codes))
+    codes = _codes("".join(text for _, _, text in lines))
     content = b""
     for x, y, text in lines:
         show = b"1 0 0 1 %.2f %.2f Tm <%s> Tj" % (x, y, b"".join(codes[letter] for letter in text))
         if spelled:
-            show = b"/Span << /ActualText <feff%s> >> BDC %s EMC" % (text.encode("utf-16-be").hex().encode(), show)
+            show = SPELLED % (text.encode("utf-16-be").hex().encode(), show)
         content += b"BT /F1 10 Tf %s ET\n" % show
+    return _in_any_script(content, codes)
+
+
+def typeset_clusters(*clusters: tuple[float, str]) -> bytes:
+    """A line of letters with marks at places, as Chromium draws them: first the marks, higher than the letter."""
+    codes = _codes("".join(text for _, text in clusters))
+    content = b""
+    for x, text in clusters:
+        letter, *marks = text
+        shows = [b".3 0 0 .3 %.2f 706 Tm <%s> Tj " % (x, codes[mark]) for mark in marks]
+        show = b"".join([*shows, b"1 0 0 1 %.2f 700 Tm <%s> Tj" % (x, codes[letter])])
+        content += b"BT /F1 10 Tf %s ET\n" % (SPELLED % (text.encode("utf-16-be").hex().encode(), show))
+    return _in_any_script(content, codes)
+
+
+def _codes(text: str) -> dict[str, bytes]:
+    return {letter: b"%02x" % code for code, letter in enumerate(sorted(set(text)), 33)}
+
+
+def _in_any_script(content: bytes, codes: Mapping[str, bytes]) -> bytes:
+    characters = b"".join(b"<%s> <%04x>\n" % (code, ord(letter)) for letter, code in codes.items())
+    head = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n"
+    cmap = b"%s%d beginbfchar\n%sendbfchar\nendcmap" % (head, len(codes), characters)
+    widths = b"/FirstChar 33 /LastChar %d /Widths [%s]" % (32 + len(codes), b"500 " * len(codes))
     made = pdf(content, more=(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap),))
     return made.replace(b"/BaseFont /Helvetica", b"/BaseFont /Custom /ToUnicode 6 0 R " + widths)
 

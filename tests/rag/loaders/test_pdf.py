@@ -206,7 +206,7 @@ def test_bytes_before_the_file_are_passed_over() -> None:
 
 
 def test_lines_from_right_to_left_are_read_so() -> None:
-    words = [Word("עולם", 0, 0, 40, 10), Word("שלום", 100, 0, 140, 10)]
+    words = [Word("עולם", 0, 0, 40, 10, is_from_right=True), Word("שלום", 100, 0, 140, 10, is_from_right=True)]
     assert read(words).text == "שלום עולם"
 
 

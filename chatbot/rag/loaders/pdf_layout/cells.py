@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import chain, pairwise
 
-from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT
+from chatbot.rag.loaders.pdf_bidi.glyphs import RIGHT_TO_LEFT
 
 from .segments import Row, Segment
 

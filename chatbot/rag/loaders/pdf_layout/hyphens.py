@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from itertools import accumulate, pairwise
 
-from chatbot.rag.loaders.pdf_words import SOFT_HYPHEN
+from chatbot.rag.loaders.pdf_bidi.glyphs import SOFT_HYPHEN
 
 from .notes import SENTENCE_END
 

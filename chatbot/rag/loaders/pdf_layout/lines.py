@@ -101,7 +101,8 @@ def _part_at_indent(segment: Segment, following: Segment) -> list[Segment]:
     widest = max(range(len(spaces)), key=spaces.__getitem__)
     others = [space for number, space in enumerate(spaces) if number != widest]
     least = max([MIN_CELL_GAP * height, *(MIN_CELL_RATIO * space for space in others)])
-    if widest == 0 and LABEL.fullmatch(segment.words[0].text):
+    is_from_right = min(spaces) < 0  # as is no cell that is parted so
+    if is_from_right or (widest == 0 and LABEL.fullmatch(segment.words[0].text)):
         return [segment]
     if spaces[widest] < least or abs(segment.words[widest + 1].left - following.left) > INDENT_TOLERANCE:
         return [segment]

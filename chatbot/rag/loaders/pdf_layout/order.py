@@ -8,7 +8,7 @@ row by row.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
+from chatbot.rag.loaders.pdf_words import Word
 
 from .cells import as_cells, find_cells, find_rows_below, find_spans
 from .columns import split_into_blocks
@@ -72,11 +72,5 @@ def _lines(rows: list[Row], height: float) -> list[str]:
 
 def _text(cells: list[Row]) -> str:
     texts = ["\n".join(line.text for line in cell) for cell in cells]
-    return " ".join(texts[::-1] if _reads_from_right("".join(texts)) else texts)
-
-
-def _reads_from_right(text: str) -> bool:
-    if not RIGHT_TO_LEFT.search(text):
-        return False
-    letters = sum(map(str.isalpha, text))
-    return len(RIGHT_TO_LEFT.findall(text)) * 2 > letters
+    is_from_right = any(word.is_from_right for cell in cells for line in cell for word in line.words)
+    return " ".join(texts[::-1] if is_from_right else texts)

@@ -1,13 +1,9 @@
 """Segments of lines, and the rows that they form."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 
-from chatbot.rag.loaders.pdf_words import RIGHT_TO_LEFT, Word
-
-LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
+from chatbot.rag.loaders.pdf_words import Word
 
 SEGMENT_GAP = 1.0  # heights of a line between two words that are one segment, at most
 BULLETS = frozenset("\u2022\u2023\u25aa\u25ab\u25cb\u25cf\u25e6\u25a0")
@@ -28,20 +24,10 @@ class Segment:
     @property
     def text(self) -> str:
         """The words with spaces between them."""
-        text = " ".join([word.text for word in self.words])
-        return _order_text(self.words) if RIGHT_TO_LEFT.search(text) else text
+        return " ".join([word.text for word in self.words])
 
 
 Row = list[Segment]
-
-
-def _order_text(words: list[Word]) -> str:
-    """Return words with those from left to right in their order, which pdfium turns between others from the right."""
-    found: list[Word] = []
-    for is_from_left, group in groupby(words, key=lambda word: LATIN.search(word.text) is not None):
-        run = list(group)
-        found += sorted(run, key=lambda word: word.left) if is_from_left else run
-    return " ".join(word.text for word in found)
 
 
 def find_segments(words: Iterable[Word]) -> list[Segment]:
@@ -65,6 +51,8 @@ def _continues(segment: Segment, word: Word) -> bool:
     last = segment.words[-1]
     if word.is_value or not is_beside(last, word):
         return False
+    if word.goes_on:
+        return True
     gap = max(word.left - last.right, last.left - word.right)
     height = max(last.bottom - last.top, word.bottom - word.top)
     return gap < SEGMENT_GAP * height
