@@ -1,11 +1,11 @@
 """Pages as a browser shows them, where a converter loses something: fields, tables of layout, marked parts of words."""
 
-import itertools
 import re
 from html import unescape
 
 from chatbot.rag.text.unspaced import WITHOUT_SPACES
 
+from . import notation
 from .docx_numbering import format_number
 
 TAG = re.compile(
@@ -16,11 +16,6 @@ ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)
 # Emphasis, and tags beside it that no reader sees.
 EMPHASIS = re.compile(r"<(/?)(b|i|em|strong|span|font|u)(?:\s[^<>]*+)?>", re.IGNORECASE)
 MARKED = {"b", "i", "em", "strong"}
-RAISED = re.compile(
-    r"(?<=[^\s<>])((?:</(?:b|i|em|strong|span|var)>){0,3})<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>",
-    re.IGNORECASE,
-)
-SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # A link around a picture or an icon, whose text would be its address.
 PICTURE_LINK = re.compile(
     r"<a\b[^<>]*+>((?:\s{1,99}+|<(?!/?(?:a|input|select|textarea)\b)[^<>]*+>){0,20}+)</a>", re.IGNORECASE
@@ -33,10 +28,6 @@ PRESERVED = re.compile(
 _WIDE = rf"{WITHOUT_SPACES}\u3001-\u303f\uff01-\uff60"
 WRAPPED_WIDE = re.compile(rf"(?<=[{_WIDE}])\n[ \t]{{0,200}}(?=[{_WIDE}])")
 WRAPPED = re.compile(r"(?<=[^\s<>])[ \t]?\n[ \t]{0,200}(?=\S)|(?<=>)\n[ \t]{0,200}(?=[^\s<])")
-# Units, variables, their products and functions: behind another word ("to", "TV") a number is that of a note.
-SYMBOL = re.compile(
-    r"[A-Za-z\u0370-\u03ff]|[b-df-hj-np-tv-xz][B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz]{1,2}|mi|yd|sin|cos|tan"
-)
 QUOTE = re.compile(r"</?blockquote\b[^<>]*+>", re.IGNORECASE)
 MAX_QUOTES = 50  # on a page; more are mails that quote one another, and their marks are left out
 CELLS = {"td", "th"}
@@ -60,7 +51,7 @@ TICKS = {"checkbox", "radio"}
 def prepare(page: str) -> str:
     """Return a page with the texts of its fields, labels of its lists, and tables of layout as blocks in order."""
     page = PICTURE_LINK.sub(lambda link: " " if link[1] else "", page)
-    page = RAISED.sub(_raise, page)
+    page = notation.raise_numbers(page)
     page = _remove_marks_in_words(_join_source_lines(page))
     if page.lower().count("<blockquote") > MAX_QUOTES:
         page = QUOTE.sub("\n", page)
@@ -98,17 +89,6 @@ def _join_source_lines(page: str) -> str:
 
 def _join_lines(text: str) -> str:
     return WRAPPED.sub(" ", WRAPPED_WIDE.sub("", text))
-
-
-def _raise(found: "re.Match[str]") -> str:
-    """Return a raised number as an exponent of a number, a bracket or a short symbol, or as the number of a note."""
-    before = found.string[max(0, found.start() - 5) : found.start()]
-    word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
-    is_year = len(word) == 4 and word.isdecimal()
-    is_symbol = SYMBOL.fullmatch(word[::-1]) is not None
-    is_power = before[-1] in ")]" or is_symbol or (word.isdecimal() and not is_year)
-    raised = found[2].translate(SUPERSCRIPTS) if is_power or not found[2].isdecimal() else f"[{found[2]}]"
-    return found[1] + raised
 
 
 def _remove_marks_in_words(page: str) -> str:

@@ -1,5 +1,6 @@
 """Markdown notation: made from HTML, for the formats that are HTML or become it on the way."""
 
+import itertools
 import re
 
 from chatbot.rag.errors import UnreadableDocument
@@ -16,6 +17,32 @@ _TARGET = r"\(#[^()\[\s]{0,200}+(?: \"[^\"\n]{0,200}\")?\)"
 _MARK = rf"\[[¶#§↑↩⤴^]\ufe0e?\]{_TARGET}"
 PERMALINK = re.compile(rf" ?{_MARK}$|(?<= ){_MARK} |{_MARK}", re.MULTILINE)
 NOTE_NUMBER = re.compile(rf"`[^`\n]*+`?|\[(\[?)(\d{{1,4}})\]?\]{_TARGET}")  # or code, which has none
+
+RAISED = re.compile(
+    r"(?<=[^\s<>])((?:</(?:b|i|em|strong|span|var)>){0,3})<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>",
+    re.IGNORECASE,
+)
+SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+# Units, variables, their products and functions: behind another word ("to", "TV") a number is that of a note.
+SYMBOL = re.compile(
+    r"[A-Za-z\u0370-\u03ff]|[b-df-hj-np-tv-xz][B-DF-HJ-NP-TV-XZb-df-hj-np-tv-xz]{1,2}|mi|yd|sin|cos|tan"
+)
+
+
+def raise_numbers(page: str) -> str:
+    """Return a page of HTML with its raised numbers as characters, or as numbers of notes in brackets."""
+    return RAISED.sub(_raise, page)
+
+
+def _raise(found: "re.Match[str]") -> str:
+    """Return a raised number as an exponent of a number, a bracket or a short symbol, or as the number of a note."""
+    before = found.string[max(0, found.start() - 5) : found.start()]
+    word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
+    is_year = len(word) == 4 and word.isdecimal()
+    is_symbol = SYMBOL.fullmatch(word[::-1]) is not None
+    is_power = before[-1] in ")]" or is_symbol or (word.isdecimal() and not is_year)
+    raised = found[2].translate(SUPERSCRIPTS) if is_power or not found[2].isdecimal() else f"[{found[2]}]"
+    return found[1] + raised
 
 
 def from_html(html: str) -> str:
