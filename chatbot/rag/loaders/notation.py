@@ -22,6 +22,13 @@ RAISED = re.compile(
     r"(?<=[^\s<>])((?:</(?:b|i|em|strong|span|var)>){0,3})<sup(?:\s[^<>]{0,200})?>([+\u2212-]?\d{1,4})</sup>",
     re.IGNORECASE,
 )
+# Emphasis around or within a raised or lowered word, whose marks would part it from the word before it.
+MARKED_SCRIPT = re.compile(
+    r"<(b|i|em|strong)(?:\s[^<>]{0,200})?>(<(su[bp])(?:\s[^<>]{0,200})?>[^<>]{1,40}</\3>)</\1>|"
+    r"(<(su[bp])(?:\s[^<>]{0,200})?>)<(b|i|em|strong)(?:\s[^<>]{0,200})?>([^<>]{1,40})</\6>(?=</\5>)",
+    re.IGNORECASE,
+)
+MAX_MARKS = 3  # around one another
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # Units, variables, their products and functions: behind another word ("to", "TV") a number is that of a note.
 SYMBOL = re.compile(
@@ -31,6 +38,10 @@ SYMBOL = re.compile(
 
 def raise_numbers(page: str) -> str:
     """Return a page of HTML with its raised numbers as characters, or as numbers of notes in brackets."""
+    for _ in range(MAX_MARKS):
+        page, count = MARKED_SCRIPT.subn(lambda found: found[2] or found[4] + found[7], page)
+        if not count:
+            break
     return RAISED.sub(_raise, page)
 
 

@@ -87,3 +87,18 @@ def test_values_of_fields_are_parted_from_the_words_beside_them() -> None:
 def test_raised_numbers_of_abbreviations_are_those_of_notes() -> None:
     page = "<p>The BBC<sup>1</sup> on TV<sup>2</sup>, Dr<sup>3</sup> Miller, 3 kg<sup>2</sup>, mV<sup>2</sup></p>"
     assert load(page) == "The BBC[1] on TV[2], Dr[3] Miller, 3 kg\u00b2, mV\u00b2\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        (
+            "10<b><sup>6</sup></b> and 10<sup><strong>7</strong></sup> of <b>10<sup>8</sup></b>",
+            "10⁶ and 10⁷ of **10⁸**",
+        ),
+        ("10<strong><em><sup>6</sup></em></strong> by note<i class='n'><sup>3</sup></i>", "10⁶ by note[3]"),
+        ("H<i><sub>2</sub></i>O in a <b>word</b>", "H2O in a **word**"),
+    ],
+)
+def test_raised_and_lowered_numbers_have_no_marks_of_emphasis(page: str, text: str) -> None:
+    assert load(f"<p>{page}</p>") == f"{text}\n"
