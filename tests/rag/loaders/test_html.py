@@ -102,3 +102,22 @@ def test_raised_numbers_of_abbreviations_are_those_of_notes() -> None:
 )
 def test_raised_and_lowered_numbers_have_no_marks_of_emphasis(page: str, text: str) -> None:
     assert load(f"<p>{page}</p>") == f"{text}\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("<p><span style='display:block'>Monday</span><span style='display: block'>closed</span>", "Monday closed"),
+        ("<div style='display:flex; gap:1em'><span>Monday</span><a>closed</a></div>", "Monday closed"),
+        ("<div style='display:grid;justify-content:space-between'><b>Mon</b><i>Tue</i></div>", "**Mon** *Tue*"),
+        ("<div style='display:flex;gap:0'><span>Mon</span><span>day</span></div>", "Monday"),
+        (
+            "<div style='display:flex;gap:8px'><span>Mo<b>n</b>day<br></span><span>9</span></div>x<b>y</b>",
+            "Monday 9 xy",
+        ),
+        ("<p style='display:block'>Mon<span style='color:red'>day</span></p>", "Monday"),
+    ],
+    ids=["blocks", "gap", "space between", "no gap", "in one another", "others"],
+)
+def test_inline_elements_that_their_style_parts_are_words(page: str, text: str) -> None:
+    assert load(page).split() == text.split()
