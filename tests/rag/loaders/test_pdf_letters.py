@@ -31,3 +31,26 @@ def test_letters_that_are_set_apart_are_words(text: str, gap: float) -> None:
 @pytest.mark.parametrize("text", ["ABCDEF", "1250134", "x=y+z-u"])
 def test_labels_numbers_and_signs_that_are_set_apart_stay_so(text: str) -> None:
     assert read(spread(text, gap=2.5)) == " ".join(text)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize(
+    ("initial", "line", "text"),
+    [("O", "nce upon a time", "Once upon a time"), ("I", "n the war it was", "In the war it was"), ("A", "man came to it", "A man came to it")],
+    ids=["word", "function word", "letter"],
+)  # fmt: skip
+def test_initial_of_three_lines_is_of_its_word(is_first: bool, initial: str, line: str, text: str) -> None:
+    lines = [
+        (82, 700, line),
+        (82, 688, "the harbour had a"),
+        (82, 676, "pump that was loud"),
+        (60, 664, "and old. It was late."),
+    ]
+    shown = [show(10, 60, 724, "The harbour"), *(show(10, *place) for place in lines)]
+    shown.insert(1 if is_first else len(shown), show(36, 60, 677, initial))
+    found = read(b"".join(shown))
+    assert found.split("\n") == ["The harbour", "", text, *(line for _, _, line in lines[1:])]
+
+
+def test_letter_beside_one_line_is_no_initial() -> None:
+    assert read(show(36, 60, 690, "B") + show(10, 90, 700, "erth number 12")).split() == ["B", "erth", "number", "12"]

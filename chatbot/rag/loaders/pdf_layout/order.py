@@ -12,6 +12,7 @@ from chatbot.rag.loaders.pdf_words import Word
 
 from .cells import as_cells, find_cells, find_rows_below, find_spans
 from .columns import split_into_blocks
+from .initials import join_initials
 from .letters import join_spaced_letters
 from .lines import regroup
 from .margins import part_margins
@@ -35,7 +36,7 @@ class PageText:
 
 def read(words: Iterable[Word]) -> PageText:
     """Return a page's text: a line for each line, an empty one between paragraphs."""
-    rows = find_rows(regroup(join_spaced_letters(find_segments(words))))
+    rows = find_rows(regroup(join_initials(join_spaced_letters(find_segments(words)))))
     height = find_height(rows)
     lines: list[str] = []
     notes: list[str] = []
