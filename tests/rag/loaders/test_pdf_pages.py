@@ -66,3 +66,23 @@ def test_head_and_foot_of_a_page_between_two_parts_of_sentences_are_within_it() 
     found = read_pages(*(head + page + show((300, 30, str(number))) for number, page in enumerate(pages, 1)))
     assert found[1] == "for a valve in May.\n\nThe harbour report\n\nIt was late.\n\n2\n\nThen the old pilot"
     assert found[2].startswith("went home.")
+
+
+def test_heads_and_feet_of_two_rows_stay_out_of_a_sentence_that_goes_on_over_the_page() -> None:
+    bodies = [
+        ("The pump runs at night.", "It is old.", "It is loud.", "The council paid"),
+        ("for a valve in May.", "It was late.", "It was dear.", "It is new."),
+        ("Nobody had asked.", "Nobody will.", "It is paid.", "The end."),
+    ]
+    pages = []
+    for number, lines in enumerate(bodies, 1):
+        rows = [
+            (780, "The harbour report"),
+            (768, f"Volume 12, page {number}"),
+            (40, "Printed in May"),
+            (28, "by hand"),
+        ]
+        rows[2:2] = [(700 - 12 * at, line) for at, line in enumerate(lines)]
+        pages.append(b"".join(b"BT /F1 10 Tf 60 %d Td (%s) Tj ET\n" % (y, text.encode()) for y, text in rows))
+    found = PdfLoader().load(pdf(*pages)).text
+    assert "Printed in May\nby hand\n\nThe council paid\n\nfor a valve in May.\n\nThe harbour report" in found

@@ -9,7 +9,8 @@ from .hyphens import HYPHEN, Vocabulary
 from .notes import SENTENCE_END
 
 MIN_LINE_FILL = 0.85  # of the longest line of a paragraph, of a line that its paragraph's end has not cut short
-MAX_MARGIN_LENGTH = 100  # characters of a running head or foot
+MAX_MARGIN_LENGTH = 100  # characters of a line of a running head or foot
+MAX_MARGIN_LINES = 2
 ROMAN = "(?=[ivxlc])(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})"
 PAGE_NUMBER = re.compile(rf"[-\u2013\u2014 ]{{0,2}}(?:\d{{1,4}}|{ROMAN})[-\u2013\u2014 ]{{0,2}}")
 NUMBER = re.compile(r"\d+")
@@ -101,11 +102,12 @@ def _part_head(text: str, heads: Counter[str]) -> tuple[str, str]:
 
 
 def _without_numbers(text: str) -> str:
-    return NUMBER.sub("0", text[:MAX_MARGIN_LENGTH])
+    return NUMBER.sub("0", text[: MAX_MARGIN_LINES * MAX_MARGIN_LENGTH])
 
 
 def _is_margin(text: str, known: Counter[str]) -> bool:
-    """Return whether a page's first or last paragraph is a head or foot: a page number, or a line of several pages."""
-    if "\n" in text or len(text) > MAX_MARGIN_LENGTH:
+    """Return whether a page's first or last paragraph is a head or foot: a page number, or lines of several pages."""
+    lines = text.split("\n")
+    if len(lines) > MAX_MARGIN_LINES or max(map(len, lines)) > MAX_MARGIN_LENGTH:
         return False
     return PAGE_NUMBER.fullmatch(text) is not None or known[_without_numbers(text)] > 1
