@@ -1,6 +1,7 @@
 """Settings of usage. As `config`, this module imports nothing of the application."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load
@@ -22,10 +23,10 @@ class UsageSettings(Schema):
     @post_load
     def read_prices(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Turn the list of prices into those of a prompt's and an answer's token by the name of the model."""
-        prices: dict[str, tuple[float, float]] = {}
+        prices: dict[str, tuple[Decimal, Decimal]] = {}
         for item in filter(None, (part.strip() for part in data["MODEL_PRICES"].split(","))):
             match = PRICE.fullmatch(item)
             if match is None or match["model"] in prices:
                 raise ValidationError({"MODEL_PRICES": [f"{item!r} {HINT}"]})
-            prices[match["model"]] = (float(match["prompt"]), float(match["completion"]))
+            prices[match["model"]] = (Decimal(match["prompt"]), Decimal(match["completion"]))
         return data | {"MODEL_PRICES": prices}

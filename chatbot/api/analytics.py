@@ -5,12 +5,16 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Response, request, stream_with_context
+from flask import Response, request
 
 from chatbot.schemas import analytics as schemas
+from chatbot.schemas import problem
+from chatbot.schemas.fields import to_dict
+from chatbot.services.accounts.callers import Caller
 from chatbot.services.analytics import overview, usage_report
 from chatbot.services.analytics.periods import build_period
 from chatbot.services.analytics.usage_report import Bucket, Report, ReportQuery
+from chatbot.services.chat.state import get_chat_state
 from chatbot.web import admission, authentication, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -19,9 +23,9 @@ blueprint = Blueprint("analytics", __name__, url_prefix="/api/analytics", descri
 
 SCOPE = "analytics"
 CSV = "text/csv"
-NAMES = ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens", "micro_usd")
-HEAD = ("start", "group", *NAMES, "first_text_ms_p50", "first_text_ms_p95")
-AS_CSV = {
+SUM_FIELDS = ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens", "micro_usd")
+CSV_HEADER = ("start", "group", *SUM_FIELDS, "first_text_ms_p50", "first_text_ms_p95")
+CSV_RESPONSES = {
     "200": {
         "description": "OK",
         "content": {"application/json": {"schema": schemas.UsageReportSchema}, CSV: {"schema": {"type": "string"}}},
@@ -32,7 +36,7 @@ AS_CSV = {
 @blueprint.route("/usage/", methods=["GET"])
 @authentication.required(SCOPE)
 @rate_limits.limit(RATE_READ_USER=by_user)
-@problems.document(400, 503, responses=AS_CSV)
+@problems.document(400, 503, responses=CSV_RESPONSES)
 @blueprint.arguments(schemas.UsageQuerySchema, location="query")
 @blueprint.response(200, schemas.UsageReportSchema)
 def get_usage(query: dict[str, Any]) -> Report | Response:
@@ -40,10 +44,11 @@ def get_usage(query: dict[str, Any]) -> Report | Response:
 
     Without `from` and `to` it is that of the last 30 days. All turns count, deleted ones too.
     """
-    caller = authentication.current()
-    admission.enter_page(caller.user_id)
-    report_query = usage_report.of_caller(caller, _read_period(query), **query)
-    return _to_csv(report_query) if _wants_csv() else usage_report.build(report_query)
+    report_query = usage_report.build_caller_query(authentication.current(), _read_period(query), **query)
+    if _wants_csv():
+        return _to_csv(report_query)
+    _enter()
+    return usage_report.build(report_query)
 
 
 @blueprint.route("/overview/", methods=["GET"])
@@ -54,7 +59,7 @@ def get_usage(query: dict[str, Any]) -> Report | Response:
 @blueprint.response(200, schemas.OverviewSchema)
 def get_overview(query: dict[str, Any]) -> dict[str, Any]:
     """Report the usage of all users by time; for administrators."""
-    found = overview.get_overview(authentication.current(), _read_period(query), **query)
+    found = overview.get_overview(_enter(), _read_period(query), **query)
     return {"buckets": found.report.buckets, "total": found.report.total, "users": found.users}
 
 
@@ -67,7 +72,7 @@ def get_overview(query: dict[str, Any]) -> dict[str, Any]:
 def list_user_usage(query: dict[str, Any]) -> dict[str, Any]:
     """List users by their cost; for administrators."""
     offset = pagination.decode_position(query.pop("cursor", None)) + 1
-    page = overview.list_users(authentication.current(), _read_period(query), **query, offset=offset)
+    page = overview.list_users(_enter(), _read_period(query), **query, offset=offset)
     next_offset = page.next_offset
     return {
         "items": page.items,
@@ -83,7 +88,7 @@ def list_user_usage(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.ModelUsageListSchema)
 def list_model_usage(query: dict[str, Any]) -> dict[str, Any]:
     """List the usage of each model; for administrators."""
-    return {"items": overview.list_models(authentication.current(), _read_period(query))}
+    return {"items": overview.list_models(_enter(), _read_period(query))}
 
 
 @blueprint.route("/errors/", methods=["GET"])
@@ -94,7 +99,7 @@ def list_model_usage(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.ErrorCountListSchema)
 def list_errors(query: dict[str, Any]) -> dict[str, Any]:
     """List the errors of turns by their number; for administrators."""
-    return {"items": overview.list_errors(authentication.current(), _read_period(query))}
+    return {"items": _merge_codes(overview.list_errors(_enter(), _read_period(query)))}
 
 
 @blueprint.route("/knowledge/", methods=["GET"])
@@ -105,7 +110,7 @@ def list_errors(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.response(200, schemas.KnowledgeUsageSchema)
 def get_knowledge_usage(query: dict[str, Any]) -> overview.KnowledgeUsage:
     """Report how well answers are grounded, and the questions without passages; for administrators."""
-    return overview.get_knowledge(authentication.current(), _read_period(query))
+    return overview.get_knowledge(_enter(), _read_period(query))
 
 
 @blueprint.route("/feedback/", methods=["GET"])
@@ -116,7 +121,24 @@ def get_knowledge_usage(query: dict[str, Any]) -> overview.KnowledgeUsage:
 @blueprint.response(200, schemas.FeedbackUsageSchema)
 def get_feedback_usage(query: dict[str, Any]) -> overview.FeedbackUsage:
     """Report the ratings of answers; for administrators."""
-    return overview.get_feedback(authentication.current(), _read_period(query))
+    return overview.get_feedback(_enter(), _read_period(query))
+
+
+def _enter() -> Caller:
+    """Return the caller once they may read: few reports are made for a user at a time, further ones wait."""
+    caller = authentication.current()
+    admission.enter_page(caller.user_id)
+    return caller
+
+
+def _merge_codes(counts: Sequence[overview.ErrorCount]) -> list[dict[str, Any]]:
+    """Return the errors by their codes, of which several classes may have the same, the most frequent first."""
+    merged: dict[str, dict[str, Any]] = {}
+    for count in sorted(counts, key=lambda one: one.last_at, reverse=True):
+        code = problem.of_turn_error(count.error).code
+        known = merged.setdefault(code, {**to_dict(count), "code": code, "turns": 0})
+        known["turns"] += count.turns
+    return sorted(merged.values(), key=lambda one: -int(one["turns"]))
 
 
 def _read_period(query: dict[str, Any]) -> Any:
@@ -130,21 +152,28 @@ def _wants_csv() -> bool:
 
 def _to_csv(query: ReportQuery) -> Response:
     """Return a report as CSV, of which some buckets are in memory at a time."""
-    response = Response(stream_with_context(_write_lines(usage_report.iterate_buckets(query))), mimetype=CSV)
+    admission.enter_stream(authentication.current().user_id)
+    pages = usage_report.iterate_buckets(get_chat_state().app, query)
+    response = Response(_write_lines(pages), mimetype=CSV)
     response.headers.set("Content-Disposition", "attachment", filename="usage.csv")
     return response
 
 
 def _write_lines(pages: Iterator[list[Bucket]]) -> Iterator[str]:
-    yield _write([HEAD])
+    yield _write([CSV_HEADER])
     for page in pages:
         yield _write([_to_row(bucket) for bucket in page])
 
 
 def _to_row(bucket: Bucket) -> Sequence[Any]:
     usage = bucket.usage
-    sums = [getattr(usage, name) for name in NAMES]
-    return [bucket.start.isoformat(), bucket.group, *sums, usage.first_text_ms.p50, usage.first_text_ms.p95]
+    sums = [getattr(usage, name) for name in SUM_FIELDS]
+    return [bucket.start.isoformat(), _guard(bucket.group), *sums, usage.first_text_ms.p50, usage.first_text_ms.p95]
+
+
+def _guard(group: Any) -> Any:
+    """Return a group that no spreadsheet takes for a formula: servers name models."""
+    return f"'{group}" if isinstance(group, str) and group.startswith(("=", "+", "-", "@")) else group
 
 
 def _write(rows: Sequence[Sequence[Any]]) -> str:

@@ -20,7 +20,7 @@ group = AppGroup("usage", help="Usage and its cost.")
 @group.command("report")
 @click.option("--from", "start", type=DAY, help="The first day; default: 30 days ago.")
 @click.option("--to", "end", type=DAY, help="The day after the last one; default: now.")
-@click.option("--by", type=click.Choice(sorted(GROUPS)), help="Apart by these.")
+@click.option("--by", type=click.Choice(sorted(GROUPS)), help="Group by this.")
 @click.option("--bucket", type=click.Choice(["hour", "day", "week", "month"]), default="day", show_default=True)
 @click.option("--tz", default="UTC", show_default=True, help="The time zone of the days.")
 def report(start: datetime | None, end: datetime | None, by: str | None, bucket: BucketSize, tz: str) -> None:

@@ -6,13 +6,12 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
-from . import problem
 from .fields import CURSOR, LIMIT, NO_NUL, Items, Moment, search_query, to_dict
 
 MAX_TIME_LENGTH = 40
 BUCKETS = ["hour", "day", "week", "month"]
 GROUPS = ["model", "api_key", "collection", "entry"]
-TIME = {"description": "A day, or a time in ISO 8601; one without zone is of `tz`.", "example": "2026-11-01"}
+TIME = "A day, or a time in ISO 8601, in `tz` unless it has a zone; `to` itself is outside."
 
 
 class DayOrTime(fields.String):
@@ -21,7 +20,7 @@ class DayOrTime(fields.String):
     default_error_messages = {"time": "Must be a day or a time in ISO 8601."}
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options, metadata=NO_NUL | {"description": TIME["description"]})
+        super().__init__(**options, metadata=NO_NUL | {"description": TIME})
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         text = super()._deserialize(value, attr, data, **kwargs)
@@ -56,11 +55,11 @@ class UsageQuerySchema(PeriodQuerySchema):
     """The period of a report of usage, its buckets and groups."""
 
     bucket = fields.String(
-        load_default="day", validate=OneOf(BUCKETS), metadata={"description": "How long the times are."}
+        load_default="day", validate=OneOf(BUCKETS), metadata={"description": "The size of the buckets."}
     )
     group_by = fields.String(
         validate=OneOf(GROUPS),
-        metadata={"description": "`collection`: the one that a turn named, null for several or none."},
+        metadata={"description": "`collection`: null for turns that named several or none."},
     )
 
 
@@ -68,7 +67,7 @@ class UserUsageQuerySchema(PeriodQuerySchema):
     """The period of a list of users, and a page of it."""
 
     q = search_query("A part of the username or the e-mail address.")
-    limit = fields.Integer(load_default=50, validate=Range(1, 200), metadata=LIMIT)
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
     cursor = fields.String(validate=Length(max=100), metadata=NO_NUL | CURSOR)
 
 
@@ -110,7 +109,7 @@ class BucketSchema(TurnSumsSchema):
 
 
 class UsageReportSchema(Schema):
-    """Usage by time, and all of it; times without turns are left out."""
+    """Usage per bucket, and the total; buckets without turns are left out."""
 
     buckets = Items(fields.Nested(BucketSchema), required=True)
     total = fields.Nested(TurnSumsSchema, required=True)
@@ -119,7 +118,7 @@ class UsageReportSchema(Schema):
 class OverviewSchema(UsageReportSchema):
     """The usage of all users."""
 
-    users = fields.Integer(required=True, metadata={"description": "Those who sent a message."})
+    users = fields.Integer(required=True, metadata={"description": "The number of users who sent a message."})
 
 
 class UserUsageSchema(Schema):
@@ -160,9 +159,7 @@ class ModelUsageListSchema(Schema):
 class ErrorCountSchema(Schema):
     """The turns that ended with an error."""
 
-    code = fields.Function(
-        lambda count: problem.of_turn_error(count.error).code, required=True, metadata={"type": "string"}
-    )
+    code = fields.String(required=True)
     turns = fields.Integer(required=True)
     last_at = Moment(required=True)
     last_turn_id = fields.UUID(required=True)
@@ -174,8 +171,8 @@ class ErrorCountListSchema(Schema):
     items = fields.List(fields.Nested(ErrorCountSchema), required=True)
 
 
-class TurnPointSchema(Schema):
-    """A turn that a report leads to."""
+class TurnReferenceSchema(Schema):
+    """A turn to which a report refers."""
 
     turn_id = fields.UUID(required=True)
     user_id = fields.UUID(required=True, allow_none=True)
@@ -186,12 +183,12 @@ class TurnPointSchema(Schema):
 class KnowledgeUsageSchema(Schema):
     """How well answers are grounded."""
 
-    turns = fields.Integer(required=True, metadata={"description": "Those for which passages were looked for."})
+    turns = fields.Integer(required=True, metadata={"description": "The number of turns with retrieval."})
     with_passages = fields.Integer(required=True)
     grounded = fields.Float(
         required=True, allow_none=True, metadata={"description": "The mean share of answers that citations support."}
     )
-    unanswered = fields.List(fields.Nested(TurnPointSchema), required=True)
+    unanswered = fields.List(fields.Nested(TurnReferenceSchema), required=True)
 
 
 class FeedbackUsageSchema(Schema):
@@ -199,4 +196,4 @@ class FeedbackUsageSchema(Schema):
 
     up = fields.Integer(required=True)
     down = fields.Integer(required=True)
-    items = fields.List(fields.Nested(TurnPointSchema), required=True)
+    items = fields.List(fields.Nested(TurnReferenceSchema), required=True)

@@ -20,11 +20,12 @@ MILLISECONDS = {
 # What is known of the turns that are there; the other columns stay empty.
 BACKFILL = """
 INSERT INTO ledger (
-    turn_id, opened_at_ms, user_id, conversation_id, entry, model, status, error,
+    turn_id, opened_at_ms, user_id, conversation_id, room_id, entry, model, status, error,
     prompt_tokens, completion_tokens, total_ms, grounded, rating
 )
 SELECT
     chat_messages.id, {created}, chat_messages.user_id, conversation_id,
+    (SELECT room_id FROM room_messages WHERE room_messages.turn_id = chat_messages.id LIMIT 1),
     CASE
         WHEN EXISTS (SELECT 1 FROM room_messages WHERE room_messages.turn_id = chat_messages.id) THEN 'room'
         WHEN chat_messages.listed THEN 'api' ELSE 'v1'

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from tests.api.test_api_keys import make, use
 from tests.api.test_auth import log_in, refresh
 from tests.conftest import Person, join
-from tests.support.roles import promote
+from tests.support.roles import disable, promote
 
 pytestmark = pytest.mark.both_databases
 NO_ID = "01a22bcb-3adb-770d-878f-0032de83308f"
@@ -105,8 +105,24 @@ def test_sensitive_change_needs_a_recent_login(root: Person, ada: Person, clock:
     answer = change(root, ada, role="admin")
     assert (answer.status_code, answer.get_json()["code"]) == (403, "reauthentication_required")
     assert list_names(root, "role=admin") == ["root"]
-    key = make(root, "admin")["secret"]
-    assert use(root, key, "PATCH", f"{USERS}{ada.id}/", {"disabled": True}).status_code == 200
+    body = {"name": "script", "scopes": ["admin"]}
+    assert root.call("POST", "/api/users/api-keys/", body).get_json()["code"] == "reauthentication_required"
+
+
+def test_key_with_the_scope_needs_no_login_but_the_one_that_makes_it(
+    root: Person, ada: Person, clock: time_machine.Traveller
+) -> None:
+    key = make(root, "admin")
+    clock.shift(timedelta(minutes=11))
+    assert use(root, key["secret"], "PATCH", f"{USERS}{ada.id}/", {"disabled": True}).status_code == 200
+    rotated = root.call("POST", f"/api/users/api-keys/{key['id']}/rotate/")
+    assert rotated.get_json()["code"] == "reauthentication_required"
+
+
+def test_operator_may_disable_the_last_administrator(context: Flask, root: Person) -> None:
+    """It may be an intruder's account."""
+    disable("root@example.org")
+    assert root.call("GET", USERS).status_code == 401
 
 
 def test_all_sessions_of_a_user_end(root: Person, ada: Person) -> None:

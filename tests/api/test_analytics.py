@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from chatbot.rag.errors import UpstreamTimeout
+from chatbot.rag.errors import ModelUnavailable, UnknownAdapter, UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
 from tests.conftest import Person
 from tests.support.roles import promote
@@ -134,6 +134,21 @@ def test_errors_models_and_ratings_lead_to_their_turns(app: Flask, ada: Person, 
     assert "secret" not in str(feedback)
     models = get(ada, "models/")["items"]
     assert {one["model"]: (one["turns"], one["failed"]) for one in models} == {turn["model"]: (1, 0), None: (1, 1)}
+
+
+def test_errors_of_one_code_are_counted_together(app: Flask, ada: Person, llm: MemoryLLM) -> None:
+    kinds = iter([ModelUnavailable, UnknownAdapter, UpstreamTimeout])
+
+    def stream(_: Any) -> Any:
+        raise next(kinds)
+        yield
+
+    llm.stream = stream
+    for _ in range(3):
+        ada.says("hi")
+    promote(app, ada)
+    found = [(one["code"], one["turns"]) for one in get(ada, "errors/")["items"]]
+    assert found == [("model_unavailable", 2), ("upstream_timeout", 1)]
 
 
 def test_questions_without_passages_are_told(app: Flask, ada: Person) -> None:

@@ -26,6 +26,7 @@ from tests.hostile.fuzz import Search
 from tests.support import chaos_documents
 from tests.support.chaos_documents import tell
 from tests.support.fleet import Fleet
+from tests.support.ledger_check import count_differences
 from tests.support.processes import UNMEASURED, Server, Upstream, call, events, running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import let_pass, wait_for
@@ -188,7 +189,9 @@ def run(
         stop.set()
         for thread in threads:
             thread.join(60)
-        return conclude(server, speakers)
+        wrong, seen = conclude(server, speakers)
+        differences = count_differences(settings.get("DATABASE_URL"), folder)
+        return wrong + Counter({"different in the ledger": differences}), seen
     finally:
         stop.set()
         server.stop()
@@ -271,11 +274,9 @@ def search(minutes: float) -> int:
 
 
 RUNS: dict[str, tuple[Callable[..., tuple[Counter[str], Counter[str]]], tuple[str, ...]]] = {
-    "messages": (run, ("lost", "doubled", "without terminal state")),
+    "messages": (run, ("lost", "doubled", "without terminal state", "different in the ledger")),
     "documents": (chaos_documents.run, ("not ready", "other passages", "faults found by verify")),
 }
-
-
 KINDS = {"sqlite": list(RUNS), "postgresql": list(RUNS), "hosts": ["messages"]}
 
 
@@ -291,8 +292,7 @@ def play(kind: str, of: str, kills: int) -> bool:
         upstream.stop()
     print(f"{kind}, {of}: {kills} kills in {time.monotonic() - started:.0f} s; {dict(seen)}")
     counted = {name: wrong[name] for name in names} | wrong
-    told = ", ".join(f"{count} {name}" for name, count in counted.items())
-    print(f"{'MISSED' if wrong else 'ok    '} {told}", flush=True)
+    print("MISSED" if wrong else "ok    ", ", ".join(f"{count} {name}" for name, count in counted.items()), flush=True)
     return bool(wrong)
 
 

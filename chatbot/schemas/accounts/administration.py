@@ -31,7 +31,7 @@ class ManagedUserQuerySchema(PageSchema):
 
     q = search_query("A part of the username or the e-mail address.")
     role = fields.String(validate=OneOf(ROLES), metadata={"description": "Accounts with this role."})
-    disabled = fields.Boolean(metadata={"description": "Those that are disabled, or those that are not."})
+    disabled = fields.Boolean(metadata={"description": "Accounts that are disabled, or that are not."})
 
 
 class UserChangeSchema(Schema):

@@ -25,6 +25,7 @@ from chatbot.models import ApiKey, User
 from chatbot.observability import security_log
 from chatbot.services import idempotency
 
+from . import recent_logins
 from .callers import Caller
 from .state import get_accounts_state
 
@@ -85,7 +86,7 @@ def create(
     """Create a key and return it with its secret; the same idempotency key again returns it without.
 
     Raises InvalidInput (an end that is past or too far away), Forbidden (the scope `admin` for another user than an
-    administrator), TooManyApiKeys, IdempotencyKeyReused.
+    administrator), ReauthenticationRequired (the same), TooManyApiKeys, IdempotencyKeyReused.
     """
     if "admin" in scopes and caller.role != "admin":
         raise Forbidden("Only an administrator's key can have the scope admin.")
@@ -93,6 +94,7 @@ def create(
     end = _require_end(moment, expires_at)
 
     def insert(connection: sa.Connection) -> IssuedKey:
+        _require_recent_login_for(scopes, connection, caller)
         _require_below_limit(connection, caller)
         return _insert(connection, caller, name, sorted(set(scopes), key=SCOPES.index), lifetime=end - moment)
 
@@ -107,7 +109,7 @@ def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idemp
     """Create a key in the place of another and return it with its secret; the same idempotency key again without.
 
     It has the name, the scopes and the lifetime of the other, which opens things for `overlap_seconds` more. Raises
-    NotFound (no key, or one that has expired), TooManyApiKeys, IdempotencyKeyReused.
+    NotFound (no key, or one that has expired), ReauthenticationRequired, TooManyApiKeys, IdempotencyKeyReused.
     """
     overlap = timedelta(seconds=overlap_seconds)
 
@@ -117,6 +119,7 @@ def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idemp
         old = connection.execute(sa.select(*FIELDS).where(*owned).with_for_update()).one_or_none()
         if old is None:
             raise NotFound("There is no such API key.")
+        _require_recent_login_for(old.scopes, connection, caller)
         if overlap:
             _require_below_limit(connection, caller)
             last = min(moment + overlap, old.expires_at)
@@ -207,6 +210,12 @@ def _insert(
     }
     connection.execute(sa.insert(ApiKey).values(values))
     return replace(_load(connection, caller, key_id), secret=secret)
+
+
+def _require_recent_login_for(scopes: Sequence[str], connection: sa.Connection, caller: Caller) -> None:
+    """Raise ReauthenticationRequired for a key with an administrator's rights, as for the acts that it allows."""
+    if "admin" in scopes:
+        recent_logins.require(connection, caller)
 
 
 def _require_end(moment: datetime, expires_at: datetime | None) -> datetime:

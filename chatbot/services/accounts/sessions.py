@@ -2,7 +2,7 @@
 
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,16 +11,14 @@ import sqlalchemy as sa
 from chatbot.database import keyset
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now, uuid7
-from chatbot.errors import Busy, InvalidCredentials, NotFound, ReauthenticationRequired
+from chatbot.errors import Busy, InvalidCredentials, NotFound
 from chatbot.models import Session, User
 from chatbot.observability import security_log
 
 from . import authentication, devices, passwords, tokens
 from .accounts import Account, is_unchanged, load_account
-from .callers import OPERATOR, Caller
+from .callers import Caller
 from .names import fold_name
-
-MAX_LOGIN_AGE = timedelta(minutes=10)  # of a session that may do what is sensitive
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +97,6 @@ def list_sessions(caller: Caller, *, limit: int, after: keyset.Key | None = None
     order = (Session.created_at, Session.id)
     with read() as connection:
         return keyset.fetch_page(connection, statement, build, order=order, limit=limit, after=after, descending=True)
-
-
-def require_recent_login(caller: Caller) -> None:
-    """Raise ReauthenticationRequired where the login of a session is over `MAX_LOGIN_AGE` ago."""
-    if caller.scopes is not None or caller is OPERATOR:
-        return
-    is_recent = (Session.id == caller.credential_id, Session.created_at > now() - MAX_LOGIN_AGE)
-    with read() as connection:
-        if connection.scalar(sa.select(Session.id).where(*is_recent)) is None:
-            raise ReauthenticationRequired("Log in again, and send this within ten minutes.")
 
 
 def end(caller: Caller, session_id: UUID) -> None:

@@ -15,7 +15,7 @@ from chatbot.services.accounts.names import fold_name
 
 from . import usage_report
 from .periods import BucketSize, Period
-from .usage_report import Report, ReportQuery, Usage, UsageSum
+from .usage_report import Report, ReportQuery, Usage
 
 MAX_ITEMS = 100
 _entry = LedgerEntry.__table__.c
@@ -71,8 +71,8 @@ class ErrorCount:
 
 
 @dataclass(frozen=True, slots=True)
-class TurnPoint:
-    """A turn that a report leads to."""
+class TurnReference:
+    """A turn to which a report refers."""
 
     turn_id: UUID
     user_id: UUID | None
@@ -91,7 +91,7 @@ class KnowledgeUsage:
     turns: int
     with_passages: int
     grounded: float | None
-    unanswered: list[TurnPoint]
+    unanswered: list[TurnReference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class FeedbackUsage:
 
     up: int
     down: int
-    items: list[TurnPoint]
+    items: list[TurnReference]
 
 
 def get_overview(
@@ -110,8 +110,8 @@ def get_overview(
     require_admin(caller)
     report = usage_report.build(ReportQuery(period, bucket, group_by))
     with read() as connection:
-        counted = sa.select(sa.func.count(LedgerEntry.user_id.distinct())).where(*_is_in(period))
-        users = connection.scalar(counted) or 0
+        user_count = sa.select(sa.func.count(LedgerEntry.user_id.distinct())).where(*_build_conditions(period))
+        users = connection.scalar(user_count) or 0
     return Overview(report, users)
 
 
@@ -132,7 +132,7 @@ def list_users(caller: Caller, period: Period, *, q: str | None = None, limit: i
             sa.func.max(LedgerEntry.opened_at_ms).label("last_at_ms"),
         )
         .join(User, User.id == LedgerEntry.user_id, isouter=True)
-        .where(*_is_in(period))
+        .where(*_build_conditions(period))
         .group_by(LedgerEntry.user_id, User.username)
         .order_by(sa.func.coalesce(cost, 0).desc(), _tokens.desc(), LedgerEntry.user_id)
     )
@@ -152,9 +152,9 @@ def list_users(caller: Caller, period: Period, *, q: str | None = None, limit: i
 def list_models(caller: Caller, period: Period) -> list[ModelUsage]:
     """Return the usage of each model, the most used first; raises Forbidden."""
     require_admin(caller)
-    statement = usage_report.select_sums(_entry.model, sa.literal_column("0"), *_is_in(period))
+    span = (period.start_ms, period.end_ms)
     with read() as connection:
-        sums = usage_report.add_up(connection.execute(statement), UsageSum())
+        sums = usage_report.read_sums(connection, _entry.model, sa.literal_column("0"), span)
     models = [ModelUsage(None if model is None else str(model), one.to_usage()) for (_, model), one in sums.items()]
     return sorted(models, key=lambda one: (-one.usage.turns, one.model or ""))
 
@@ -167,7 +167,7 @@ def list_errors(caller: Caller, period: Period) -> list[ErrorCount]:
     # UUIDs of version 7 sort by time, but there is no max(uuid) on PostgreSQL 17.
     last_id = sa.func.max(sa.cast(LedgerEntry.turn_id, sa.String(36))).label("last_turn_id")
     is_failed = LedgerEntry.status.in_(usage_report.FAILED)
-    statement = sa.select(LedgerEntry.error, number, last, last_id).where(*_is_in(period), is_failed)
+    statement = sa.select(LedgerEntry.error, number, last, last_id).where(*_build_conditions(period), is_failed)
     with read() as connection:
         rows = connection.execute(statement.group_by(LedgerEntry.error).order_by(number.desc())).all()
     return [ErrorCount(row.error, row.turns, _to_moment(row.last_at_ms), UUID(row.last_turn_id)) for row in rows]
@@ -176,12 +176,12 @@ def list_errors(caller: Caller, period: Period) -> list[ErrorCount]:
 def get_knowledge(caller: Caller, period: Period) -> KnowledgeUsage:
     """Return how well answers are grounded; raises Forbidden."""
     require_admin(caller)
-    looked = LedgerEntry.passages.is_not(None)
+    has_retrieval = LedgerEntry.passages.is_not(None)
     with_passages = sa.func.coalesce(sa.func.sum(sa.case((LedgerEntry.passages > 0, 1), else_=0)), 0)
     statement = sa.select(sa.func.count(), with_passages, sa.func.avg(LedgerEntry.grounded))
     with read() as connection:
-        turns, found, grounded = connection.execute(statement.where(*_is_in(period), looked)).one()
-        unanswered = _list_turns(connection, *_is_in(period), LedgerEntry.passages == 0)
+        turns, found, grounded = connection.execute(statement.where(*_build_conditions(period), has_retrieval)).one()
+        unanswered = _list_turns(connection, *_build_conditions(period), LedgerEntry.passages == 0)
     return KnowledgeUsage(turns, found, None if grounded is None else round(float(grounded), 4), unanswered)
 
 
@@ -191,21 +191,21 @@ def get_feedback(caller: Caller, period: Period) -> FeedbackUsage:
     is_rated = LedgerEntry.rating.is_not(None)
     numbers = [sa.func.coalesce(sa.func.sum(sa.case((LedgerEntry.rating == one, 1), else_=0)), 0) for one in (1, -1)]
     with read() as connection:
-        up, down = connection.execute(sa.select(*numbers).where(*_is_in(period), is_rated)).one()
-        items = _list_turns(connection, *_is_in(period), is_rated)
+        up, down = connection.execute(sa.select(*numbers).where(*_build_conditions(period), is_rated)).one()
+        items = _list_turns(connection, *_build_conditions(period), is_rated)
     return FeedbackUsage(up, down, items)
 
 
-def _is_in(period: Period) -> tuple[sa.ColumnElement[bool], ...]:
-    return usage_report.is_in(period, period.to_run())
+def _build_conditions(period: Period) -> tuple[sa.ColumnElement[bool], ...]:
+    return usage_report.build_time_conditions(period.start_ms, period.end_ms)
 
 
-def _list_turns(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[TurnPoint]:
+def _list_turns(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[TurnReference]:
     """Return the newest turns for which conditions hold."""
     columns = (LedgerEntry.turn_id, LedgerEntry.user_id, LedgerEntry.opened_at_ms, LedgerEntry.rating)
     statement = sa.select(*columns).where(*conditions).order_by(LedgerEntry.opened_at_ms.desc()).limit(MAX_ITEMS)
     rows: list[Any] = list(connection.execute(statement))
-    return [TurnPoint(row.turn_id, row.user_id, _to_moment(row.opened_at_ms), row.rating) for row in rows]
+    return [TurnReference(row.turn_id, row.user_id, _to_moment(row.opened_at_ms), row.rating) for row in rows]
 
 
 def _to_moment(milliseconds: int) -> datetime:

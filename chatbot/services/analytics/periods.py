@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class BucketRun:
     """Buckets of equal width that follow one another, in milliseconds since 1970."""
 
     start_ms: int
@@ -53,24 +53,22 @@ class Period:
         """The first millisecond after it."""
         return to_milliseconds(self.end)
 
-    def to_run(self) -> Run:
-        """Return the whole period as one bucket."""
-        return Run(self.start_ms, self.end_ms - self.start_ms, 1)
-
-    def split(self, size: BucketSize) -> list[Run]:
+    def split(self, size: BucketSize) -> list[BucketRun]:
         """Split it into buckets of the calendar; the first one may begin before it, the last one end after it.
 
         Days are 23 to 25 hours long where clocks change, so buckets of equal width make a run. Raises TooManyBuckets.
         """
-        runs: list[Run] = []
+        runs: list[BucketRun] = []
         for number, (start, end) in enumerate(pairwise(self._iterate_starts(size))):
             if number == MAX_BUCKETS:
                 raise TooManyBuckets(f"At most {MAX_BUCKETS} buckets; choose a shorter time or larger buckets.")
+            if end == start:  # a day that the zone skipped
+                continue
             last = runs[-1] if runs else None
             if last and last.width_ms == end - start and last.count < MAX_BUCKETS_PER_RUN:
-                runs[-1] = Run(last.start_ms, last.width_ms, last.count + 1)
+                runs[-1] = BucketRun(last.start_ms, last.width_ms, last.count + 1)
             else:
-                runs.append(Run(start, end - start, 1))
+                runs.append(BucketRun(start, end - start, 1))
         return runs
 
     def _iterate_starts(self, size: BucketSize) -> Iterator[int]:

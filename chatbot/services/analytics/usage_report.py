@@ -1,21 +1,26 @@
 """The report of usage: sums of the ledger in buckets of the calendar."""
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import Flask
 
 from chatbot.database.transactions import read
+from chatbot.errors import TooManyBuckets
 from chatbot.models import LedgerEntry
 from chatbot.services.accounts.callers import Caller
 
 from .latencies import Percentiles, find_percentiles, select_bin
-from .periods import BucketSize, Period, Run
+from .periods import MAX_BUCKETS, BucketRun, BucketSize, Period
 
+MAX_ENTRIES_PER_QUERY = 5_000
 FAILED = ("failed", "interrupted")
 GROUPS: dict[str, Any] = {
     "model": LedgerEntry.model,
@@ -50,7 +55,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Usage by time, and all of it."""
+    """Usage per bucket, and the total."""
 
     buckets: list[Bucket]
     total: Usage
@@ -90,6 +95,14 @@ class UsageSum:
         if row.bin is not None:
             self.latencies[row.bin] += row.answered
 
+    def merge(self, other: "UsageSum") -> None:
+        """Add other usage."""
+        for name in ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        if other.micro_usd is not None:
+            self.micro_usd = (self.micro_usd or 0) + other.micro_usd
+        self.latencies.update(other.latencies)
+
     def to_usage(self) -> Usage:
         """Return the usage up to now."""
         return Usage(
@@ -103,7 +116,7 @@ class UsageSum:
         )
 
 
-def of_caller(
+def build_caller_query(
     caller: Caller, period: Period, *, bucket: BucketSize = "day", group_by: str | None = None
 ) -> ReportQuery:
     """Return the query of the caller's own usage."""
@@ -111,37 +124,39 @@ def of_caller(
 
 
 def build(query: ReportQuery) -> Report:
-    """Return the report; raises TooManyBuckets."""
-    runs = query.period.split(query.bucket)
+    """Return the report; raises TooManyBuckets, also of the groups of all of them."""
     total = UsageSum()
-    with read(snapshot=True) as connection:
-        buckets = [one for run in runs for one in _read_run(connection, query, run, total)]
+    buckets: list[Bucket] = []
+    for run in query.period.split(query.bucket):
+        with read() as connection:
+            buckets += _read_run(connection, query, run, total)
+        if len(buckets) > MAX_BUCKETS:
+            raise TooManyBuckets(f"At most {MAX_BUCKETS} groups in all buckets; choose a shorter time or CSV.")
     return Report(buckets, total.to_usage())
 
 
-def iterate_buckets(query: ReportQuery) -> Iterator[list[Bucket]]:
+def iterate_buckets(app: Flask, query: ReportQuery) -> Iterator[list[Bucket]]:
     """Iterate over the buckets of a report, some at a time; raises TooManyBuckets before the first."""
     runs = query.period.split(query.bucket)
 
     def iterate() -> Iterator[list[Bucket]]:
         for run in runs:
-            with read() as connection:
+            with app.app_context(), read() as connection:  # the request is over when the second run is read
                 buckets = _read_run(connection, query, run, UsageSum())
             yield buckets
 
     return iterate()
 
 
-def is_in(period: Period, run: Run) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions of entries of a period and of a run of its buckets."""
-    opened = LedgerEntry.opened_at_ms
-    return opened >= max(run.start_ms, period.start_ms), opened < min(run.end_ms, period.end_ms)
+def build_time_conditions(start_ms: int, end_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of the entries from one millisecond up to another."""
+    return LedgerEntry.opened_at_ms >= start_ms, LedgerEntry.opened_at_ms < end_ms
 
 
-def select_sums(
+def _select_sums(
     group: sa.ColumnElement[Any], number: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]
 ) -> sa.Select[*tuple[Any, ...]]:
-    """Return the query of the entries' sums by group, number and bin of latencies, for `add_up`."""
+    """Return the query of the entries' sums by group, number and bin of latencies, for `UsageSum.add`."""
     entries = (
         sa.select(
             group.label("group"),
@@ -169,27 +184,42 @@ def select_sums(
     return sa.select(*key, *(column.label(name) for name, column in sums.items())).group_by(*key)
 
 
-def add_up(rows: Iterable[sa.Row[Any]], total: UsageSum) -> dict[tuple[int, Group], UsageSum]:
-    """Return the sums by number and group; all of them are added to the total."""
+def read_sums(
+    connection: sa.Connection,
+    group: sa.ColumnElement[Any],
+    number: sa.ColumnElement[Any],
+    span: tuple[int, int],
+    *conditions: sa.ColumnElement[bool],
+) -> dict[tuple[int, Group], UsageSum]:
+    """Return the sums of the entries from one millisecond up to another by number and group.
+
+    A query reads a bounded number of entries, as far as they are spread evenly: SQLite's hold up a whole process.
+    """
+    start, end = span
+    counted = sa.select(sa.func.count()).select_from(LedgerEntry).where(*build_time_conditions(start, end), *conditions)
+    queries = max(1, -(-(connection.scalar(counted) or 0) // MAX_ENTRIES_PER_QUERY))
+    ends = [start + (end - start) * one // queries for one in range(queries + 1)]
     sums: defaultdict[tuple[int, Group], UsageSum] = defaultdict(UsageSum)
-    for row in rows:
-        sums[row.number, row.group].add(row)
-        total.add(row)
+    for part in pairwise(ends):
+        statement = _select_sums(group, number, *build_time_conditions(*part), *conditions)
+        for row in connection.execute(statement):
+            sums[row.number, row.group].add(row)
+        time.sleep(0)
     return sums
 
 
-def _read_run(connection: sa.Connection, query: ReportQuery, run: Run, total: UsageSum) -> list[Bucket]:
+def _read_run(connection: sa.Connection, query: ReportQuery, run: BucketRun, total: UsageSum) -> list[Bucket]:
     """Return the buckets of a run that have turns, by time and group; all of them are added to the total."""
     group = sa.null() if query.group_by is None else GROUPS[query.group_by]
     number = (LedgerEntry.opened_at_ms - run.start_ms) // run.width_ms
-    conditions = list(is_in(query.period, run))
-    if query.user_id is not None:
-        conditions.append(LedgerEntry.user_id == query.user_id)
-    sums = add_up(connection.execute(select_sums(group, number, *conditions)), total)
+    conditions = [] if query.user_id is None else [LedgerEntry.user_id == query.user_id]
+    span = (max(run.start_ms, query.period.start_ms), min(run.end_ms, query.period.end_ms))
+    sums = read_sums(connection, group, number, span, *conditions)
+    for one in sums.values():
+        total.merge(one)
     by_time = sorted(sums.items(), key=lambda item: (item[0][0], item[0][1] is not None, str(item[0][1])))
+    zone = query.period.zone
     return [
-        Bucket(
-            datetime.fromtimestamp((run.start_ms + at * run.width_ms) / 1000, query.period.zone), value, sum_.to_usage()
-        )
-        for (at, value), sum_ in by_time
+        Bucket(datetime.fromtimestamp((run.start_ms + at * run.width_ms) / 1000, zone), value, one.to_usage())
+        for (at, value), one in by_time
     ]

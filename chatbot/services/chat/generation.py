@@ -100,16 +100,23 @@ def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
                 running.text.append(piece)
         raise UpstreamIncomplete("The answer ended without saying how.")
     except Exception as error:  # noqa: BLE001 - whatever it was, the turn gets its end
-        text = running.text.since(0)
-        prompt_info = running.prompt_info
-        if running.stop_reason is not None:
-            status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
-            # The server did not come to tell them.
-            counts = prompt.tokens(prompt_info.messages, prompt_info.count), prompt_info.count(text)
-            return Outcome(status, text, None, prompt_info.model, *counts, prompt_info.query), None
-        _log_failure(running, error, started)
-        failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompt_info.query)
-        return failed, getattr(error, "retry_after", None)
+        if running.stop_reason is None:
+            _log_failure(running, error, started)
+        return _build_broken_outcome(running, error), getattr(error, "retry_after", None)
+
+
+def _build_broken_outcome(running: RunningTurn, error: Exception) -> Outcome:
+    """Return the outcome of an answer that was stopped or has failed; the model's server did not come to count it."""
+    text = running.text.since(0)
+    prompt_info = running.prompt_info
+    counts = prompt.tokens(prompt_info.messages, prompt_info.count), prompt_info.count(text)
+    if running.stop_reason is not None:
+        status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
+        return Outcome(status, text, None, prompt_info.model, *counts, prompt_info.query)
+    failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompt_info.query)
+    if not text:
+        return failed
+    return replace(failed, model=prompt_info.model, prompt_tokens=counts[0], completion_tokens=counts[1])
 
 
 def _guard(running: RunningTurn, pieces: Iterable[Piece]) -> Iterable[Piece]:
@@ -208,19 +215,8 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
     measurements = running.measure()
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
-            ended = chat.close_turn(
-                running.caller,
-                running.turn,
-                outcome,
-                measurements=measurements,
-                logged=running.is_logged,
-                trace=trace,
-            )
-            return replace(ended, retry_after=retry_after)
-        except LeaseLost:
-            # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
-            log.warning("turn closed elsewhere", turn=str(running.turn.id))
-            return history.find_ended_turn(running.turn) or _end_deleted(running, outcome, measurements)
+            ended = _write_end(running, outcome, measurements, trace)
+            return replace(ended, retry_after=retry_after) if ended.status == outcome.status else ended
         except (DataError, UnicodeError) as error:  # something in it cannot be stored, such as half a character
             kind = type(getattr(error, "orig", error)).__name__  # not its words
             log.error("turn's end refused", turn=str(running.turn.id), error=kind)
@@ -231,6 +227,26 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
             if retry_seconds is not None:
                 time.sleep(retry_seconds)
     return _build_turn_without_row(running)
+
+
+def _write_end(running: RunningTurn, outcome: Outcome, measurements: Measurements, trace: Trace | None) -> Turn:
+    """Write the end and return the turn, or the end that it has; of a deleted turn the ledger's entry is settled."""
+    turn = running.turn
+    try:
+        return chat.close_turn(
+            running.caller, turn, outcome, measurements=measurements, logged=running.is_logged, trace=trace
+        )
+    except LeaseLost:
+        # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
+        log.warning("turn closed elsewhere", turn=str(turn.id))
+    ended = history.find_ended_turn(turn)
+    if ended is not None:
+        return ended
+    # Its user deleted it.
+    status = outcome.status if running.stop_reason is None else "cancelled"
+    settlement = turn_statements.build_settlement({**asdict(outcome), "status": status}, measurements)
+    ledger.settle_deleted_turn(turn.id, settlement)
+    return _build_turn_without_row(running, is_deleted=True)
 
 
 def _build_trace(running: RunningTurn) -> Trace | None:
@@ -250,15 +266,6 @@ def _summarize_if_due(running: RunningTurn, ended: Turn) -> None:
         return
     salt = cache_salt(running.user_id)
     summarizer.summarize(running.user_id, running.turn.conversation_id, up_to, cache_salt=salt)
-
-
-def _end_deleted(running: RunningTurn, outcome: Outcome, measurements: Measurements) -> Turn:
-    """Settle the ledger's entry of a turn without a row; one that its user deleted was cancelled, to its readers."""
-    is_deleted = running.stop_reason == "cancelled"
-    if is_deleted:
-        settlement = turn_statements.build_settlement({**asdict(outcome), "status": "cancelled"}, measurements)
-        ledger.settle_deleted_turn(running.turn.id, settlement)
-    return _build_turn_without_row(running, is_deleted=is_deleted)
 
 
 def _build_turn_without_row(running: RunningTurn, *, is_deleted: bool = False) -> Turn:

@@ -208,11 +208,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """The times of a turn since it was opened, in milliseconds, and the number of passages that were found for it."""
+    """The times of a turn since it was opened, in milliseconds, and the number of passages that were found for it.
+
+    `requested_model` is the name of the model that answered in the settings; its server may report another one.
+    """
 
     first_text_ms: int | None = None
     total_ms: int | None = None
     passages: int | None = None
+    requested_model: str | None = None
 
 
 NO_MEASUREMENTS = Measurements()

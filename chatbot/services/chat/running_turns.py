@@ -60,7 +60,8 @@ class RunningTurn:
         first_text_ms = None if self.first_text_at is None else _to_milliseconds(self.first_text_at - self.opened_at)
         total_ms = _to_milliseconds(time.monotonic() - self.opened_at)
         passages = None if self.prompt_info.query is None else len(self.prompt_info.passages)
-        return Measurements(first_text_ms, total_ms, passages)
+        requested_model = self.attempts[-1].model if self.attempts else None
+        return Measurements(first_text_ms, total_ms, passages, requested_model)
 
     def stop(self, reason: StopReason) -> None:
         """End it: the user cancelled, the process ends, or the lease went to another process."""

@@ -55,7 +55,7 @@ def open_first(connection: sa.Connection, caller: Caller, turn: OpenedTurn, conv
         return searchable
     row = build_row(caller, turn)
     values = {f"{CONVERSATION}{name}": conversation.get(name) for name in _conversation.keys()}  # noqa: SIM118 - of columns
-    entry = {f"{ledger.ENTRY}{name}": value for name, value in _build_entry(caller, turn, row).items()}
+    entry = {f"{ledger.ENTRY_PREFIX}{name}": value for name, value in _build_entry(caller, turn, row).items()}
     ids = {"owner_id": caller.user_id, "opened_id": turn.id}
     statement = _open_first(caller.role, listed=turn.listed)
     return bool(statement.run(connection, {**row, **values, **entry, **ids}).scalar_one())
@@ -87,6 +87,7 @@ def build_settlement(values: Mapping[str, Any], measurements: Measurements) -> l
         first_text_ms=measurements.first_text_ms,
         total_ms=measurements.total_ms,
         passages=measurements.passages,
+        requested_model=measurements.requested_model,
     )
 
 

@@ -23,6 +23,7 @@ from chatbot.models import (
     Conversation,
     Document,
     EmbeddingSpace,
+    LedgerEntry,
     SyncChange,
     SyncCounter,
     User,
@@ -31,6 +32,7 @@ from chatbot.services.accounts import passwords
 from chatbot.services.chat import conversation_rows
 from chatbot.services.knowledge import content
 from chatbot.services.sync import changes
+from chatbot.services.usage import ledger
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
@@ -41,7 +43,7 @@ PER_CONVERSATION = 10
 NUMBERS = ("last_sequence", "turns", "read_sequence")  # of a conversation, all of whose turns were read
 BATCH = 5_000
 DIMENSION = 256
-SETTLED = (ChatMessage, Conversation, Chunk, ChunkVector, SyncChange, SyncCounter)
+SETTLED = (ChatMessage, LedgerEntry, Conversation, Chunk, ChunkVector, SyncChange, SyncCounter)
 SPACE = "wordllama-256"
 PER_DOCUMENT = 50
 WORDS = 60
@@ -138,6 +140,7 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
             if fresh:
                 connection.execute(sa.insert(Conversation), fresh)
             connection.execute(sa.insert(ChatMessage), rows)
+            connection.execute(sa.insert(LedgerEntry), [_entry(row) for row in rows])
         on_batch(len(part))
     for owner in owners:
         with write("seed_changes") as connection:
@@ -172,6 +175,20 @@ def _turn(
         "status": "completed", "model": "bench", "prompt_tokens": 20, "completion_tokens": 40,
         "created_at": at, "completed_at": at,
     }  # fmt: skip
+
+
+def _entry(turn: dict[str, Any]) -> dict[str, Any]:
+    """Return the ledger's entry of a turn, with latencies of 0.2 to 4 seconds."""
+    shared = ("user_id", "conversation_id", "status", "model", "prompt_tokens", "completion_tokens")
+    mark = hash(turn["id"])
+    return {
+        **{name: turn[name] for name in shared},
+        "turn_id": turn["id"],
+        "opened_at_ms": ledger.to_milliseconds(turn["created_at"]),
+        "entry": "api",
+        "first_text_ms": 200 + mark % 1_801,
+        "total_ms": 2_000 + mark % 2_003,
+    }
 
 
 def passages(owner: UUID, name: str, count: int, on_batch: Step, vectors: "Vectors | None" = None) -> UUID:

@@ -12,7 +12,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chatbot.database.compiled import Prepared
-from chatbot.database.transactions import write
+from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.models import ChatMessage, LedgerEntry
 from chatbot.models.usage import IS_OPEN
@@ -21,9 +21,9 @@ from chatbot.services.accounts.callers import Caller
 from . import prices
 
 EntryPoint = Literal["api", "v1", "ui", "room"]
-SETTLEMENT = "settled_"  # in front of the parameters of a settlement: some are called as those of the turn
-ENTRY = "entry_"  # and of an entry
-MAX_UNSETTLED = timedelta(minutes=1)  # after a turn's deletion, in which its runner settles the entry
+SETTLEMENT_PREFIX = "settled_"  # in front of the parameters of a settlement: some are called as those of the turn
+ENTRY_PREFIX = "entry_"  # and of an entry
+MAX_UNSETTLED = timedelta(minutes=1)  # after the opening of a turn, before the job looks whether it was deleted
 BATCH = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,8 +32,10 @@ _settled_names = (
     "status", "error", "model", "prompt_tokens", "completion_tokens", "micro_usd", "first_text_ms", "total_ms",
     "passages", "grounded",
 )  # fmt: skip
-_settled_values = {name: sa.bindparam(f"{SETTLEMENT}{name}", type_=_columns[name].type) for name in _settled_names}
-_settled_parameters = [(name, f"{SETTLEMENT}{name}") for name in _settled_names if name != "micro_usd"]
+_settled_parameters = {name: f"{SETTLEMENT_PREFIX}{name}" for name in _settled_names}
+_settled_values = {
+    name: sa.bindparam(parameter, type_=_columns[name].type) for name, parameter in _settled_parameters.items()
+}
 _opened_names = (
     "turn_id", "opened_at_ms", "user_id", "api_key_id", "conversation_id", "room_id", "collection_id", "entry",
     "status",
@@ -70,11 +72,14 @@ class Settlement:
     first_text_ms: int | None = None
     total_ms: int | None = None
     passages: int | None = None
+    requested_model: str | None = None  # whose price is that of a model which its server calls otherwise
 
     def to_row(self) -> dict[str, Any]:
         """Return the values of the columns, with the cost by the prices of this moment."""
-        row = {parameter: getattr(self, name) for name, parameter in _settled_parameters}
-        row[f"{SETTLEMENT}micro_usd"] = prices.find_cost(self.model, self.prompt_tokens, self.completion_tokens)
+        row = {parameter: getattr(self, name, None) for name, parameter in _settled_parameters.items()}
+        row[f"{SETTLEMENT_PREFIX}micro_usd"] = prices.find_cost(
+            (self.model, self.requested_model), self.prompt_tokens, self.completion_tokens
+        )
         return row
 
 
@@ -111,8 +116,8 @@ def settle(connection: sa.Connection, turn_id: UUID, settlement: Settlement) -> 
 
 
 def build_entry() -> sa.CTE:
-    """Return the part of a statement of PostgreSQL that inserts an entry, its parameters behind `ENTRY`."""
-    values = {name: sa.bindparam(f"{ENTRY}{name}", type_=_columns[name].type) for name in _opened_names}
+    """Return the part of a statement of PostgreSQL that inserts an entry, its parameters behind `ENTRY_PREFIX`."""
+    values = {name: sa.bindparam(f"{ENTRY_PREFIX}{name}", type_=_columns[name].type) for name in _opened_names}
     return sa.insert(LedgerEntry).values(values).cte("entered")
 
 
@@ -128,10 +133,11 @@ def settle_turns(connection: sa.Connection, turn_ids: Sequence[UUID], status: st
 
 
 def settle_deleted_turn(turn_id: UUID, settlement: Settlement) -> None:
-    """Write the end of a turn that was deleted while it ran; without effect on one that has its end."""
+    """Write the end of a turn that was deleted while it ran, also in place of that by `settle_deleted`."""
+    is_settled_by_job = sa.and_(LedgerEntry.status == "cancelled", LedgerEntry.total_ms.is_(None))
+    is_unsettled = (LedgerEntry.turn_id == turn_id, sa.or_(LedgerEntry.status == "pending", is_settled_by_job))
     with write("settle_usage") as connection:
-        is_open = sa.select(LedgerEntry.turn_id).where(LedgerEntry.turn_id == turn_id, IS_OPEN)
-        if connection.scalar(is_open.with_for_update()) is not None:
+        if connection.scalar(sa.select(LedgerEntry.turn_id).where(*is_unsettled).with_for_update()) is not None:
             settle(connection, turn_id, settlement)
 
 
@@ -140,6 +146,9 @@ def settle_deleted() -> int:
     oldest = to_milliseconds(now() - MAX_UNSETTLED)
     has_turn = sa.exists().where(ChatMessage.id == LedgerEntry.turn_id)
     found = sa.select(LedgerEntry.turn_id).where(IS_OPEN, LedgerEntry.opened_at_ms < oldest, ~has_turn).limit(BATCH)
+    with read() as connection:
+        if connection.scalar(found.limit(1)) is None:
+            return 0
     with write("settle_usage") as connection:
         ids = connection.scalars(found.with_for_update(skip_locked=True)).all()
         if ids:

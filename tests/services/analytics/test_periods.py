@@ -59,6 +59,12 @@ def test_days_of_changed_clocks_are_as_long_as_they_are() -> None:
     assert hours == [24, 25, 24, 24]
 
 
+def test_day_that_a_zone_skipped_has_no_bucket() -> None:
+    period = build_period(date(2011, 12, 29), date(2012, 1, 1), "Pacific/Apia")
+    assert [one.day for one in list_starts(period, "day")] == [29, 31, 1]
+    assert all(run.width_ms > 0 for run in period.split("day"))
+
+
 def test_period_without_ends_is_of_thirty_days_up_to_now() -> None:
     period = build_period(None, None, "UTC")
     assert period.end - period.start == timedelta(days=30)

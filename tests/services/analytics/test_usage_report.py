@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from chatbot.database.transactions import write
+from chatbot.errors import TooManyBuckets
 from chatbot.models import LedgerEntry
 from chatbot.services.analytics import latencies, usage_report
 from chatbot.services.analytics.periods import BucketSize, build_period
@@ -80,9 +81,26 @@ def test_report_is_what_a_walk_over_the_ledger_adds_up(
 def test_buckets_can_be_read_some_at_a_time(context: Flask) -> None:
     seed(None)
     query = ReportQuery(build_period(date(2026, 10, 1), date(2026, 12, 1), "UTC"), "hour", "model")
-    pages = list(usage_report.iterate_buckets(query))
+    pages = list(usage_report.iterate_buckets(context, query))
     assert len(pages) > 1
     assert [one for page in pages for one in page] == usage_report.build(query).buckets
+
+
+def test_long_reports_are_read_in_parts(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed(None)
+    query = ReportQuery(build_period(date(2026, 10, 1), date(2026, 12, 1), "UTC"), "month", "model")
+    whole = usage_report.build(query)
+    monkeypatch.setattr(usage_report, "MAX_ENTRIES_PER_QUERY", 7)
+    assert usage_report.build(query) == whole
+
+
+def test_report_of_too_many_groups_is_refused(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    seed(None)
+    monkeypatch.setattr(usage_report, "MAX_BUCKETS", 50)
+    period = build_period(date(2026, 10, 1), date(2026, 12, 1), "UTC")
+    with pytest.raises(TooManyBuckets):
+        usage_report.build(ReportQuery(period, "day", "model"))
+    assert usage_report.build(ReportQuery(period, "week", "model")).total.turns > 50
 
 
 def test_report_of_nothing_is_empty(context: Flask) -> None:

@@ -11,6 +11,7 @@ from flask import Flask
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
+from chatbot.errors import DatabaseBusy
 from chatbot.models import ChatMessage, LedgerEntry, User
 from chatbot.rag.errors import UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
@@ -110,10 +111,86 @@ def test_turn_deleted_while_it_runs_is_counted_with_its_tokens(context: Flask, a
     gated(llm, "one", " never")
     turn = running(ada)
     assert ada.call("DELETE", f"/api/chat-history/{turn['id']}/").status_code == 204
+    expect_tokens("cancelled")
+
+
+def expect_tokens(status: str) -> None:
     entry = settled()[0]
-    assert entry.status == "cancelled"
+    wait_for(lambda: list_entries()[0].total_ms is not None)
+    entry = list_entries()[0]
+    assert (entry.status, entry.model) == (status, "gpt-3.5-turbo")
     assert entry.prompt_tokens > 0
     assert entry.completion_tokens > 0
+
+
+def delete_row(turn: dict[str, Any]) -> None:
+    """Delete a turn as another process does, unnoticed by its runner."""
+    with write("test") as connection:
+        connection.execute(sa.delete(ChatMessage).where(ChatMessage.id == UUID(turn["id"])))
+
+
+def test_turn_deleted_through_another_process_is_counted_with_its_tokens(
+    context: Flask, ada: Person, llm: MemoryLLM
+) -> None:
+    gated(llm, "one", " never")
+    delete_row(running(ada))
+    maintenance.renew_leases()
+    expect_tokens("cancelled")
+
+
+def test_turn_that_completes_before_its_deletion_is_noticed_is_counted(
+    context: Flask, ada: Person, llm: MemoryLLM
+) -> None:
+    gate = gated(llm, "one", " two")
+    delete_row(running(ada))
+    gate.set()
+    expect_tokens("completed")
+
+
+def test_runner_counts_a_deleted_turn_after_the_job_has_settled_it(
+    context: Flask, ada: Person, llm: MemoryLLM, clock: time_machine.Traveller
+) -> None:
+    gated(llm, "one", " never")
+    delete_row(running(ada))
+    clock.shift(ledger.MAX_UNSETTLED + timedelta(seconds=1))
+    assert ledger.settle_deleted() == 1
+    assert list_entries()[0].prompt_tokens is None
+    maintenance.renew_leases()
+    expect_tokens("cancelled")
+
+
+def test_busy_database_does_not_lose_the_tokens_of_a_deleted_turn(
+    context: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = ledger.settle_deleted_turn
+    tries: list[UUID] = []
+
+    def settle_the_second_time(turn_id: UUID, settlement: ledger.Settlement) -> None:
+        tries.append(turn_id)
+        if len(tries) == 1:
+            raise DatabaseBusy("as for five seconds")
+        settle(turn_id, settlement)
+
+    monkeypatch.setattr(ledger, "settle_deleted_turn", settle_the_second_time)
+    gated(llm, "one", " never")
+    delete_row(running(ada))
+    maintenance.renew_leases()
+    expect_tokens("cancelled")
+
+
+def test_failure_after_text_counts_its_tokens(context: Flask, ada: Person, llm: MemoryLLM) -> None:
+    def stream(request: Any) -> Any:
+        yield "some text"
+        raise UpstreamTimeout
+
+    llm.stream = stream
+    ada.says("hi")
+    expect_tokens("failed")
+
+
+def test_nothing_to_settle_needs_no_writer(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "write", None)
+    assert ledger.settle_deleted() == 0
 
 
 def test_deleted_turn_without_a_runner_is_settled_by_the_job(
@@ -165,3 +242,12 @@ def test_prices_that_cannot_be_read_are_refused(prices: str, tmp_path: Any, caps
     with pytest.raises(config.BadSettings):
         config.load({"INSTANCE_PATH": str(tmp_path), "MODEL_PRICES": prices}, tmp_path / "none")
     assert "MODEL_PRICES" in capsys.readouterr().err
+
+
+def test_cost_is_exact_in_decimals_and_of_the_model_that_was_requested(make_app: MakeApp) -> None:
+    app = make_app(MODEL_PRICES="gpt-4o-mini=0.07/0, dated-2=1/1")
+    with app.app_context():
+        counts = {"prompt_tokens": 100, "completion_tokens": 5, "requested_model": "gpt-4o-mini"}
+        dated = ledger.Settlement("completed", model="gpt-4o-mini-2024-07-18", **counts)
+        assert dated.to_row()["settled_micro_usd"] == 7
+        assert ledger.Settlement("completed", model="dated-2", **counts).to_row()["settled_micro_usd"] == 105

@@ -15,7 +15,7 @@ from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import OPERATOR, Caller
 
 Action = Literal["user_changed", "sessions_ended", "turn_read"]
-READS = ("turn_read",)
+READ_ACTIONS = ("turn_read",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def list_entries(
 
 def list_accesses(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[Entry]:
     """Return up to `limit` of the times at which administrators read the caller's data, the newest first."""
-    return _fetch(limit, after, AuditEntry.user_id == caller.user_id, AuditEntry.action.in_(READS))
+    return _fetch(limit, after, AuditEntry.user_id == caller.user_id, AuditEntry.action.in_(READ_ACTIONS))
 
 
 def _fetch(limit: int, after: keyset.Key | None, *conditions: sa.ColumnElement[bool]) -> keyset.Page[Entry]:

@@ -12,10 +12,10 @@ from chatbot.database.transactions import read, write
 from chatbot.database.types import now
 from chatbot.errors import LastAdmin, NotFound
 from chatbot.models import Session, User
+from chatbot.services.accounts import recent_logins
 from chatbot.services.accounts.authentication import require_admin
-from chatbot.services.accounts.callers import Caller
+from chatbot.services.accounts.callers import OPERATOR, Caller
 from chatbot.services.accounts.names import fold_name
-from chatbot.services.accounts.sessions import require_recent_login
 from chatbot.services.accounts.state import get_accounts_state
 
 from . import audit
@@ -37,7 +37,7 @@ class ManagedAccount:
 
     @property
     def disabled(self) -> bool:
-        """Whether nothing can be done with it."""
+        """Whether the account is disabled."""
         return self.disabled_at is not None
 
 
@@ -74,30 +74,31 @@ def change_user(
     Raises LastAdmin where no administrator would be left, ReauthenticationRequired.
     """
     require_admin(caller)
-    require_recent_login(caller)
     with write("change_user") as connection:
-        account = change_user_within(connection, caller, user_id, role=role, disabled=disabled)
+        recent_logins.require(connection, caller)
+        account = _change(connection, caller, user_id, role=role, disabled=disabled)
     get_accounts_state().credential_cache.clear()
     return account
 
 
-def change_user_within(
+def _change(
     connection: sa.Connection, caller: Caller, user_id: UUID, *, role: str | None = None, disabled: bool | None = None
 ) -> ManagedAccount:
-    """Change an account in a transaction, and record it; raises NotFound, LastAdmin."""
-    _require_other_admin(connection, user_id, keeps=role != "user" and disabled is not True)
-    former = _load(connection, user_id)
+    """Change an account and record it; the operator may disable the last administrator, perhaps an intruder."""
+    stays_admin = role != "user" and (disabled is not True or caller is OPERATOR)
+    _require_other_admin(connection, user_id, stays_admin=stays_admin)
+    previous = _load(connection, user_id)
     values: dict[str, Any] = {}
     if role is not None:
         values["role"] = role
     if disabled is not None:
-        values["disabled_at"] = (former.disabled_at or now()) if disabled else None
+        values["disabled_at"] = (previous.disabled_at or now()) if disabled else None
     if values:
         connection.execute(sa.update(User).where(User.id == user_id).values(values))
     if disabled:
         _end_sessions(connection, user_id)
     account = _load(connection, user_id)
-    names = [name for name in ("role", "disabled") if getattr(account, name) != getattr(former, name)]
+    names = [name for name in ("role", "disabled") if getattr(account, name) != getattr(previous, name)]
     changes = {name: getattr(account, name) for name in names}
     if changes:
         audit.record(connection, caller, "user_changed", user_id, **changes)
@@ -123,12 +124,12 @@ def find_user_id(email: str) -> UUID:
     return user_id
 
 
-def _require_other_admin(connection: sa.Connection, user_id: UUID, *, keeps: bool) -> None:
-    """Raise LastAdmin where an account is the only administrator and does not keep that.
+def _require_other_admin(connection: sa.Connection, user_id: UUID, *, stays_admin: bool) -> None:
+    """Raise LastAdmin where an account is the only administrator and does not stay one.
 
     All of them stay locked until the transaction ends, in the order of their ids: two could step down at once.
     """
-    if keeps:
+    if stays_admin:
         return
     is_admin = (User.role == "admin", User.disabled_at.is_(None))
     statement = sa.select(User.id).where(*is_admin).order_by(User.id).with_for_update(key_share=True)
