@@ -170,8 +170,11 @@ def read_all(raw: websocket.WebSocket) -> list[str]:
 
 
 def read_close_code(raw: websocket.WebSocket) -> int:
-    """Return the code with which the server closes the socket (RFC 6455, 7.4); packets before it are dropped."""
+    """Return the code with which the server closes the socket (RFC 6455, 7.4); packets before it are dropped.
+
+    Nothing is answered: an answer to the closing frame may find a socket that is closed for writing.
+    """
     while True:
-        opcode, data = raw.recv_data()
-        if opcode == websocket.ABNF.OPCODE_CLOSE:
-            return int.from_bytes(data[:2])
+        frame = raw.recv_frame()
+        if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
+            return int.from_bytes(frame.data[:2])

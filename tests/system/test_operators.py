@@ -138,7 +138,7 @@ def test_disabled_account_is_an_event_of_the_command(tmp_path: Path) -> None:
     server.flask("users", "create", "--email", "eve@example.org", "--username", "eve", "--password", PASSWORD)
     ended = server.flask("users", "disable", "eve@example.org")
     (event,) = [json.loads(line) for line in ended.stderr.splitlines() if '"security"' in line]
-    assert (event["action"], event["outcome"]) == ("disable", "ok")
+    assert (event["action"], event["outcome"], event["disabled"]) == ("administration", "user_changed", "True")
 
 
 def test_files_are_the_owners_alone_whatever_the_folders_mode(tmp_path: Path) -> None:

@@ -109,14 +109,13 @@ def _build_broken_outcome(running: RunningTurn, error: Exception) -> Outcome:
     """Return the outcome of an answer that was stopped or has failed; the model's server did not come to count it."""
     text = running.text.since(0)
     prompt_info = running.prompt_info
+    if running.stop_reason is None and not text:
+        return Outcome("failed", error=type(error).__name__, retrieval_query=prompt_info.query)
     counts = prompt.tokens(prompt_info.messages, prompt_info.count), prompt_info.count(text)
-    if running.stop_reason is not None:
-        status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
-        return Outcome(status, text, None, prompt_info.model, *counts, prompt_info.query)
-    failed = Outcome("failed", text, type(error).__name__, retrieval_query=prompt_info.query)
-    if not text:
-        return failed
-    return replace(failed, model=prompt_info.model, prompt_tokens=counts[0], completion_tokens=counts[1])
+    if running.stop_reason is None:
+        return Outcome("failed", text, type(error).__name__, prompt_info.model, *counts, prompt_info.query)
+    status = "cancelled" if running.stop_reason == "cancelled" else "interrupted"
+    return Outcome(status, text, None, prompt_info.model, *counts, prompt_info.query)
 
 
 def _guard(running: RunningTurn, pieces: Iterable[Piece]) -> Iterable[Piece]:
@@ -215,8 +214,7 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
     measurements = running.measure()
     for retry_seconds in (*RETRY_SECONDS, None):
         try:
-            ended = _write_end(running, outcome, measurements, trace)
-            return replace(ended, retry_after=retry_after) if ended.status == outcome.status else ended
+            return _write_end(running, outcome, measurements, trace=trace, retry_after=retry_after)
         except (DataError, UnicodeError) as error:  # something in it cannot be stored, such as half a character
             kind = type(getattr(error, "orig", error)).__name__  # not its words
             log.error("turn's end refused", turn=str(running.turn.id), error=kind)
@@ -229,13 +227,21 @@ def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) ->
     return _build_turn_without_row(running)
 
 
-def _write_end(running: RunningTurn, outcome: Outcome, measurements: Measurements, trace: Trace | None) -> Turn:
+def _write_end(
+    running: RunningTurn,
+    outcome: Outcome,
+    measurements: Measurements,
+    *,
+    trace: Trace | None,
+    retry_after: float | None,
+) -> Turn:
     """Write the end and return the turn, or the end that it has; of a deleted turn the ledger's entry is settled."""
     turn = running.turn
     try:
-        return chat.close_turn(
+        closed = chat.close_turn(
             running.caller, turn, outcome, measurements=measurements, logged=running.is_logged, trace=trace
         )
+        return replace(closed, retry_after=retry_after)
     except LeaseLost:
         # By the reaper; or by us, in a commit whose acknowledgement was lost on the way.
         log.warning("turn closed elsewhere", turn=str(turn.id))

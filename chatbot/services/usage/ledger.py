@@ -28,13 +28,12 @@ BATCH = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _columns = LedgerEntry.__table__.c
-_settled_names = (
-    "status", "error", "model", "prompt_tokens", "completion_tokens", "micro_usd", "first_text_ms", "total_ms",
-    "passages", "grounded",
+_known_names = (  # of columns that a settlement has under the same names
+    "status", "error", "model", "prompt_tokens", "completion_tokens", "first_text_ms", "total_ms", "passages",
+    "grounded",
 )  # fmt: skip
-_settled_parameters = {name: f"{SETTLEMENT_PREFIX}{name}" for name in _settled_names}
 _settled_values = {
-    name: sa.bindparam(parameter, type_=_columns[name].type) for name, parameter in _settled_parameters.items()
+    name: sa.bindparam(f"{SETTLEMENT_PREFIX}{name}", type_=_columns[name].type) for name in (*_known_names, "micro_usd")
 }
 _opened_names = (
     "turn_id", "opened_at_ms", "user_id", "api_key_id", "conversation_id", "room_id", "collection_id", "entry",
@@ -76,11 +75,10 @@ class Settlement:
 
     def to_row(self) -> dict[str, Any]:
         """Return the values of the columns, with the cost by the prices of this moment."""
-        row = {parameter: getattr(self, name, None) for name, parameter in _settled_parameters.items()}
-        row[f"{SETTLEMENT_PREFIX}micro_usd"] = prices.find_cost(
-            (self.model, self.requested_model), self.prompt_tokens, self.completion_tokens
-        )
-        return row
+        models = (self.model, self.requested_model)
+        cost = prices.find_cost(models, self.prompt_tokens, self.completion_tokens)
+        row = {f"{SETTLEMENT_PREFIX}{name}": getattr(self, name) for name in _known_names}
+        return row | {f"{SETTLEMENT_PREFIX}micro_usd": cost}
 
 
 def to_milliseconds(moment: datetime) -> int:

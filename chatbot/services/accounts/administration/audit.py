@@ -45,7 +45,7 @@ def record(
     actor_id = None if caller is OPERATOR else caller.user_id
     values = {"actor_id": actor_id, "action": action, "user_id": user_id, "reason": reason, "details": details}
     connection.execute(sa.insert(AuditEntry).values(values))
-    security_log.record("administration", action, **caller.to_log_fields(), subject=user_id)
+    security_log.record("administration", action, **caller.to_log_fields(), subject=user_id, **details)
 
 
 def list_entries(
