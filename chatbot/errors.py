@@ -1,5 +1,8 @@
 """The application's errors. No HTTP: `schemas/problem.py` has the status of each."""
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class ChatbotError(Exception):
     """Anything that this application refuses; its text may be shown to the caller."""
@@ -188,6 +191,16 @@ class NotFailed(ChatbotError):
 
 class QuotaExceeded(ChatbotError):
     """More bytes than the collection's owner may keep."""
+
+
+class BudgetExhausted(ChatbotError):
+    """A budget has no room for a turn; `budget` has its metric, window, limit, and use."""
+
+    def __init__(
+        self, detail: str = "", *, budget: Mapping[str, Any] | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.budget = budget
 
 
 class DocumentTooLarge(ChatbotError):

@@ -63,6 +63,7 @@ def settings(ours: Mapping[str, Any]) -> dict[str, Any]:
         "CORS_ORIGINS": [_origin_pattern(origin) for origin in ours["CORS_ORIGINS"]],
         "CORS_EXPOSE_HEADERS": [
             "Location",
+            "Budget-Remaining",
             "RateLimit-Limit",
             "RateLimit-Remaining",
             "RateLimit-Reset",

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat.state import get_chat_state
-from tests.support import applications, databases
+from tests.support import applications, databases, roles
 from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 
@@ -240,6 +240,14 @@ def ada(app: Flask) -> Person:
 def shared_ada(shared_app: Flask) -> Person:
     """Return a person with an account in the module's application."""
     return join(shared_app.test_client(), "ada")
+
+
+@pytest.fixture
+def root(app: Flask) -> Person:
+    """Return an administrator."""
+    person = join(app.test_client(), "root")
+    roles.promote(app, person)
+    return person
 
 
 @pytest.fixture

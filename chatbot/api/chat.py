@@ -10,6 +10,7 @@ from chatbot.errors import TurnFailed
 from chatbot.schemas import events
 from chatbot.schemas.chat import (
     AgainSchema,
+    EstimateSchema,
     FeedbackSchema,
     MessageSchema,
     PolledTurnSchema,
@@ -19,6 +20,7 @@ from chatbot.schemas.chat import (
 from chatbot.schemas.knowledge import TraceSchema
 from chatbot.services.chat import execution, feedback, following, grounding, history, turns
 from chatbot.services.chat.records import OpenResult, Trace, Turn, TurnOptions
+from chatbot.services.chat.spending import estimates
 from chatbot.web import admission, authentication, idempotency, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_address, by_user
@@ -52,6 +54,7 @@ def send_message(message: dict[str, Any]) -> Answer:
     text/event-stream` the answer comes as events; with `Prefer: respond-async` the turn comes at once.
     """
     caller = authentication.current()
+    rate_limits.tell_budgets(caller)
     key = idempotency.read_key(message)
     stream = _enter_stream(message.pop("stream", False))
     again = _repeated(message) if stream and key is None else None
@@ -60,6 +63,22 @@ def send_message(message: dict[str, Any]) -> Answer:
         caller, lambda: turns.open_turn(caller, **message, options=options, key=key), key
     )
     return _answer(result, stream=stream)
+
+
+@blueprint.route("/estimate/", methods=["POST"])
+@authentication.required("chat")
+@rate_limits.limit(RATE_SEARCH_USER=by_user)
+@problems.document(400, 404, 413, 415, 503)
+@blueprint.arguments(MessageSchema)
+@blueprint.response(200, EstimateSchema)
+def estimate_message(message: dict[str, Any]) -> estimates.Estimate:
+    """Estimate the tokens of a message, its highest cost, and whether the budgets have room for it.
+
+    Its prompt is built with history and passages; nothing is written, and no model is asked.
+    """
+    message.pop("stream", None)
+    options = TurnOptions.take(message)
+    return estimates.estimate(authentication.current(), **message, options=options)
 
 
 @blueprint.route("/<uuid:turn_id>/", methods=["GET"])
@@ -137,6 +156,7 @@ def cancel_turn(turn_id: UUID) -> Response:
 def regenerate_turn(again: dict[str, Any], turn_id: UUID) -> Answer:
     """Answer the conversation's last message anew; the turn before stays as a sibling."""
     caller = authentication.current()
+    rate_limits.tell_budgets(caller)
     key = idempotency.read_key(again)
     stream = _enter_stream(again.get("stream", False))
     repeated = _find_repeated_sibling(turn_id) if stream and key is None else None

@@ -10,8 +10,8 @@ from marshmallow import ValidationError
 from chatbot.errors import EmailTaken, InvalidInput, UsernameTaken
 from chatbot.schemas.accounts.auth import SignupSchema
 from chatbot.services.accounts import accounts
-from chatbot.services.accounts.administration import users
 from chatbot.services.accounts.callers import OPERATOR
+from chatbot.services.administration import users
 
 from .outcome import reporting_errors
 

@@ -25,11 +25,13 @@ from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
-from .usage import LedgerEntry
+from .usage import Budget, BudgetReservation, LedgerEntry
 
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "Budget",
+    "BudgetReservation",
     "ChatMessage",
     "Chunk",
     "ChunkVector",

@@ -68,6 +68,7 @@ def create_text_completion(body: dict[str, Any]) -> Answer:
 
 def _answer(body: dict[str, Any], messages: Sequence[Message], answer_format: framing.ChatFormat) -> Answer:
     caller = authentication.current()
+    rate_limits.tell_budgets(caller)
     key = idempotency.read_key(body)
     listed = bool(body["store"])
     if body["stream"]:

@@ -23,6 +23,7 @@ blueprint = Blueprint("embeddings", __name__, url_prefix="/v1/embeddings", descr
 def create_embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """Return the vectors of texts, as the knowledge base has them."""
     caller = authentication.current()
+    rate_limits.tell_budgets(caller)
     embeddings = openai.embed(
         caller, body["model"], body["input"], body["encoding_format"] or "float", dimensions=body.get("dimensions")
     )

@@ -74,6 +74,19 @@ class MessageSchema(Schema):
             raise ValidationError("Send conversation_id or external_id.", "external_id")
 
 
+class EstimateSchema(Schema):
+    """The tokens and the cost of a message."""
+
+    prompt_tokens = fields.Integer(required=True)
+    max_tokens = fields.Integer(required=True, metadata={"description": "Of the longest answer."})
+    max_micro_usd = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "In millionths of a dollar; null where a model that may answer has no price."},
+    )
+    fits = fields.Boolean(required=True, metadata={"description": "Whether the budgets have room for it."})
+
+
 class AgainSchema(Schema):
     """Another answer to the same message."""
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
-from .chat import CitationSchema
+from .accounts.budgets import BudgetSchema
+from .chat import CitationSchema, TurnSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
 from .rooms import ChangedInRoomSchema, RoomSettingsSchema
@@ -26,6 +27,12 @@ class DeltaEventSchema(Schema):
 
     offset = fields.Integer(required=True, metadata={"description": "Code points of the answer before this piece."})
     text = fields.String(required=True)
+
+
+class DoneEventSchema(TurnSchema):
+    """The data of the event `done`, the last one: the turn with its answer, and the caller's budgets, if any."""
+
+    budgets = fields.List(fields.Nested(BudgetSchema))
 
 
 class ReasoningEventSchema(Schema):
@@ -57,7 +64,6 @@ class BotDoneSchema(Schema):
 # Data that other schemas describe: the schema, and what the event is.
 ALIASES = {
     "TurnEvent": ("Turn", "The data of the event `turn`, the first one: the turn as it was opened."),
-    "DoneEvent": ("Turn", "The data of the event `done`, the last one: the turn with its answer."),
     "ErrorEvent": ("Problem", "The data of the event `error`, the last one, and of `problem` right before it."),
     "DocumentProgressEvent": ("Document", "The data of an event `progress`: how far the document is."),
     "DocumentDoneEvent": ("Document", "The data of the event `done`, the last one: it is ready, or has failed."),
@@ -83,7 +89,7 @@ TURN_EVENTS = {
         CitationsEventSchema,
         DeltaEventSchema,
         ReasoningEventSchema,
-        _refer("DoneEvent"),
+        DoneEventSchema,
         _refer("ErrorEvent"),
         STREAM_AS_TEXT,
     ],

@@ -57,6 +57,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.TooManyStreams: Problem("too_many_streams", 429, "Too many open event streams.", True),
     errors.TooManyTurns: Problem("too_many_turns", 429, "Too many answers are being written for you.", True),
     errors.TooManyDocuments: Problem("too_many_documents", 429, "Too many documents wait or were read.", True),
+    errors.BudgetExhausted: Problem("budget_exhausted", 429, "The budget has too little left."),
     errors.TooManySiblings: Problem("too_many_siblings", 409, "The message has too many answers."),
     errors.TooManyShares: Problem("too_many_shares", 409, "The conversation has too many shares."),
     errors.TooManyCollections: Problem("too_many_collections", 409, "Too many collections or members."),

@@ -16,9 +16,10 @@ from gunicorn.http.errors import ParseException
 from gunicorn.util import write_nonblock
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from chatbot.errors import ChatbotError, InvalidInput
+from chatbot.errors import BudgetExhausted, ChatbotError, InvalidInput
 from chatbot.rag.errors import AdapterError, DocumentError
 from chatbot.schemas import problem
+from chatbot.schemas.accounts.budgets import BudgetSchema
 from chatbot.schemas.problem import Problem, ProblemSchema
 
 from . import openai_errors
@@ -29,6 +30,7 @@ MAX_DRAIN_SECONDS = 2.0
 DRAIN_PIECE_BYTES = 2**14
 DEFAULT_RETRY_AFTER = 5  # seconds, for a 503 that does not know better
 
+_budget = BudgetSchema()
 log = structlog.get_logger(__name__)
 
 
@@ -133,7 +135,9 @@ def _from_known(error: ChatbotError | AdapterError | DocumentError) -> Response:
         headers["Retry-After"] = str(max(1, round(seconds)))
     if facts.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    extra = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
+    extra: dict[str, Any] = {"errors": error.errors} if isinstance(error, InvalidInput) else {}
+    if isinstance(error, BudgetExhausted) and error.budget is not None:
+        extra = {"budget": _budget.dump(error.budget)}
     # What a model's adapter has to say is for the log; callers read the table's sentence.
     detail = "" if isinstance(error, AdapterError) else error.detail
     return render(facts, detail, headers, **extra)

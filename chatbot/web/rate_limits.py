@@ -1,5 +1,6 @@
 """Rate limits: their keys, their scopes and the headers that announce them."""
 
+import contextlib
 import math
 import re
 import time
@@ -8,10 +9,13 @@ from functools import partial
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, after_this_request, current_app, g, request
 
+from chatbot.errors import ChatbotError
 from chatbot.extensions import limiter
 from chatbot.observability import security_log
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.usage.budgets import list_budgets
 
 from . import authentication, networks, problems
 
@@ -67,6 +71,12 @@ def limit(*, cost: int | Callable[[], int] = 1, **rates: Key) -> Callable[[View]
         return problems.document(429)(view)
 
     return decorator
+
+
+def tell_budgets(caller: Caller) -> None:
+    """Announce the rest of the caller's budgets in this request's answer, as a dictionary of RFC 9651, 3.2."""
+    if caller.has_budgets:
+        after_this_request(partial(_announce_budgets, caller))
 
 
 def init_app(app: Flask) -> None:
@@ -129,6 +139,14 @@ def _with_headers(response: Response) -> Response:
         response.headers["RateLimit-Reset"] = str(seconds)
         if response.status_code == 429:
             response.headers.setdefault("Retry-After", str(seconds))
+    return response
+
+
+def _announce_budgets(caller: Caller, response: Response) -> Response:
+    with contextlib.suppress(ChatbotError):  # the answer is worth more
+        left = {f"{one.applies_to}-{one.metric}-{one.window}": one.remaining for one in list_budgets(caller)}
+        if left:
+            response.headers["Budget-Remaining"] = ", ".join(f"{name}={amount}" for name, amount in left.items())
     return response
 
 

@@ -13,6 +13,7 @@ from marshmallow import Schema
 
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, InvalidInput
 from chatbot.schemas import problem
+from chatbot.schemas.accounts.budgets import BudgetSchema
 from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.events import CitationsEventSchema
 from chatbot.services.accounts import authentication
@@ -20,6 +21,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import following
 from chatbot.services.chat.records import Turn
 from chatbot.services.chat.state import get_chat_state
+from chatbot.services.usage.budgets import list_budgets
 
 from . import problems
 
@@ -47,6 +49,7 @@ FAILED = {"failed", "interrupted"}
 
 _turns = TurnSchema()
 _candidates = CitationsEventSchema()
+_budgets = BudgetSchema(many=True)
 
 
 def response(frames: Iterator[bytes]) -> Response:
@@ -208,7 +211,17 @@ class Reader:
         is_ahead = not isinstance(news, ChatbotError) and position > len(news.bot_response)
         if document is not None and not is_ahead:
             return "error", document
-        return "done", _turns.dump(news)
+        data: dict[str, Any] = _turns.dump(news)
+        if self._caller.has_budgets:
+            data |= self._describe_budgets()
+        return "done", data
+
+    def _describe_budgets(self) -> dict[str, Any]:
+        """Return the rest of the caller's budgets; nothing where the database is not reached."""
+        with suppress(ChatbotError), self._app.app_context():
+            if states := list_budgets(self._caller):
+                return {"budgets": _budgets.dump(states)}
+        return {}
 
     def _format_end(self, news: Turn | ChatbotError, position: int) -> bytes:
         name, data = self.describe_end(news, position)

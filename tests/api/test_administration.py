@@ -11,20 +11,12 @@ from werkzeug.test import TestResponse
 
 from tests.api.test_api_keys import make, use
 from tests.api.test_auth import log_in, refresh
-from tests.conftest import Person, join
-from tests.support.roles import disable, promote
+from tests.conftest import Person
+from tests.support.roles import disable
 
 pytestmark = pytest.mark.both_databases
 NO_ID = "01a22bcb-3adb-770d-878f-0032de83308f"
 USERS = "/api/admin/users/"
-
-
-@pytest.fixture
-def root(app: Flask) -> Person:
-    """Return an administrator."""
-    person = join(app.test_client(), "root")
-    promote(app, person)
-    return person
 
 
 def change(root: Person, user: Person, **values: Any) -> TestResponse:

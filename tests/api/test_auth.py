@@ -6,8 +6,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from chatbot.services.accounts import accounts
-from chatbot.services.accounts.administration import users
 from chatbot.services.accounts.callers import OPERATOR
+from chatbot.services.administration import users
 from tests.conftest import PASSWORD, Person, join
 
 pytestmark = pytest.mark.both_databases

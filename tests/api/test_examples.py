@@ -15,6 +15,7 @@ ORDER = [
     *("listInvitations", "acceptInvitation", "declineInvitation"),
     *("createDocument", "listDocuments", "getDocument", "replaceDocument", "retryDocument"),
     *("listChunks", "followDocument", "search"),
+    *("estimateMessage", "listBudgets"),
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("readChanges", "followChanges"),

@@ -49,11 +49,12 @@ def test_usage_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> N
     with running(tmp_path, OPENAI_BASE_URL=upstream.url) as server:
         token = server.sign_in()
         assert server.call("POST", "/api/chat/", {"message": "Hi"}, token)[0] == 200
-        curls, command = blocks("docs/guides/usage.md")
-        script = f"TOKEN={token}\n{curls}".replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        reports, command, estimate = blocks("docs/guides/usage.md")
+        script = f"TOKEN={token}\n{reports}\n{estimate}".replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
         ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
         printed = server.flask(*command.removeprefix(".venv/bin/flask ").split()).stdout
-    report, head, row = ended.stdout.splitlines()
+    report, head, row, needed = ended.stdout.splitlines()
+    assert json.loads(needed)["fits"]
     total = json.loads(report)["total"]
     assert (total["turns"], head.partition(",")[0], row.split(",")[2]) == (1, "start", "1")
     sums = [str(total[name]) for name in ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens")]

@@ -1,5 +1,6 @@
 """Administrators of tests."""
 
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -7,13 +8,15 @@ from flask import Flask
 
 from chatbot.database.transactions import write
 from chatbot.models import User
-from chatbot.services.accounts.administration import users
 from chatbot.services.accounts.callers import OPERATOR
 from chatbot.services.accounts.state import get_accounts_state
-from tests.conftest import Person
+from chatbot.services.administration import users
+
+if TYPE_CHECKING:
+    from tests.conftest import Person
 
 
-def promote(app: Flask, person: Person) -> None:
+def promote(app: Flask, person: "Person") -> None:
     """Give a person the role of an administrator, from their next request on."""
     with app.app_context():
         with write("test") as connection:

@@ -27,6 +27,7 @@ MAY_REFUSE = {
 }  # open, and not to everybody
 BODIES = {
     "chat.send_message": {"message": "Hi"},
+    "chat.estimate_message": {"message": "Hi"},
     "chat.regenerate_turn": {},
     "chat.give_feedback": {"rating": 1},
     "conversations.create_conversation": {"title": "Canary"},

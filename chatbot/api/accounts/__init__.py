@@ -1,5 +1,12 @@
-"""Routes of accounts, their sessions and their API keys."""
+"""Routes of accounts, their sessions, their API keys and their budgets."""
 
-from . import administration, api_keys, auth, mail_tokens, sessions
+from . import administration, api_keys, auth, budgets, mail_tokens, sessions
 
-BLUEPRINTS = (auth.blueprint, mail_tokens.blueprint, sessions.blueprint, api_keys.blueprint, administration.blueprint)
+BLUEPRINTS = (
+    auth.blueprint,
+    mail_tokens.blueprint,
+    sessions.blueprint,
+    api_keys.blueprint,
+    budgets.blueprint,
+    administration.blueprint,
+)

@@ -15,9 +15,10 @@ from chatbot.schemas.accounts.administration import (
 )
 from chatbot.schemas.chat import TurnSchema
 from chatbot.schemas.knowledge import PageSchema
-from chatbot.services.accounts.administration import audit, users
+from chatbot.services.administration import audit, users
 from chatbot.services.analytics import turn_access
 from chatbot.services.chat.records import Turn
+from chatbot.services.usage.budgets import Limit
 from chatbot.web import authentication, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
@@ -45,8 +46,12 @@ def list_users(query: dict[str, Any]) -> dict[str, Any]:
 @blueprint.arguments(UserChangeSchema)
 @blueprint.response(200, ManagedUserSchema)
 def change_user(values: dict[str, Any], user_id: UUID) -> users.ManagedAccount:
-    """Change an account's role, disable or enable it; it needs a login at most ten minutes old."""
-    return users.change_user(authentication.current(), user_id, **values)
+    """Change an account's role or budgets, disable or enable it; it needs a login at most ten minutes old.
+
+    `budgets` bound what its turns use; other processes apply the first one of an account within 5 seconds.
+    """
+    limits = [Limit(**limit) for limit in values.pop("budgets")] if "budgets" in values else None
+    return users.change_user(authentication.current(), user_id, **values, limits=limits)
 
 
 @blueprint.route("/admin/users/<uuid:user_id>/sessions/end/", methods=["POST"])

@@ -5,18 +5,21 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf
 
+from chatbot.schemas.accounts.budgets import BudgetSchema, LimitSchema
 from chatbot.schemas.fields import NO_NUL, Moment, TrueOrFalse, not_blank, search_query
 from chatbot.schemas.knowledge import PageSchema
 
 from .auth import UserSchema
 
 ROLES = ["user", "admin"]
+MAX_BUDGETS = 9  # three metrics in three windows
 
 
 class ManagedUserSchema(UserSchema):
     """An account as administrators see it."""
 
     disabled = fields.Boolean(required=True)
+    budgets = fields.List(fields.Nested(BudgetSchema), required=True)
 
 
 class ManagedUserListSchema(Schema):
@@ -39,6 +42,18 @@ class UserChangeSchema(Schema):
 
     role = fields.String(validate=OneOf(ROLES), metadata={"example": "user"})
     disabled = TrueOrFalse(metadata={"description": "Ends all its sessions; its API keys open nothing meanwhile."})
+    budgets = fields.List(
+        fields.Nested(LimitSchema),
+        validate=Length(max=MAX_BUDGETS),
+        metadata={"description": "All budgets of the account; those that it has and that are not named are removed."},
+    )
+
+    @validates_schema
+    def check_budgets(self, data: dict[str, Any], **_: Any) -> None:
+        """Refuse two limits of the same metric and window."""
+        keys = [(limit["metric"], limit["window"]) for limit in data.get("budgets", ())]
+        if len(set(keys)) < len(keys):
+            raise ValidationError("Name each metric and window once.", "budgets")
 
     @validates_schema
     def check_change(self, data: dict[str, Any], **_: Any) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validates_schema
 from marshmallow.validate import Length, OneOf, Range, Regexp
 
+from chatbot.schemas.accounts.budgets import BudgetSchema, LimitSchema
 from chatbot.schemas.fields import MAX_EMAIL_LENGTH, NO_NUL, BoundedList, Email, Moment, Trimmed
 
 USERNAME = [
@@ -143,6 +144,7 @@ class NewApiKeySchema(Schema):
         default_timezone=UTC,
         metadata={"description": "At most 365 days away; without it 90 days."},
     )
+    budget = fields.Nested(LimitSchema, metadata={"description": "What its turns may use, beside the user's budgets."})
 
 
 class ApiKeyRotationSchema(Schema):
@@ -167,6 +169,7 @@ class ApiKeySchema(Schema):
     created_at = Moment(required=True)
     expires_at = Moment(required=True)
     last_used_at = Moment(required=True, allow_none=True, metadata={"description": "To the minute."})
+    budget = fields.Nested(BudgetSchema, required=True, allow_none=True)
 
 
 class IssuedApiKeySchema(ApiKeySchema):

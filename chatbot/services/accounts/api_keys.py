@@ -52,6 +52,7 @@ class IssuedKey:
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
+    budget_id: UUID | None = None
     secret: str | None = None
 
 
@@ -64,6 +65,7 @@ FIELDS = (
     ApiKey.created_at,
     ApiKey.expires_at,
     ApiKey.last_used_at,
+    ApiKey.budget_id,
 )
 
 
@@ -81,9 +83,12 @@ def create(
     name: str,
     scopes: Sequence[str],
     expires_at: datetime | None = None,
+    insert_budget: Callable[[sa.Connection], UUID] | None = None,
     key: idempotency.Key | None = None,
 ) -> IssuedKey:
-    """Create a key and return it with its secret; the same idempotency key again returns it without.
+    """Create a key, with a budget if there is a function that inserts one, and return it with its secret.
+
+    The same idempotency key again returns it without.
 
     Raises InvalidInput (an end that is past or too far away), Forbidden (the scope `admin` for another user than an
     administrator), ReauthenticationRequired (the same), TooManyApiKeys, IdempotencyKeyReused.
@@ -96,7 +101,9 @@ def create(
     def insert(connection: sa.Connection) -> IssuedKey:
         _require_recent_login_for(scopes, connection, caller)
         _require_below_limit(connection, caller)
-        return _insert(connection, caller, name, sorted(set(scopes), key=SCOPES.index), lifetime=end - moment)
+        budget_id = insert_budget(connection) if insert_budget else None
+        ordered = sorted(set(scopes), key=SCOPES.index)
+        return _insert(connection, caller, name, ordered, lifetime=end - moment, budget_id=budget_id)
 
     issued = _issue_once(caller, insert, key)
     if issued.secret is not None:
@@ -108,8 +115,9 @@ def create(
 def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idempotency.Key | None = None) -> IssuedKey:
     """Create a key in the place of another and return it with its secret; the same idempotency key again without.
 
-    It has the name, the scopes and the lifetime of the other, which opens things for `overlap_seconds` more. Raises
-    NotFound (no key, or one that has expired), ReauthenticationRequired, TooManyApiKeys, IdempotencyKeyReused.
+    It has the name, the scopes, the lifetime and the budget of the other, which opens things for `overlap_seconds`
+    more. Raises NotFound (no key, or one that has expired), ReauthenticationRequired, TooManyApiKeys,
+    IdempotencyKeyReused.
     """
     overlap = timedelta(seconds=overlap_seconds)
 
@@ -126,7 +134,8 @@ def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idemp
             connection.execute(sa.update(ApiKey).where(ApiKey.id == key_id).values(expires_at=last))
         else:
             connection.execute(sa.delete(ApiKey).where(ApiKey.id == key_id))
-        return _insert(connection, caller, old.name, old.scopes, lifetime=old.expires_at - old.created_at)
+        lifetime = old.expires_at - old.created_at
+        return _insert(connection, caller, old.name, old.scopes, lifetime=lifetime, budget_id=old.budget_id)
 
     issued = _issue_once(caller, insert, key)
     get_accounts_state().credential_cache.invalidate(key_id)
@@ -192,7 +201,13 @@ def _issue_once(caller: Caller, insert: Callable[[sa.Connection], IssuedKey], ke
 
 
 def _insert(
-    connection: sa.Connection, caller: Caller, name: str, scopes: Sequence[str], *, lifetime: timedelta
+    connection: sa.Connection,
+    caller: Caller,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    lifetime: timedelta,
+    budget_id: UUID | None,
 ) -> IssuedKey:
     secret = generate_secret()
     moment = now()
@@ -207,6 +222,7 @@ def _insert(
         "scopes": scopes,
         "created_at": moment,
         "expires_at": moment + lifetime,
+        "budget_id": budget_id,
     }
     connection.execute(sa.insert(ApiKey).values(values))
     return replace(_load(connection, caller, key_id), secret=secret)

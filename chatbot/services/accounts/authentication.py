@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,14 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read
 from chatbot.database.types import now
 from chatbot.errors import Forbidden, ScopeMissing, SessionEnded, Unauthenticated
-from chatbot.models import ApiKey, Session, User
+from chatbot.models import ApiKey, Budget, Session, User
 
 from . import api_keys, tokens
 from .callers import Caller
 from .state import get_accounts_state
 
 ANY_SCOPE = "any"  # of a route that each API key opens
+HAS_BUDGETS = sa.exists().where(Budget.user_id == User.id, ~Budget.is_of_key).correlate(User).label("has_budgets")
 
 
 def authenticate(credential: str) -> Caller:
@@ -126,7 +128,7 @@ def _authenticate_api_key(secret: str) -> Caller:
 
 def _look_up_session(session_id: UUID) -> Caller:
     statement = (
-        sa.select(Session.user_id, User.role, Session.expires_at)
+        sa.select(Session.user_id, User.role, Session.expires_at, HAS_BUDGETS)
         .join(User, User.id == Session.user_id)
         .where(
             Session.id == session_id,
@@ -135,7 +137,7 @@ def _look_up_session(session_id: UUID) -> Caller:
             User.disabled_at.is_(None),
         )
     )
-    caller = _load_caller(statement, lambda row: Caller(row.user_id, session_id, row.role))
+    caller = _load_caller(statement, partial(_read_session_caller, session_id))
     if caller is None:
         raise SessionEnded("The session has ended.")
     get_accounts_state().uses.sessions.add(session_id)
@@ -144,7 +146,7 @@ def _look_up_session(session_id: UUID) -> Caller:
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
     statement = (
-        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.expires_at, User.role)
+        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.expires_at, ApiKey.budget_id, User.role, HAS_BUDGETS)
         .join(User, User.id == ApiKey.user_id)
         .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
     )
@@ -168,7 +170,13 @@ def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], 
     return caller
 
 
+def _read_session_caller(session_id: UUID, row: sa.Row[*tuple[Any, ...]]) -> Caller:
+    return Caller(row.user_id, session_id, row.role, has_budgets=row.has_budgets)
+
+
 def _read_key_caller(row: sa.Row[*tuple[Any, ...]]) -> Caller:
     """Return the caller of an API key; an administrator's rights need their scope."""
     scopes = frozenset(row.scopes)
-    return Caller(row.user_id, row.id, row.role if "admin" in scopes else "user", scopes)
+    role = row.role if "admin" in scopes else "user"
+    has_budgets = row.has_budgets or row.budget_id is not None
+    return Caller(row.user_id, row.id, role, scopes, has_budgets=has_budgets, budget_id=row.budget_id)

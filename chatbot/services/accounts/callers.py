@@ -8,13 +8,16 @@ from uuid import UUID
 class Caller:
     """A user and the credential of their request.
 
-    `scopes` are those of an API key; None: a session, which may do all that its user may.
+    `scopes` are those of an API key; None: a session, which may do all that its user may. Without `has_budgets` no
+    budget is looked for; `budget_id` is that of an API key.
     """
 
     user_id: UUID
     credential_id: UUID  # of the session or the API key
     role: str
     scopes: frozenset[str] | None = None
+    has_budgets: bool = True
+    budget_id: UUID | None = None
 
     def to_log_fields(self) -> dict[str, UUID]:
         """Return the user's and the credential's ids as fields of the security log."""

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from chatbot.database.transactions import read, write
 from chatbot.errors import NotFound
 from chatbot.models import ChatMessage, User
-from chatbot.services.accounts.administration import audit
 from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.administration import audit
 from chatbot.services.chat import following
 from chatbot.services.chat.records import Turn
 

@@ -98,6 +98,23 @@ def add_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, o
     return _move_on(connection, caller, conversation_id, values, sa.or_(Conversation.listed, ~IS_OF_ROOM))
 
 
+def find_place(caller: Caller, opening: Opening) -> Place:
+    """Return the place that a turn would take, and write nothing; raises NotFound."""
+    named = Conversation.id == opening.conversation_id
+    if opening.conversation_id is None:
+        named = Conversation.external_id == opening.external_id
+    columns = (Conversation.id, Conversation.last_sequence, Conversation.instructions, Conversation.collection_ids)
+    statement = sa.select(*columns).where(named, Conversation.user_id == caller.user_id)
+    statement = statement.where(sa.or_(Conversation.listed, ~IS_OF_ROOM))
+    with read() as connection:
+        row = None if opening.begins_conversation else connection.execute(statement).one_or_none()
+    if row is not None:
+        return Place(row.id, row.last_sequence + 1, row.instructions, row.collection_ids)
+    if opening.conversation_id is not None:
+        raise NotFound("There is no such conversation.")
+    return Place(uuid7(), 1, opening.instructions)
+
+
 def replace_turn(connection: sa.Connection, caller: Caller, conversation_id: UUID, moment: datetime) -> Place:
     """Count another answer to the last message of a conversation; raises NotFound."""
     values = {"last_sequence": Conversation.last_sequence + 1, "activity_at": moment, "updated_at": moment}

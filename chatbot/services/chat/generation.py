@@ -1,41 +1,32 @@
 """The runner of one turn: apart from the request that opened it, from the opened row to its terminal state."""
 
-import contextlib
-import hmac
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
-from uuid import UUID
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask
 from sqlalchemy.exc import DataError
 
-from chatbot import adapters
 from chatbot.errors import ChatbotError, DatabaseBusy, DatabaseUnavailable, LeaseLost, StorageFull
 from chatbot.observability import metrics
-from chatbot.rag import pipeline, prompt
+from chatbot.rag import prompt
 from chatbot.rag.errors import AdapterError, ModelUnavailable, UpstreamGarbled, UpstreamIncomplete
-from chatbot.rag.types import Finish, PromptInfo, Question
-from chatbot.services.usage import ledger
+from chatbot.rag.types import Finish, PromptInfo
+from chatbot.services.usage import deleted_turns
 
 from . import history, turn_statements
 from . import turns as chat
 from .audiences import Piece, guard
-from .context import summarizer
+from .context import questions, summarizer
 from .grounding import to_candidate
 from .records import Measurements, Outcome, Trace, Turn
 from .running_turns import RunningTurn
+from .spending import demands
 from .state import get_chat_state
 
 STATUS = {"stop": "completed", "length": "truncated", "content_filter": "filtered"}
-COALESCE_FROM_TURNS = 8  # that run at a time
-DELAY_SECONDS_PER_TURN = 0.0025  # that runs, up to the next one
-MAX_UNNOTICED_DELAY_SECONDS = 0.075  # with the upstream's own gaps, text still comes within a tenth of a second
-CROWDED_DELAY_SECONDS_PER_TURN = 0.001  # that runs, where that is more
-MAX_DELAY_SECONDS = 0.4  # a reader still sees the text grow
 RETRY_SECONDS = (0.1, 0.3, 1.0, 3.0, 5.0)  # between tries to write a turn's end
 
 log = structlog.get_logger(__name__)
@@ -88,7 +79,7 @@ def _answer(running: RunningTurn) -> tuple[Outcome, float | None]:
     """Let the model answer; returns the outcome and, of a failure, the seconds after which to come back."""
     started = time.monotonic()
     try:
-        for piece in _guard(running, _stream_answer(running)):
+        for piece in _guard(running, questions.stream_answer(running)):
             if isinstance(piece, Finish):
                 return _build_outcome(running, piece), None
             if isinstance(piece, PromptInfo):
@@ -125,8 +116,10 @@ def _guard(running: RunningTurn, pieces: Iterable[Piece]) -> Iterable[Piece]:
 
 
 def _begin(running: RunningTurn, prompt_info: PromptInfo) -> None:
-    """Keep the prompt; readers get its passages before the first text."""
+    """Keep the prompt and reserve its tokens of budgets; readers get its passages before the first text."""
     running.prompt_info = prompt_info
+    if running.caller.has_budgets:
+        demands.extend(running)
     if running.request.audience is not None:
         collection_ids = running.grounding.find_collections(prompt_info.passages)
         running.request.audience.begin(collection_ids, running.grounding.withheld)
@@ -151,61 +144,6 @@ def _build_outcome(running: RunningTurn, finish: Finish) -> Outcome:
         grounded=cited.grounded,
         extras=dict(finish.extras) or None,
     )
-
-
-def _stream_answer(running: RunningTurn) -> Generator[PromptInfo | str | Finish]:
-    request = running.request
-    grounding = running.grounding
-    earlier_messages = request.history
-    if earlier_messages is None:
-        earlier_messages = () if request.messages else running.context.load()
-    retrieves = not request.messages and grounding.is_wanted()
-    question = Question(
-        running.turn.user_message,
-        earlier_messages,
-        request.following,
-        request.messages,
-        {**running.turn.options.get_parameters(), **request.parameters},
-        running.cancel_token,
-        request.model or running.turn.options.model or "",
-        partial(_read_delay_now, running),
-        grounding.retrieve if retrieves else None,
-        retrieves and grounding.mode == "strict",
-        running.attempts,
-        cache_salt(running.user_id),
-        running.text.add_reasoning,
-        running.turn.instructions or "",
-        recall=request.recall or (running.context.recall if running.context.is_loaded else None),
-        is_history_whole=request.recall is None and running.context.is_whole,
-    )
-    llm = get_chat_state().llm_for(running.user_id)
-    budget = adapters.get_prompt_budget(current_app.config)
-    with contextlib.closing(pipeline.answer(question, llm, budget.max_tokens, budget.count)) as pieces:
-        yield from pieces
-
-
-def cache_salt(caller_id: UUID) -> str:
-    """Return the secret by which a caller's prompts are kept apart in a server's prompt cache."""
-    message = b"chatbot prompt cache" + caller_id.bytes
-    return hmac.digest(current_app.config["SECRET_KEY"].encode(), message, "sha256").hex()
-
-
-def read_delay(turn: RunningTurn, running_count: int) -> float:
-    """Return the seconds that a turn waits before it reads on from its model, with so many turns running.
-
-    Nothing while few turns run, and nothing before its first token. With many, the tokens of each are coalesced, and
-    the process has room for the first one of the next. At most twice as long as text has been coming already, so that
-    a short answer that comes at once is not put off.
-    """
-    if running_count < COALESCE_FROM_TURNS or turn.first_text_at is None:
-        return 0.0
-    unnoticed = min(running_count * DELAY_SECONDS_PER_TURN, MAX_UNNOTICED_DELAY_SECONDS)
-    crowded = min(running_count * CROWDED_DELAY_SECONDS_PER_TURN, MAX_DELAY_SECONDS)
-    return min(max(unnoticed, crowded), 2 * (time.monotonic() - turn.first_text_at))
-
-
-def _read_delay_now(turn: RunningTurn) -> float:
-    return read_delay(turn, len(get_chat_state().running_turns))
 
 
 def _close(running: RunningTurn, outcome: Outcome, retry_after: float | None) -> Turn:
@@ -251,7 +189,7 @@ def _write_end(
     # Its user deleted it.
     status = outcome.status if running.stop_reason is None else "cancelled"
     settlement = turn_statements.build_settlement({**asdict(outcome), "status": status}, measurements)
-    ledger.settle_deleted_turn(turn.id, settlement)
+    deleted_turns.settle(turn.id, settlement)
     return _build_turn_without_row(running, is_deleted=True)
 
 
@@ -270,7 +208,7 @@ def _summarize_if_due(running: RunningTurn, ended: Turn) -> None:
     up_to = running.context.summary_due_up_to
     if up_to is None or ended.status not in {"completed", "truncated"}:
         return
-    salt = cache_salt(running.user_id)
+    salt = questions.cache_salt(running.user_id)
     summarizer.summarize(running.user_id, running.turn.conversation_id, up_to, cache_salt=salt)
 
 

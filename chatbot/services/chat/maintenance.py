@@ -19,7 +19,7 @@ from chatbot.rag import pipeline
 from chatbot.rag.errors import ModelUnavailable
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
-from chatbot.services.usage import ledger
+from chatbot.services.usage import deleted_turns, ledger, reservations
 
 from .running_turns import RunningTurn
 from .state import get_chat_state
@@ -110,7 +110,7 @@ def keep_leases() -> None:
     """Renew leases, then reap: a process that was stopped for long keeps the turns that it has not lost."""
     renew_leases()
     close_abandoned()
-    ledger.settle_deleted()
+    deleted_turns.settle_all()
 
 
 def renew_leases() -> None:
@@ -164,6 +164,7 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
     )
     connection.execute(sa.delete(TurnLogPiece).where(of_these))
     ledger.settle_turns(connection, ids, "interrupted")
+    reservations.settle(connection, ids)
     _record(connection, ids)
 
 

@@ -46,6 +46,7 @@ class RunningTurn:
             readers=request.audience.users if request.audience else None,
         )
         self.context = ConversationContext(turn)
+        self.parameters = {**turn.options.get_parameters(), **request.parameters}
         self.attempts: list[Attempt] = []
         self.prompt_info = PromptInfo()
         self.cancel_token = CancelToken()

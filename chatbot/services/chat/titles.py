@@ -20,7 +20,8 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
-from . import conversation_rows, generation
+from . import conversation_rows
+from .context import questions
 from .history import SHOWN_STATUSES
 from .state import get_chat_state
 
@@ -108,7 +109,7 @@ def _ask(request: _Request) -> str:
     completion = CompletionRequest(
         special_tokens.defuse_messages(messages),
         {"max_tokens": MAX_TITLE_TOKENS},
-        cache_salt=generation.cache_salt(user_id),
+        cache_salt=questions.cache_salt(user_id),
     )
     text = ""
     with contextlib.closing(get_chat_state().llm_for(user_id).stream(completion)) as pieces:  # type: ignore[type-var]  # LLM.stream returns generators

@@ -21,6 +21,7 @@ from chatbot.services.usage import ledger
 
 from . import conversation_rows
 from .records import Measurements, OpenedTurn
+from .spending import demands
 
 LEASE = timedelta(seconds=15)
 CONVERSATION = "first_"  # in front of the parameters of its columns: some are called as those of the turn
@@ -38,10 +39,15 @@ CLOSE = Prepared(sa.update(ChatMessage).where(*_is_held))
 
 
 def insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> bool:
-    """Insert a turn and its entry of the ledger; returns whether there is anything to look for passages in."""
+    """Insert a turn and its entry of the ledger, and reserve of the budgets that the caller has.
+
+    Returns whether there is anything to look for passages in. Raises BudgetExhausted.
+    """
     row = build_row(caller, turn, root_id)
     searchable = bool(_insert_turn(caller.role).run(connection, row).scalar_one())
     ledger.open_entry(connection, _build_entry(caller, turn, row))
+    if caller.has_budgets:
+        demands.reserve(connection, caller, turn)
     return searchable
 
 

@@ -44,6 +44,7 @@ from .records import (
     Turn,
     TurnOptions,
 )
+from .spending import demands
 
 MAX_SIBLINGS = 16  # turns that answer one message: each page of a history lists those of all its turns
 RELEASED: dict[str, Any] = {"lease_token": None, "lease_expires_at": None}
@@ -67,9 +68,9 @@ def open_turn(
     An `external_id` names the conversation that has it, or is given to the new one; instructions stay with a new
     conversation. A key that opened a turn before returns that one, unless it may be tried again. Raises NotFound for a
     conversation or collection that is absent or another user's, ModelNotFound, InvalidInput for more tokens than may be
-    asked for, ConversationBusy, IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
+    asked for, ConversationBusy, BudgetExhausted, IdempotencyKeyReused, NotTheLastTurn, TooManySiblings.
     """
-    _check_options(caller, options)
+    check_options(caller, options)
     opening = Opening(message, now(), conversation_id, external_id, options.instructions, listed=listed, origin=origin)
     return _open_or_replay(caller, opening, options, key)
 
@@ -77,7 +78,7 @@ def open_turn(
 def _open_or_replay(
     caller: Caller, opening: Opening, options: TurnOptions, key: idempotency.Key | None, *, is_retry: bool = False
 ) -> OpenResult:
-    if key is None and opening.begins_conversation:
+    if key is None and opening.begins_conversation and not caller.has_budgets:
         return _open_first(caller, opening, options)
     try:
         with write("open_turn") as connection:
@@ -99,20 +100,21 @@ def _open_or_replay(
 def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenResult:
     """Open a turn in a new conversation, in a single statement where the database has one for it."""
     conversation = conversation_rows.build_first_row(caller, opening)
-    turn = _build(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
+    turn = build_turn(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
     with autocommit("open_turn") as connection:
         searchable = turn_statements.open_first(connection, caller, turn, conversation)
     return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
 
 
 def open_within(connection: sa.Connection, caller: Caller, opening: Opening, options: TurnOptions) -> OpenedTurn:
-    """Open a turn in a transaction that records its change; raises NotFound."""
+    """Open a turn in a transaction that records its change; raises NotFound, BudgetExhausted."""
     place = conversation_rows.enter(connection, caller, opening)
-    turn = _build(opening, place, options)
+    turn = build_turn(opening, place, options)
     return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn))
 
 
-def _build(opening: Opening, place: conversation_rows.Place, options: TurnOptions) -> OpenedTurn:
+def build_turn(opening: Opening, place: conversation_rows.Place, options: TurnOptions) -> OpenedTurn:
+    """Return the turn that opens with a message; nothing is written."""
     return OpenedTurn(
         id=uuid7(),
         conversation_id=place.conversation_id,
@@ -132,8 +134,8 @@ def regenerate(
 ) -> OpenResult:
     """Open a sibling of the conversation's last turn, which takes its place.
 
-    A key that opened a turn before returns that one. Raises NotFound, ConversationBusy, NotTheLastTurn,
-    IdempotencyKeyReused, TooManySiblings.
+    A key that opened a turn before returns that one. Raises NotFound, ConversationBusy, BudgetExhausted,
+    NotTheLastTurn, IdempotencyKeyReused, TooManySiblings.
     """
     try:
         with write("regenerate") as connection:
@@ -170,9 +172,11 @@ def close_turn(
     Raises LeaseLost when it was closed by another process meanwhile.
     """
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
-    is_single = not logged and trace is None
+    is_single = not logged and trace is None and not caller.has_budgets
     with autocommit("close_turn") if is_single else write("close_turn") as connection:
         closed = {**values, **RELEASED}
+        if caller.has_budgets:
+            demands.settle(connection, turn, turn_statements.build_settlement(values, measurements))
         if not turn_statements.close(connection, turn, values=closed, measurements=measurements):
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
@@ -242,7 +246,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any], o
     return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn, root))
 
 
-def _check_options(caller: Caller, options: TurnOptions) -> None:
+def check_options(caller: Caller, options: TurnOptions) -> None:
     """Raise NotFound, ModelNotFound or InvalidInput for options that the caller may not choose."""
     if options.collection_ids:
         hybrid.find_searched_collections(caller, options.collection_ids)

@@ -20,6 +20,7 @@ from chatbot.models import (
 from chatbot.models.sync import IS_DELETED
 from chatbot.services import idempotency
 from chatbot.services.sync import changes
+from chatbot.services.usage import budgets
 
 FOLLOWED_FOR = timedelta(days=2)  # how long a change of the knowledge base is kept for processes that follow
 COUNTED_FOR = timedelta(hours=1)  # mail_tokens, as mails to an account
@@ -91,6 +92,7 @@ def delete_code_guesses(connection: sa.Connection, _: datetime, most: int) -> in
 
 OTHERS = (
     delete_api_keys,
+    budgets.delete_without_key,
     delete_mail_tokens,
     delete_code_guesses,
     delete_shares,

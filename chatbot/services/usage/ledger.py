@@ -1,7 +1,4 @@
-"""The ledger: a row for each turn, written in the transactions of the turn itself.
-
-A turn that is deleted while it runs has no end any more; its runner settles the entry, or `settle_deleted` does it.
-"""
+"""The ledger: a row for each turn, written in the transactions of the turn itself."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +9,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from chatbot.database.compiled import Prepared
-from chatbot.database.transactions import read, write
-from chatbot.database.types import now
-from chatbot.models import ChatMessage, LedgerEntry
-from chatbot.models.usage import IS_OPEN
+from chatbot.models import LedgerEntry
 from chatbot.services.accounts.callers import Caller
 
 from . import prices
@@ -23,8 +17,6 @@ from . import prices
 EntryPoint = Literal["api", "v1", "ui", "room"]
 SETTLEMENT_PREFIX = "settled_"  # in front of the parameters of a settlement: some are called as those of the turn
 ENTRY_PREFIX = "entry_"  # and of an entry
-MAX_UNSETTLED = timedelta(minutes=1)  # after the opening of a turn, before the job looks whether it was deleted
-BATCH = 200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _columns = LedgerEntry.__table__.c
@@ -128,30 +120,6 @@ def settle_turns(connection: sa.Connection, turn_ids: Sequence[UUID], status: st
     """Write the end of turns of which nothing else is known, in the transaction that closes them."""
     of_these = LedgerEntry.turn_id.in_(turn_ids)
     connection.execute(sa.update(LedgerEntry).where(of_these).values(status=status))
-
-
-def settle_deleted_turn(turn_id: UUID, settlement: Settlement) -> None:
-    """Write the end of a turn that was deleted while it ran, also in place of that by `settle_deleted`."""
-    is_settled_by_job = sa.and_(LedgerEntry.status == "cancelled", LedgerEntry.total_ms.is_(None))
-    is_unsettled = (LedgerEntry.turn_id == turn_id, sa.or_(LedgerEntry.status == "pending", is_settled_by_job))
-    with write("settle_usage") as connection:
-        if connection.scalar(sa.select(LedgerEntry.turn_id).where(*is_unsettled).with_for_update()) is not None:
-            settle(connection, turn_id, settlement)
-
-
-def settle_deleted() -> int:
-    """Settle the entries of turns that were deleted while they ran, as cancelled; returns their number."""
-    oldest = to_milliseconds(now() - MAX_UNSETTLED)
-    has_turn = sa.exists().where(ChatMessage.id == LedgerEntry.turn_id)
-    found = sa.select(LedgerEntry.turn_id).where(IS_OPEN, LedgerEntry.opened_at_ms < oldest, ~has_turn).limit(BATCH)
-    with read() as connection:
-        if connection.scalar(found.limit(1)) is None:
-            return 0
-    with write("settle_usage") as connection:
-        ids = connection.scalars(found.with_for_update(skip_locked=True)).all()
-        if ids:
-            settle_turns(connection, ids, "cancelled")
-    return len(ids)
 
 
 def rate(connection: sa.Connection, turn_id: UUID, rating: int) -> None:

@@ -15,12 +15,13 @@ from flask import Flask
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.models import ConversationShare, ConversationSummary, User
-from chatbot.services.accounts.administration import users
+from chatbot.models import Budget, BudgetReservation, ConversationShare, ConversationSummary, User
 from chatbot.services.accounts.callers import OPERATOR
+from chatbot.services.administration import users
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import queue
 from chatbot.services.operations import backup
+from chatbot.services.usage.budgets import Limit
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support.databases import another
@@ -74,10 +75,12 @@ def full(make_app: MakeApp) -> Flask:
     ada.call("POST", f"/api/rooms/{room}/invites/")
     ask(ada, {"id": room}, "@bot When is the library open?")
     with app.app_context():
-        users.change_user(OPERATOR, UUID(root.id), role="admin")
+        users.change_user(OPERATOR, UUID(root.id), role="admin", limits=[Limit("turns", "day", 7)])
         queue.spend_parser_seconds(UUID(home), 1.5)
         with write("test") as connection:
             of_turn = {"conversation_id": UUID(turn["conversation_id"]), "last_sequence": 1}
+            reserved = sa.select(sa.literal(UUID(turn["id"]), sa.Uuid()), Budget.id, 1)
+            connection.execute(sa.insert(BudgetReservation).from_select(["turn_id", "budget_id", "amount"], reserved))
             connection.execute(sa.insert(ConversationSummary).values(text="About hours.", **of_turn))
             connection.execute(sa.insert(ConversationShare).values(token_hash=b"x", expires_at=now(), **of_turn))
     return app

@@ -19,6 +19,8 @@ RECORDED = {
 NOT_RECORDED = {
     "audit_entries": "acts of administrators, read at /api/admin/audit/ and /api/users/me/access-log/",
     "api_keys": "a list of its own, which is read where keys are managed",
+    "budget_reservations": "of running turns, a part of their budgets",
+    "budgets": "limits of the operator, read at /api/users/me/budgets/",
     "chunk_vectors": "a search's index, not shown",
     "chunks": "read at /api/documents/{id}/chunks/; a change of theirs is one of the document's version",
     "conversation_shares": "a list of its own, which is read where a conversation is shared",

@@ -18,7 +18,7 @@ from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import maintenance, turns
 from chatbot.services.operations import retention
-from chatbot.services.usage import ledger
+from chatbot.services.usage import deleted_turns, ledger
 from tests.conftest import MakeApp, Person, join
 from tests.support import room_bot
 from tests.support.turns import ended, gated, running
@@ -152,8 +152,8 @@ def test_runner_counts_a_deleted_turn_after_the_job_has_settled_it(
 ) -> None:
     gated(llm, "one", " never")
     delete_row(running(ada))
-    clock.shift(ledger.MAX_UNSETTLED + timedelta(seconds=1))
-    assert ledger.settle_deleted() == 1
+    clock.shift(deleted_turns.MAX_UNSETTLED + timedelta(seconds=1))
+    assert deleted_turns.settle_all() == 1
     assert list_entries()[0].prompt_tokens is None
     maintenance.renew_leases()
     expect_tokens("cancelled")
@@ -162,7 +162,7 @@ def test_runner_counts_a_deleted_turn_after_the_job_has_settled_it(
 def test_busy_database_does_not_lose_the_tokens_of_a_deleted_turn(
     context: Flask, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settle = ledger.settle_deleted_turn
+    settle = deleted_turns.settle
     tries: list[UUID] = []
 
     def settle_the_second_time(turn_id: UUID, settlement: ledger.Settlement) -> None:
@@ -171,7 +171,7 @@ def test_busy_database_does_not_lose_the_tokens_of_a_deleted_turn(
             raise DatabaseBusy("as for five seconds")
         settle(turn_id, settlement)
 
-    monkeypatch.setattr(ledger, "settle_deleted_turn", settle_the_second_time)
+    monkeypatch.setattr(deleted_turns, "settle", settle_the_second_time)
     gated(llm, "one", " never")
     delete_row(running(ada))
     maintenance.renew_leases()
@@ -189,8 +189,8 @@ def test_failure_after_text_counts_its_tokens(context: Flask, ada: Person, llm: 
 
 
 def test_nothing_to_settle_needs_no_writer(context: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "write", None)
-    assert ledger.settle_deleted() == 0
+    monkeypatch.setattr(deleted_turns, "write", None)
+    assert deleted_turns.settle_all() == 0
 
 
 def test_deleted_turn_without_a_runner_is_settled_by_the_job(
@@ -200,9 +200,9 @@ def test_deleted_turn_without_a_runner_is_settled_by_the_job(
     turn_id = turns.open_turn(caller, "left alone").turn_id
     with write("test") as connection:
         connection.execute(sa.delete(ChatMessage).where(ChatMessage.id == turn_id))
-    assert ledger.settle_deleted() == 0
-    clock.shift(ledger.MAX_UNSETTLED + timedelta(seconds=1))
-    assert ledger.settle_deleted() == 1
+    assert deleted_turns.settle_all() == 0
+    clock.shift(deleted_turns.MAX_UNSETTLED + timedelta(seconds=1))
+    assert deleted_turns.settle_all() == 1
     assert [one.status for one in list_entries()] == ["cancelled"]
 
 

@@ -22,6 +22,8 @@ from chatbot.services.chat.running_turns import GenerationRequest
 from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
 from chatbot.services.knowledge.state import get_knowledge_state
+from chatbot.services.usage import prices, reservations
+from chatbot.services.usage.reservations import Demand
 
 COLLECTION = "collection:"
 MAX_TEXT_LENGTH = 32_000  # characters of one text that tokens may say
@@ -124,12 +126,16 @@ def embed(
 
     `encoding` is `float` for numbers, `base64` for little-endian 32-bit floats. Raises ModelNotFound, InvalidInput for
     other `dimensions` than the model's and for tokens that cannot be read, Busy when too much of the caller's is
-    embedded already, and `rag.errors.EmbedderError`.
+    embedded already, BudgetExhausted, and `rag.errors.EmbedderError`.
     """
     embedder = get_knowledge_state().embedder()
     if model != embedder.space:
         raise ModelNotFound(f"Texts are embedded here by the model {embedder.space!r}.")
     texts = _read_texts(inputs)
+    tokens = sum(map(token_counts.estimate, texts))
+    if caller.has_budgets:
+        price = prices.find_price([model]) or prices.UNKNOWN
+        reservations.spend(caller, Demand(tokens, 0, price, turns=0))
     slots = get_chat_state().embedding_slots
     if not slots.acquire(caller.user_id, MAX_WAIT_SECONDS):
         raise Busy("Too many texts are being embedded; retry later.", retry_after=RETRY_AFTER_SECONDS)
@@ -139,7 +145,6 @@ def embed(
         slots.release(caller.user_id)
     if dimensions is not None and dimensions != len(vectors[0]):
         raise InvalidInput({"dimensions": [f"The model has {len(vectors[0])} dimensions."]})
-    tokens = sum(map(token_counts.estimate, texts))
     if encoding == "base64":
         return Embeddings([base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors], tokens)
     return Embeddings([vector.tolist() for vector in vectors], tokens)

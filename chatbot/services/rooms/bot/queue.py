@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.errors import BotOff, Busy, ChatbotError, Forbidden, NotFound, TooManyTurns
+from chatbot.errors import BotOff, BudgetExhausted, Busy, ChatbotError, Forbidden, NotFound, TooManyTurns
 from chatbot.models import Collection, Room
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import execution, turns
@@ -77,6 +77,9 @@ def _start_answer(answer: Answer, asker: Caller) -> bool:
             return True
         except (BotOff, Forbidden, NotFound):  # the asker may not write there any more, or the room is gone
             answers.end_without_turn(answer, "cancelled")
+            return False
+        except BudgetExhausted:
+            answers.end_without_turn(answer, "failed")
             return False
         if turn is None:
             return False

@@ -1,6 +1,7 @@
 """Accounts as administrators see and change them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,8 @@ from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import OPERATOR, Caller
 from chatbot.services.accounts.names import fold_name
 from chatbot.services.accounts.state import get_accounts_state
+from chatbot.services.usage import budgets
+from chatbot.services.usage.budgets import BudgetState, Limit
 
 from . import audit
 
@@ -34,6 +37,7 @@ class ManagedAccount:
     email_verified: bool
     created_at: datetime
     disabled_at: datetime | None
+    budgets: tuple[BudgetState, ...] = ()
 
     @property
     def disabled(self) -> bool:
@@ -63,20 +67,30 @@ def list_users(
         statement = statement.where(User.disabled_at.is_not(None) if disabled else User.disabled_at.is_(None))
     order = (User.created_at, User.id)
     with read() as connection:
-        return keyset.fetch_page(connection, statement, ManagedAccount, order=order, limit=limit, after=after)
+        page = keyset.fetch_page(connection, statement, ManagedAccount, order=order, limit=limit, after=after)
+        states = budgets.load_of_users(connection, [account.id for account in page.items])
+    return replace(page, items=[replace(one, budgets=tuple(states.get(one.id, ()))) for one in page.items])
 
 
 def change_user(
-    caller: Caller, user_id: UUID, *, role: str | None = None, disabled: bool | None = None
+    caller: Caller,
+    user_id: UUID,
+    *,
+    role: str | None = None,
+    disabled: bool | None = None,
+    limits: Sequence[Limit] | None = None,
 ) -> ManagedAccount:
-    """Change an account's role, or disable it, which ends its sessions, or enable it; raises Forbidden, NotFound.
+    """Change an account's role, or disable it, which ends its sessions, or enable it, or set its budgets.
 
-    Raises LastAdmin where no administrator would be left, ReauthenticationRequired.
+    `limits` take the place of all that it has. Raises Forbidden, NotFound, LastAdmin where no administrator would be
+    left, ReauthenticationRequired.
     """
     require_admin(caller)
     with write("change_user") as connection:
         recent_logins.require(connection, caller)
         account = _change(connection, caller, user_id, role=role, disabled=disabled)
+        if limits is not None:
+            account = _set_limits(connection, caller, account, limits)
     get_accounts_state().credential_cache.clear()
     return account
 
@@ -103,6 +117,15 @@ def _change(
     if changes:
         audit.record(connection, caller, "user_changed", user_id, **changes)
     return account
+
+
+def _set_limits(
+    connection: sa.Connection, caller: Caller, account: ManagedAccount, limits: Sequence[Limit]
+) -> ManagedAccount:
+    """Set an account's budgets and record it."""
+    budgets.replace_limits(connection, account.id, limits)
+    audit.record(connection, caller, "user_changed", account.id, budgets=[asdict(limit) for limit in limits])
+    return _load(connection, account.id)
 
 
 def end_sessions(caller: Caller, user_id: UUID) -> None:
@@ -146,4 +169,5 @@ def _load(connection: sa.Connection, user_id: UUID) -> ManagedAccount:
     row = connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one_or_none()
     if row is None:
         raise NotFound("There is no such user.")
-    return ManagedAccount(**row._mapping)
+    states = budgets.load_of_users(connection, [user_id])
+    return ManagedAccount(**row._mapping, budgets=tuple(states.get(user_id, ())))

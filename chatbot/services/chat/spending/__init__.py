@@ -1,0 +1,1 @@
+"""The demands of turns on budgets, and estimates before a message is sent."""

@@ -1,0 +1,76 @@
+"""The demand of a turn on its user's budgets: at its opening, with its prompt, and at its end."""
+
+import orjson
+import sqlalchemy as sa
+from flask import current_app
+
+from chatbot import adapters
+from chatbot.models import ChatMessage
+from chatbot.models.chat import IS_RUNNING
+from chatbot.rag import prompt
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat.records import OpenedTurn
+from chatbot.services.chat.running_turns import RunningTurn
+from chatbot.services.usage import reservations
+from chatbot.services.usage.ledger import Settlement
+from chatbot.services.usage.prices import Price, find_dearest, find_price
+from chatbot.services.usage.reservations import MIN_COMPLETION_TOKENS, Demand
+
+IN_PROMPT = ("tools", "functions", "response_format")  # parameters that servers write into the prompt
+
+
+def reserve(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> None:
+    """Reserve for the message and a short answer; raises BudgetExhausted."""
+    count = adapters.get_prompt_budget(current_app.config).count
+    demand = Demand(count(turn.user_message), MIN_COMPLETION_TOKENS, _find_price(turn.options.model))
+    reservations.reserve(connection, caller, turn.id, demand)
+
+
+def extend(running: RunningTurn) -> None:
+    """Reserve for the whole prompt and the longest answer, shortened to the room left; raises BudgetExhausted."""
+    if not running.prompt_info.messages:  # no model is asked
+        return
+    demand = build_demand(running)
+    allowed = reservations.extend(running.turn.id, demand)
+    if allowed < demand.completion_tokens:
+        running.parameters["max_tokens"] = allowed
+
+
+def build_demand(running: RunningTurn) -> Demand:
+    """Return the demand of a turn with a known prompt."""
+    prompt_info = running.prompt_info
+    prompt_tokens = prompt.tokens(prompt_info.messages, prompt_info.count)
+    for name in IN_PROMPT:
+        if name in running.parameters:
+            prompt_tokens += prompt_info.count(orjson.dumps(running.parameters[name]).decode())
+    most: int = current_app.config["OPENAI_MAX_TOKENS"]
+    wanted: int = min(running.parameters.get("max_tokens", most), most)
+    return Demand(prompt_tokens, wanted, _find_price(running.request.model or running.turn.options.model))
+
+
+def settle(connection: sa.Connection, turn: OpenedTurn, settlement: Settlement) -> None:
+    """Settle the reservations of a turn, in the transaction of its closing and before its own row is written.
+
+    That statement takes the counters of the user's devices, which others lock after budgets. A turn that is closed
+    already is settled.
+    """
+    held = (ChatMessage.id == turn.id, ChatMessage.lease_token == turn.lease_token, IS_RUNNING)
+    if connection.scalar(sa.select(ChatMessage.id).where(*held).with_for_update()) is not None:
+        reservations.settle(connection, [turn.id], reservations.find_use(settlement))
+
+
+def has_price(running: RunningTurn) -> bool:
+    """Return whether all possible models of a turn have a price."""
+    names = _list_models(running.request.model or running.turn.options.model)
+    return all(find_price([name]) is not None for name in names)
+
+
+def _find_price(model: str | None) -> Price:
+    """Return the highest prices of the possible models."""
+    return find_dearest(_list_models(model))
+
+
+def _list_models(model: str | None) -> list[str]:
+    """Return the names of the possible models: the requested one, the first one and its fallbacks."""
+    names = [options.model for options in adapters.build_llm_options(current_app.config)]
+    return [*names, model] if model else names
