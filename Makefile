@@ -12,7 +12,7 @@ CLIENTS := $(VENV)/clients
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync bench-rooms chaos docs lock audit clean
+.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync bench-rooms bench-accounts chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -63,6 +63,9 @@ bench-sync: $(VENV)/dev ## Conversations, search and sync of a user with a milli
 
 bench-rooms: $(VENV)/dev ## A thousand sockets in rooms, slow readers among them, and chats beside them
 	@$(BIN)/python -m bench.rooms
+
+bench-accounts: $(VENV)/dev ## Refreshes with lost answers, thieves, budgets under kills, and what they add to a turn
+	@$(BIN)/python -m bench.accounts
 
 chaos: $(VENV)/dev ## Kill the worker N=200 times under traffic, on both databases; nothing acknowledged may be lost; sync replicas between S=100000 random changes; rooms during R=100 restarts, and Q=10000 questions for canaries; then search M=30 minutes for texts that hold others up
 	@$(BIN)/python -m tests.support.sync_chaos --steps $(or $(S),100000)

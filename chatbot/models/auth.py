@@ -72,6 +72,6 @@ class ApiKey(Model):
     created_at: Mapped[Time] = mapped_column(default=now)
     expires_at: Mapped[Time] = mapped_column(index=True)
     last_used_at: Mapped[Time | None]
-    budget_id: Mapped[UUID | None]  # without a foreign key: `usage` is above this module
+    budget_id: Mapped[int | None]  # without a foreign key: `usage` is above this module
 
     __table_args__ = (sa.Index(None, "user_id", "created_at", "id"), sa.Index(None, "budget_id"))

@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.database.base import Model
-from chatbot.database.types import Id, Time
 
 from .auth import User
 
@@ -52,7 +51,7 @@ class LedgerEntry(Model):
 class Budget(Model):
     """A limit of the usage of a user, or of one of their API keys, in a window of time.
 
-    `used` is that of turns which have ended since `started_at`, `reserved` that of running ones. A key names its
+    `used` is that of turns which have ended since `started_at_ms`, `reserved` that of running ones. A key names its
     budget, so that one which takes its place goes on with it.
     """
 
@@ -65,7 +64,7 @@ class Budget(Model):
         sa.Index(None, "user_id"),
     )  # fmt: skip
 
-    id: Mapped[Id]
+    id: Mapped[int] = mapped_column(primary_key=True)
     user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"))
     is_of_key: Mapped[bool]
     metric: Mapped[str] = mapped_column(sa.String(9))
@@ -73,7 +72,7 @@ class Budget(Model):
     limit: Mapped[int] = mapped_column(sa.BigInteger)
     used: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     reserved: Mapped[int] = mapped_column(sa.BigInteger, default=0)
-    started_at: Mapped[Time]
+    started_at_ms: Mapped[int] = mapped_column(sa.BigInteger)  # since 1970
 
 
 class BudgetReservation(Model):
@@ -82,5 +81,5 @@ class BudgetReservation(Model):
     __tablename__ = "budget_reservations"
 
     turn_id: Mapped[UUID] = mapped_column(primary_key=True)
-    budget_id: Mapped[UUID] = mapped_column(sa.ForeignKey(Budget.id, ondelete="CASCADE"), primary_key=True, index=True)
+    budget_id: Mapped[int] = mapped_column(sa.ForeignKey(Budget.id, ondelete="CASCADE"), primary_key=True, index=True)
     amount: Mapped[int] = mapped_column(sa.BigInteger)

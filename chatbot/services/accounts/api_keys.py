@@ -52,7 +52,7 @@ class IssuedKey:
     created_at: datetime
     expires_at: datetime
     last_used_at: datetime | None
-    budget_id: UUID | None = None
+    budget_id: int | None = None
     secret: str | None = None
 
 
@@ -83,7 +83,7 @@ def create(
     name: str,
     scopes: Sequence[str],
     expires_at: datetime | None = None,
-    insert_budget: Callable[[sa.Connection], UUID] | None = None,
+    insert_budget: Callable[[sa.Connection], int] | None = None,
     key: idempotency.Key | None = None,
 ) -> IssuedKey:
     """Create a key, with a budget if there is a function that inserts one, and return it with its secret.
@@ -207,7 +207,7 @@ def _insert(
     scopes: Sequence[str],
     *,
     lifetime: timedelta,
-    budget_id: UUID | None,
+    budget_id: int | None,
 ) -> IssuedKey:
     secret = generate_secret()
     moment = now()

@@ -17,7 +17,7 @@ class Caller:
     role: str
     scopes: frozenset[str] | None = None
     has_budgets: bool = True
-    budget_id: UUID | None = None
+    budget_id: int | None = None
 
     def to_log_fields(self) -> dict[str, UUID]:
         """Return the user's and the credential's ids as fields of the security log."""

@@ -164,7 +164,7 @@ def _interrupt(connection: sa.Connection, ids: Sequence[Any]) -> None:
     )
     connection.execute(sa.delete(TurnLogPiece).where(of_these))
     ledger.settle_turns(connection, ids, "interrupted")
-    reservations.settle(connection, ids)
+    reservations.settle_all(connection, ids)
     _record(connection, ids)
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from chatbot.services.usage.ledger import API, Origin
+from chatbot.services.usage.reservations import Demand
 
 
 class StoredCitation(TypedDict):
@@ -169,6 +170,7 @@ class OpenedTurn:
     instructions: str | None = None  # of the user, beside the message
     listed: bool = True  # in the history
     origin: Origin = API
+    reserved: Demand | None = None  # of budgets
 
     def to_turn(self, **changes: Any) -> Turn:
         """Return the turn as its readers see it, with fields that have changed since."""

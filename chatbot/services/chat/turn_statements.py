@@ -5,6 +5,7 @@ On PostgreSQL each is a single one, a transaction by itself: a statement is a wa
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -38,33 +39,36 @@ _is_held = (
 CLOSE = Prepared(sa.update(ChatMessage).where(*_is_held))
 
 
-def insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> bool:
+def insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id: UUID | None = None) -> OpenedTurn:
     """Insert a turn and its entry of the ledger, and reserve of the budgets that the caller has.
 
-    Returns whether there is anything to look for passages in. Raises BudgetExhausted.
+    Returns the turn with its reservation, and whether there is anything to look for passages in. Raises
+    BudgetExhausted.
     """
     row = build_row(caller, turn, root_id)
     searchable = bool(_insert_turn(caller.role).run(connection, row).scalar_one())
     ledger.open_entry(connection, _build_entry(caller, turn, row))
-    if caller.has_budgets:
-        demands.reserve(connection, caller, turn)
-    return searchable
+    reserved = demands.reserve(connection, caller, turn) if caller.has_budgets else None
+    return replace(turn, has_searchable_collections=searchable, reserved=reserved)
 
 
-def open_first(connection: sa.Connection, caller: Caller, turn: OpenedTurn, conversation: Mapping[str, Any]) -> bool:
+def open_first(
+    connection: sa.Connection, caller: Caller, turn: OpenedTurn, conversation: Mapping[str, Any]
+) -> OpenedTurn:
     """Insert a conversation with its first turn, and record that; returns the same as `insert`."""
     if connection.dialect.name != "postgresql":
         conversation_rows.INSERT.run(connection, conversation)
-        searchable = insert(connection, caller, turn)
+        opened = insert(connection, caller, turn)
         if turn.listed:
             changes.record_turn(connection, caller.user_id, turn.id)
-        return searchable
+        return opened
     row = build_row(caller, turn)
     values = {f"{CONVERSATION}{name}": conversation.get(name) for name in _conversation.keys()}  # noqa: SIM118 - of columns
     entry = {f"{ledger.ENTRY_PREFIX}{name}": value for name, value in _build_entry(caller, turn, row).items()}
     ids = {"owner_id": caller.user_id, "opened_id": turn.id}
     statement = _open_first(caller.role, listed=turn.listed)
-    return bool(statement.run(connection, {**row, **values, **entry, **ids}).scalar_one())
+    searchable = bool(statement.run(connection, {**row, **values, **entry, **ids}).scalar_one())
+    return replace(turn, has_searchable_collections=searchable)
 
 
 def close(

@@ -102,15 +102,15 @@ def _open_first(caller: Caller, opening: Opening, options: TurnOptions) -> OpenR
     conversation = conversation_rows.build_first_row(caller, opening)
     turn = build_turn(opening, conversation_rows.Place(conversation["id"], 1, opening.instructions), options)
     with autocommit("open_turn") as connection:
-        searchable = turn_statements.open_first(connection, caller, turn, conversation)
-    return OpenResult(turn.id, replace(turn, has_searchable_collections=searchable))
+        opened = turn_statements.open_first(connection, caller, turn, conversation)
+    return OpenResult(turn.id, opened)
 
 
 def open_within(connection: sa.Connection, caller: Caller, opening: Opening, options: TurnOptions) -> OpenedTurn:
     """Open a turn in a transaction that records its change; raises NotFound, BudgetExhausted."""
     place = conversation_rows.enter(connection, caller, opening)
     turn = build_turn(opening, place, options)
-    return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn))
+    return turn_statements.insert(connection, caller, turn)
 
 
 def build_turn(opening: Opening, place: conversation_rows.Place, options: TurnOptions) -> OpenedTurn:
@@ -243,7 +243,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any], o
         listed=old.listed,
         origin=origin,
     )
-    return replace(turn, has_searchable_collections=turn_statements.insert(connection, caller, turn, root))
+    return turn_statements.insert(connection, caller, turn, root)
 
 
 def check_options(caller: Caller, options: TurnOptions) -> None:

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read
-from chatbot.database.types import now, uuid7
+from chatbot.database.types import now
 from chatbot.models import ApiKey, Budget
 from chatbot.services.accounts.callers import Caller
 
-from .ledger import EPOCH
+from .ledger import EPOCH, to_milliseconds
 
 Metric = Literal["turns", "tokens", "micro_usd"]
 Window = Literal["day", "month", "ever"]
@@ -23,8 +24,14 @@ METRICS: tuple[Metric, ...] = ("turns", "tokens", "micro_usd")
 WINDOWS: tuple[Window, ...] = ("day", "month", "ever")
 FIELDS = (
     Budget.id, Budget.user_id, Budget.is_of_key, Budget.metric, Budget.window, Budget.limit, Budget.used,
-    Budget.reserved, Budget.started_at,
+    Budget.reserved, Budget.started_at_ms,
 )  # fmt: skip
+
+APPLIES = sa.or_(  # to the turns of a caller
+    sa.and_(Budget.user_id == sa.bindparam("owner_id", type_=sa.Uuid()), ~Budget.is_of_key),
+    Budget.id == sa.bindparam("key_budget_id", type_=sa.Integer()),
+)
+_LIST = Prepared(sa.select(*FIELDS).where(APPLIES).order_by(Budget.is_of_key, Budget.metric, Budget.window))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,11 @@ def find_window_start(window: str, moment: datetime) -> datetime:
     return day if window == "day" else day.replace(day=1)
 
 
+def find_window_start_ms(window: str, moment: datetime) -> int:
+    """Return the beginning of the window of a moment, in milliseconds since 1970."""
+    return to_milliseconds(find_window_start(window, moment))
+
+
 def find_reset(window: str, moment: datetime) -> datetime | None:
     """Return the end of the window of a moment in UTC; None: it has none."""
     start = find_window_start(window, moment)
@@ -71,7 +83,7 @@ def find_reset(window: str, moment: datetime) -> datetime | None:
 
 def build_state(row: Row, moment: datetime) -> BudgetState:
     """Return the state of a budget's row at a moment; use in an earlier window does not count."""
-    used = row.used if row.started_at >= find_window_start(row.window, moment) else 0
+    used = row.used if row.started_at_ms >= find_window_start_ms(row.window, moment) else 0
     return BudgetState(
         metric=row.metric,
         window=row.window,
@@ -83,18 +95,17 @@ def build_state(row: Row, moment: datetime) -> BudgetState:
     )
 
 
-def applies_to(caller: Caller) -> sa.ColumnElement[bool]:
-    """Return the condition of the budgets of a caller's turns: the user's, and the API key's."""
-    of_user = sa.and_(Budget.user_id == caller.user_id, ~Budget.is_of_key)
-    return of_user if caller.budget_id is None else sa.or_(of_user, Budget.id == caller.budget_id)
-
-
 def list_budgets(caller: Caller) -> list[BudgetState]:
     """Return the budgets of a caller: the user's, and the API key's where one is used."""
-    statement = sa.select(*FIELDS).where(applies_to(caller)).order_by(Budget.is_of_key, Budget.metric, Budget.window)
     moment = now()
     with read() as connection:
-        return [build_state(row, moment) for row in connection.execute(statement)]
+        rows = _LIST.run(connection, bind_caller(caller)).all()
+    return [build_state(row, moment) for row in rows]
+
+
+def bind_caller(caller: Caller) -> dict[str, Any]:
+    """Return the parameters of `APPLIES`."""
+    return {"owner_id": caller.user_id, "key_budget_id": caller.budget_id}
 
 
 def load_of_users(connection: sa.Connection, user_ids: Iterable[UUID]) -> dict[UUID, list[BudgetState]]:
@@ -107,7 +118,7 @@ def load_of_users(connection: sa.Connection, user_ids: Iterable[UUID]) -> dict[U
     return states
 
 
-def load_of_keys(caller: Caller, budget_ids: Iterable[UUID]) -> dict[UUID, BudgetState]:
+def load_of_keys(caller: Caller, budget_ids: Iterable[int]) -> dict[int, BudgetState]:
     """Return budgets of the caller's API keys by their ids."""
     own = (Budget.user_id == caller.user_id, Budget.id.in_(list(budget_ids)))
     with read() as connection:
@@ -132,10 +143,10 @@ def replace_limits(connection: sa.Connection, user_id: UUID, limits: Sequence[Li
             _insert(connection, user_id, limit, is_of_key=False)
 
 
-def prepare_key_budget(caller: Caller, limit: Limit) -> Callable[[sa.Connection], UUID]:
+def prepare_key_budget(caller: Caller, limit: Limit) -> Callable[[sa.Connection], int]:
     """Return a function to insert the budget of a new API key in its transaction; it returns the id."""
 
-    def insert(connection: sa.Connection) -> UUID:
+    def insert(connection: sa.Connection) -> int:
         return _insert(connection, caller.user_id, limit, is_of_key=True)
 
     return insert
@@ -148,9 +159,8 @@ def delete_without_key(connection: sa.Connection, _: datetime, most: int) -> int
     return connection.execute(sa.delete(Budget).where(Budget.id.in_(old))).rowcount
 
 
-def _insert(connection: sa.Connection, user_id: UUID, limit: Limit, *, is_of_key: bool) -> UUID:
-    budget_id = uuid7()
-    started_at = find_window_start(limit.window, now())
-    values = {"id": budget_id, "user_id": user_id, "is_of_key": is_of_key, "started_at": started_at, **asdict(limit)}
-    connection.execute(sa.insert(Budget).values(values))
+def _insert(connection: sa.Connection, user_id: UUID, limit: Limit, *, is_of_key: bool) -> int:
+    started_at_ms = find_window_start_ms(limit.window, now())
+    values = {"user_id": user_id, "is_of_key": is_of_key, "started_at_ms": started_at_ms, **asdict(limit)}
+    budget_id: int = connection.execute(sa.insert(Budget).values(values).returning(Budget.id)).scalar_one()
     return budget_id

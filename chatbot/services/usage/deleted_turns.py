@@ -24,7 +24,7 @@ def settle(turn_id: UUID, settlement: Settlement) -> None:
     with write("settle_usage") as connection:
         if connection.scalar(sa.select(LedgerEntry.turn_id).where(*is_unsettled).with_for_update()) is not None:
             ledger.settle(connection, turn_id, settlement)
-            reservations.settle(connection, [turn_id], reservations.find_use(settlement))
+            reservations.settle(connection, turn_id, reservations.find_use(settlement))
 
 
 def settle_all() -> int:
@@ -39,5 +39,5 @@ def settle_all() -> int:
         ids = connection.scalars(found.with_for_update(skip_locked=True)).all()
         if ids:
             ledger.settle_turns(connection, ids, "cancelled")
-            reservations.settle(connection, ids)
+            reservations.settle_all(connection, ids)
     return len(ids)

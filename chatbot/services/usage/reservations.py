@@ -2,18 +2,18 @@
 
 Each change locks the rows of the budgets, in the order of their ids, so that turns which are opened at the same time
 never use more than a limit, and what a process that was killed had reserved is settled with its turns by the reaper.
+Most turns reserve for any prompt and answer at their opening; near a limit for little, and again for the prompt.
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 
+from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import write
 from chatbot.database.types import now
 from chatbot.errors import BudgetExhausted
@@ -21,11 +21,33 @@ from chatbot.models import Budget, BudgetReservation
 from chatbot.services.accounts.callers import Caller
 
 from . import prices
-from .budgets import FIELDS, BudgetState, Row, applies_to, build_state, find_window_start
+from .budgets import APPLIES, FIELDS, BudgetState, Row, bind_caller, build_state, find_window_start_ms
 from .ledger import Settlement
 from .prices import Price
 
 MIN_COMPLETION_TOKENS = 64  # an answer for which less is left is not begun
+
+_reserving_id = sa.bindparam("reserving_id", type_=sa.Uuid())
+# Rows of budgets are locked in the order of their ids.
+_LOCK = Prepared(sa.select(*FIELDS).where(APPLIES).order_by(Budget.id).with_for_update())
+_LOCK_OF_TURN = Prepared(
+    sa.select(*FIELDS, BudgetReservation.amount)
+    .join(BudgetReservation, BudgetReservation.budget_id == Budget.id)
+    .where(BudgetReservation.turn_id == _reserving_id)
+    .order_by(Budget.id)
+    .with_for_update(of=Budget)
+)
+_INSERT = Prepared(sa.insert(BudgetReservation))
+_DELETE = Prepared(sa.delete(BudgetReservation).where(BudgetReservation.turn_id == _reserving_id))
+_UPDATE = Prepared(
+    sa.update(Budget)
+    .where(Budget.id == sa.bindparam("changed_id", type_=sa.Integer()))
+    .values(
+        used=sa.bindparam("new_used", type_=sa.BigInteger()),
+        reserved=sa.bindparam("new_reserved", type_=sa.BigInteger()),
+        started_at_ms=sa.bindparam("new_start", type_=sa.BigInteger()),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,11 @@ class Demand:
             return self.prompt_tokens + self.completion_tokens
         return prices.compute_cost(self.price, self.prompt_tokens, self.completion_tokens)
 
+    def is_within(self, other: "Demand") -> bool:
+        """Return whether another demand covers it."""
+        tokens = self.prompt_tokens <= other.prompt_tokens and self.completion_tokens <= other.completion_tokens
+        return tokens and self.price[0] <= other.price[0] and self.price[1] <= other.price[1]
+
     def fit(self, metric: str, room: int) -> int:
         """Return the tokens of an answer for which there is room beside the prompt, up to the wanted ones."""
         if metric == "turns":
@@ -59,17 +86,25 @@ class Demand:
         )
 
 
-def reserve(connection: sa.Connection, caller: Caller, turn_id: UUID, demand: Demand) -> None:
-    """Reserve for a turn, in the transaction of its opening; raises BudgetExhausted."""
+def reserve(connection: sa.Connection, caller: Caller, turn_id: UUID, wanted: Demand, least: Demand) -> Demand | None:
+    """Reserve for a turn, in the transaction of its opening; raises BudgetExhausted.
+
+    Returns the wanted demand, or the least one where a budget has no room for more, or None without budgets.
+    """
     moment = now()
-    rows = _lock(connection, applies_to(caller))
-    for row in rows:
-        _require_room(build_state(row, moment), demand.measure(row.metric), moment)
+    rows = _LOCK.run(connection, bind_caller(caller)).all()
+    if not rows:
+        return None
+    states = [build_state(row, moment) for row in rows]
+    has_room = all(wanted.measure(one.metric) <= one.limit - one.used - one.reserved for one in states)
+    demand = wanted if has_room else least
+    for state in states:
+        _require_room(state, demand.measure(state.metric), moment)
     for row in rows:
         amount = demand.measure(row.metric)
         _change(connection, row, moment, reserved=amount)
-        reservation = {"turn_id": turn_id, "budget_id": row.id, "amount": amount}
-        connection.execute(sa.insert(BudgetReservation).values(reservation))
+        _INSERT.execute(connection, {"turn_id": turn_id, "budget_id": row.id, "amount": amount})
+    return demand
 
 
 def extend(turn_id: UUID, demand: Demand) -> int:
@@ -78,52 +113,53 @@ def extend(turn_id: UUID, demand: Demand) -> int:
     They are lowered to what fits into each of its budgets. Raises BudgetExhausted where that is too little.
     """
     moment = now()
+    allowed = demand.completion_tokens
+    least = min(allowed, MIN_COMPLETION_TOKENS)
     with write("extend_reservation") as connection:
-        rows = _lock(connection, Budget.id.in_(_select_budget_ids([turn_id])))
-        if not rows:
-            return demand.completion_tokens
-        amounts = _load_amounts(connection, turn_id)
-        allowed = demand.completion_tokens
-        least = min(allowed, MIN_COMPLETION_TOKENS)
+        rows = _LOCK_OF_TURN.run(connection, {"reserving_id": turn_id}).all()
         for row in rows:
             state = build_state(row, moment)
-            room = state.limit - state.used - state.reserved + amounts[row.id]
+            room = state.limit - state.used - state.reserved + row.amount
             allowed = min(allowed, demand.fit(row.metric, room))
             if allowed < least:
                 raise _build_error(state, moment)
         lowered = replace(demand, completion_tokens=allowed)
         for row in rows:
             amount = lowered.measure(row.metric)
-            _change(connection, row, moment, reserved=amount - amounts[row.id])
+            _change(connection, row, moment, reserved=amount - row.amount)
             of_this = (BudgetReservation.turn_id == turn_id, BudgetReservation.budget_id == row.id)
             connection.execute(sa.update(BudgetReservation).where(*of_this).values(amount=amount))
     return allowed
 
 
-def settle(connection: sa.Connection, turn_ids: Sequence[UUID], used: Demand | None = None) -> None:
-    """Turn the reservations of turns into use, in the transaction of their closing.
+def settle(connection: sa.Connection, turn_id: UUID, used: Demand | None = None) -> None:
+    """Turn the reservation of a turn into use, in the transaction of its closing.
 
-    `used` is what a single turn has used; of turns of which nothing is known, all that was reserved counts.
+    `used` is the turn's use; None: nothing is known of it, and all that was reserved counts.
     """
     moment = now()
-    rows = _lock(connection, Budget.id.in_(_select_budget_ids(turn_ids)))
-    if not rows:
-        return
-    of_turns = sa.delete(BudgetReservation).where(BudgetReservation.turn_id.in_(turn_ids))
-    amounts: defaultdict[UUID, list[int]] = defaultdict(list)
-    for taken in connection.execute(of_turns.returning(BudgetReservation.budget_id, BudgetReservation.amount)):
-        amounts[taken.budget_id].append(taken.amount)
+    rows = _LOCK_OF_TURN.run(connection, {"reserving_id": turn_id}).all()
     for row in rows:
-        reserved = sum(amounts[row.id])
-        spent = reserved if used is None else used.measure(row.metric)
-        _change(connection, row, moment, reserved=-reserved, used=spent)
+        spent = row.amount if used is None else used.measure(row.metric)
+        _change(connection, row, moment, reserved=-row.amount, used=spent)
+    if rows:
+        _DELETE.execute(connection, {"reserving_id": turn_id})
+
+
+def settle_all(connection: sa.Connection, turn_ids: Sequence[UUID]) -> None:
+    """Turn the reservations of turns of which nothing is known into use, in the transaction of their closing."""
+    reserved = sa.select(BudgetReservation.budget_id).where(BudgetReservation.turn_id.in_(turn_ids))
+    locked = sa.select(Budget.id).where(Budget.id.in_(reserved)).order_by(Budget.id).with_for_update()
+    if connection.execute(locked).all():
+        for turn_id in turn_ids:
+            settle(connection, turn_id)
 
 
 def spend(caller: Caller, demand: Demand) -> None:
     """Use budgets for work outside of turns, before it is done; raises BudgetExhausted."""
     moment = now()
     with write("spend_budget") as connection:
-        rows = _lock(connection, applies_to(caller))
+        rows = _LOCK.run(connection, bind_caller(caller)).all()
         for row in rows:
             _require_room(build_state(row, moment), demand.measure(row.metric), moment)
         for row in rows:
@@ -146,30 +182,17 @@ def find_use(settlement: Settlement) -> Demand | None:
     return Demand(settlement.prompt_tokens or 0, settlement.completion_tokens or 0, price)
 
 
-def _select_budget_ids(turn_ids: Sequence[UUID]) -> sa.Select[UUID]:
-    return sa.select(BudgetReservation.budget_id).where(BudgetReservation.turn_id.in_(turn_ids))
-
-
-def _lock(connection: sa.Connection, condition: sa.ColumnElement[bool]) -> Sequence[Row]:
-    """Lock budgets in the order of their ids, before any change of theirs."""
-    return connection.execute(sa.select(*FIELDS).where(condition).order_by(Budget.id).with_for_update()).all()
-
-
-def _load_amounts(connection: sa.Connection, turn_id: UUID) -> dict[UUID, int]:
-    """Return the reserved amounts of a turn, by the ids of the budgets."""
-    columns = (BudgetReservation.budget_id, BudgetReservation.amount)
-    rows = connection.execute(sa.select(*columns).where(BudgetReservation.turn_id == turn_id))
-    return {row.budget_id: row.amount for row in rows}
-
-
 def _change(connection: sa.Connection, row: Row, moment: datetime, *, reserved: int = 0, used: int = 0) -> None:
     """Add to a locked budget, in its next window where the last one has ended."""
-    start = find_window_start(row.window, moment)
-    before = row.used if row.started_at >= start else 0
-    values: dict[str, Any] = {"reserved": row.reserved + reserved, "used": before + used}
-    if row.started_at < start:
-        values["started_at"] = start
-    connection.execute(sa.update(Budget).where(Budget.id == row.id).values(values))
+    start = find_window_start_ms(row.window, moment)
+    is_over = row.started_at_ms < start
+    values = {
+        "changed_id": row.id,
+        "new_used": used if is_over else row.used + used,
+        "new_reserved": row.reserved + reserved,
+        "new_start": start if is_over else row.started_at_ms,
+    }
+    _UPDATE.execute(connection, values)
 
 
 def _require_room(state: BudgetState, amount: int, moment: datetime) -> None:

@@ -16,7 +16,7 @@ from chatbot.models import BudgetReservation, ChatMessage
 from chatbot.rag.errors import UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import maintenance
-from chatbot.services.usage import deleted_turns
+from chatbot.services.usage import deleted_turns, reservations
 from tests.conftest import Person
 from tests.support.budgets import left, set_budgets, settled
 from tests.support.turns import ended, gated, running
@@ -107,6 +107,26 @@ def test_parallel_turns_never_use_more_than_there_is(root: Person, ada: Person) 
         thread.join()
     assert (statuses.count(200), set(statuses)) == (7, {200, 429})
     assert settled(ada) == {"turns_day": (7, 0)}
+
+
+def test_turn_far_from_its_limits_reserves_once(
+    root: Person, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reservations, "extend", None)  # would fail the turn
+    set_budgets(root, ada, tokens_month=100_000)
+    assert ada.call("POST", CHAT, HI).get_json()["status"] == "completed"
+
+
+def test_prompt_beyond_what_was_reserved_is_reserved_too(root: Person, ada: Person, llm: MemoryLLM) -> None:
+    """A prompt of `/v1` is sent as it is, however long."""
+    set_budgets(root, ada, tokens_month=100_000)
+    gate = gated(llm, "one", " two")
+    body = {"model": "gpt-3.5-turbo", "messages": [{"role": "user", "content": "word " * 30_000}]}
+    sending = threading.Thread(target=ada.call, args=("POST", "/v1/chat/completions", body))
+    sending.start()
+    wait_for(lambda: left(ada)["tokens_month"][1] > 25_000)
+    gate.set()
+    sending.join()
 
 
 def test_repeated_key_reserves_nothing(root: Person, ada: Person) -> None:

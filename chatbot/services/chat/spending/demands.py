@@ -5,6 +5,7 @@ import sqlalchemy as sa
 from flask import current_app
 
 from chatbot import adapters
+from chatbot.database.compiled import Prepared
 from chatbot.models import ChatMessage
 from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import prompt
@@ -16,21 +17,38 @@ from chatbot.services.usage.ledger import Settlement
 from chatbot.services.usage.prices import Price, find_dearest, find_price
 from chatbot.services.usage.reservations import MIN_COMPLETION_TOKENS, Demand
 
+_LOCK = Prepared(
+    sa.select(ChatMessage.id)
+    .where(
+        ChatMessage.id == sa.bindparam("closing_id", type_=sa.Uuid()),
+        ChatMessage.lease_token == sa.bindparam("closing_token", type_=sa.Uuid()),
+        IS_RUNNING,
+    )
+    .with_for_update()
+)
 IN_PROMPT = ("tools", "functions", "response_format")  # parameters that servers write into the prompt
 
 
-def reserve(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> None:
-    """Reserve for the message and a short answer; raises BudgetExhausted."""
-    count = adapters.get_prompt_budget(current_app.config).count
-    demand = Demand(count(turn.user_message), MIN_COMPLETION_TOKENS, _find_price(turn.options.model))
-    reservations.reserve(connection, caller, turn.id, demand)
+def reserve(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> Demand | None:
+    """Reserve for any prompt and answer, or near a limit for the message and a short answer.
+
+    Returns the reserved demand, None without budgets. Raises BudgetExhausted.
+    """
+    budget = adapters.get_prompt_budget(current_app.config)
+    price = _find_price(turn.options.model)
+    wanted = Demand(budget.max_tokens, current_app.config["OPENAI_MAX_TOKENS"], price)
+    least = Demand(budget.count(turn.user_message), MIN_COMPLETION_TOKENS, price)
+    return reservations.reserve(connection, caller, turn.id, wanted, least)
 
 
 def extend(running: RunningTurn) -> None:
     """Reserve for the whole prompt and the longest answer, shortened to the room left; raises BudgetExhausted."""
-    if not running.prompt_info.messages:  # no model is asked
+    reserved = running.turn.reserved
+    if reserved is None or not running.prompt_info.messages:  # there is no budget, or no model is asked
         return
     demand = build_demand(running)
+    if demand.is_within(reserved):
+        return
     allowed = reservations.extend(running.turn.id, demand)
     if allowed < demand.completion_tokens:
         running.parameters["max_tokens"] = allowed
@@ -54,9 +72,9 @@ def settle(connection: sa.Connection, turn: OpenedTurn, settlement: Settlement) 
     That statement takes the counters of the user's devices, which others lock after budgets. A turn that is closed
     already is settled.
     """
-    held = (ChatMessage.id == turn.id, ChatMessage.lease_token == turn.lease_token, IS_RUNNING)
-    if connection.scalar(sa.select(ChatMessage.id).where(*held).with_for_update()) is not None:
-        reservations.settle(connection, [turn.id], reservations.find_use(settlement))
+    held = {"closing_id": turn.id, "closing_token": turn.lease_token}
+    if _LOCK.run(connection, held).one_or_none() is not None:
+        reservations.settle(connection, turn.id, reservations.find_use(settlement))
 
 
 def has_price(running: RunningTurn) -> bool:
