@@ -1,4 +1,4 @@
-"""`flask users`: make and shut accounts."""
+"""`flask users`: make, shut and export accounts."""
 
 import secrets
 
@@ -12,12 +12,14 @@ from chatbot.schemas.accounts.auth import SignupSchema
 from chatbot.services.accounts import accounts
 from chatbot.services.accounts.callers import OPERATOR
 from chatbot.services.administration import users
+from chatbot.services.chat.state import get_chat_state
+from chatbot.services.privacy import export
 
 from .outcome import reporting_errors
 
 DEMO = ("demo1", "demo2", "demo3")  # names that no guide takes for its own account
 
-group = AppGroup("users", help="Make and shut accounts.")
+group = AppGroup("users", help="Make, shut and export accounts.")
 
 
 @group.command("create")
@@ -83,6 +85,16 @@ def enable(email: str) -> None:
     with reporting_errors():
         user = users.change_user(OPERATOR, users.find_user_id(email), disabled=False)
     click.echo(f"Enabled {user.username} <{user.email}>.")
+
+
+@group.command("export")
+@click.argument("email")
+def export_user(email: str) -> None:
+    """Write all that is held about the account with this e-mail address, as lines of JSON."""
+    with reporting_errors():
+        caller = accounts.find_caller_by_email(email)
+        for line in export.stream(get_chat_state().app, caller, lambda: None):
+            click.echo(line, nl=False)
 
 
 def _sign_up(email: str, username: str, password: str, role: str) -> accounts.Account:

@@ -27,7 +27,7 @@ ORDER = [
     *("cancelRoomAnswer", "deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
-    *("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries", "listAccesses"),
+    *("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries", "listAccesses", "exportMe"),
     *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
     *("getKnowledgeUsage", "getFeedbackUsage"),
     *("getHealth", "getReadiness", "getMetrics"),

@@ -1,9 +1,10 @@
 """Routes of accounts, their sessions, their API keys and their budgets."""
 
-from . import administration, api_keys, auth, budgets, mail_tokens, sessions
+from . import administration, api_keys, auth, budgets, mail_tokens, privacy, sessions
 
 BLUEPRINTS = (
     auth.blueprint,
+    privacy.blueprint,
     mail_tokens.blueprint,
     sessions.blueprint,
     api_keys.blueprint,

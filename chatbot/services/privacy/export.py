@@ -1,0 +1,106 @@
+"""The export of all that is held about a user: lines of JSON, read from the tables a page at a time.
+
+No transaction lasts longer than a page, and a large account takes no more memory than a small one.
+"""
+
+import base64
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from flask import Flask
+
+from chatbot.database.transactions import read
+from chatbot.database.types import now
+from chatbot.models import ChatMessage
+from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat import grounding
+from chatbot.services.knowledge.permissions import may_read
+
+from .tables import USER_TABLES, Condition, UserTable, is_behind
+
+FORMAT = 1
+OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_APPEND_NEWLINE
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of a table, as lines have them, and the key of the last one where more follow."""
+
+    rows: Rows
+    last_key: tuple[Any, ...] | None
+
+
+def stream(app: Flask, caller: Caller, require_open: Callable[[], object]) -> Iterator[bytes]:
+    """Yield the lines of an export: a head, each row as `{"kind", "data"}`, and an end with their number.
+
+    `require_open` is called before each table, and ends the export, which then has no end, by what it raises.
+    """
+    yield _build_line("export", {"format": FORMAT, "user_id": caller.user_id, "exported_at": now()})
+    count = 0
+    for table in USER_TABLES:
+        with app.app_context():  # the request is over when the lines are read
+            require_open()
+        for line in _stream_table(app, caller, table, table.belongs_to(caller.user_id)):
+            count += 1
+            yield line
+    yield _build_line("end", {"rows": count})
+
+
+def _stream_table(app: Flask, caller: Caller, table: UserTable, condition: Condition) -> Iterator[bytes]:
+    """Yield the lines of some rows of a table, each page followed by the rows of its children."""
+    if table.kind is None:
+        return
+    key: tuple[Any, ...] | None = None
+    while True:
+        with app.app_context():
+            page = _read_page(caller, table, condition, key)
+        for row in page.rows:
+            yield _build_line(table.kind, row)
+        for child in table.children:
+            ids = [row["id"] for row in page.rows]
+            for parents in [[one] for one in ids] if child.is_large else [ids]:
+                yield from _stream_table(app, caller, child, child.belongs_to(parents))
+        key = page.last_key
+        if key is None:
+            return
+        time.sleep(0)
+
+
+def _read_page(caller: Caller, table: UserTable, condition: Condition, key: tuple[Any, ...] | None) -> Page:
+    keys: list[sa.Label[Any]] = [column.label(f"key_{number}") for number, column in enumerate(table.keys)]
+    statement = sa.select(*table.columns, *keys).where(condition).order_by(*table.keys).limit(table.page_rows + 1)
+    if key is not None:
+        statement = statement.where(is_behind(table.keys, key))
+    with read() as connection:
+        found = connection.execute(statement).all()
+        width = len(table.columns)
+        names = [str(column.name) for column in table.columns]  # JSON takes no subclass of it
+        rows = [dict(zip(names, row[:width], strict=True)) for row in found[: table.page_rows]]
+        if table.model is ChatMessage:
+            _refresh_citations(connection, caller, rows)
+    has_more = len(found) > table.page_rows
+    return Page(rows, tuple(found[table.page_rows - 1][width:]) if has_more else None)
+
+
+def _refresh_citations(connection: sa.Connection, caller: Caller, turns: Rows) -> None:
+    """Leave out the quotes of documents that the caller may not read any more."""
+    lists = [turn["citations"] or [] for turn in turns]
+    refreshed = grounding.refresh_citations(connection, may_read(caller), lists)
+    for turn, citations in zip(turns, refreshed, strict=True):
+        turn["citations"] = citations
+
+
+def _build_line(kind: str, data: dict[str, Any]) -> bytes:
+    return orjson.dumps({"kind": kind, "data": data}, _encode, OPTIONS)
+
+
+def _encode(value: Any) -> Any:
+    """Return bytes as Base64 (RFC 4648)."""
+    if isinstance(value, bytes | memoryview):
+        return base64.b64encode(value).decode()
+    raise TypeError(type(value).__name__)
