@@ -142,6 +142,11 @@ def create_embedder(config: Config, settings: EmbedderSettings) -> Embedder:
     return embedder
 
 
+def is_vector_store_durable(config: Config) -> bool:
+    """Return whether the configured vector store outlives its process; raises UnknownAdapter."""
+    return bool(registry.load("stores", config["VECTOR_STORE"]).durable)
+
+
 def create_vector_store(config: Config) -> VectorStore:
     """Create the configured vector store; raises UnknownAdapter, MissingLibrary."""
     name = config["VECTOR_STORE"]

@@ -1,4 +1,4 @@
-"""Keeps the leases of this process's turns, closes abandoned turns, stores the uses of credentials and sends mails.
+"""Keeps this process's leases, ends abandoned turns, stores uses of credentials, sends mails and erases accounts.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """
@@ -15,6 +15,7 @@ from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.chat import maintenance
 from chatbot.services.chat.search import results
 from chatbot.services.operations import gauges
+from chatbot.services.privacy import erasure
 from chatbot.services.rooms.bot import queue
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
@@ -39,6 +40,7 @@ def start(app: Flask) -> None:
         (GAUGE_INTERVAL_SECONDS, gauges.look),
         (USE_INTERVAL_SECONDS, uses.store),
         (LOOK_INTERVAL_SECONDS, outbox.send_waiting),
+        (LOOK_INTERVAL_SECONDS, erasure.erase_waiting),
         (LOOK_INTERVAL_SECONDS, uses.store_generations),
         (checkpoints.INTERVAL_SECONDS, checkpointer.checkpoint),
     ]

@@ -21,6 +21,7 @@ from .knowledge import (
     VectorCopy,
 )
 from .mail import CodeGuess, Mail, MailToken
+from .privacy import Erasure
 from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
@@ -46,6 +47,7 @@ __all__ = [
     "DocumentFact",
     "DocumentPiece",
     "EmbeddingSpace",
+    "Erasure",
     "Feedback",
     "IdempotencyKey",
     "KnowledgeChange",

@@ -11,13 +11,20 @@ from chatbot.database.types import Id, Time, now
 # Folding makes some names longer, mostly at most three times; what outgrows this is refused.
 MAX_EMAIL_KEY_LENGTH = 254 * 3
 MAX_USERNAME_KEY_LENGTH = 32 * 3
+IS_ERASED = sa.text("erasure_id IS NOT NULL")
 
 
 class User(Model):
-    """An account. The `_key` columns are folded forms that make names unique without regard to case."""
+    """An account. The `_key` columns are folded forms that make names unique without regard to case.
+
+    One with an `erasure_id` is being erased: it is disabled, and its names are placeholders.
+    """
 
     __tablename__ = "users"
-    __table_args__ = (sa.Index(None, "created_at", "id"),)
+    __table_args__ = (
+        sa.Index(None, "created_at", "id"),
+        sa.Index("ix_users_erased", "erasure_id", sqlite_where=IS_ERASED, postgresql_where=IS_ERASED),
+    )
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(sa.String(254))
@@ -29,6 +36,7 @@ class User(Model):
     email_verified: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Time] = mapped_column(default=now)
     disabled_at: Mapped[Time | None]
+    erasure_id: Mapped[UUID | None]
 
 
 class Session(Model):

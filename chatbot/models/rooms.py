@@ -14,6 +14,7 @@ from .auth import User
 IS_RUNNING = sa.text("status = 'pending'")
 IS_QUEUED = sa.text("status = 'queued'")
 HAS_TURN = sa.text("turn_id IS NOT NULL")
+HAS_SUBJECT = sa.text("subject_id IS NOT NULL")
 IS_PRIVATE = sa.text("visible_to IS NOT NULL")
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
@@ -82,9 +83,10 @@ class RoomInvite(Model):
 class RoomMessage(Model):
     """A message in a room; `rev` is the room's change that it was last changed by.
 
-    A deleted one keeps its place without its text. One of kind `system` tells of a change and has no author, nor has
-    one whose author's account is gone. One of kind `bot` answers the asker's question in `reply_to`: it is `queued`,
-    then `pending` with a turn, then as the turn ended. Only the user of `visible_to` sees a message that has one.
+    A deleted one keeps its place without its text. One of kind `system` tells of a change and has no author, but the
+    member that it names (`subject_id`); nor has one whose author's account is gone. One of kind `bot` answers the
+    asker's question in `reply_to`: it is `queued`, then `pending` with a turn, then as the turn ended. Only the user of
+    `visible_to` sees a message that has one.
     """
 
     __tablename__ = "room_messages"
@@ -98,6 +100,7 @@ class RoomMessage(Model):
         ),
         sa.Index("ix_room_messages_queued", "room_id", "seq", sqlite_where=IS_QUEUED, postgresql_where=IS_QUEUED),
         sa.Index("ix_room_messages_turn", "turn_id", sqlite_where=HAS_TURN, postgresql_where=HAS_TURN),
+        sa.Index("ix_room_messages_subject", "subject_id", sqlite_where=HAS_SUBJECT, postgresql_where=HAS_SUBJECT),
         sa.Index("ix_room_messages_private", "room_id", "seq", sqlite_where=IS_PRIVATE, postgresql_where=IS_PRIVATE),
     )
 
@@ -119,6 +122,7 @@ class RoomMessage(Model):
     withheld: Mapped[int | None]
     asker_id: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="SET NULL"), index=True)
     visible_to: Mapped[UUID | None] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), index=True)
+    subject_id: Mapped[UUID | None]
     edited_at: Mapped[Time | None]
     deleted: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Time] = mapped_column(default=now)

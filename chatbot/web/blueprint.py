@@ -29,6 +29,7 @@ PATH_PARAMETERS = {
     "key_id": "The API key's `id`; not its secret.",
     "message_id": "The message's `id`.",
     "name": "The model's `id`; it may contain slashes.",
+    "receipt_id": "The receipt's `receipt_id`.",
     "room_id": "The room's `id`.",
     "session_id": "The session's `id`.",
     "share_id": "The share's `id`; not its token.",

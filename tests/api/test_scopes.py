@@ -14,6 +14,7 @@ from tests.conftest import Person
 SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/users/me/"): "any",
     ("PATCH", "/api/users/me/"): None,
+    ("DELETE", "/api/users/me/"): None,
     ("POST", "/api/users/me/password/"): None,
     ("POST", "/api/users/logout/"): None,
     ("POST", "/api/users/me/email/"): None,

@@ -61,6 +61,18 @@ def test_usage_commands_work_as_printed(tmp_path: Path, upstream: Upstream) -> N
     assert printed.splitlines()[-1].split("\t") == ["total", "", *sums, ""]
 
 
+def test_erasure_works_as_printed(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        token = server.sign_in()
+        (curls,) = blocks("docs/guides/privacy.md")
+        script = f"TOKEN={token}\n{curls}".replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+        ended = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True, check=True)
+        receipt = json.loads(ended.stdout)
+        assert server.call("GET", "/api/users/me/", None, token)[0] == 401
+        path = f"/api/erasures/{receipt['id']}/"
+        wait_for(lambda: server.call("GET", path)[2]["status"] == "completed")
+
+
 def run_python(page: str, server: Server, token: str, **names: str) -> str:
     """Run the Python block of a page, with names in its environment; returns its output."""
     (block,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)

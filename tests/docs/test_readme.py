@@ -48,7 +48,7 @@ def test_every_page_with_commands_has_its_test() -> None:
     assert {str(page.relative_to(ROOT)): len(blocks(str(page))) for page in pages if blocks(str(page))} == {
         "README.md": 6, "CONTRIBUTING.md": 1, "docs/benchmarks.md": 1, "docs/tutorial.md": 5, "docs/guides/authentication.md": 2,
         "docs/guides/backup.md": 1, "docs/guides/conversations.md": 5, "docs/guides/knowledge.md": 3, "docs/guides/models.md": 2, "docs/guides/openai-clients.md": 1,
-        "docs/guides/rooms.md": 5, "docs/guides/streaming.md": 4, "docs/guides/sync.md": 2, "docs/guides/usage.md": 3, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
+        "docs/guides/privacy.md": 1, "docs/guides/rooms.md": 5, "docs/guides/streaming.md": 4, "docs/guides/sync.md": 2, "docs/guides/usage.md": 3, "docs/operations/deploy.md": 3, "docs/reference/commands.md": 1, "docs/reference/metrics.md": 1,
     }  # fmt: skip
 
 

@@ -44,6 +44,27 @@ class Checkpointer:
             run_in_own_thread(_checkpoint, file)
             self._copied_at = log.st_mtime_ns  # what was written meanwhile is for the next time
 
+    def truncate_log(self) -> bool:
+        """Copy all of the log into the database and empty its file, which has old rows; return whether it could.
+
+        It cannot while others read what they began to read before.
+        """
+        file = db.engine.url.database
+        if db.engine.dialect.name != "sqlite" or file is None:
+            return True
+        return run_in_own_thread(_truncate, file)
+
+
+def _truncate(file: str) -> bool:
+    connection = BundledSQLite.import_dbapi().connect(file, isolation_level=None)
+    try:
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA busy_timeout=500")
+        (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not is_busy
+    finally:
+        connection.close()
+
 
 def _checkpoint(file: str) -> None:
     connection = BundledSQLite.import_dbapi().connect(file, isolation_level=None)

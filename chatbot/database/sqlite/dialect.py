@@ -63,7 +63,7 @@ def _on_connect(connection: Any, _record: Any) -> None:
         return
     connection.isolation_level = None  # transactions begin where _on_begin says
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("busy_timeout=0", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         execute_with_busy_retry(cursor, f"PRAGMA {pragma}")
     cursor.close()
 

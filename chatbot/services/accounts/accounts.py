@@ -34,6 +34,15 @@ class Account:
     created_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPassword:
+    """A password as it is stored, and the names of its account."""
+
+    email: str
+    username: str
+    password_hash: str
+
+
 def sign_up(email: str, username: str, password: str, *, role: str = "user") -> Account:
     """Make an account and return it.
 
@@ -90,16 +99,7 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
     Raises InvalidCredentials (the current password is wrong), InvalidInput (the new one is a common one), Busy,
     Unauthenticated (the account was disabled).
     """
-    with read() as connection:
-        statement = sa.select(User.email, User.username, User.password_hash)
-        conditions = (User.id == caller.user_id, User.disabled_at.is_(None))
-        found = connection.execute(statement.where(*conditions)).one_or_none()
-    if found is None:
-        raise Unauthenticated("The session has ended.")
-    facts = {"user_id": caller.user_id, "session_id": caller.credential_id}
-    if not passwords.verify_password(current_password, found.password_hash):
-        security_log.record("password", "failed", **facts)
-        raise InvalidCredentials("The current password is wrong.")
+    found = require_password(caller, current_password, event="password")
     passwords.refuse_common(new_password, found.email, found.username, field="new_password")
     password_hash = passwords.hash_password(new_password)
     with write("change_password") as connection:
@@ -113,7 +113,24 @@ def change_password(caller: Caller, current_password: str, new_password: str) ->
         return
     for session_id in ended:
         authentication.invalidate(session_id)
-    security_log.record("password", "changed", sessions_ended=len(ended), **facts)
+    security_log.record("password", "changed", sessions_ended=len(ended), **caller.to_log_fields())
+
+
+def require_password(caller: Caller, password: str, *, event: str) -> StoredPassword:
+    """Return the caller's stored password if this is it; raises InvalidCredentials, Busy, Unauthenticated.
+
+    A wrong one is in the security log, under the name of an event.
+    """
+    with read() as connection:
+        statement = sa.select(User.email, User.username, User.password_hash)
+        conditions = (User.id == caller.user_id, User.disabled_at.is_(None))
+        found = connection.execute(statement.where(*conditions)).one_or_none()
+    if found is None:
+        raise Unauthenticated("The session has ended.")
+    if not passwords.verify_password(password, found.password_hash):
+        security_log.record(event, "failed", **caller.to_log_fields())
+        raise InvalidCredentials("The current password is wrong.")
+    return StoredPassword(**found._mapping)
 
 
 def find_caller_by_email(email: str) -> Caller:

@@ -56,7 +56,7 @@ def list_users(
 ) -> keyset.Page[ManagedAccount]:
     """Return up to `limit` accounts by time; `q` is a part of the name or address. Raises Forbidden."""
     require_admin(caller)
-    statement = sa.select(*FIELDS)
+    statement = sa.select(*FIELDS).where(User.erasure_id.is_(None))
     if q is not None:
         key = fold_name(q)
         names = (User.username_key, User.email_key)
@@ -100,7 +100,8 @@ def _change(
 ) -> ManagedAccount:
     """Change an account and record it; the operator may disable the last administrator, perhaps an intruder."""
     stays_admin = role != "user" and (disabled is not True or caller is OPERATOR)
-    _require_other_admin(connection, user_id, stays_admin=stays_admin)
+    if not stays_admin:
+        require_other_admin(connection, user_id)
     previous = _load(connection, user_id)
     values: dict[str, Any] = {}
     if role is not None:
@@ -147,13 +148,11 @@ def find_user_id(email: str) -> UUID:
     return user_id
 
 
-def _require_other_admin(connection: sa.Connection, user_id: UUID, *, stays_admin: bool) -> None:
-    """Raise LastAdmin where an account is the only administrator and does not stay one.
+def require_other_admin(connection: sa.Connection, user_id: UUID) -> None:
+    """Raise LastAdmin where an account is the only administrator.
 
     All of them stay locked until the transaction ends, in the order of their ids: two could step down at once.
     """
-    if stays_admin:
-        return
     is_admin = (User.role == "admin", User.disabled_at.is_(None))
     statement = sa.select(User.id).where(*is_admin).order_by(User.id).with_for_update(key_share=True)
     if connection.scalars(statement).all() == [user_id]:
@@ -166,7 +165,7 @@ def _end_sessions(connection: sa.Connection, user_id: UUID) -> int:
 
 
 def _load(connection: sa.Connection, user_id: UUID) -> ManagedAccount:
-    row = connection.execute(sa.select(*FIELDS).where(User.id == user_id)).one_or_none()
+    row = connection.execute(sa.select(*FIELDS).where(User.id == user_id, User.erasure_id.is_(None))).one_or_none()
     if row is None:
         raise NotFound("There is no such user.")
     states = budgets.load_of_users(connection, [user_id])

@@ -60,14 +60,28 @@ class KnowledgeState:
     @cached_property
     def lexical_index(self) -> LexicalSearch:
         """The search by words."""
+        return LexicalSearch("tantivy", self._lexical_folder)
+
+    @property
+    def _lexical_folder(self) -> Path:
         config = self.app.config
         folder = Path(config["INSTANCE_PATH"])
-        return LexicalSearch("tantivy", folder / "lexical" / name_index(config["DATABASE_URL"], folder))
+        return folder / "lexical" / name_index(config["DATABASE_URL"], folder)
+
+    @property
+    def has_lexical_files(self) -> bool:
+        """Whether some process of this host has searched by words, perhaps an earlier one."""
+        return self._lexical_folder.exists()
 
     @property
     def has_lexical_index(self) -> bool:
         """Whether this process has searched by words yet: before that its index need not follow."""
         return "lexical_index" in vars(self)
+
+    @property
+    def has_copies_of_vectors(self) -> bool:
+        """Whether there may be copies of vectors: this process has some, or all share a store that outlives them."""
+        return "vector_index" in vars(self) or adapters.is_vector_store_durable(self.app.config)
 
     @cached_property
     def reranker(self) -> Reranker | None:

@@ -20,7 +20,8 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import grounding
 from chatbot.services.knowledge.permissions import may_read
 
-from .tables import USER_TABLES, Condition, UserTable, is_behind
+from .tables import USER_TABLES
+from .user_table import Condition, UserTable, is_behind
 
 FORMAT = 1
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_APPEND_NEWLINE

@@ -3,18 +3,19 @@
 A table that has no entry here fails a test, so that neither an export nor an erasure forgets it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
-from chatbot.database.base import Model
 from chatbot.models import (
     ApiKey,
     AuditEntry,
+    Budget,
+    BudgetReservation,
     ChatMessage,
     Chunk,
     ChunkVector,
@@ -47,47 +48,9 @@ from chatbot.models import (
     VectorCopy,
 )
 
-Eraser = Literal["rooms", "history", "knowledge", "account"]
-Condition = sa.ColumnElement[bool]
-Key = sa.ColumnElement[Any] | InstrumentedAttribute[Any]
+from .user_table import Condition, UserTable
+
 LEASE = frozenset({"lease_token", "lease_expires_at"})
-
-
-@dataclass(frozen=True, slots=True)
-class UserTable:
-    """A table with rows of users.
-
-    `belongs_to` returns the condition on its rows for a user's id, or in a child for the ids of rows of its parent: a
-    list of them or a query. A table is exported as lines of a `kind`, without the columns `omitted`, or has a `reason`
-    why not. Its pages are in `order`, by default that of the primary key; those of a child that may be large are
-    of one parent at a time.
-    """
-
-    model: type[Model]
-    belongs_to: Callable[[Any], Condition]
-    eraser: Eraser
-    kind: str | None = None
-    reason: str | None = None
-    omitted: frozenset[str] = frozenset()
-    order: tuple[Key, ...] = ()
-    page_rows: int = 100
-    is_large: bool = False
-    children: tuple["UserTable", ...] = ()
-
-    @property
-    def table(self) -> sa.Table:
-        """The table itself."""
-        return cast(sa.Table, self.model.__table__)
-
-    @property
-    def columns(self) -> list[sa.Column[Any]]:
-        """The columns of its lines in an export."""
-        return [column for column in self.table.c if column.name not in self.omitted]
-
-    @property
-    def keys(self) -> tuple[Key, ...]:
-        """The columns that its pages are in the order of."""
-        return self.order or tuple(self.table.primary_key.columns)
 
 
 def _is_user(column: InstrumentedAttribute[Any]) -> Callable[[Any], Condition]:
@@ -107,7 +70,7 @@ def _is_in_room(user_id: UUID) -> Condition:
 
 
 def _is_in_message(user_id: UUID) -> Condition:
-    columns = (RoomMessage.author_id, RoomMessage.asker_id, RoomMessage.visible_to)
+    columns = (RoomMessage.author_id, RoomMessage.asker_id, RoomMessage.subject_id, RoomMessage.visible_to)
     return sa.or_(*(column == user_id for column in columns))
 
 
@@ -170,7 +133,7 @@ USER_TABLES = (
         _is_user(User.id),
         "account",
         "account",
-        omitted=frozenset({"email_key", "username_key", "password_hash"}),
+        omitted=frozenset({"email_key", "username_key", "password_hash", "erasure_id"}),
     ),
     UserTable(
         Session,
@@ -186,6 +149,15 @@ USER_TABLES = (
         "api_key",
         omitted=frozenset({"secret_hash"}),
         order=(ApiKey.created_at, ApiKey.id),
+    ),
+    UserTable(
+        Budget,
+        _is_user(Budget.user_id),
+        "account",
+        "budget",
+        children=(
+            UserTable(BudgetReservation, BudgetReservation.budget_id.in_, "account", reason="A part of a budget."),
+        ),
     ),
     UserTable(Mail, _is_recipient, "account", "mail"),
     UserTable(MailToken, _is_user(MailToken.user_id), "account", "mail_token"),
@@ -266,6 +238,7 @@ USER_TABLES = (
 OTHER_TABLES = {
     "code_guesses": "numbers of guesses by keyed hashes, which expire within minutes",
     "embedding_spaces": "the operator's models",
+    "erasures": "receipts, which have nothing of their users",
     "leases": "of recurring work",
     "room_invites": "of a room and by no user; they go with the room, or expire",
     "sync_state": "one row, of the database",
@@ -292,9 +265,3 @@ def _list_rows(table: UserTable, condition: Condition) -> Iterator[UserRows]:
     for child in table.children:
         ids = sa.select(table.table.c.id).where(condition)
         yield from _list_rows(child, child.belongs_to(ids))
-
-
-def is_behind(keys: Sequence[Key], values: Sequence[Any]) -> Condition:
-    """Return the condition for rows that come after one in the order of some columns."""
-    last = (sa.bindparam(None, value, type_=key.type) for key, value in zip(keys, values, strict=True))
-    return sa.tuple_(*keys) > sa.tuple_(*last)

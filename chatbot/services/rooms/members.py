@@ -100,6 +100,27 @@ def remove(caller: Caller, room_id: UUID, user_id: UUID) -> None:
     security_log.record("room", "left" if is_own else "removed", **caller.to_log_fields(), room=room_id, member=user_id)
 
 
+def withdraw(caller: Caller, room_id: UUID) -> bool:
+    """Leave a room in any role; return whether others stay.
+
+    Where no other owner stays, the member who joined first becomes one, before those who only read. Raises NotFound.
+    """
+    with write("withdraw_from_room", contention_key=caller.user_id) as connection:
+        before = rows.lock(connection, caller, room_id)
+        member = _find(connection, room_id, caller.user_id)
+        others = select_members().where(rows.is_member_of(room_id), RoomMember.user_id != caller.user_id)
+        is_reader = RoomMember.role == "reader"
+        order = (RoomMember.role != "owner", is_reader, RoomMember.joined_at, RoomMember.id)
+        heir = connection.execute(others.order_by(*order).limit(1)).one_or_none()
+        if heir is None:
+            return False
+        if heir.role != "owner":
+            _change_role(connection, heir, room_id, role="owner", before=before)
+            before = Position(before.rev + 1, before.seq)
+        _end(connection, member, room_id, state="left", before=before, text=f"{member.username} left.")
+    return True
+
+
 def add(connection: sa.Connection, room_id: UUID, user_id: UUID, *, role: str, before: Position, text: str) -> None:
     """Make a user a member of a locked room, with a membership of another id than any before; raises RoomFull."""
     _require_place(connection, room_id)
@@ -120,7 +141,8 @@ def add(connection: sa.Connection, room_id: UUID, user_id: UUID, *, role: str, b
     if connection.execute(sa.update(RoomMember).where(*pair).values(values)).rowcount == 0:
         connection.execute(sa.insert(RoomMember).values(values))
     rows.advance_room(connection, room_id, changes=1, messages=1, members=Room.members + 1)
-    message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
+    position = Position(before.rev + 2, before.seq + 1)
+    message = rows.add_system_message(connection, room_id, position, text=text, subject_id=user_id)
     rows.record(connection, room_id, Change("membership", member_id), message, Change("room", room_id))
     _record_room(connection, room_id, user_id)
 
@@ -155,7 +177,8 @@ def _end(connection: sa.Connection, member: Any, room_id: UUID, *, state: str, b
     while forgets by it what they may not read any more.
     """
     rows.advance_room(connection, room_id, changes=1, messages=1, members=Room.members - 1)
-    message = rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text)
+    position = Position(before.rev + 2, before.seq + 1)
+    message = rows.add_system_message(connection, room_id, position, text=text, subject_id=member.user_id)
     rows.lock_members(connection, room_id, RoomMember.id == member.id)
     # With the user that goes: all counters are locked in the order of the users.
     ended = Change("membership", member.id, is_deleted=True)

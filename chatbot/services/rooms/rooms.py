@@ -85,7 +85,8 @@ def change(caller: Caller, room_id: UUID, values: Mapping[str, Any]) -> RoomReco
         if is_named:
             username = members.load_username(connection, caller.user_id)
             text = f"{username} named the room {values['name']}."
-            changed.append(rows.add_system_message(connection, room_id, Position(before.rev + 2, before.seq + 1), text))
+            position = Position(before.rev + 2, before.seq + 1)
+            changed.append(rows.add_system_message(connection, room_id, position, text=text, subject_id=caller.user_id))
         rows.record(connection, room_id, *changed)
         return rows.load(connection, caller, room_id)
 

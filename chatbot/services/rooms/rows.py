@@ -155,8 +155,13 @@ def advance_room(
         connection.execute(sa.update(Room).where(Room.id == room_id).values(values))
 
 
-def add_system_message(connection: sa.Connection, room_id: UUID, position: Position, text: str) -> Change:
-    """Add a message that tells of a change, at a position which the room was moved on to; return the change."""
+def add_system_message(
+    connection: sa.Connection, room_id: UUID, position: Position, *, text: str, subject_id: UUID
+) -> Change:
+    """Add a message that tells of a change, at a position which the room was moved on to; return the change.
+
+    Its text names a member, the subject.
+    """
     message_id = uuid7()
     values = {
         "id": message_id,
@@ -165,6 +170,7 @@ def add_system_message(connection: sa.Connection, room_id: UUID, position: Posit
         "rev": position.rev,
         "kind": "system",
         "text": text,
+        "subject_id": subject_id,
     }
     connection.execute(sa.insert(RoomMessage).values(values))
     return Change("room_message", message_id)

@@ -23,6 +23,7 @@ from chatbot.services.knowledge.ingestion import queue
 from chatbot.services.operations import backup
 from chatbot.services.usage.budgets import Limit
 from tests.api.test_documents import BEES, HOURS, find, send, work
+from tests.api.test_erasures import erase
 from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support.databases import another
 from tests.support.processes import UNMEASURED, Server, running
@@ -56,6 +57,7 @@ def full(make_app: MakeApp) -> Flask:
     ada = join(app.test_client(), "ada")
     eve = join(app.test_client(), "eve")
     root = join(app.test_client(), "root")
+    erase(app, join(app.test_client(), "guest"))
     send(ada, "Opening hours", HOURS, metadata={"year": 2024, "tag": "policy"}, external_id="hours")
     gone = send(ada, "Bees", BEES)
     work(app)

@@ -98,9 +98,9 @@ class DenseSearch:
                 self.positions.drop(searched.id)
         return []
 
-    def forget_others(self, known: Container[UUID]) -> None:
-        """Let the collections go that are no longer there."""
-        if self.store.durable:
+    def forget_others(self, known: Container[UUID], *, at_once: bool = False) -> None:
+        """Let the collections go that are no longer there; those of a shared store now and then, or at once."""
+        if self.store.durable and not at_once:
             if time.monotonic() - self._cleaned_at < BETWEEN_CLEANINGS:
                 return
             self._cleaned_at = time.monotonic()
