@@ -1,10 +1,12 @@
 """Erasure of a user's collections, and of their copies in indexes and stores."""
 
+from uuid import UUID
+
 import sqlalchemy as sa
 
 from chatbot.database.transactions import read, write
 from chatbot.errors import NotFound
-from chatbot.models import Collection
+from chatbot.models import Collection, CollectionMember, Document
 from chatbot.services.accounts.callers import Caller
 
 from . import collections
@@ -23,6 +25,15 @@ def erase(caller: Caller) -> None:
             collections.delete(caller, collection_id)
         except NotFound:  # another process has erased it
             continue
+
+
+def list_shared_documents(caller: Caller) -> set[UUID]:
+    """Return the documents in those of the caller's collections that others may read, or were invited to."""
+    has_members = sa.exists().where(CollectionMember.collection_id == Collection.id)
+    is_shared = sa.or_(Collection.visibility == "shared", has_members)
+    statement = sa.select(Document.id).join(Collection, Collection.id == Document.collection_id)
+    with read() as connection:
+        return set(connection.scalars(statement.where(Collection.owner_id == caller.user_id, is_shared)))
 
 
 def forget_copies() -> None:

@@ -25,6 +25,7 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.accounts.state import get_accounts_state
 from chatbot.services.administration import users
 from chatbot.services.chat import deletion
+from chatbot.services.chat.copies import quotes
 from chatbot.services.chat.search import results
 from chatbot.services.knowledge import erasure as knowledge_erasure
 from chatbot.services.rooms import erasure as rooms_erasure
@@ -190,10 +191,18 @@ def _erase_copies() -> None:
         connection.execute(sa.update(Erasure).where(Erasure.id.in_(found)).values(completed_at=now()))
 
 
+def _erase_knowledge(caller: Caller) -> None:
+    """Delete the caller's collections, after the quotes of their documents in the turns of others."""
+    shared = {str(document_id) for document_id in knowledge_erasure.list_shared_documents(caller)}
+    if shared:
+        quotes.erase_quotes(shared)
+    knowledge_erasure.erase(caller)
+
+
 ERASERS: dict[Eraser, Callable[[Caller], None]] = {
     "rooms": rooms_erasure.erase,
     "history": deletion.delete_history,
-    "knowledge": knowledge_erasure.erase,
+    "knowledge": _erase_knowledge,
     "account": _erase_account,
 }
 """The erasers by their names in the registry of tables, in this order: the user's own row is the last."""

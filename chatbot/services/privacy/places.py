@@ -72,6 +72,6 @@ OUTSIDE = {
     "mail servers": "mails that were sent",
     "models' servers": "prompts, by the terms of their operator",
     "tables of PostgreSQL": "deleted rows until they are vacuumed, which it does by itself",
-    "texts of others": "rooms' names and topics, answers and messages in which others quote a user",
+    "texts of others": "rooms' names and topics, messages and answers that quote a user",
 }
 """Places that an erasure does not reach."""
