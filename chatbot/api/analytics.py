@@ -2,26 +2,32 @@
 
 import csv
 import io
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from flask import Response, request
+from flask import Flask, Response, g, request
 
+from chatbot.errors import ChatbotError, Unauthenticated
 from chatbot.schemas import analytics as schemas
-from chatbot.schemas import problem
+from chatbot.schemas import events, problem
 from chatbot.schemas.fields import to_dict
+from chatbot.services.accounts.authentication import find_expiry
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.analytics import overview, usage_report
 from chatbot.services.analytics.periods import build_period
 from chatbot.services.analytics.usage_report import Bucket, Report, ReportQuery
+from chatbot.services.chat import execution
 from chatbot.services.chat.state import get_chat_state
-from chatbot.web import admission, authentication, pagination, problems, rate_limits
+from chatbot.services.operations.load import read_load
+from chatbot.web import admission, authentication, pagination, problems, rate_limits, sse
 from chatbot.web.blueprint import Blueprint
 from chatbot.web.rate_limits import by_user
 
 blueprint = Blueprint("analytics", __name__, url_prefix="/api/analytics", description="Usage and what it costs")
 
 SCOPE = "analytics"
+LOAD_INTERVAL_SECONDS = 1.0  # between two events of a stream
 CSV = "text/csv"
 SUM_FIELDS = ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens", "micro_usd")
 CSV_HEADER = ("start", "group", *SUM_FIELDS, "first_text_ms_p50", "first_text_ms_p95")
@@ -31,6 +37,8 @@ CSV_RESPONSES = {
         "content": {"application/json": {"schema": schemas.UsageReportSchema}, CSV: {"schema": {"type": "string"}}},
     }
 }
+
+_loads = schemas.LoadEventSchema()
 
 
 @blueprint.route("/usage/", methods=["GET"])
@@ -122,6 +130,46 @@ def get_knowledge_usage(query: dict[str, Any]) -> overview.KnowledgeUsage:
 def get_feedback_usage(query: dict[str, Any]) -> overview.FeedbackUsage:
     """Report the ratings of answers; for administrators."""
     return overview.get_feedback(_enter(), _read_period(query))
+
+
+@blueprint.route("/live/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(503)
+@blueprint.response(200, events.LOAD_EVENTS, content_type=sse.MEDIA_TYPE)
+def follow_load() -> Response:
+    """Follow the load of this server, once a second; for administrators.
+
+    It has running turns, the queue of documents, breakers and sockets, as `/metrics` has them. The stream ends with the
+    access token.
+    """
+    caller = authentication.current()
+    expires_at = find_expiry(authentication.credential())
+    admission.enter_stream(caller.user_id)
+    read_load(caller)  # a refusal is a status before the stream begins
+    return sse.response(_follow_load(get_chat_state().app, caller, expires_at, g.get("request_id", "")))
+
+
+def _follow_load(app: Flask, caller: Caller, expires_at: float | None, request_id: str) -> Iterator[bytes]:
+    checked = time.monotonic()
+    is_ending = False  # the process: it would wait for a stream without an end of its own, whose client comes back
+    while not is_ending:
+        try:
+            with app.app_context():
+                is_ending = execution.is_draining()
+                if time.monotonic() - checked > sse.CHECK_INTERVAL_SECONDS:
+                    caller = sse.require_open(caller)
+                    checked = time.monotonic()
+                if expires_at is not None and expires_at <= time.time():
+                    raise Unauthenticated("The access token has expired.")
+                load = read_load(caller)
+        except ChatbotError as error:
+            body = problems.body(problem.of(error), error.detail, f"{blueprint.url_prefix}/live/", request_id)
+            yield sse.format_problem(body, 0)
+            return
+        yield b"event: load\ndata: %s\n\n" % sse.to_line(_loads.dump(load))
+        if not is_ending:
+            time.sleep(LOAD_INTERVAL_SECONDS)
 
 
 def _enter() -> Caller:

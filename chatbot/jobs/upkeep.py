@@ -19,7 +19,7 @@ from chatbot.services.privacy import erasure
 from chatbot.services.rooms.bot import queue
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
-GAUGE_INTERVAL_SECONDS = 5.0  # seconds between two looks for the metrics
+GAUGE_INTERVAL_SECONDS = 1.0  # seconds between two looks for the metrics, and for those who follow them
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
 USE_INTERVAL_SECONDS = 15.0  # seconds; credentials show the minute of their last use
 FOLLOW_INTERVAL_SECONDS = 10.0  # seconds in which the index of the history forgets what was deleted

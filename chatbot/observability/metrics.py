@@ -5,8 +5,10 @@ them adds them up. The names follow Prometheus' conventions: units are seconds a
 """
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -52,13 +54,14 @@ ROOMS_FOLLOWED = Gauge(
     "chatbot_rooms_followed", "Rooms that sockets follow, in each process.", multiprocess_mode="livesum"
 )
 
-# Looked at every few seconds by each process.
+# Looked at every second by each process.
 SLOTS = Gauge("chatbot_turn_slots", "Slots for turns: used, and all.", ["state"], multiprocess_mode="livesum")
 CONNECTIONS = Gauge("chatbot_database_connections", "Database connections in use.", multiprocess_mode="livesum")
 QUEUE = Gauge("chatbot_documents_waiting", "Documents that wait or are processed.", multiprocess_mode="livemostrecent")
 BREAKERS = Gauge(
     "chatbot_breaker_open", "Processes whose breaker of a model is open.", ["model"], multiprocess_mode="livesum"
 )
+GAUGES = (SOCKETS, ROOMS_FOLLOWED, SLOTS, CONNECTIONS, QUEUE, BREAKERS)
 
 
 def text() -> bytes:
@@ -68,3 +71,21 @@ def text() -> bytes:
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # it has no types
     return generate_latest(registry)
+
+
+def read_gauges() -> dict[Gauge, dict[str, float]]:
+    """Return the value of each gauge by its label, an empty text where it has none, of all processes together."""
+    values = {
+        family.name: {"".join(sample.labels.values()): sample.value for sample in family.samples}
+        for family in _collect_gauges()
+    }
+    return {gauge: values.get(next(iter(gauge.describe())).name, {}) for gauge in GAUGES}
+
+
+def _collect_gauges() -> Iterable[Metric]:
+    """Return the families of the gauges alone: the files of counters and histograms are many times as long."""
+    if FOLDER not in os.environ:
+        return [family for gauge in GAUGES for family in gauge.collect()]
+    files = [str(path) for path in Path(os.environ[FOLDER]).glob("gauge_*.db")]
+    families: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # it has no types
+    return families

@@ -197,3 +197,31 @@ class FeedbackUsageSchema(Schema):
     up = fields.Integer(required=True)
     down = fields.Integer(required=True)
     items = fields.List(fields.Nested(TurnReferenceSchema), required=True)
+
+
+class BreakerCountSchema(Schema):
+    """The breakers of a model."""
+
+    model = fields.String(required=True)
+    open = fields.Integer(required=True, metadata={"description": "Processes that have stopped asking the model."})
+
+
+class SocketCountSchema(Schema):
+    """The sockets of a namespace."""
+
+    namespace = fields.String(required=True)
+    connections = fields.Integer(required=True)
+
+
+class LoadEventSchema(Schema):
+    """The data of an event `load`: the gauges of all processes of a server."""
+
+    at = Moment(required=True)
+    running_turns = fields.Integer(required=True)
+    turn_slots = fields.Integer(required=True, metadata={"description": "The turns that may run at a time."})
+    documents_waiting = fields.Integer(
+        required=True, metadata={"description": "Documents that wait or are processed, on all servers."}
+    )
+    database_connections = fields.Integer(required=True)
+    breakers = fields.List(fields.Nested(BreakerCountSchema), required=True)
+    sockets = fields.List(fields.Nested(SocketCountSchema), required=True)

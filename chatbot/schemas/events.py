@@ -10,6 +10,7 @@ from marshmallow import Schema, fields
 
 from .accounts.budgets import BudgetSchema
 from .chat import CitationSchema, TurnSchema
+from .analytics import LoadEventSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
 from .rooms import ChangedInRoomSchema, RoomSettingsSchema
@@ -123,6 +124,11 @@ ROOM_EVENTS = {
         _refer("ErrorEvent"),
         STREAM_AS_TEXT,
     ],
+}
+LOAD_EVENTS = {
+    "description": "Server-sent events, each with JSON as its `data`: `load` once a second; `problem` and `error` at an"
+    " end for a reason.",
+    "anyOf": [LoadEventSchema, _refer("ErrorEvent"), STREAM_AS_TEXT],
 }
 COMPLETION_EVENTS = {
     "description": "Server-sent events without a name, each with JSON as its `data`, the last one with `[DONE]`.",

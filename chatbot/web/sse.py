@@ -124,10 +124,14 @@ def format_opening(turn: Turn) -> bytes:
     return format_event(b"turn", _turns.dump(turn), 0)
 
 
-def require_open(caller: Caller) -> None:
-    """Raise Unauthenticated when the session has ended; a database that cannot say so ends no stream."""
+def require_open(caller: Caller) -> Caller:
+    """Return the caller as they are now; raises Unauthenticated when the session has ended.
+
+    A database that cannot say so ends no stream.
+    """
     with suppress(DatabaseBusy, DatabaseUnavailable):
-        authentication.require_open(caller)
+        return authentication.require_open(caller)
+    return caller
 
 
 class Reader:

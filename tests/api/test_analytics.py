@@ -161,7 +161,7 @@ def test_questions_without_passages_are_told(app: Flask, ada: Person) -> None:
     assert [one["turn_id"] for one in found["unanswered"]] == [asked["id"]]
 
 
-@pytest.mark.parametrize("name", ["overview", "users", "models", "errors", "knowledge", "feedback"])
+@pytest.mark.parametrize("name", ["overview", "users", "models", "errors", "knowledge", "feedback", "live"])
 def test_reports_of_all_users_are_for_administrators(app: Flask, ada: Person, name: str) -> None:
     response = ada.call("GET", f"/api/analytics/{name}/")
     assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")

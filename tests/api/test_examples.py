@@ -29,7 +29,7 @@ ORDER = [
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries", "listAccesses", "exportMe"),
     *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
-    *("getKnowledgeUsage", "getFeedbackUsage"),
+    *("getKnowledgeUsage", "getFeedbackUsage", "followLoad"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
     *("deleteDocument", "deleteCollection"),
@@ -44,7 +44,7 @@ NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is e
     **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
     **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors"), "forbidden"),  # no administrator
     **dict.fromkeys(("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries"), "forbidden"),
-    **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage"), "forbidden"),
+    **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage", "followLoad"), "forbidden"),
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",
 }

@@ -109,6 +109,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/analytics/errors/"): "analytics",
     ("GET", "/api/analytics/knowledge/"): "analytics",
     ("GET", "/api/analytics/feedback/"): "analytics",
+    ("GET", "/api/analytics/live/"): "analytics",
     ("GET", "/v1/models"): "v1",
     ("GET", "/v1/models/{name}"): "v1",
     ("POST", "/v1/chat/completions"): "v1",
@@ -116,7 +117,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("POST", "/v1/embeddings"): "v1",
 }
 
-REPORTS = ("overview", "users", "models", "errors", "knowledge", "feedback")
+REPORTS = ("overview", "users", "models", "errors", "knowledge", "feedback", "live")
 FOR_ADMINISTRATORS = {("GET", f"/api/analytics/{name}/") for name in REPORTS}
 
 

@@ -2,9 +2,11 @@
 
 import contextlib
 import http.client
+import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -150,6 +152,31 @@ def test_metrics_of_a_host_are_those_of_all_its_workers(hosts: Fleet) -> None:
     for host, count in zip(hosts.hosts, before, strict=True):
         assert [ended(host) - count for _ in range(4)] == [5] * 4  # whichever worker answers
         wait_for(lambda host=host: b'chatbot_turn_slots{state="all"} 4096.0' in host.call("GET", "/metrics")[2], 10)
+
+
+def read_load(host: Server, token: str) -> dict[str, Any]:
+    """Return the data of the first event of a host's live stream."""
+    connection = http.client.HTTPConnection("127.0.0.1", host.port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("GET", "/api/analytics/live/", headers={"Authorization": f"Bearer {token}"})
+        response = connection.getresponse()
+        assert (response.status, response.readline()) == (200, b"event: load\n")
+        load: dict[str, Any] = json.loads(response.readline().removeprefix(b"data: "))
+        return load
+
+
+def test_load_of_a_host_is_that_of_all_its_workers(hosts: Fleet) -> None:
+    hosts.sign_in("watches")
+    hosts.hosts[0].flask("users", "promote", "watches@example.org")
+    token = hosts.sign_in("watches")
+    with ThreadPoolExecutor(8) as pool:
+        turns = [pool.submit(hosts.call, "POST", "/api/chat/", {"message": MESSAGE}, token) for _ in range(8)]
+        for host in hosts.hosts:
+            wait_for(lambda host=host: read_load(host, token)["running_turns"] == 4, 7)
+            assert {read_load(host, token)["turn_slots"] for _ in range(4)} == {4096}  # whichever worker answers
+        assert [turn.result()[0] for turn in turns] == [200] * 8
+    for host in hosts.hosts:
+        wait_for(lambda host=host: read_load(host, token)["running_turns"] == 0, 7)
 
 
 def test_purge_runs_once_among_all_workers(hosts: Fleet) -> None:

@@ -137,10 +137,13 @@ def test_sigterm_ends_streams_that_have_no_end_of_their_own(
 ) -> None:
     """A page with a room open kept the server for its whole grace of 60 s."""
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
+        server.sign_in()
+        server.flask("users", "promote", "ada@example.org")
         token = server.sign_in()
         room_id = server.call("POST", "/api/rooms/", {"name": "Lake"}, token)[2]["id"]
         since = server.call("GET", "/api/sync/", None, token)[2]["next_cursor"]
-        paths = (f"/api/rooms/{room_id}/events/", "/api/sync/events/", f"/api/sync/?wait=25&since={since}")
+        events = (f"/api/rooms/{room_id}/events/", "/api/sync/events/", "/api/analytics/live/")
+        paths = (*events, f"/api/sync/?wait=25&since={since}")
         with ThreadPoolExecutor(len(paths)) as pool:
             opened = [pool.submit(server.call, "GET", path, None, token) for path in paths]
             wait_for(lambda: all(path.partition("?")[0] in server.log() for path in paths))

@@ -75,15 +75,15 @@ def require_admin(caller: Caller) -> None:
         raise Forbidden("Only an administrator may do this.")
 
 
-def require_open(caller: Caller) -> None:
-    """Raise Unauthenticated when the caller's session or API key has ended; the database is asked each time.
+def require_open(caller: Caller) -> Caller:
+    """Return the caller as they are now; raises Unauthenticated when their session or API key has ended.
 
-    Streams look now and then: with the age of a cached credential on top they would go on for too long.
+    The database is asked each time. Streams look now and then: with the age of a cached credential on top they would go
+    on for too long.
     """
     if caller.scopes is None:
-        _look_up_session(caller.credential_id)
-    else:
-        _look_up_api_key(ApiKey.id == caller.credential_id)
+        return _look_up_session(caller.credential_id)
+    return _look_up_api_key(ApiKey.id == caller.credential_id)
 
 
 def require_account(caller: Caller) -> None:

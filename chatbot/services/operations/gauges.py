@@ -1,4 +1,4 @@
-"""Gauges that are sampled: slots, connections, the queue, breakers."""
+"""Gauges that are sampled: slots, connections, breakers, the queue."""
 
 from chatbot.database.base import db
 from chatbot.observability import metrics
@@ -14,7 +14,11 @@ def look() -> None:
     metrics.SLOTS.labels("all").set(slots.number)
     checked_out = getattr(db.engine.pool, "checkedout", None)
     metrics.CONNECTIONS.set(checked_out() if checked_out else 0)
-    metrics.QUEUE.set(worker.count_waiting())
+    _look_at_breakers()
+    metrics.QUEUE.set(worker.count_waiting())  # last: the others need no database
+
+
+def _look_at_breakers() -> None:
     try:
         open_breakers = get_chat_state().llm().breakers()
     except AdapterError:  # there is no model
