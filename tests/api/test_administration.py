@@ -140,6 +140,23 @@ def test_turn_is_read_for_a_reason_that_its_user_sees(root: Person, ada: Person)
     assert (entry["actor_id"], entry["user_id"]) == (root.id, ada.id)
 
 
+def test_trace_is_read_for_a_reason_too(root: Person, ada: Person) -> None:
+    collection = ada.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"]
+    turn = ada.says("Where are the tapirs?", collection_ids=[collection]).get_json()
+    path = f"/api/admin/turns/{turn['id']}/trace/"
+    assert root.call("GET", path).get_json()["code"] == "validation_failed"
+    assert ada.call("GET", "/api/users/me/access-log/").get_json()["items"] == []
+    trace = root.call("GET", f"{path}?reason=Ticket 4711").get_json()
+    assert trace == ada.call("GET", f"/api/chat/{turn['id']}/trace/").get_json()
+    assert trace["retrieval_query"] == "Where are the tapirs?"
+    (access,) = ada.call("GET", "/api/users/me/access-log/").get_json()["items"]
+    assert (access["action"], access["reason"], access["details"]) == (
+        "trace_read",
+        "Ticket 4711",
+        {"turn_id": turn["id"]},
+    )
+
+
 def test_each_change_is_in_the_audit_log_once(root: Person, ada: Person) -> None:
     change(root, ada, disabled=True)
     change(root, ada, disabled=True)
@@ -157,6 +174,7 @@ def test_each_change_is_in_the_audit_log_once(root: Person, ada: Person) -> None
         ("PATCH", f"{USERS}{NO_ID}/", {"role": "admin"}),
         ("POST", f"{USERS}{NO_ID}/sessions/end/", None),
         ("GET", f"/api/admin/turns/{NO_ID}/?reason=curious", None),
+        ("GET", f"/api/admin/turns/{NO_ID}/trace/?reason=curious", None),
         ("GET", "/api/admin/audit/", None),
     ],
 )

@@ -27,7 +27,8 @@ ORDER = [
     *("cancelRoomAnswer", "deleteRoomMessage", "deleteRoomMember", "deleteRoom"),
     *("sendUiMessage", "resumeUiStream", "stopUiChat"),
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
-    *("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries", "listAccesses", "exportMe"),
+    *("listUsers", "changeUser", "endUserSessions", "readTurn", "readTrace"),
+    *("listAuditEntries", "listAccesses", "exportMe"),
     *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
     *("getKnowledgeUsage", "getFeedbackUsage", "followLoad"),
     *("getHealth", "getReadiness", "getMetrics"),
@@ -43,7 +44,8 @@ NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is e
     **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
     **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
     **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors"), "forbidden"),  # no administrator
-    **dict.fromkeys(("listUsers", "changeUser", "endUserSessions", "readTurn", "listAuditEntries"), "forbidden"),
+    **dict.fromkeys(("listUsers", "changeUser", "endUserSessions"), "forbidden"),
+    **dict.fromkeys(("readTurn", "readTrace", "listAuditEntries"), "forbidden"),
     **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage", "followLoad"), "forbidden"),
     "retryDocument": "not_failed",
     "makeTitle": "no_answer",

@@ -98,6 +98,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("PATCH", "/api/admin/users/{user_id}/"): "admin",
     ("POST", "/api/admin/users/{user_id}/sessions/end/"): "admin",
     ("GET", "/api/admin/turns/{turn_id}/"): "admin",
+    ("GET", "/api/admin/turns/{turn_id}/trace/"): "admin",
     ("GET", "/api/admin/audit/"): "admin",
     ("GET", "/api/users/me/access-log/"): None,
     ("GET", "/api/users/me/budgets/"): "any",

@@ -14,10 +14,10 @@ from chatbot.schemas.accounts.administration import (
     UserChangeSchema,
 )
 from chatbot.schemas.chat import TurnSchema
-from chatbot.schemas.knowledge import PageSchema
+from chatbot.schemas.knowledge import PageSchema, TraceSchema
 from chatbot.services.administration import audit, users
 from chatbot.services.analytics import turn_access
-from chatbot.services.chat.records import Turn
+from chatbot.services.chat.records import Trace, Turn
 from chatbot.services.usage.budgets import Limit
 from chatbot.web import authentication, pagination, problems, rate_limits
 from chatbot.web.blueprint import Blueprint
@@ -74,6 +74,17 @@ def end_user_sessions(user_id: UUID) -> None:
 def read_turn(query: dict[str, Any], turn_id: UUID) -> Turn:
     """Show a turn of any user for a reason, which is in the audit log and in the user's access log from then on."""
     return turn_access.read_turn(authentication.current(), turn_id, query["reason"])
+
+
+@blueprint.route("/admin/turns/<uuid:turn_id>/trace/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 404, 503)
+@blueprint.arguments(ReasonSchema, location="query")
+@blueprint.response(200, TraceSchema)
+def read_trace(query: dict[str, Any], turn_id: UUID) -> Trace:
+    """Show why a turn of any user was answered as it was, for a reason that is logged in the same way."""
+    return turn_access.read_trace(authentication.current(), turn_id, query["reason"])
 
 
 @blueprint.route("/admin/audit/", methods=["GET"])

@@ -13,6 +13,7 @@ from .auth import UserSchema
 
 ROLES = ["user", "admin"]
 MAX_BUDGETS = 9  # three metrics in three windows
+ACTIONS = ["user_changed", "sessions_ended", "turn_read", "trace_read"]
 
 
 class ManagedUserSchema(UserSchema):
@@ -91,7 +92,7 @@ class AccessSchema(Schema):
         allow_none=True,
         metadata={"description": "The username; null of commands."},
     )
-    action = fields.String(required=True, metadata={"enum": ["user_changed", "sessions_ended", "turn_read"]})
+    action = fields.String(required=True, metadata={"enum": ACTIONS})
     reason = fields.String(required=True, allow_none=True)
     details = fields.Dict(required=True)
 

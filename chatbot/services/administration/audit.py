@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -14,8 +14,9 @@ from chatbot.observability import security_log
 from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import OPERATOR, Caller
 
-Action = Literal["user_changed", "sessions_ended", "turn_read"]
-READ_ACTIONS = ("turn_read",)
+ReadAction = Literal["turn_read", "trace_read"]
+Action = Literal["user_changed", "sessions_ended"] | ReadAction
+READ_ACTIONS: tuple[ReadAction, ...] = get_args(ReadAction)
 
 
 @dataclass(frozen=True, slots=True)

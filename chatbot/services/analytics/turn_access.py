@@ -10,8 +10,8 @@ from chatbot.models import ChatMessage, User
 from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.administration import audit
-from chatbot.services.chat import following
-from chatbot.services.chat.records import Turn
+from chatbot.services.chat import following, grounding
+from chatbot.services.chat.records import Trace, Turn
 
 
 def read_turn(caller: Caller, turn_id: UUID, reason: str) -> Turn:
@@ -19,6 +19,16 @@ def read_turn(caller: Caller, turn_id: UUID, reason: str) -> Turn:
 
     Raises Forbidden, NotFound.
     """
+    return following.get_turn(_enter(caller, turn_id, action="turn_read", reason=reason), turn_id)
+
+
+def read_trace(caller: Caller, turn_id: UUID, reason: str) -> Trace:
+    """Return the trace of a turn of any user, for a reason as `read_turn` has it; raises Forbidden, NotFound."""
+    return grounding.get_trace(_enter(caller, turn_id, action="trace_read", reason=reason), turn_id)
+
+
+def _enter(caller: Caller, turn_id: UUID, *, action: audit.ReadAction, reason: str) -> Caller:
+    """Record a reading, and return the turn's user as its caller."""
     require_admin(caller)
     statement = sa.select(ChatMessage.user_id, User.role).join(User, User.id == ChatMessage.user_id)
     with read() as connection:
@@ -26,5 +36,5 @@ def read_turn(caller: Caller, turn_id: UUID, reason: str) -> Turn:
     if owner is None:
         raise NotFound("There is no such turn.")
     with write("read_turn") as connection:
-        audit.record(connection, caller, "turn_read", owner.user_id, reason=reason, turn_id=str(turn_id))
-    return following.get_turn(Caller(owner.user_id, caller.credential_id, owner.role), turn_id)
+        audit.record(connection, caller, action, owner.user_id, reason=reason, turn_id=str(turn_id))
+    return Caller(owner.user_id, caller.credential_id, owner.role)
