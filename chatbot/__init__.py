@@ -13,6 +13,7 @@ from . import api, cli, cluster, extension_config, openai_api, sockets, web
 from .api import demo, home
 from .api import openapi as api_document
 from .api.accounts import page as account_page
+from .api.console import page as console
 from .database import state as database_state  # `database` is the package
 from .database.base import db
 from .extensions import api as smorest
@@ -63,6 +64,7 @@ def create_app(settings: dict[str, Any] | None = None) -> Flask:
     home.init_app(app)
     demo.init_app(app)
     app.register_blueprint(account_page.blueprint)
+    app.register_blueprint(console.blueprint)
     cli.init_app(app)
     sockets.init_app(app)
     app.wsgi_app = _with_middleware(app, settings)  # type: ignore[method-assign]  # the way that Flask documents

@@ -13,6 +13,12 @@ from werkzeug import Response as WerkzeugResponse
 from chatbot.concurrency.threads import run_in_slow_thread
 from chatbot.errors import NotFound
 
+# Of its own files a page runs and shows these alone, calls its own server, and HTML cannot be made of texts.
+STRICT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
+    " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
+)
+
 
 class Asset:
     """A file that does not change; its validators (RFC 9110, 8.8.3) are of its content."""

@@ -9,6 +9,7 @@ LINKS = {
     "documentation": "/api/docs/",
     "openapi": "/api/openapi.json",
     "asyncapi": "/api/asyncapi.json",
+    "console": "/console/",
     "errors": "/api/docs/#errors",
     "health": "/healthz",
     "readiness": "/readyz",

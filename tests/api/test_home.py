@@ -12,7 +12,7 @@ def test_browser_gets_a_page_whose_links_lead_somewhere(client: FlaskClient) -> 
     response = client.get("/", headers={"Accept": BROWSER})
     assert (response.status_code, response.mimetype, response.headers["Vary"]) == (200, "text/html", "Accept")
     addresses = re.findall('href="([^"#]+)', response.text)
-    assert len(addresses) == 6
+    assert len(addresses) == 7
     assert {client.get(address).status_code for address in addresses} == {200}
 
 

@@ -5,17 +5,13 @@ from pathlib import Path
 from flask import Blueprint, Response
 from werkzeug import Response as WerkzeugResponse
 
-from chatbot.api.assets import Page
+from chatbot.api.assets import STRICT_POLICY, Page
 from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
 
 FOLDER = Path(__file__).parent / "files"
 FILES = {"index.html": "text/html", "account.css": "text/css", "account.js": "text/javascript"}
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none';"
-    " frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types"
-)
-PAGE = Page(FOLDER, FILES, POLICY)
+PAGE = Page(FOLDER, FILES, STRICT_POLICY)
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
