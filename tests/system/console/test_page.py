@@ -26,6 +26,13 @@ def test_live_view_follows_the_server(service: Server, root: Console) -> None:
     expect(root.row("Health", "database")).to_contain_text("ok")
 
 
+def test_health_is_read_again_and_again(root: Console) -> None:
+    expect(root.row("Health", "jobs")).to_contain_text("ok")
+    checks = {"database": "ok", "jobs": "none run in this process"}
+    root.page.route("**/readyz", lambda route: route.fulfill(json={"status": "degraded", "checks": checks}))
+    expect(root.row("Health", "jobs")).to_contain_text("none run in this process")
+
+
 def test_session_outlives_a_reload_and_ends_with_sign_out(root: Console) -> None:
     void = "() => { const session = JSON.parse(sessionStorage['console-session']); session.access_token = 'x.y.z'; sessionStorage['console-session'] = JSON.stringify(session); }"
     root.page.evaluate(void)

@@ -3,6 +3,7 @@ import { $, fillFigures, fillTable, make } from "./dom.js";
 import { formatClock, formatNumber } from "./format.js";
 import { isSignedIn, request } from "./session.js";
 
+const EVENTS_PER_HEALTH = 10; // of which each comes a second after the last one
 const MAX_PAUSE = 10_000; // milliseconds until a stream that ended is opened again
 const HEALTH_COLUMNS = [
   { name: "Part", show: ([name]) => name },
@@ -52,11 +53,12 @@ async function* readEvents(response) {
 }
 
 async function readStream(signal) {
-  await showHealth(signal);
   const response = await request("analytics/live/", { signal });
+  let count = 0;
   for await (const { event, data } of readEvents(response)) {
-    if (event === "load") showLoad(data);
     if (event === "error") return; // the token has expired; the next request renews it
+    if (event === "load") showLoad(data);
+    if (count++ % EVENTS_PER_HEALTH === 0) await showHealth(signal);
   }
 }
 
