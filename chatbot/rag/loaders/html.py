@@ -8,6 +8,7 @@ from chatbot.rag.text.markdown import first_heading
 from chatbot.rag.types import Parsed
 
 from . import html_layout, html_markup, notation, plain
+from .formulas.pages import replace_formulas
 
 DECLARED = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*+(?:["']\s*+)?([A-Za-z0-9_:.-]{1,40})""", re.IGNORECASE)
 DECLARED_WITHIN = 100_000  # bytes; the standard asks for 1,024 (HTML, 4.2.5.4), and browsers read on
@@ -29,7 +30,8 @@ class HtmlLoader:
 def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
     """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
     page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
-    shown = html_markup.part_styled(_with_drawn_text(html_markup.without_unread(page)))
+    marked = replace_formulas(html_markup.without_unread(page))
+    shown = html_markup.part_styled(_with_drawn_text(marked))
     text = notation.from_html(html_layout.prepare(shown))
     return text, _title(page) or first_heading(text)
 

@@ -3,8 +3,9 @@
 import pytest
 
 from chatbot.rag.errors import UnreadableDocument
-from chatbot.rag.loaders import docx_elements, docx_numbering
+from chatbot.rag.loaders import docx_numbering
 from chatbot.rag.loaders.docx import DocxLoader
+from chatbot.rag.loaders.formulas import omml
 from tests.rag.loaders.samples import CONTENT_TYPES, NAMESPACE, OFFICE, RELATIONS, docx, paragraph, table, zipped
 
 MATH = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
@@ -58,7 +59,7 @@ def test_formula_is_text(formula: str, text: str) -> None:
 def test_formula_that_is_nested_without_end_is_its_text() -> None:
     deep = "<m:e>" * 200 + "<m:r><m:t>x</m:t></m:r>" + "</m:e>" * 200
     assert load(docx(f"<w:p><m:oMath {MATH}>{deep}</m:oMath></w:p>")) == "x\n"
-    assert docx_elements.MAX_DEPTH < 200
+    assert omml.MAX_DEPTH < 200
 
 
 def test_clauses_have_the_numbers_that_word_shows() -> None:

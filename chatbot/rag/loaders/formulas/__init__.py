@@ -1,0 +1,1 @@
+"""Formulas of pages and of Word documents as text on one line."""
