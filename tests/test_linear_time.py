@@ -125,7 +125,7 @@ WORST = {
     "chatbot.rag.loaders.plain.DATA_IMAGE": worst(("", "![", ""), ("![", "a", ""), ("", "![](data:", ""), ("![](data:;base64,", "A", ""), ("", "![](data:a;base64,", "")), "chatbot.rag.loaders.plain.DATA_ADDRESS": worst(("", "data:", ""), ("data:", "a", ""), ("data:a;base64,", "A", " "), ("", "data:a;base64,", "")),
     "chatbot.rag.loaders.html.TITLE": worst(("", "<title ", ""), ("<title>", "a", ""), ("", "<title><", "")),
     "chatbot.rag.loaders.csv.VALUE": worst(("", "1", "x"), ("$ ", "1", "x"), ("1", " ", "x"), ("", "-1 ", "")), "chatbot.rag.loaders.csv.YEAR": ANY, "chatbot.rag.loaders.csv.SEPARATOR": ANY,
-    "chatbot.rag.loaders.docx_numbering.PLACEHOLDER": worst(("", "%", ""), ("", "%1", "")),
+    "chatbot.rag.loaders.docx_elements.HALF_POINTS": ANY, "chatbot.rag.loaders.docx_numbering.PLACEHOLDER": worst(("", "%", ""), ("", "%1", "")),
     "chatbot.rag.loaders.encodings.BEYOND_ASCII": ANY,
     "chatbot.rag.loaders.encodings.ESCAPES": worst(("", "\x1b$", ""), ("", "\x1b", "")), "chatbot.rag.loaders.encodings.WESTERN_WORD": worst(("", "a", "x!"), ("", "é", ""), ("", "éa", "1")),
     "chatbot.rag.loaders.encodings.FOREIGN": worst(("", "aþ", ""), ("", "abc", "")), "chatbot.rag.loaders.encodings.SIGN_IN_WORD": worst(("", "a", ""), ("", "a§", "")), "chatbot.rag.loaders.encodings.VALUES": ANY, "chatbot.rag.loaders.encodings.WORDS": worst(("", "a", ""), ("", "a_", "")),

@@ -4,6 +4,7 @@ Headers and footers are one text for all pages and sections that say the same, a
 that they are on. Formulas are text on one line.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from xml.etree.ElementTree import Element, SubElement
 
@@ -16,6 +17,10 @@ V = "{urn:schemas-microsoft-com:vml}"
 SHAPES = ("oval", "line", "polyline", "arc", "curve")
 WRAPPERS = (f"{W}fldSimple", f"{W}bdo", f"{W}dir", *(f"{V}{shape}" for shape in SHAPES))
 BLANKS = {f"{W}tab", f"{W}br", f"{W}cr", f"{W}p"}
+TEXTS = {f"{W}t", f"{M}t", f"{W}sym"}
+HALF_POINTS = re.compile(r"-?\d{1,5}")
+MIN_SHIFT = 4  # half points by which a raised or lowered text is moved, at least
+MAX_DIGITS = 4  # of the number of an entry in a list
 STRUCK = {f"{W}del", f"{W}moveFrom"}  # its comments go with it
 
 
@@ -47,18 +52,60 @@ def _line_break(_: Element) -> Element:
     return Element(f"{W}br")
 
 
-def _visible(one: Element) -> Element:
-    return Element(f"{W}r") if is_on(one.find(f"{W}rPr/{W}vanish")) else one
+def _tab(_: Element) -> Element:
+    return Element(f"{W}tab")
+
+
+def _run(one: Element) -> Element:
+    """Return nothing of a run that is hidden; one that is raised or lowered by points is as a power or an index."""
+    properties = one.find(f"{W}rPr")
+    if properties is None:
+        return one
+    if is_on(properties.find(f"{W}vanish")):
+        return Element(f"{W}r")
+    position = properties.find(f"{W}position")
+    points = position.get(f"{W}val", "0") if position is not None else "0"
+    if HALF_POINTS.fullmatch(points) and abs(int(points)) >= MIN_SHIFT and properties.find(f"{W}vertAlign") is None:
+        shift = "subscript" if points.startswith("-") else "superscript"
+        SubElement(properties, f"{W}vertAlign", {f"{W}val": shift})
+    return one
+
+
+def _field_character(one: Element) -> Element:
+    """Return the start of a field with the chosen entry of its list behind it, if it has one: Word has it nowhere."""
+    choices = one.find(f"{W}ffData/{W}ddList")
+    if choices is None:
+        return one
+    entries = [entry.get(f"{W}val", "") for entry in choices.findall(f"{W}listEntry")]
+    chosen = choices.find(f"{W}result")
+    if chosen is None:
+        chosen = choices.find(f"{W}default")
+    number = chosen.get(f"{W}val", "0")[:MAX_DIGITS] if chosen is not None else "0"
+    if not number.isdecimal() or int(number) >= len(entries):
+        return one
+    both = Element(f"{W}smartTag")
+    both.append(one)
+    SubElement(both, f"{W}t").text = entries[int(number)]
+    return both
 
 
 def _one_alternative(alternatives: Element) -> Element:
-    """Leave the older one of a content's two forms, which the converter reads, or the newer one in its place."""
+    """Leave the older one of a content's forms, which the converter reads, or one with text in its place."""
+    older = alternatives.find(f"{MC}Fallback")
     choices = alternatives.findall(f"{MC}Choice")
-    if alternatives.find(f"{MC}Fallback") is None and choices:
-        choices.pop(0).tag = f"{MC}Fallback"
-    for choice in choices:
-        alternatives.remove(choice)
+    if older is None or not _has_text(older):
+        newer = next(filter(_has_text, choices), choices[0] if choices and older is None else None)
+        older = older if newer is None else newer
+    for form in [*choices, *alternatives.findall(f"{MC}Fallback")]:
+        if form is not older:
+            alternatives.remove(form)
+    if older is not None:
+        older.tag = f"{MC}Fallback"
     return alternatives
+
+
+def _has_text(element: Element) -> bool:
+    return any(one.tag in TEXTS and (one.text or one.tag == f"{W}sym") for one in element.iter())
 
 
 def _unwrapped(wrapper: Element) -> Element:
@@ -86,7 +133,9 @@ CHANGES: dict[str, Callable[[Element], Element]] = {
     **dict.fromkeys((f"{M}oMath", f"{M}oMathPara"), _formula),
     f"{W}ruby": _base_text,
     f"{W}cr": _line_break,
-    f"{W}r": _visible,
+    f"{W}ptab": _tab,
+    f"{W}r": _run,
+    f"{W}fldChar": _field_character,
     **dict.fromkeys(WRAPPERS, _unwrapped),
     f"{W}drawing": _boxes,
     f"{MC}AlternateContent": _one_alternative,
