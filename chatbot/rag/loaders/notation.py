@@ -29,6 +29,7 @@ MARKED_SCRIPT = re.compile(
     re.IGNORECASE,
 )
 MAX_MARKS = 3  # around one another
+DIGITS = "0123456789"
 SUPERSCRIPTS = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 # Units, variables, their products and functions: behind another word ("to", "TV") a number is that of a note.
 SYMBOL = re.compile(
@@ -46,14 +47,19 @@ def raise_numbers(page: str) -> str:
 
 
 def _raise(found: "re.Match[str]") -> str:
-    """Return a raised number as an exponent of a number, a bracket or a short symbol, or as the number of a note."""
-    before = found.string[max(0, found.start() - 5) : found.start()]
-    word = "".join(itertools.takewhile(str.isalnum, reversed(before)))
+    return found[1] + format_raised(found.string[max(0, found.start() - 5) : found.start()], found[2])
+
+
+def format_raised(before: str, number: str) -> str:
+    """Return a raised number as an exponent of a number, a bracket or a short symbol, or as the number of a note.
+
+    `before` ends with the text that it stands behind.
+    """
+    word = "".join(itertools.takewhile(str.isalnum, reversed(before[-5:])))
     is_year = len(word) == 4 and word.isdecimal()
-    is_symbol = SYMBOL.fullmatch(word[::-1]) is not None
+    is_symbol = SYMBOL.fullmatch(word[::-1].lstrip(DIGITS)) is not None
     is_power = before[-1] in ")]" or is_symbol or (word.isdecimal() and not is_year)
-    raised = found[2].translate(SUPERSCRIPTS) if is_power or not found[2].isdecimal() else f"[{found[2]}]"
-    return found[1] + raised
+    return number.translate(SUPERSCRIPTS) if is_power or not number.isdecimal() else f"[{number}]"
 
 
 def from_html(html: str) -> str:

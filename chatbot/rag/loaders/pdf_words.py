@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from . import pdf_clusters, pdf_codes, pdf_directions
 from .pdf_bidi.glyphs import RIGHT_TO_LEFT, SOFT_HYPHEN, Glyph, reads_from_right
 from .pdf_bidi.lines import find_lines, read_line
+from .pdf_layout import powers
+from .pdf_layout.powers import MAX_LETTER_GAP, continue_word
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 MAX_WORDS = 20_000  # of a page that are put in order; more are no page that a person reads
 MAX_FONT_NAME_BYTES = 128  # a longer name is not read
 MIN_SPACE = 0.2  # of a line's height
-MAX_LETTER_GAP = 0.08  # of a line's height, between two letters of a word
-MAX_OVERLAP = 0.3
-MAX_SHIFT = 0.06
 MAX_CODE = 0x10FFFF
 HYPHEN = "\x02"  # pdfium's mark of a hyphen at the end of a line
 LINE = re.compile(r"[^\r\n]+")
@@ -98,7 +97,7 @@ class _TextReader:
                 direction, placed = self._place_word(word, direction)
                 words = found.by_direction.setdefault(direction, [])
                 if word.start() == line.start() and words:
-                    placed = _continue_word(words.pop(), list(placed))
+                    placed = continue_word(words.pop(), list(placed), self._text[word.end() : word.end() + 3])
                 words.extend(placed)
 
     def _read_two_directions(self, found: PageWords) -> None:
@@ -194,7 +193,20 @@ class _TextReader:
         reach = word.right
         word.right = max(word.right, box.right)
         word.left = min(word.left, box.left)
-        return direction, self._split_at_gaps(word, reach, found.start(), last)
+        parts = self._split_at_gaps(word, reach, found.start(), last)
+        if powers.CANDIDATE.search(text):
+            self._raise_digits(parts, found.start())
+        return direction, parts
+
+    def _raise_digits(self, parts: list[Word], first: int) -> None:
+        """Write raised digits of a word's parts as powers and notes; `first` is the number of its first letter."""
+        for part in parts:
+            last = first + len(part.text)
+            if powers.CANDIDATE.search(part.text):
+                boxes = [self._boxed("", number, direction=0) for number in range(first, last)]
+                behind = self._text[last : last + 3]
+                part.text = powers.raise_digits(part.text, [(box.top, box.bottom) for box in boxes], behind)
+            first = last
 
     def _split_at_gaps(self, word: Word, reach: float, first: int, last: int) -> list[Word]:
         """Return the parts of a word between which a space is missing; in a spaced-out word all gaps are alike."""
@@ -264,31 +276,6 @@ def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
 def turned(text: str, box: tuple[float, float, float, float], direction: int) -> Word:
     """Return a box of the page's coordinates as it lies when its text is upright; y grows downwards."""
     return Word(text, *pdf_directions.turn(box, direction), is_from_right=reads_from_right(text))
-
-
-def _continue_word(word: Word, placed: list[Word]) -> list[Word]:
-    """Return the words of a line behind the last one of another; the first is its rest where they touch.
-
-    pdfium has a line for each letter of the cells of a table that Chromium has made. Letters that are higher or lower
-    are exponents and marks of notes.
-    """
-    left, right = sorted((word, placed[0]), key=lambda part: part.left)
-    height = max(1.0, word.bottom - word.top)
-    is_level = abs(left.top + left.bottom - right.top - right.bottom) / 2 < MAX_SHIFT * height
-    is_near = -MAX_OVERLAP * height < right.left - left.right < MAX_LETTER_GAP * height
-    if not is_level or not is_near or left is not word:
-        return [word, *placed]
-    return [_union(left.text + right.text, [left, right]), *placed[1:]]
-
-
-def _union(text: str, parts: list[Word]) -> Word:
-    return Word(
-        text,
-        left=min(part.left for part in parts),
-        top=min(part.top for part in parts),
-        right=max(part.right for part in parts),
-        bottom=max(part.bottom for part in parts),
-    )
 
 
 def _is_line(one: Word, other: Word) -> bool:

@@ -85,8 +85,8 @@ def test_values_of_fields_are_parted_from_the_words_beside_them() -> None:
 
 
 def test_raised_numbers_of_abbreviations_are_those_of_notes() -> None:
-    page = "<p>The BBC<sup>1</sup> on TV<sup>2</sup>, Dr<sup>3</sup> Miller, 3 kg<sup>2</sup>, mV<sup>2</sup></p>"
-    assert load(page) == "The BBC[1] on TV[2], Dr[3] Miller, 3 kg\u00b2, mV\u00b2\n"
+    page = "<p>The BBC<sup>1</sup> on TV<sup>2</sup>, Dr<sup>3</sup> Miller, 3 kg<sup>2</sup>, 5m<sup>2</sup></p><p>mV<sup>2</sup></p>"
+    assert load(page) == "The BBC[1] on TV[2], Dr[3] Miller, 3 kg\u00b2, 5m\u00b2\n\nmV\u00b2\n"
 
 
 @pytest.mark.parametrize(
