@@ -30,8 +30,9 @@ class HtmlLoader:
 def read(data: bytes, charset: str | None = None) -> tuple[str, str | None]:
     """Return the text of a page and its title; a charset told with it outranks the one that it declares."""
     page = plain.decode(data, charset or _declared(data[:DECLARED_WITHIN]))
-    marked = replace_formulas(html_markup.without_unread(page))
-    shown = html_markup.part_styled(_with_drawn_text(marked))
+    sheets: list[str] = []
+    marked = replace_formulas(html_markup.without_unread(page, sheets=sheets))
+    shown = html_markup.part_styled(_with_drawn_text(marked), html_markup.read_styles(sheets))
     text = notation.from_html(html_layout.prepare(shown))
     return text, _title(page) or first_heading(text)
 

@@ -9,7 +9,7 @@ from . import notation
 from .docx_numbering import format_number
 
 TAG = re.compile(
-    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|input|select|datalist|dialog|header|abbr|ol|ul|menu|li|template)\b([^<>]*+)>",
+    r"<(/?)(table|tr|td|th|tbody|thead|tfoot|h[1-6]|pre|listing|input|select|datalist|dialog|header|abbr|ol|ul|menu|li|template)\b([^<>]*+)>",
     re.IGNORECASE,
 )
 ATTRIBUTE = re.compile(r"""([^\s"'<>/=]{1,200}+)(?:\s{0,9}+=\s{0,9}+(?:"([^"]*+)"?|'([^']*+)'?|([^\s"'>]{1,200}+)))?""")
@@ -44,6 +44,10 @@ INTEGER = re.compile(r"-?\d{1,9}")
 FIRST_PARAGRAPH = re.compile(r"\s{0,200}+<(?:p|div)\b[^<>]*+>", re.IGNORECASE)
 HEADINGS = {"h1", "h2", "h3", "h4", "h5", "h6"}
 BLOCKS = {*HEADINGS, "table"}  # in a cell they make its table one of layout
+# Names that the converter has another reading for; a reader sees the title of an `abbr` when pointing at it.
+RENAMED = {"abbr": "span", "listing": "pre"}
+HIDDEN = re.compile(r"\b(?:hidden|none)\b", re.IGNORECASE)
+HIDDEN_STYLE = re.compile(r"(?:^|[;\s])display\s{0,9}:\s{0,9}none", re.IGNORECASE)
 UNSHOWN = {"hidden", "password", "submit", "button", "reset", "image", "file"}
 TICKS = {"checkbox", "radio"}
 
@@ -57,7 +61,7 @@ def prepare(page: str) -> str:
         page = QUOTE.sub("\n", page)
     tags = list(TAG.finditer(page))
     as_blocks = _find_layout_tags(tags) | _find_titled_headers(tags) | _find_shadow_roots(tags)
-    changed = {**{number: f"<{tags[number][1]}div>" for number in as_blocks}, **_label_lists(tags)}
+    changed = {**{number: _rename(tags[number], "div") for number in as_blocks}, **_label_lists(tags)}
     parts = []
     end = 0
     for number, tag in enumerate(tags):
@@ -139,13 +143,20 @@ def _format_tag(tag: "re.Match[str]") -> str:
         return _format_value(tag[3])
     if name == "select":
         return f"{tag[0]} " if tag[1] else f" {tag[0]}"
-    if name == "abbr":  # whose title a reader sees when pointing at it
-        return f"<{tag[1]}span>"
+    if name in RENAMED:
+        return _rename(tag, RENAMED[name])
     if name == "datalist":
         return "</span>" if tag[1] else "<span hidden>"
     if name == "dialog":
-        return f"<{tag[1]}div>" if tag[1] or "open" in attributes(tag[3]) else "<div hidden>"
+        return _rename(tag, "div") if tag[1] or "open" in attributes(tag[3]) else "<div hidden>"
     return tag[0]
+
+
+def _rename(tag: "re.Match[str]", name: str) -> str:
+    """Return a tag of another element, which is hidden where its own was."""
+    values = attributes(tag[3]) if not tag[1] and HIDDEN.search(tag[3]) else {}
+    is_hidden = "hidden" in values or HIDDEN_STYLE.search(values.get("style", "")) is not None
+    return f"<{name} hidden>" if is_hidden else f"<{tag[1]}{name}>"
 
 
 def _find_layout_tags(tags: "list[re.Match[str]]") -> set[int]:
@@ -154,7 +165,7 @@ def _find_layout_tags(tags: "list[re.Match[str]]") -> set[int]:
     open_tables: list[_Table] = []
     for number, tag in enumerate(tags):
         name = tag[2].lower()
-        if open_tables and not tag[1] and name in BLOCKS:
+        if open_tables and not tag[1] and (name in BLOCKS or (name == "pre" and _has_lines(tag))):
             open_tables[-1].is_layout = True
         if name == "table" and not tag[1]:
             open_tables.append(_Table())
@@ -164,6 +175,13 @@ def _find_layout_tags(tags: "list[re.Match[str]]") -> set[int]:
             table = open_tables.pop()
             found.update(table.tags if table.is_layout else ())
     return found
+
+
+def _has_lines(tag: "re.Match[str]") -> bool:
+    """Return whether an element without lines of a table's own, such as `pre`, has several."""
+    end = VERBATIM.search(tag.string, tag.end())
+    text = tag.string[tag.end() : end.start() if end else len(tag.string)].strip()
+    return "\n" in text or "<br" in text.lower()
 
 
 def _find_titled_headers(tags: "list[re.Match[str]]") -> set[int]:
@@ -237,6 +255,10 @@ def _label_items(values: dict[str, str], items: "list[re.Match[str]]") -> list[s
             blocks.append(end)
             end = ""
             continue
+        if "hidden" in of_item:
+            blocks.append(f"{end}<div hidden>")
+            end = "</div>"
+            continue
         number = _integer(of_item.get("value", ""), number + step)
         label = "" if kind in UNNUMBERED else f"{format_number(number, FORMATS.get(kind, 'decimal'))}. "
         blocks.append(f"{end}<div>{label}")
@@ -266,7 +288,7 @@ def _format_value(tag: str) -> str:
     """Return an input as a browser shows it: its value, or whether it is ticked."""
     values = attributes(tag)
     kind = values.get("type", "text").lower()
-    if kind in UNSHOWN:
+    if kind in UNSHOWN or "hidden" in values:
         return ""
     if kind in TICKS:
         return " [x] " if "checked" in values else " [ ] "
