@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
-from . import pdf_codes, pdf_words, plain
+from . import pdf_codes, pdf_maps, pdf_words, plain
 from .pdf_layout import order
 from .pdf_layout.hyphens import Vocabulary, join_hyphens
 from .pdf_layout.pages import Page, free_sentences
@@ -36,7 +36,7 @@ class PdfLoader:
 
         Raises UnreadableDocument when the file is encrypted with a password, broken, or has no text (scanned pages).
         """
-        with plain.reading("PDF"), closing(_open_document(pdf_codes.repair_unicode_maps(data))) as document:
+        with plain.reading("PDF"), closing(_open_document(pdf_maps.repair_unicode_maps(data))) as document:
             pages = [_read_page(document, number) for number in range(len(document))]
             _leave_out_unmapped(pages)
             vocabulary = Vocabulary(page.text for page in pages)

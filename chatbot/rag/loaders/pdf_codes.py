@@ -1,4 +1,4 @@
-"""Characters of fonts with codes of their own, and maps of codes to characters that pdfium refuses or misreads.
+"""Characters of fonts with codes of their own.
 
 TeX's bitmap fonts, as dvips, dvipdfmx and pdfTeX embed them, have no Unicode map, and pdfium returns the codes
 themselves. Letters and figures have those of ASCII; ligatures stand among the controls: in OT1, TeX's own encoding, and
@@ -7,17 +7,9 @@ it is over.
 
 Fonts of symbols have their codes from U+F020 (OpenType's `cmap`, "Symbol encoding"), and old-style figures and small
 capitals are from U+F720 in Adobe's corporate use subarea (the Adobe Glyph List).
-
-Unicode maps may count their entries wrongly: pdfium takes no entry of a `beginbfchar` or `beginbfrange` whose number is
-not that of the entries behind it; every other viewer reads them.
-
-Where a range of a map that Ghostscript 10.00 reads begins with a character of two bytes, it writes the sum of the
-bytes: Chromium's Cyrillic letters become figures and signs. Those alone are right that no range had.
 """
 
 import re
-import zlib
-from bisect import bisect
 from collections.abc import Callable
 
 from chatbot.rag.text.normalization import nfc
@@ -40,6 +32,10 @@ NO_SPACE = "\u2060"  # a word joiner, which is left out with other invisible cha
 WORDS = re.compile(r"[^\W\d_]{2,}")
 LIGATURES = "\ufb00\ufb01\ufb02\ufb03\ufb04"  # one character each, as the code is one; `spell_out` parts them
 OT1_LIGATURES = dict(zip("\x0b\x0c\r\x0e\x0f", LIGATURES, strict=True))
+OT1_LETTERS = {
+    **OT1_LIGATURES, "\x19": "ß", "\x1a": "æ", "\x1b": "œ", "\x1c": "ø", "\x1d": "Æ", "\x1e": "Œ", "\x1f": "Ø",
+}  # fmt: skip
+T1_LIGATURES = dict(zip("\x0b\x0c\r\x0e\x0f", LIGATURES, strict=True))
 OT1_LETTERS = {
     **OT1_LIGATURES,
     "\x19": "ß",
@@ -105,14 +101,6 @@ EURO = "\u20ac"
 EURO_CODE = re.compile("(?:(\\w)[^\\w\u00bf]{0,2})?(\u00bf)(?=[^\\w\u00bf]{0,2}(\\w)?)")
 FIGURES = re.compile("[\uf721-\uf77e\uf7a1-\uf7ff]")  # their low byte is the character's in Latin-1
 LIGATURE_LETTERS = str.maketrans(dict(zip(LIGATURES, ("ff", "fi", "fl", "ffi", "ffl"), strict=True)))
-STREAM = re.compile(rb"(?<!end)stream\r?\n")
-COUNT = re.compile(rb"(\d{1,5})([ \t\r\n]{1,8}beginbf(char|range))")
-CODE = re.compile(rb"<[0-9A-Fa-f \t\r\n]{0,1100}>")
-SINGLE = re.compile(rb"<([0-9a-f]{2,4})><\1><([0-9a-f]{4})>")  # as Ghostscript writes each entry of a range
-MIN_TWO_BYTES = 0x200  # of the sums of two bytes, none is as high
-MAX_MAP_BYTES = 2_000_000
-HEAD_BYTES = 2_000  # in which a map tells that it is one
-CODES_PER_ENTRY = {b"char": 2, b"range": 3}
 
 
 def replace_private(text: str, font: Callable[[int], str]) -> str:
@@ -225,71 +213,3 @@ def is_language(text: str) -> bool:
     if sum(word in FUNCTION_WORDS for word in words) > MIN_FUNCTION_WORDS * len(words):
         return True
     return len(words) >= MIN_WORDS and any(stop_word_share(words, code) >= MIN_STOP_WORDS for code in LANGUAGES)
-
-
-def repair_unicode_maps(data: bytes) -> bytes:
-    """Return the file with right numbers in its Unicode maps, in as many bytes: all offsets stay true."""
-    repaired = bytearray(data)
-    end = 0
-    while (begin := STREAM.search(data, end)) is not None:
-        end = data.find(b"endstream", begin.end())
-        if end < 0:
-            break
-        stream = data[begin.end() : end]
-        mended = _mended(stream) if b"begincmap" in _unpacked(stream, HEAD_BYTES) else None
-        if mended is not None:
-            repaired[begin.end() : end] = mended
-    return bytes(repaired)
-
-
-def _mended(stream: bytes) -> bytes | None:
-    """Return a map with right counts and characters, in as many bytes; None where it is right, or lacks room."""
-    unpacked = _unpacked(stream, MAX_MAP_BYTES)
-    mended = _without_sums(COUNT.sub(lambda found: _counted(unpacked, found), unpacked))
-    if mended == unpacked:
-        return None
-    packed = zlib.compress(mended, 9) if _is_packed(stream) else mended
-    return packed.ljust(len(stream)) if len(packed) <= len(stream) else None
-
-
-def _is_packed(stream: bytes) -> bool:
-    return stream[:1] == b"\x78"  # zlib with a window of 32 KB, as all writers have it
-
-
-def _unpacked(stream: bytes, size: int) -> bytes:
-    if not _is_packed(stream):
-        return stream
-    try:
-        return zlib.decompressobj().decompress(stream, size)
-    except zlib.error:
-        return b""
-
-
-def _counted(cmap: bytes, found: re.Match[bytes]) -> bytes:
-    end = cmap.find(b"endbf", found.end())
-    codes = len(CODE.findall(cmap, found.end(), end if end >= 0 else len(cmap)))
-    entries = codes // CODES_PER_ENTRY[found[3]]
-    if b"[" in cmap[found.end() : end] or entries == int(found[1]):
-        return found[0]
-    return str(entries).encode().rjust(len(found[1])) + found[2]
-
-
-def _without_sums(cmap: bytes) -> bytes:
-    """Return a map with characters in place of the sums of their two bytes.
-
-    Such a character lies in the same 256 as that of the nearest right code, and as far from it as their codes do.
-    """
-    entries = sorted((int(code, 16), int(character, 16)) for code, character in SINGLE.findall(cmap))
-    right = [entry for entry in entries if entry[1] >= MIN_TWO_BYTES]
-
-    def restore(found: re.Match[bytes]) -> bytes:
-        code, written = (int(digits, 16) for digits in found.groups())
-        position = bisect(right, (code, written))
-        for near, character in right[max(0, position - 1) : position + 1]:
-            restored = character + code - near
-            high, low = divmod(restored, 0x100)
-            if high == character // 0x100 and high + low == written:
-                return found[0][:-5] + b"%04x>" % restored
-        return found[0]
-
-    return SINGLE.sub(restore, cmap)

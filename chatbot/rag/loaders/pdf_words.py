@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from . import pdf_clusters, pdf_codes, pdf_directions
+from . import pdf_clusters, pdf_codes
 from .pdf_bidi.glyphs import RIGHT_TO_LEFT, SOFT_HYPHEN, Glyph, reads_from_right
 from .pdf_bidi.lines import find_lines, read_line
-from .pdf_layout import powers
+from .pdf_layout import directions, powers
 from .pdf_layout.powers import MAX_LETTER_GAP, continue_word
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Word:
 
 @dataclass(slots=True)
 class PageWords:
-    """The words of a page by the direction of writing (`pdf_directions`), the most first."""
+    """The words of a page by the direction of writing (`pdf_layout.directions`), the most first."""
 
     by_direction: dict[int, list[Word]] = field(default_factory=dict)
     words: int = 0
@@ -131,9 +131,22 @@ class _TextReader:
                 return None
             self._seen.add(cluster.first)
             return Glyph(cluster.text, *cluster.find_box(), source=source, is_cluster=True, direction=direction)
+        glyph = self._read_letter(number, letter, source)
+        # A blank without a width in a longer object is pdfium's own, where a mark is drawn out of line.
+        is_own = cluster is not None and not cluster.is_blank and glyph.left == glyph.right and letter.isspace()
+        return None if is_own else glyph
+
+    def _read_letter(self, number: int, letter: str, source: int) -> Glyph:
+        """Return a letter; a mark is as wide as its ink, which may be on one side of its letter."""
         self._raw.FPDFText_GetLooseCharBox(self._page, number, self._box_reference)
         box = (self._box.left, -self._box.top, self._box.right, -self._box.bottom)
-        return Glyph(letter, *box, source=source, direction=direction)
+        glyph = Glyph(letter, *box, source=source, direction=self._directions[source])
+        if glyph.direction == 0 and glyph.is_mark:
+            sides = [ctypes.c_double() for _ in range(4)]
+            if self._raw.FPDFText_GetCharBox(self._page, number, *sides):
+                glyph.left = sides[0].value
+                glyph.right = sides[1].value
+        return glyph
 
     def _count(self, found: PageWords, word: re.Match[str]) -> bool:
         found.words += 1
@@ -171,7 +184,7 @@ class _TextReader:
 
     def _direction(self, number: int) -> int:
         angle: float = self._raw.FPDFText_GetCharAngle(self._page, number)
-        return pdf_directions.find_direction(angle)
+        return directions.find_direction(angle)
 
     def _place_word(self, found: re.Match[str], direction: int) -> tuple[int, Iterable[Word]]:
         """Return a word's direction, and the word with its box, or its parts where pdfium has put cells together.
@@ -254,9 +267,9 @@ class _TextReader:
         if direction == 0:
             return Word(text, box.left, -box.top, box.right, -box.bottom)
         corners = (box.left, box.bottom, box.right, box.top)
-        if direction == pdf_directions.SLANTED:
+        if direction == directions.SLANTED:
             angle = self._raw.FPDFText_GetCharAngle(self._page, number)
-            return Word(text, *pdf_directions.level(corners, angle))
+            return Word(text, *directions.level(corners, angle))
         return turned(text, corners, direction)
 
 
@@ -275,7 +288,7 @@ def _characters(raw: Any, text_page: "pypdfium2.PdfTextPage") -> str:
 
 def turned(text: str, box: tuple[float, float, float, float], direction: int) -> Word:
     """Return a box of the page's coordinates as it lies when its text is upright; y grows downwards."""
-    return Word(text, *pdf_directions.turn(box, direction), is_from_right=reads_from_right(text))
+    return Word(text, *directions.turn(box, direction), is_from_right=reads_from_right(text))
 
 
 def _is_line(one: Word, other: Word) -> bool:

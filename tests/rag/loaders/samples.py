@@ -19,6 +19,7 @@ CORE = (
     '<cp:coreProperties xmlns:cp="http://schemas.openxmlformats.org/package/2006/metadata/core-properties" '
     'xmlns:dc="http://purl.org/dc/elements/1.1/"><dc:title>{}</dc:title></cp:coreProperties>'
 )
+SYSTEM = b"/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def\n"
 SPELLED = b"/Span << /ActualText <feff%s> >> BDC %s EMC"
 
 
@@ -99,13 +100,22 @@ def typeset_clusters(*clusters: tuple[float, str]) -> bytes:
     return _in_any_script(content, codes)
 
 
+def typeset_glyphs(*glyphs: str) -> bytes:
+    """A line of glyphs from left to right, as one object; each is read as some letters, or as none."""
+    codes = {letters: b"%02x" % code for code, letters in enumerate(sorted(set(glyphs)), 33)}
+    shown = b"".join(codes[letters] for letters in glyphs)
+    return _in_any_script(b"BT /F1 10 Tf 1 0 0 1 60 700 Tm <%s> Tj ET\n" % shown, codes)
+
+
 def _codes(text: str) -> dict[str, bytes]:
     return {letter: b"%02x" % code for code, letter in enumerate(sorted(set(text)), 33)}
 
 
 def _in_any_script(content: bytes, codes: Mapping[str, bytes]) -> bytes:
-    characters = b"".join(b"<%s> <%04x>\n" % (code, ord(letter)) for letter, code in codes.items())
-    head = b"begincmap 1 begincodespacerange <00> <FF> endcodespacerange\n"
+    characters = b"".join(
+        b"<%s> <%s>\n" % (code, letters.encode("utf-16-be").hex().encode()) for letters, code in codes.items()
+    )
+    head = b"begincmap %s1 begincodespacerange <00> <FF> endcodespacerange\n" % SYSTEM
     cmap = b"%s%d beginbfchar\n%sendbfchar\nendcmap" % (head, len(codes), characters)
     widths = b"/FirstChar 33 /LastChar %d /Widths [%s]" % (32 + len(codes), b"500 " * len(codes))
     made = pdf(content, more=(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(cmap), cmap),))

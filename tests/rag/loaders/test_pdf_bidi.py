@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from chatbot.rag.loaders.pdf import PdfLoader
-from tests.rag.loaders.samples import typeset, typeset_clusters
+from tests.rag.loaders.samples import typeset, typeset_clusters, typeset_glyphs
 
 CAPITALS = "ABCDEFGHIJKL"
 HEBREW = str.maketrans(CAPITALS, "אבגדהוזחטיכל")
@@ -120,3 +120,39 @@ def test_cells_beside_one_another_are_read_from_the_right() -> None:
     cells = [(300.0, "BA"), (200.0, "DC"), (100.0, "parker 5")]
     found = PdfLoader().load(typeset(*[(x, 700, text.translate(HEBREW)) for x, text in cells])).text
     assert found == "אב גד parker 5"
+
+
+@pytest.mark.parametrize(
+    ("glyphs", "text"),
+    [
+        ([*"ןאכ o", "ffi", *"ce ואר"], "ראו office כאן"),
+        (["م", "لا", "س"], "سلام"),
+        (["د", "مح", " ", "ي", "تب"], "تبي محد"),
+        (["ם", "לֹ", "שׁ"], "שׁלֹם"),
+        (["", *"םול", "", "ש"], "שלום"),
+    ],
+    ids=["latin", "lam with alef", "arabic", "letter with a mark", "nothing"],
+)
+def test_letters_of_a_ligature_are_in_their_order(glyphs: list[str], text: str) -> None:
+    """As WeasyPrint writes text: points that are letters of another glyph have no letter of their own."""
+    assert PdfLoader().load(typeset_glyphs(*glyphs)).text == text
+
+
+def test_line_of_more_words_from_left_to_right_is_read_so() -> None:
+    """Although it has more letters from right to left."""
+    shown = "it costs 25 (LKJIHGFED CBA) and LKJIHGFED too."
+    assert read([shown], ARABIC) == "it costs 25 (ABC DEFGHIJKL) and DEFGHIJKL too."
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_joiner_is_behind_its_letter(is_beside: bool) -> None:
+    """It is drawn at the left edge of the letter, or behind it."""
+    letters = [
+        (300.0, "\u06cc"),
+        (300.0 if is_beside else 295.0, "\u200c"),
+        (295.0 if is_beside else 290.0, "\u062e"),
+        (305.0, "\u0645"),
+    ]
+    drawn = [(x, 700.0, letter) for x, letter in letters]
+    for lines in (drawn, drawn[::-1]):
+        assert PdfLoader().load(typeset(*lines)).text == "\u0645\u06cc\u200c\u062e"

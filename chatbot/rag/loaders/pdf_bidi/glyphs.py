@@ -10,9 +10,14 @@ from math import inf
 from statistics import median
 
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefe]")  # Hebrew, Arabic and their kin
+WORD = re.compile(r"[^\W\d_]+")
+JOINERS = frozenset("\u200c\u200d")  # which stand at the left edge of the letter before them, and have no width
+JOINER_SHIFT = 0.3  # points
 BLANK = " "
 LAM = "\u0644"  # the first letter of its ligatures with alef
 ALEFS = tuple("\u0622\u0623\u0625\u0627\u0671")
+# Words that are one character of Unicode (U+FDF2 to U+FDF9, U+FDFC).
+WORD_LIGATURES = frozenset(["الله", "اكبر", "محمد", "صلعم", "رسول", "عليه", "وسلم", "صلى", "ریال"])
 MIN_CROSSING = 0.5  # of an alef's width, which a ligature's lam covers
 SOFT_HYPHEN = "\xad"  # of a word that goes on in the next line
 CELL_GAP = 1.0  # heights of a line between two cells, at least
@@ -32,7 +37,7 @@ class Glyph:
     bottom: float
     source: int = 0  # the address of the object of text that shows it
     is_cluster: bool = False  # as wide as its ink, and as high as its font
-    direction: int = 0  # of writing (`pdf_directions`)
+    direction: int = 0  # of writing (`pdf_layout.directions`)
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -64,6 +69,20 @@ class Line:
         overlap = min(self.bottom, glyph.bottom) - max(self.top, glyph.top)
         return overlap * 2 >= min(self.bottom - self.top, glyph.bottom - glyph.top)
 
+    def merges(self, glyph: Glyph) -> bool:
+        """Add a letter to the last glyph where that draws both, as a ligature, and return whether it does."""
+        last = self.glyphs[-1]
+        if not glyph.source or glyph.source != last.source or glyph.box != last.box or last.is_cluster:
+            return False
+        last.text += glyph.text
+        return True
+
+    def turn_ligatures(self) -> None:
+        """Put the letters of each ligature in their order."""
+        for glyph in self.glyphs:
+            if len(glyph.text) > 1 and not glyph.is_cluster:
+                glyph.text = _turn_ligature(glyph.text)
+
     def add(self, glyph: Glyph) -> None:
         """Add a glyph, which may be higher or lower than the others."""
         self.glyphs.append(glyph)
@@ -87,10 +106,22 @@ class Line:
         return median(glyph.bottom - glyph.top for glyph in self.glyphs)
 
 
+def _turn_ligature(text: str) -> str:
+    """Return the letters of a ligature in their order, which pdfium turns where a map has them from right to left.
+
+    It has those of one character of Unicode as they are.
+    """
+    bases = [letter for letter in text if not unicodedata.combining(letter)]
+    is_from_right = sum(RIGHT_TO_LEFT.match(letter) is not None for letter in bases) > 1
+    is_mark_first = bool(bases) and text[0] != bases[0]
+    is_in_order = text.startswith(LAM) or text in WORD_LIGATURES
+    return text[::-1] if (is_from_right or is_mark_first) and not is_in_order else text
+
+
 def reads_from_right(text: str) -> bool:
-    """Return whether most letters of a text are from right to left."""
-    found = len(RIGHT_TO_LEFT.findall(text))
-    return found > 0 and found * 2 > sum(map(str.isalpha, text))
+    """Return whether most words of a text are from right to left."""
+    words = WORD.findall(text)
+    return sum(RIGHT_TO_LEFT.search(word) is not None for word in words) * 2 > len(words)
 
 
 def order_from_right(line: Line, blanks: Iterable[float]) -> list[list[Glyph]]:
@@ -128,6 +159,8 @@ def _place(glyph: Glyph) -> tuple[float, bool]:
     """Return the place of a letter from right to left: its left edge, as the ink of some is wider than they are."""
     if glyph.text == SOFT_HYPHEN:
         return inf, True
+    if glyph.text in JOINERS:
+        return JOINER_SHIFT - glyph.left, True
     is_at_middle = glyph.is_cluster or glyph.text.isspace()
     return -(_find_middle(glyph) if is_at_middle else glyph.left), glyph.text != LAM
 

@@ -13,16 +13,18 @@ def find_lines(count: int, read_glyph: Callable[[int], Glyph | None]) -> Iterato
     line: Line | None = None
     for number in range(count):
         glyph = read_glyph(number)
-        if glyph is None:
+        if glyph is None or (line is not None and line.merges(glyph)):
             continue
         if line is not None and not line.accepts(glyph):
             line.end = number
+            line.turn_ligatures()
             yield line
             line = None
         if line is None:
             line = Line([], glyph.top, glyph.bottom, start=number, end=count)
         line.add(glyph)
     if line is not None:
+        line.turn_ligatures()
         yield line
 
 
