@@ -2,7 +2,7 @@
 
 import ctypes
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from chatbot.rag.errors import UnreadableDocument
 from chatbot.rag.types import Parsed
 
 from . import pdf_codes, pdf_maps, pdf_words, plain
-from .pdf_layout import order
+from .pdf_layout import directions, order
 from .pdf_layout.hyphens import Vocabulary, join_hyphens
 from .pdf_layout.pages import Page, free_sentences
 from .pdf_words import Word
@@ -72,10 +72,10 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
     import pypdfium2
 
     try:
-        with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
+        with _open_page(document, number) as (page, text_page, turn):
             found = pdf_words.read_words(text_page)
             direction = next(iter(found.by_direction), -page.get_rotation() // 90 % 4)  # of the fields' labels
-            fields = list(_read_annotations(page, direction))
+            fields = list(_read_annotations(page, turn or direction))
     except pypdfium2.PdfiumError:
         return Page(fault="is broken")
     found.by_direction.setdefault(direction, []).extend(one.word for one in fields if one.word is not None)
@@ -85,6 +85,23 @@ def _read_page(document: "pypdfium2.PdfDocument", number: int) -> Page:
     fault = TOO_MANY_WORDS if found.words > pdf_words.MAX_WORDS else None
     text = pdf_codes.spell_out("\n\n".join(filter(None, texts)))
     return Page(text, notes, fault=fault, is_unmapped=found.unmapped > MAX_UNMAPPED * found.words)
+
+
+@contextmanager
+def _open_page(
+    document: "pypdfium2.PdfDocument", number: int
+) -> Iterator[tuple["pypdfium2.PdfPage", "pypdfium2.PdfTextPage", int]]:
+    """Yield a page, its text, and the direction from which it was turned upright: pdfium reads others badly."""
+    from pypdfium2 import raw
+
+    with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
+        turn = directions.find_page_direction(text_page)
+        if not turn:
+            yield page, text_page, turn
+            return
+        raw.FPDFPage_TransFormWithClip(page.raw, raw.FS_MATRIX(*directions.TURNS[turn], 0, 0), None)
+    with closing(document[number]) as page, closing(page.get_textpage()) as text_page:
+        yield page, text_page, turn
 
 
 def _leave_out_unmapped(pages: list[Page]) -> None:
