@@ -156,3 +156,31 @@ def test_joiner_is_behind_its_letter(is_beside: bool) -> None:
     drawn = [(x, 700.0, letter) for x, letter in letters]
     for lines in (drawn, drawn[::-1]):
         assert PdfLoader().load(typeset(*lines)).text == "\u0645\u06cc\u200c\u062e"
+
+
+WORDS = "LKJ IHG FED CBA DCB GFE"
+
+
+def place_column(number: int, right: float) -> list[tuple[float, float, str]]:
+    """Return the lines of a column with its edge on the right, each with the letters of its own number."""
+    lines = [f"{WORDS} {CAPITALS[number] * 3}{CAPITALS[line] * 2}" for line in range(6)]
+    return [(right - WIDTH * len(line), 700 - 12 * at, line.translate(HEBREW)) for at, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize("is_right_first", [True, False])
+@pytest.mark.parametrize("is_by_turns", [True, False])
+def test_right_column_of_a_page_from_right_to_left_is_first(is_right_first: bool, is_by_turns: bool) -> None:
+    """In whichever order the page has them."""
+    columns = [place_column(0, right=540), place_column(1, right=290)]
+    columns = columns if is_right_first else columns[::-1]
+    lines = [line for row in zip(*columns, strict=True) for line in row] if is_by_turns else columns[0] + columns[1]
+    found = PdfLoader().load(typeset(*lines)).text.split("\n")
+    assert [line[2] for line in found if line] == [*"א" * 6, *"ב" * 6]
+
+
+def test_marks_of_a_list_from_right_to_left_stay_with_their_lines() -> None:
+    """As WeasyPrint has them: behind all text."""
+    words = [(500 - WIDTH * len(WORDS), 700 - 12 * at, WORDS.translate(HEBREW)) for at in range(3)]
+    marks = [(505, 700 - 12 * at, f".{at + 1}") for at in range(3)]
+    found = PdfLoader().load(typeset(*words, *marks)).text.split("\n")
+    assert [line.split()[0] for line in found] == ["1.", "2.", "3."]

@@ -43,7 +43,7 @@ def test_words_are_those_of_pdfium_in_order(producer: str) -> None:
 
 
 def turn(path: Path, matrix: tuple[float, ...]) -> bytes:
-    """Return a document whose pages' content lies in another direction."""
+    """Return a document with the content of its pages in another direction."""
     with pypdfium2.PdfDocument(path) as document:
         for number in range(len(document)):
             page = document[number]

@@ -6,7 +6,7 @@ row by row.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatbot.rag.loaders.pdf_words import Word
 
@@ -35,7 +35,13 @@ class PageText:
 
 
 def read(words: Iterable[Word]) -> PageText:
-    """Return a page's text: a line for each line, an empty one between paragraphs."""
+    """Return a page's text: a line for each line, an empty one between paragraphs.
+
+    A page from right to left is read as its mirror image: its first column is the right one.
+    """
+    words = list(words)
+    if sum(word.is_from_right for word in words) * 2 > len(words):
+        words = [_mirror(word) for word in words]
     rows = find_rows(regroup(join_initials(join_spaced_letters(find_segments(words)))))
     height = find_height(rows)
     lines: list[str] = []
@@ -51,6 +57,10 @@ def read(words: Iterable[Word]) -> PageText:
             lines.extend(_lines(part, height))
             lines.append("")
     return PageText("\n".join(lines).strip("\n"), "\n".join(notes))
+
+
+def _mirror(word: Word) -> Word:
+    return replace(word, left=-word.right, right=-word.left, is_from_right=not word.is_from_right)
 
 
 def _lines(rows: list[Row], height: float) -> list[str]:
