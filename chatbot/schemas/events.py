@@ -9,8 +9,8 @@ from typing import Any
 from marshmallow import Schema, fields
 
 from .accounts.budgets import BudgetSchema
-from .chat import CitationSchema, TurnSchema
 from .analytics import LoadEventSchema
+from .chat import CitationSchema, TurnSchema
 from .completions import CompletionChunkSchema, OpenAIErrorSchema
 from .room_messages import ReadMarkSchema, RoomMessageSchema
 from .rooms import ChangedInRoomSchema, RoomSettingsSchema

@@ -17,7 +17,7 @@ OPEN = {
     "shares.get_shared", "docs.get_document", "docs.get_asyncapi_document", "docs.get_page", "docs.get_file", "home.get_home",
     "mail_tokens.request_password_reset", "mail_tokens.confirm_password_reset", "mail_tokens.verify_email",
     "account.get_page", "account.get_file", "privacy.get_erasure",
-    "account.get_page", "account.get_file", "console.get_page", "console.get_file", "console.get_vendor_file",
+    "console.get_page", "console.get_file", "console.get_vendor_file",
 }  # fmt: skip
 PAGES = ("docs.", "home.", "account.", "console.")
 MAY_REFUSE = {
