@@ -208,18 +208,12 @@ class _TextReader:
         word.left = min(word.left, box.left)
         parts = self._split_at_gaps(word, reach, found.start(), last)
         if powers.CANDIDATE.search(text):
-            self._raise_digits(parts, found.start())
+            powers.raise_parts(parts, found.start(), self._text, find_span=self._find_span)
         return direction, parts
 
-    def _raise_digits(self, parts: list[Word], first: int) -> None:
-        """Write raised digits of a word's parts as powers and notes; `first` is the number of its first letter."""
-        for part in parts:
-            last = first + len(part.text)
-            if powers.CANDIDATE.search(part.text):
-                boxes = [self._boxed("", number, direction=0) for number in range(first, last)]
-                behind = self._text[last : last + 3]
-                part.text = powers.raise_digits(part.text, [(box.top, box.bottom) for box in boxes], behind)
-            first = last
+    def _find_span(self, number: int) -> tuple[float, float]:
+        self._raw.FPDFText_GetLooseCharBox(self._page, number, self._box_reference)
+        return -self._box.top, -self._box.bottom
 
     def _split_at_gaps(self, word: Word, reach: float, first: int, last: int) -> list[Word]:
         """Return the parts of a word between which a space is missing; in a spaced-out word all gaps are alike."""

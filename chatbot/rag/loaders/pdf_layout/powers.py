@@ -1,7 +1,7 @@
 """Raised digits of a PDF page, and words that pdfium has in two of its lines."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chatbot.rag.loaders.pdf_words import Word
 
 CANDIDATE = re.compile('[^\\W_][+\u2212\u2013-]?[0-9]|[)\\].,;:!?"\u201d\u2019][+\u2212\u2013-]?[0-9]')
+DIGIT = re.compile("[0-9]")
 DIGITS = frozenset("0123456789")
 SIGNS = frozenset("+-\u2212\u2013")
 SIGNS_BEFORE = frozenset(')].,;:!?"\u201d\u2019')  # of which a raised number may stand
@@ -22,6 +23,21 @@ MAX_OVERLAP = 0.3
 MAX_SHIFT = 0.06
 
 Span = tuple[float, float]  # a letter's top and bottom; y grows downwards
+
+
+def raise_parts(parts: "list[Word]", first: int, page: str, find_span: Callable[[int], Span]) -> None:
+    """Write raised digits of a word's parts as powers and notes; `first` is the number of its first letter in a page.
+
+    Only words with a digit above the line of their first letter are read letter by letter: few are.
+    """
+    for part in parts:
+        last = first + len(part.text)
+        base = (part.top, part.bottom)
+        digits = (digit.start() for digit in DIGIT.finditer(part.text, 1))
+        if any(is_raised(find_span(first + digit), base) for digit in digits):
+            spans = [find_span(number) for number in range(first, last)]
+            part.text = raise_digits(part.text, spans, page[last : last + 3])
+        first = last
 
 
 def raise_digits(text: str, spans: list[Span], behind: str) -> str:
