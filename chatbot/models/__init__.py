@@ -4,6 +4,7 @@ from chatbot.database.lease import Lease
 
 from .audit import AuditEntry
 from .auth import ApiKey, Session, User
+from .budgets import Budget, BudgetReservation
 from .chat import ChatMessage, Feedback, IdempotencyKey, TurnLogPiece
 from .conversations import Conversation, ConversationTag
 from .knowledge import (
@@ -26,7 +27,7 @@ from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
-from .usage import Budget, BudgetReservation, LedgerEntry
+from .usage import LedgerEntry
 
 __all__ = [
     "ApiKey",

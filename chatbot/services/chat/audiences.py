@@ -13,7 +13,6 @@ from chatbot.rag.types import Finish, PromptInfo
 from .records import Turn
 
 CHECK_INTERVAL_SECONDS = 0.1  # of text that is checked and passed on at once
-
 Piece = PromptInfo | str | Finish
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
+from chatbot.services.usage.demand import Demand
 from chatbot.services.usage.ledger import API, Origin
-from chatbot.services.usage.reservations import Demand
 
 
 class StoredCitation(TypedDict):

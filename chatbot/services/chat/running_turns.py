@@ -14,6 +14,12 @@ from .context.conversation_context import ConversationContext
 from .grounding import Grounding
 from .records import Measurements, OpenedTurn
 
+COALESCE_FROM_TURNS = 8  # that run at a time
+DELAY_SECONDS_PER_TURN = 0.0025  # that runs, up to the next one
+MAX_UNNOTICED_DELAY_SECONDS = 0.075  # with the upstream's own gaps, text still comes within a tenth of a second
+CROWDED_DELAY_SECONDS_PER_TURN = 0.001  # that runs, where that is more
+MAX_DELAY_SECONDS = 0.4  # a reader still sees the text grow
+
 StopReason = Literal["cancelled", "interrupted", "lost"]
 
 
@@ -68,6 +74,20 @@ class RunningTurn:
         """End it: the user cancelled, the process ends, or the lease went to another process."""
         self.stop_reason = self.stop_reason or reason
         self.cancel_token.request()
+
+
+def read_delay(turn: RunningTurn, running_count: int) -> float:
+    """Return the seconds that a turn waits before it reads on from its model, with so many turns running.
+
+    Nothing while few turns run, and nothing before its first token. With many, the tokens of each are coalesced, and
+    the process has room for the first one of the next. At most twice as long as text has been coming already, so that
+    a short answer that comes at once is not put off.
+    """
+    if running_count < COALESCE_FROM_TURNS or turn.first_text_at is None:
+        return 0.0
+    unnoticed = min(running_count * DELAY_SECONDS_PER_TURN, MAX_UNNOTICED_DELAY_SECONDS)
+    crowded = min(running_count * CROWDED_DELAY_SECONDS_PER_TURN, MAX_DELAY_SECONDS)
+    return min(max(unnoticed, crowded), 2 * (time.monotonic() - turn.first_text_at))
 
 
 def _to_milliseconds(seconds: float) -> int:

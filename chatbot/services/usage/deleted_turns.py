@@ -11,6 +11,7 @@ from chatbot.models import ChatMessage, LedgerEntry
 from chatbot.models.usage import IS_OPEN
 
 from . import ledger, reservations
+from .demand import find_use
 from .ledger import Settlement
 
 MAX_UNSETTLED = timedelta(minutes=1)  # after the opening of a turn, before the job looks whether it was deleted
@@ -24,7 +25,7 @@ def settle(turn_id: UUID, settlement: Settlement) -> None:
     with write("settle_usage") as connection:
         if connection.scalar(sa.select(LedgerEntry.turn_id).where(*is_unsettled).with_for_update()) is not None:
             ledger.settle(connection, turn_id, settlement)
-            reservations.settle(connection, turn_id, reservations.find_use(settlement))
+            reservations.settle(connection, turn_id, find_use(settlement))
 
 
 def settle_all() -> int:

@@ -5,9 +5,8 @@ never use more than a limit, and what a process that was killed had reserved is 
 Most turns reserve for any prompt and answer at their opening; near a limit for little, and again for the prompt.
 """
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,10 +19,8 @@ from chatbot.errors import BudgetExhausted
 from chatbot.models import Budget, BudgetReservation
 from chatbot.services.accounts.callers import Caller
 
-from . import prices
 from .budgets import APPLIES, FIELDS, BudgetState, Row, bind_caller, build_state, find_window_start_ms
-from .ledger import Settlement
-from .prices import Price
+from .demand import Demand
 
 MIN_COMPLETION_TOKENS = 64  # an answer for which less is left is not begun
 
@@ -48,42 +45,6 @@ _UPDATE = Prepared(
         started_at_ms=sa.bindparam("new_start", type_=sa.BigInteger()),
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """The need or the use of a turn; `price` is that of its model, or the highest of the possible ones."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    price: Price
-    turns: int = 1
-
-    def measure(self, metric: str) -> int:
-        """Return the amount in a budget's metric."""
-        if metric == "turns":
-            return self.turns
-        if metric == "tokens":
-            return self.prompt_tokens + self.completion_tokens
-        return prices.compute_cost(self.price, self.prompt_tokens, self.completion_tokens)
-
-    def is_within(self, other: "Demand") -> bool:
-        """Return whether another demand covers it."""
-        tokens = self.prompt_tokens <= other.prompt_tokens and self.completion_tokens <= other.completion_tokens
-        return tokens and self.price[0] <= other.price[0] and self.price[1] <= other.price[1]
-
-    def fit(self, metric: str, room: int) -> int:
-        """Return the tokens of an answer for which there is room beside the prompt, up to the wanted ones."""
-        if metric == "turns":
-            return self.completion_tokens if self.turns <= room else 0
-        if metric == "tokens":
-            return max(0, min(self.completion_tokens, room - self.prompt_tokens))
-        left = room - self.prompt_tokens * self.price[0]
-        if left < 0:
-            return 0
-        return (
-            min(self.completion_tokens, math.floor(left / self.price[1])) if self.price[1] else self.completion_tokens
-        )
 
 
 def reserve(connection: sa.Connection, caller: Caller, turn_id: UUID, wanted: Demand, least: Demand) -> Demand | None:
@@ -172,14 +133,6 @@ def fit(states: Iterable[BudgetState], demand: Demand) -> int:
         (demand.fit(state.metric, state.limit - state.used - state.reserved) for state in states),
         default=demand.completion_tokens,
     )
-
-
-def find_use(settlement: Settlement) -> Demand | None:
-    """Return the use of a turn; None where the model's server told no tokens of its answer."""
-    if settlement.model is not None and (settlement.prompt_tokens is None or settlement.completion_tokens is None):
-        return None
-    price = prices.find_price((settlement.model, settlement.requested_model)) or prices.UNKNOWN
-    return Demand(settlement.prompt_tokens or 0, settlement.completion_tokens or 0, price)
 
 
 def _change(connection: sa.Connection, row: Row, moment: datetime, *, reserved: int = 0, used: int = 0) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chatbot.services.chat.context.questions import MAX_DELAY_SECONDS, read_delay
+from chatbot.services.chat.running_turns import MAX_DELAY_SECONDS, read_delay
 
 
 def waits(turns: int, talking: float | None) -> float:

@@ -23,7 +23,7 @@ from chatbot.services.chat.state import get_chat_state
 from chatbot.services.knowledge.permissions import may_read, searched_by_default
 from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.usage import prices, reservations
-from chatbot.services.usage.reservations import Demand
+from chatbot.services.usage.demand import Demand
 
 COLLECTION = "collection:"
 MAX_TEXT_LENGTH = 32_000  # characters of one text that tokens may say

@@ -13,9 +13,10 @@ from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat.records import OpenedTurn
 from chatbot.services.chat.running_turns import RunningTurn
 from chatbot.services.usage import reservations
+from chatbot.services.usage.demand import Demand, find_use
 from chatbot.services.usage.ledger import Settlement
 from chatbot.services.usage.prices import Price, find_dearest, find_price
-from chatbot.services.usage.reservations import MIN_COMPLETION_TOKENS, Demand
+from chatbot.services.usage.reservations import MIN_COMPLETION_TOKENS
 
 _LOCK = Prepared(
     sa.select(ChatMessage.id)
@@ -74,7 +75,7 @@ def settle(connection: sa.Connection, turn: OpenedTurn, settlement: Settlement) 
     """
     held = {"closing_id": turn.id, "closing_token": turn.lease_token}
     if _LOCK.run(connection, held).one_or_none() is not None:
-        reservations.settle(connection, turn.id, reservations.find_use(settlement))
+        reservations.settle(connection, turn.id, find_use(settlement))
 
 
 def has_price(running: RunningTurn) -> bool:
