@@ -9,10 +9,11 @@ PIP := $(BIN)/python -m pip install $(QUIET) --disable-pip-version-check --requi
 VERSION := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 NODE := tests/node/node_modules
 CLIENTS := $(VENV)/clients
+COVER := $(if $(COVERED),--cov --cov-append --cov-report= --cov-fail-under=0)
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync bench-rooms bench-accounts chaos docs lock audit clean
+.PHONY: help run test test-rest test-all check bench bench-grown bench-reading bench-retrieval bench-streams bench-hostile bench-sync bench-rooms bench-accounts chaos docs lock audit clean
 
 help: ## List the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,13 +23,16 @@ run: $(VENV)/model ## Install, migrate and serve (BASE_URL or PORT says where); 
 	@exec $(BIN)/gunicorn -c chatbot/server.py wsgi:app
 
 test: $(VENV)/dev ## Run the unit and route tests on SQLite, in minutes
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --sqlite-only -m "not slow" --ignore=tests/hostile --ignore=tests/system
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(COVER) --sqlite-only -m "not slow" --ignore=tests/hostile --ignore=tests/system
 
 # What an attacker can take from others is measured where no other test takes it.
-test-all: $(VENV)/dev $(NODE) $(CLIENTS) ## Run all tests, with real servers and on both databases where that matters, and record their coverage
+test-rest: $(VENV)/dev $(NODE) $(CLIENTS) ## Run the tests that `make test` leaves out: real servers, and both databases where that matters
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(COVER) --beyond-make-test --ignore=tests/hostile
+	@$(BIN)/python -m pytest $(COVER) tests/hostile
+
+test-all: $(VENV)/dev ## Run all tests, and record their coverage
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report= --cov-fail-under=0 --ignore=tests/hostile
-	@$(BIN)/python -m pytest --cov --cov-append --cov-report= --cov-fail-under=0 tests/hostile
+	@$(MAKE) test test-rest COVERED=1
 
 check: $(VENV)/dev ## What a landing needs beyond `make test-all`, whose recorded coverage it judges
 	@$(BIN)/ruff check .

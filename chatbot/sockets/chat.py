@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from chatbot.schemas.chat import TurnSchema
+from chatbot.services.accounts import authentication
 from chatbot.services.chat import execution, following, turns
 from chatbot.services.chat.records import TurnOptions
 from chatbot.web import admission, idempotency, rate_limits
@@ -29,7 +30,7 @@ def create_handlers(turn_readers: TurnReaders) -> Handlers:
 
 def _send(turn_readers: TurnReaders, connection: Connection, values: dict[str, Any]) -> Any:
     """Open a turn as `POST /api/chat/` does, and follow it."""
-    caller = connection.caller
+    caller = authentication.require_open(connection.caller)  # as they are now: they may have budgets since
     client_id = values.pop("client_id", None)
     key = None if client_id is None else idempotency.make_key(ROUTE, client_id, values, name="client_id")
     rate_limits.count_turn()

@@ -142,6 +142,12 @@ def test_key_has_a_budget_of_its_own_beside_its_users(root: Person, ada: Person)
     assert ada.call("GET", KEYS).get_json()["items"][0]["budget"]["used"] == 1
 
 
+def test_key_for_rooms_has_no_budget_of_its_own(ada: Person) -> None:
+    """A room's bot answers for the user, whichever key asked."""
+    body = {"name": "x", "scopes": ["rooms"], "budget": {"metric": "turns", "window": "day", "limit": 1}}
+    assert "budget" in ada.call("POST", KEYS, body).get_json()["errors"]
+
+
 def test_rotated_key_goes_on_with_the_budget(ada: Person) -> None:
     old = make(ada, "chat", budget={"metric": "turns", "window": "month", "limit": 2})
     use(ada, old["secret"], "POST", CHAT, HI)

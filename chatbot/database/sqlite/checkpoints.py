@@ -59,7 +59,7 @@ def _truncate(file: str) -> bool:
     connection = BundledSQLite.import_dbapi().connect(file, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA busy_timeout=500")
+        connection.execute("PRAGMA busy_timeout=20")  # in which all writers wait
         (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         return not is_busy
     finally:

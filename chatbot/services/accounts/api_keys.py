@@ -95,6 +95,8 @@ def create(
     """
     if "admin" in scopes and caller.role != "admin":
         raise Forbidden("Only an administrator's key can have the scope admin.")
+    if insert_budget is not None and "rooms" in scopes:  # a room's bot answers later, for the user and not for a key
+        raise InvalidInput({"budget": ["A key with the scope rooms has none of its own."]})
     moment = now()
     end = _require_end(moment, expires_at)
 

@@ -1,6 +1,6 @@
 """The end of an account: its credentials go at once, its data later."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import sqlalchemy as sa
 
@@ -20,7 +20,7 @@ def close(connection: sa.Connection, user_id: UUID, erasure_id: UUID) -> None:
     connection.execute(sa.delete(Mail).where(sa.or_(Mail.user_id == user_id, sa.func.lower(Mail.recipient) == email)))
     for statement in SECRETS:
         connection.execute(statement, {"closed_id": user_id})
-    name = f"erased-{erasure_id.hex[:24]}"
+    name = f"erased-{uuid4().hex[:24]}"  # nothing of the receipt's id, which is a secret
     address = f"{name}@erased.invalid"
     values = {
         "email": address,

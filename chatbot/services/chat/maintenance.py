@@ -110,7 +110,7 @@ def keep_leases() -> None:
     """Renew leases, then reap: a process that was stopped for long keeps the turns that it has not lost."""
     renew_leases()
     close_abandoned()
-    deleted_turns.settle_all()
+    deleted_turns.settle_all(get_chat_state().running_turns)
 
 
 def renew_leases() -> None:

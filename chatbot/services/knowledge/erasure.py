@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read, write
 from chatbot.errors import NotFound
-from chatbot.models import Collection, CollectionMember, Document
+from chatbot.models import Collection, Document
 from chatbot.services.accounts.callers import Caller
 
 from . import collections
@@ -27,13 +27,11 @@ def erase(caller: Caller) -> None:
             continue
 
 
-def list_shared_documents(caller: Caller) -> set[UUID]:
-    """Return the documents in those of the caller's collections that others may read, or were invited to."""
-    has_members = sa.exists().where(CollectionMember.collection_id == Collection.id)
-    is_shared = sa.or_(Collection.visibility == "shared", has_members)
+def list_documents(caller: Caller) -> set[UUID]:
+    """Return the documents in the caller's collections."""
     statement = sa.select(Document.id).join(Collection, Collection.id == Document.collection_id)
     with read() as connection:
-        return set(connection.scalars(statement.where(Collection.owner_id == caller.user_id, is_shared)))
+        return set(connection.scalars(statement.where(Collection.owner_id == caller.user_id)))
 
 
 def forget_copies() -> None:

@@ -161,7 +161,8 @@ def _erase_account(caller: Caller) -> None:
     turns = sa.select(LedgerEntry.turn_id).where(LedgerEntry.user_id == caller.user_id).limit(BATCH)
     anonymous = {"user_id": None, "api_key_id": None, "conversation_id": None, "collection_id": None, "room_id": None}
     _repeat("erase_usage", sa.update(LedgerEntry).where(LedgerEntry.turn_id.in_(turns)).values(anonymous))
-    with write("erase_user") as connection:
+    with write("erase_user") as connection:  # with the entries of turns that were opened meanwhile
+        connection.execute(sa.update(LedgerEntry).where(LedgerEntry.user_id == caller.user_id).values(anonymous))
         its_erasure = sa.select(User.erasure_id).where(User.id == caller.user_id).scalar_subquery()
         connection.execute(sa.update(Erasure).where(Erasure.id == its_erasure).values(erased_at=now()))
         connection.execute(sa.delete(User).where(User.id == caller.user_id))
@@ -192,11 +193,16 @@ def _erase_copies() -> None:
 
 
 def _erase_knowledge(caller: Caller) -> None:
-    """Delete the caller's collections, after the quotes of their documents in the turns of others."""
-    shared = {str(document_id) for document_id in knowledge_erasure.list_shared_documents(caller)}
-    if shared:
-        quotes.erase_quotes(shared)
+    """Delete the caller's collections, and the quotes of their documents in the turns of others.
+
+    Once before, as an erasure that breaks off forgets the documents, and again: others could quote them until then.
+    """
+    document_ids = {str(document_id) for document_id in knowledge_erasure.list_documents(caller)}
+    if document_ids:
+        quotes.erase_quotes(document_ids)
     knowledge_erasure.erase(caller)
+    if document_ids:
+        quotes.erase_quotes(document_ids)
 
 
 ERASERS: dict[Eraser, Callable[[Caller], None]] = {

@@ -26,6 +26,7 @@ from .user_table import Condition, UserTable, is_behind
 FORMAT = 1
 OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_APPEND_NEWLINE
 Rows = list[dict[str, Any]]
+Key = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,46 +34,52 @@ class Page:
     """Rows of a table, as lines have them, and the key of the last one where more follow."""
 
     rows: Rows
-    last_key: tuple[Any, ...] | None
+    last_key: Key | None
+
+
+ReadPage = Callable[[UserTable, Condition, Key | None], Page]
 
 
 def stream(app: Flask, caller: Caller, require_open: Callable[[], object]) -> Iterator[bytes]:
     """Yield the lines of an export: a head, each row as `{"kind", "data"}`, and an end with their number.
 
-    `require_open` is called before each table, and ends the export, which then has no end, by what it raises.
+    `require_open` is called before each page, and ends the export, which then has no end, by what it raises.
     """
     yield _build_line("export", {"format": FORMAT, "user_id": caller.user_id, "exported_at": now()})
     count = 0
-    for table in USER_TABLES:
+
+    def read_page(table: UserTable, condition: Condition, key: Key | None) -> Page:
         with app.app_context():  # the request is over when the lines are read
             require_open()
-        for line in _stream_table(app, caller, table, table.belongs_to(caller.user_id)):
+            return _read_page(caller, table, condition, key)
+
+    for table in USER_TABLES:
+        for line in _stream_table(read_page, table, table.belongs_to(caller.user_id)):
             count += 1
             yield line
     yield _build_line("end", {"rows": count})
 
 
-def _stream_table(app: Flask, caller: Caller, table: UserTable, condition: Condition) -> Iterator[bytes]:
+def _stream_table(read_page: ReadPage, table: UserTable, condition: Condition) -> Iterator[bytes]:
     """Yield the lines of some rows of a table, each page followed by the rows of its children."""
     if table.kind is None:
         return
-    key: tuple[Any, ...] | None = None
+    key: Key | None = None
     while True:
-        with app.app_context():
-            page = _read_page(caller, table, condition, key)
+        page = read_page(table, condition, key)
         for row in page.rows:
             yield _build_line(table.kind, row)
         for child in table.children:
             ids = [row["id"] for row in page.rows]
             for parents in [[one] for one in ids] if child.is_large else [ids]:
-                yield from _stream_table(app, caller, child, child.belongs_to(parents))
+                yield from _stream_table(read_page, child, child.belongs_to(parents))
         key = page.last_key
         if key is None:
             return
         time.sleep(0)
 
 
-def _read_page(caller: Caller, table: UserTable, condition: Condition, key: tuple[Any, ...] | None) -> Page:
+def _read_page(caller: Caller, table: UserTable, condition: Condition, key: Key | None) -> Page:
     keys: list[sa.Label[Any]] = [column.label(f"key_{number}") for number, column in enumerate(table.keys)]
     statement = sa.select(*table.columns, *keys).where(condition).order_by(*table.keys).limit(table.page_rows + 1)
     if key is not None:

@@ -7,13 +7,14 @@ import sqlalchemy as sa
 
 from chatbot.database.transactions import read, write
 from chatbot.errors import NotFound
-from chatbot.models import RoomMember, RoomMessage
+from chatbot.models import RoomInvite, RoomMember, RoomMessage
 from chatbot.services.accounts.callers import Caller
 
 from . import members, message_rows, rooms, rows
 from .bot import cancellation
 
-BATCH = 20  # messages in one transaction: each is recorded for the room's members
+BATCH = 20  # messages in one transaction
+MAX_RECORDS = 2_000  # of devices in one: each message is recorded for the room's members
 ERASED: dict[str, Any] = {
     "text": "",
     "mentions": [],
@@ -51,10 +52,14 @@ def _list_rooms(caller: Caller) -> Sequence[Any]:
 
 
 def _delete_room(caller: Caller, room_id: Any) -> None:
-    """Delete a room with the caller as its only member, in any role."""
+    """Delete a room with the caller as its only member, in any role; one that another has joined stays."""
     own = (RoomMember.room_id == room_id, RoomMember.user_id == caller.user_id)
     with write("take_over_room") as connection:
         rows.lock(connection, caller, room_id)
+        others = sa.select(RoomMember.id).where(rows.is_member_of(room_id), RoomMember.user_id != caller.user_id)
+        if connection.execute(others.limit(1)).one_or_none() is not None:
+            return
+        connection.execute(sa.delete(RoomInvite).where(RoomInvite.room_id == room_id))  # no user joins from here on
         connection.execute(sa.update(RoomMember).where(*own).values(role="owner"))
     rooms.delete(caller, room_id)
 
@@ -77,6 +82,8 @@ def _erase_messages(found: Sequence[Any]) -> None:
     status = sa.case((has_ended, RoomMessage.status), else_="cancelled")
     with write("erase_room_messages") as connection:
         rows.lock_room(connection, found[0].room_id)
+        members_count = sa.select(sa.func.count()).where(RoomMember.room_id == found[0].room_id)
+        found = found[: -(-MAX_RECORDS // (connection.scalar(members_count) or 1))]
         there = set(connection.scalars(sa.select(RoomMessage.id).where(RoomMessage.id.in_([row.id for row in found]))))
         for row in found:
             if row.id in there:

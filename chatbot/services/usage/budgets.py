@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from chatbot.database.compiled import Prepared
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.models import ApiKey, Budget
+from chatbot.models import ApiKey, Budget, User
 from chatbot.services.accounts.callers import Caller
 
 from .ledger import EPOCH, to_milliseconds
@@ -127,6 +127,7 @@ def load_of_keys(caller: Caller, budget_ids: Iterable[int]) -> dict[int, BudgetS
 
 def replace_limits(connection: sa.Connection, user_id: UUID, limits: Sequence[Limit]) -> None:
     """Set the budgets of a user; the same metric and window stays used as it is, and others are deleted."""
+    connection.execute(sa.select(User.id).where(User.id == user_id).with_for_update(key_share=True)).all()
     of_user = (Budget.user_id == user_id, ~Budget.is_of_key)
     statement = sa.select(Budget.id, Budget.metric, Budget.window).where(*of_user)
     known = {

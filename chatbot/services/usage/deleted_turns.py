@@ -1,5 +1,6 @@
 """The usage of turns that were deleted while they ran: no row of theirs is left to be closed."""
 
+from collections.abc import Container
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,8 +29,11 @@ def settle(turn_id: UUID, settlement: Settlement) -> None:
             reservations.settle(connection, turn_id, find_use(settlement))
 
 
-def settle_all() -> int:
-    """Settle the usage of turns left by their runners, as cancelled; returns their number."""
+def settle_all(running: Container[UUID] = ()) -> int:
+    """Settle the usage of turns left by their runners, as cancelled; returns their number.
+
+    Turns that run in this process are left to it.
+    """
     oldest = ledger.to_milliseconds(now() - MAX_UNSETTLED)
     has_turn = sa.exists().where(ChatMessage.id == LedgerEntry.turn_id)
     found = sa.select(LedgerEntry.turn_id).where(IS_OPEN, LedgerEntry.opened_at_ms < oldest, ~has_turn).limit(BATCH)
@@ -37,7 +41,7 @@ def settle_all() -> int:
         if connection.scalar(found.limit(1)) is None:
             return 0
     with write("settle_usage") as connection:
-        ids = connection.scalars(found.with_for_update(skip_locked=True)).all()
+        ids = [one for one in connection.scalars(found.with_for_update(skip_locked=True)) if one not in running]
         if ids:
             ledger.settle_turns(connection, ids, "cancelled")
             reservations.settle_all(connection, ids)

@@ -68,28 +68,27 @@ def reserve(connection: sa.Connection, caller: Caller, turn_id: UUID, wanted: De
     return demand
 
 
-def extend(turn_id: UUID, demand: Demand) -> int:
-    """Reserve for a turn with its known prompt, and return the largest number of tokens of its answer.
+def extend(connection: sa.Connection, turn_id: UUID, demand: Demand) -> int:
+    """Reserve for a locked turn with its known prompt, and return the largest number of tokens of its answer.
 
     They are lowered to what fits into each of its budgets. Raises BudgetExhausted where that is too little.
     """
     moment = now()
     allowed = demand.completion_tokens
     least = min(allowed, MIN_COMPLETION_TOKENS)
-    with write("extend_reservation") as connection:
-        rows = _LOCK_OF_TURN.run(connection, {"reserving_id": turn_id}).all()
-        for row in rows:
-            state = build_state(row, moment)
-            room = state.limit - state.used - state.reserved + row.amount
-            allowed = min(allowed, demand.fit(row.metric, room))
-            if allowed < least:
-                raise _build_error(state, moment)
-        lowered = replace(demand, completion_tokens=allowed)
-        for row in rows:
-            amount = lowered.measure(row.metric)
-            _change(connection, row, moment, reserved=amount - row.amount)
-            of_this = (BudgetReservation.turn_id == turn_id, BudgetReservation.budget_id == row.id)
-            connection.execute(sa.update(BudgetReservation).where(*of_this).values(amount=amount))
+    rows = _LOCK_OF_TURN.run(connection, {"reserving_id": turn_id}).all()
+    for row in rows:
+        state = build_state(row, moment)
+        room = state.limit - state.used - state.reserved + row.amount
+        allowed = min(allowed, demand.fit(row.metric, room))
+        if allowed < least:
+            raise _build_error(state, moment)
+    lowered = replace(demand, completion_tokens=allowed)
+    for row in rows:
+        amount = lowered.measure(row.metric)
+        _change(connection, row, moment, reserved=amount - row.amount)
+        of_this = (BudgetReservation.turn_id == turn_id, BudgetReservation.budget_id == row.id)
+        connection.execute(sa.update(BudgetReservation).where(*of_this).values(amount=amount))
     return allowed
 
 

@@ -16,7 +16,10 @@ from chatbot.models import BudgetReservation, ChatMessage
 from chatbot.rag.errors import UpstreamTimeout
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.chat import maintenance
+from chatbot.services.chat.running_turns import RunningTurn
+from chatbot.services.chat.spending import demands
 from chatbot.services.usage import deleted_turns, reservations
+from chatbot.services.usage.demand import Demand
 from tests.conftest import Person
 from tests.support.budgets import left, set_budgets, settled
 from tests.support.turns import ended, gated, running
@@ -115,6 +118,25 @@ def test_turn_far_from_its_limits_reserves_once(
     monkeypatch.setattr(reservations, "extend", None)  # would fail the turn
     set_budgets(root, ada, tokens_month=100_000)
     assert ada.call("POST", CHAT, HI).get_json()["status"] == "completed"
+
+
+def test_turn_that_was_closed_elsewhere_reserves_no_more(
+    context: Flask, root: Person, ada: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reaper has closed the turn of a process that was stopped for long and goes on."""
+    build = demands.build_demand
+
+    def build_late(one: RunningTurn) -> Demand:
+        with write("test") as connection:
+            connection.execute(sa.update(ChatMessage).values(lease_expires_at=now() - timedelta(minutes=1)))
+        maintenance.close_abandoned()
+        return build(one)
+
+    monkeypatch.setattr(demands, "build_demand", build_late)
+    set_budgets(root, ada, tokens_month=300)  # too little for any prompt: it is reserved when it is known
+    assert ada.call("POST", CHAT, HI).get_json()["code"] == "interrupted"
+    assert llm.requests == []
+    assert settled(ada)["tokens_month"][0] < 100
 
 
 def test_prompt_beyond_what_was_reserved_is_reserved_too(root: Person, ada: Person, llm: MemoryLLM) -> None:

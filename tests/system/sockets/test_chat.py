@@ -49,6 +49,18 @@ def test_turn_is_followed_from_any_offset_on_another_socket(ada: Member) -> None
             wait_for(lambda at=offset: second.read_answer(turn_id, at) == WHOLE[at:])
 
 
+def test_budget_that_is_set_later_bounds_an_open_socket(server: Server, ada: Member) -> None:
+    root = Member(server, "root")
+    server.flask("users", "promote", f"{root.name}@example.org")
+    with ada.connect("/chat") as client:
+        first = client.call("send", message="Hi")
+        client.wait_for_end(first["id"])
+        limits = [{"metric": "turns", "window": "day", "limit": 0}]
+        wait_for(lambda: "id" in root.call("PATCH", f"/api/admin/users/{ada.id}/", {"budgets": limits}), 10)
+        refused = client.call("send", message="And more", conversation_id=first["conversation_id"])
+        assert refused["code"] == "budget_exhausted"
+
+
 def test_second_follow_takes_the_place_of_the_first(ada: Member) -> None:
     with ada.connect("/chat") as client:
         turn_id = client.call("send", message=SLOW)["id"]

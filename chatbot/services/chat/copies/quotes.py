@@ -19,27 +19,35 @@ Citations = Sequence[dict[str, Any]]
 def erase_quotes(document_ids: Container[str]) -> None:
     """Blank all titles and quotes of some documents, in the turns and messages of all users.
 
-    No index leads from a document to the turns that cite it: each row with citations is read.
+    No index leads from a document to the turns that cite it: each row is read.
     """
     _replace(ChatMessage.id, ChatMessage.citations, lambda found: _blank(found, document_ids))
-    _replace(RoomMessage.id, RoomMessage.citations, lambda found: _blank(found, document_ids))
+    _replace(RoomMessage.id, RoomMessage.citations, lambda found: _blank(found, document_ids), ~RoomMessage.deleted)
     _replace(TurnTrace.turn_id, TurnTrace.facts, lambda facts: _blank_candidates(facts, document_ids))
 
 
 def _replace(
-    key: InstrumentedAttribute[Any], column: InstrumentedAttribute[Any], change: Callable[[Any], Any | None]
+    key: InstrumentedAttribute[Any],
+    column: InstrumentedAttribute[Any],
+    change: Callable[[Any], Any | None],
+    *conditions: sa.ColumnElement[bool],
 ) -> None:
-    """Change the values of a column, a page of rows at a time; `change` returns None for a value that stays."""
-    page = sa.select(key, column).where(column.is_not(None)).order_by(key).limit(ROWS)
+    """Change the values of a column, a page of rows at a time; `change` returns None for a value that stays.
+
+    Rows without a value are read too: where few have one, a query for the next of them would read the whole table.
+    """
+    page = sa.select(key, column).order_by(key).limit(ROWS)
     last = None
     while True:
         with read() as connection:
             rows = connection.execute(page if last is None else page.where(key > last)).all()
-        changed = {row[0]: new for row in rows if (new := change(row[1])) is not None}
+        changed = {row[0]: new for row in rows if row[1] is not None and (new := change(row[1])) is not None}
         if changed:
             with write("erase_quotes") as connection:
                 for identity, value in changed.items():
-                    connection.execute(sa.update(key.class_).where(key == identity).values({column.key: value}))
+                    connection.execute(
+                        sa.update(key.class_).where(key == identity, *conditions).values({column.key: value})
+                    )
         if len(rows) < ROWS:
             return
         last = rows[-1][0]

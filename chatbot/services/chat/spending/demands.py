@@ -6,6 +6,8 @@ from flask import current_app
 
 from chatbot import adapters
 from chatbot.database.compiled import Prepared
+from chatbot.database.transactions import write
+from chatbot.errors import LeaseLost
 from chatbot.models import ChatMessage
 from chatbot.models.chat import IS_RUNNING
 from chatbot.rag import prompt
@@ -43,14 +45,20 @@ def reserve(connection: sa.Connection, caller: Caller, turn: OpenedTurn) -> Dema
 
 
 def extend(running: RunningTurn) -> None:
-    """Reserve for the whole prompt and the longest answer, shortened to the room left; raises BudgetExhausted."""
+    """Reserve for the whole prompt and the longest answer, shortened to the room left.
+
+    Raises BudgetExhausted, LeaseLost.
+    """
     reserved = running.turn.reserved
     if reserved is None or not running.prompt_info.messages:  # there is no budget, or no model is asked
         return
     demand = build_demand(running)
     if demand.is_within(reserved):
         return
-    allowed = reservations.extend(running.turn.id, demand)
+    with write("extend_reservation") as connection:
+        if not _is_held(connection, running.turn):  # its reservation is settled
+            raise LeaseLost("The turn was closed by another process.")
+        allowed = reservations.extend(connection, running.turn.id, demand)
     if allowed < demand.completion_tokens:
         running.parameters["max_tokens"] = allowed
 
@@ -73,9 +81,14 @@ def settle(connection: sa.Connection, turn: OpenedTurn, settlement: Settlement) 
     That statement takes the counters of the user's devices, which others lock after budgets. A turn that is closed
     already is settled.
     """
-    held = {"closing_id": turn.id, "closing_token": turn.lease_token}
-    if _LOCK.run(connection, held).one_or_none() is not None:
+    if _is_held(connection, turn):
         reservations.settle(connection, turn.id, find_use(settlement))
+
+
+def _is_held(connection: sa.Connection, turn: OpenedTurn) -> bool:
+    """Lock a turn, before the budgets, and return whether its token still holds it."""
+    held = {"closing_id": turn.id, "closing_token": turn.lease_token}
+    return _LOCK.run(connection, held).one_or_none() is not None
 
 
 def has_price(running: RunningTurn) -> bool:
