@@ -21,7 +21,7 @@ from coverage.config import CoverageConfig
 from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-BOOT_SECONDS = 40.0
+BOOT_SECONDS = 120.0  # seconds; some 4, but a machine that is busy elsewhere took 45
 MEASURED = "COVERAGE_PROCESS_CONFIG"
 # For servers that are killed anyway: nothing is measured then, and each start is twice as fast.
 UNMEASURED = {MEASURED: ""}
