@@ -188,7 +188,12 @@ class Server:
     def workers(self) -> list[int]:
         """Return the pids of the worker processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if "embedded.py" not in Path(f"/proc/{pid}/cmdline").read_text()]
+        found = []
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError, FileNotFoundError):  # it has ended since
+                if "embedded.py" not in Path(f"/proc/{pid}/cmdline").read_text():
+                    found.append(int(pid))
+        return found
 
     def log(self) -> str:
         """Return its output so far."""
