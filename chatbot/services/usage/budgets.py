@@ -20,8 +20,6 @@ Metric = Literal["turns", "tokens", "micro_usd"]
 Window = Literal["day", "month", "ever"]
 Row: TypeAlias = sa.Row[*tuple[Any, ...]]
 
-METRICS: tuple[Metric, ...] = ("turns", "tokens", "micro_usd")
-WINDOWS: tuple[Window, ...] = ("day", "month", "ever")
 FIELDS = (
     Budget.id, Budget.user_id, Budget.is_of_key, Budget.metric, Budget.window, Budget.limit, Budget.used,
     Budget.reserved, Budget.started_at_ms,
