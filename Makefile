@@ -41,7 +41,7 @@ check: $(VENV)/dev ## What a landing needs beyond `make test-all`, whose recorde
 	@$(BIN)/lint-imports
 	@$(BIN)/flask openapi write --format=json $(VENV)/openapi.json
 	@$(BIN)/openapi-spec-validator $(VENV)/openapi.json
-	@$(BIN)/python -m pytest -o addopts=-ra tests/fuzz
+	@$(BIN)/python -m pytest -n 2 -o addopts=-ra tests/fuzz
 	@$(BIN)/coverage report
 
 bench: $(VENV)/dev ## Requests per second and added latency, beside the upstream and a plain view

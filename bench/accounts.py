@@ -30,7 +30,7 @@ from tests.conftest import Person, join
 from tests.support import applications, budget_chaos, roles
 from tests.support.budgets import set_budgets
 from tests.support.chaos import stack
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 
 LOST = 0.2  # of the answers to refreshes
 TABS = 3
@@ -115,7 +115,7 @@ def count_caught_thieves(app: Flask, number: int) -> int:
 
 def measure_sessions(report: Report, number: int, thieves: int) -> None:
     """Measure honest clients and thieves."""
-    with tempfile.TemporaryDirectory() as name, running(Path(name), **UNMEASURED, LOG_LEVEL="warning") as server:
+    with tempfile.TemporaryDirectory() as name, running(Path(name), LOG_LEVEL="warning") as server:
         logouts = _count_all_logouts(server, number)
     report.tell(f"honest clients logged out in {number} refreshes", logouts, "", 0, more=False)
     with tempfile.TemporaryDirectory() as name, application(Path(name)) as app:

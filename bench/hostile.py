@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 
 from tests.hostile.attack import ATTACKER, HONEST, Watch, flood, request, send_pdf, slow_pdf
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 
 MAX_HEALTH_SECONDS = 0.5
 MAX_RATIO = 1.5
@@ -134,7 +134,7 @@ def main() -> int:
         "RATE_SIGNUP_ADDRESS": "100 per minute",
         "RATE_CHAT_ADDRESS": "1000 per minute",
     }
-    settings = {"OPENAI_BASE_URL": upstream.url, "RATELIMIT_ENABLED": "true", **limits, **UNMEASURED}
+    settings = {"OPENAI_BASE_URL": upstream.url, "RATELIMIT_ENABLED": "true", **limits}
     try:
         with tempfile.TemporaryDirectory() as name, running(Path(name), **settings) as server:
             honest = server.sign_in("honest", source=HONEST)

@@ -19,7 +19,7 @@ from bench.room_traffic import Traffic, median_ms
 from bench.streams import memory, percentile
 from tests.support import raw_sockets as sockets
 from tests.support.chaos import stack
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.raw_sockets import RawSocket
 from tests.support.sockets import open_raw
 
@@ -119,7 +119,7 @@ def measure_streams(kind: str, workers: Mapping[str, str], rounds: int, report: 
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         settings = held.enter_context(stack(kind, folder))
         settings |= {"OPENAI_BASE_URL": upstream.url, "EMBEDDER": "memory", "LOG_LEVEL": "warning", **workers}
-        server = held.enter_context(running(folder, **settings, **UNMEASURED))
+        server = held.enter_context(running(folder, **settings))
         data = Data(server)
         data.add_users(SOCKETS)
         groups = [data.users[start : start + ROOM] for start in range(0, SOCKETS, ROOM)]

@@ -25,7 +25,7 @@ from bench.room_traffic import RealClient, Traffic, median_ms
 from bench.streams import memory, percentile
 from tests.support import raw_sockets as sockets
 from tests.support.chaos import stack
-from tests.support.processes import UNMEASURED, Server, running
+from tests.support.processes import Server, running
 
 WORKERS: dict[str, dict[str, str]] = {"sqlite": {}, "hosts": {"WEB_CONCURRENCY": "2"}}
 SAID = {"sqlite": "one process, SQLite", "hosts": "two workers, PostgreSQL and Redis"}
@@ -51,7 +51,7 @@ def serving(kind: str) -> Iterator[Data]:
     """Run a server, empty but for a thousand users."""
     with tempfile.TemporaryDirectory() as name, stack(kind, Path(name)) as settings:
         settings |= {"LLM": "memory", "EMBEDDER": "memory", "LOG_LEVEL": "warning", "RATELIMIT_ENABLED": "true"}
-        settings |= {"CONNECTIONS_PER_ADDRESS": "5000", **WORKERS[kind], **UNMEASURED}
+        settings |= {"CONNECTIONS_PER_ADDRESS": "5000", **WORKERS[kind]}
         with running(Path(name), **settings) as server:
             data = Data(server)
             data.add_users(ROOMS * MEMBERS_OF_EACH)

@@ -24,7 +24,7 @@ from tests.support.redis_server import RedisServer
 # Hypothesis bounds an example to 200 ms, and the making of data: clocks. What a test may take is said in the test.
 settings.register_profile("chatbot", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("chatbot")
-pytest_plugins = ["tests.support.selection", "tests.support.clocks", "tests.support.greenlets"]
+pytest_plugins = [f"tests.support.{name}" for name in ("measuring", "selection", "clocks", "greenlets")]
 DATABASES = ("sqlite", "postgresql")
 PASSWORD = "a sound passphrase"
 MakeApp = Callable[..., Flask]

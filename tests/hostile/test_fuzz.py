@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.hostile.fuzz import Search
-from tests.support.processes import UNMEASURED, Upstream, running
+from tests.support.processes import Upstream, running
 
 SECONDS = 120.0
 RATES = dict.fromkeys(("RATE_CHAT_USER", "RATE_CHAT_ADDRESS", "RATE_SEARCH_USER"), "100000 per minute")
@@ -12,9 +12,7 @@ RATES = dict.fromkeys(("RATE_CHAT_USER", "RATE_CHAT_ADDRESS", "RATE_SEARCH_USER"
 def test_no_text_holds_others_up(tmp_path: Path) -> None:
     upstream = Upstream()
     try:
-        with running(
-            tmp_path, OPENAI_BASE_URL=upstream.url, OPENAI_MAX_TOKENS="40000", **RATES, **UNMEASURED
-        ) as server:
+        with running(tmp_path, OPENAI_BASE_URL=upstream.url, OPENAI_MAX_TOKENS="40000", **RATES) as server:
             search = Search(server, seed=14)
             guilty = search.run(SECONDS)
             errors = [line for line in server.lines() if line.get("event") == "unforeseen error"]

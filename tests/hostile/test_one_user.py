@@ -24,7 +24,7 @@ from tests.hostile.attack import (
     slow_pdf,
     status,
 )
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.waiting import let_pass, wait_for
 
 RATES = {
@@ -46,7 +46,7 @@ BOUNDS = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     upstream = Upstream("--first", "0.2", "--interval", "0.02", "--tokens", "20")
     folder = tmp_path_factory.mktemp("one_user")
-    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **RATES, **BOUNDS, **UNMEASURED) as started:
+    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **RATES, **BOUNDS) as started:
         yield started
     upstream.stop()
 
@@ -220,7 +220,7 @@ def test_slow_files_of_one_user_make_no_text_of_another_wait(server: Server, att
 
 def test_stalled_uploads_are_given_up(tmp_path: Path) -> None:
     bounds = {"BODY_READ_SECONDS": "1", "BODY_TOTAL_SECONDS": "2"}
-    with running(tmp_path, LLM="memory", **BOUNDED, **bounds, **UNMEASURED) as server:
+    with running(tmp_path, LLM="memory", **BOUNDED, **bounds) as server:
         token = server.sign_in("mallory", source=ATTACKER)
         other = server.sign_in("honest", source=HONEST)
         head = request("POST", "/api/documents/", token, Content_Type="multipart/form-data; boundary=x")

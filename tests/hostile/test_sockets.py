@@ -11,7 +11,7 @@ import websocket
 
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect
 from tests.hostile.test_one_user import seconds_of_a_chat
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.sockets import Member, open_raw
 from tests.support.waiting import let_pass
 
@@ -88,7 +88,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     upstream = Upstream("--first", "0.2", "--interval", "0.02", "--tokens", "20")
     settings = {**BOUNDED, "RATE_CHAT_USER": "10000 per minute", "RATE_ROOM_MESSAGE_USER": "1000 per minute"}
     folder = tmp_path_factory.mktemp("sockets")
-    with running(folder, OPENAI_BASE_URL=upstream.url, **settings, **UNMEASURED) as started:
+    with running(folder, OPENAI_BASE_URL=upstream.url, **settings) as started:
         yield started
     upstream.stop()
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import PASSWORD
 from tests.hostile.attack import ATTACKER, BOUNDED, HEALTH_SECONDS, HONEST, Watch, connect, flood, request, status
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import let_pass
 
@@ -24,7 +24,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     upstream = Upstream()
     bounds = {"BODY_READ_SECONDS": "1", "BODY_TOTAL_SECONDS": "3", "SEND_SECONDS": "2", "CONNECTIONS_PER_ADDRESS": "50"}
     folder = tmp_path_factory.mktemp("strangers")
-    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **bounds, **UNMEASURED) as started:
+    with running(folder, OPENAI_BASE_URL=upstream.url, **BOUNDED, **bounds) as started:
         yield started
     upstream.stop()
 
@@ -51,7 +51,7 @@ def test_malformed_chunk_does_not_make_the_limits_forget(tmp_path: Path, own_red
     """A2: an error in a limit's key was taken for a dead storage, and everything was counted anew in memory."""
     limits = {"RATELIMIT_ENABLED": "true", "RATE_LOGIN_ADDRESS": "3 per minute", "REDIS_URL": own_redis.url}
     guess = {"email": "a@example.org", "password": "guess guess"}
-    with running(tmp_path, **limits, **UNMEASURED) as server:
+    with running(tmp_path, **limits) as server:
         assert [server.call("POST", "/api/users/login/", guess)[0] for _ in range(2)] == [401, 401]
         with connect(server, "127.0.0.1") as broken:
             head = request("POST", "/api/users/login/", Transfer_Encoding="chunked", Content_Type="application/json")
@@ -176,7 +176,7 @@ def test_guesses_from_many_addresses_let_others_log_in(tmp_path: Path) -> None:
         assert server.call("POST", "/api/users/login/", mine, source=source, seconds=60)[0] == 200
         return time.monotonic() - started
 
-    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}, **UNMEASURED) as server:
+    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}) as server:
         server.sign_in("honest", source=HONEST)
         with Watch(server) as watch, ThreadPoolExecutor(80) as pool:
             for address in addresses * 4:
@@ -195,7 +195,7 @@ def test_guesses_from_many_addresses_let_others_log_in(tmp_path: Path) -> None:
 
 def test_answer_that_is_taken_slowly_but_steadily_is_sent_whole(tmp_path: Path) -> None:
     """SEND_SECONDS were a total for each answer: a page of a megabyte had to be taken at 43 KB a second."""
-    with running(tmp_path, LLM="memory", **{**BOUNDED, "SEND_SECONDS": "1"}, **UNMEASURED) as server:
+    with running(tmp_path, LLM="memory", **{**BOUNDED, "SEND_SECONDS": "1"}) as server:
         token = server.sign_in("slow", source=ATTACKER)
         for number in range(6):
             said = {"message": f"{number} " + "\U0001f600" * 31_000}
@@ -278,7 +278,7 @@ def test_large_headers_hold_nobody(server: Server, end: bytes) -> None:
 
 def test_many_bodies_that_are_given_up_in_one_moment_hold_nobody(tmp_path: Path) -> None:
     bounds = {"BODY_READ_SECONDS": "2", "CONNECTIONS_PER_ADDRESS": "500"}
-    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}, **UNMEASURED) as server:
+    with running(tmp_path, LLM="memory", **{**BOUNDED, **bounds}) as server:
         stalled = request("POST", "/api/users/login/", length=500) + b"{"
         with Watch(server) as watch, flood(server, 480, stalled) as connections:
             answers = [status(connection) for connection in connections]

@@ -15,7 +15,7 @@ from typing import Any
 from tests.support.chaos import CALM, LOST, kills, wait_until_ready
 from tests.support.chaos_documents import tell
 from tests.support.fleet import Fleet
-from tests.support.processes import UNMEASURED, Server, Upstream
+from tests.support.processes import Server, Upstream
 from tests.support.waiting import let_pass
 
 THREADS = 16
@@ -28,7 +28,7 @@ def run(
     folder: Path, upstream: Upstream, number: int, requests: int, **settings: str
 ) -> tuple[Counter[str], Counter[str]]:
     """Send so many requests beside so many kills; returns the faults, and the counts of statuses."""
-    settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
+    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     settings |= {"MAX_TURNS_PER_USER": str(THREADS)}
     server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).prepare()
     server.start()

@@ -27,7 +27,7 @@ from tests.support import chaos_documents
 from tests.support.chaos_documents import tell
 from tests.support.fleet import Fleet
 from tests.support.ledger_check import count_differences
-from tests.support.processes import UNMEASURED, Server, Upstream, call, events, running
+from tests.support.processes import Server, Upstream, call, events, running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import let_pass, wait_for
 
@@ -168,7 +168,7 @@ def run(
     folder: Path, upstream: Upstream, number: int, application: str = "wsgi:app", **settings: str
 ) -> tuple[Counter[str], Counter[str]]:
     """Run the traffic and the kills; returns the faults, and the counts of outcomes."""
-    settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
+    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).prepare()
     server.application = application
     server.start()
@@ -252,7 +252,7 @@ def main() -> int:
 def search(minutes: float) -> int:
     """Search for texts that hold others up, and print them; returns whether there was one."""
     upstream = Upstream()
-    settings = {"OPENAI_BASE_URL": upstream.url, "OPENAI_MAX_TOKENS": "40000", **UNMEASURED}
+    settings = {"OPENAI_BASE_URL": upstream.url, "OPENAI_MAX_TOKENS": "40000"}
     seed = random.randrange(1 << 30)
     try:
         with tempfile.TemporaryDirectory() as name, running(Path(name), **settings) as server:

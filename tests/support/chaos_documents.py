@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import UNMEASURED, Server, Upstream, call
+from tests.support.processes import Server, Upstream, call
 from tests.support.waiting import let_pass, wait_for
 
 DOCUMENTS = 50
@@ -129,7 +129,7 @@ def tell(count: int, number: int) -> None:
 
 def run(folder: Path, upstream: Upstream, number: int, **settings: str) -> tuple[Counter[str], Counter[str]]:
     """Upload documents while the worker is killed; returns the faults, and the counts of outcomes."""
-    settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
+    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **settings}
     server = Server(folder, **settings).prepare().start()
     try:
         sender = Sender(server, server.sign_in())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import UNMEASURED, Answer, Server, Upstream, running
+from tests.support.processes import Answer, Server, Upstream, running
 from tests.support.waiting import wait_for
 
 MOMENTS = ("written", "committed")
@@ -36,7 +36,7 @@ def crashing(folder: Path, upstream: Upstream, step: str, moment: str) -> Iterat
     """Run a server with a worker that crashes once at a failpoint; yield the server and a predicate of the crash."""
     armed = folder / "armed"
     armed.touch()
-    settings = {**UNMEASURED, "APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
+    settings = {"APP_ENV": "testing", "FAILPOINT": f"{step}:{moment}", "FAILPOINT_FILE": str(armed)}
     with running(folder, OPENAI_BASE_URL=upstream.url, TURN_FLUSH_SECONDS="0.2", **settings) as server:
         yield server, lambda: not armed.exists()
 

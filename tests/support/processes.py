@@ -22,9 +22,7 @@ from tests.support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT_SECONDS = 120.0  # seconds; some 4, but a machine that is busy elsewhere took 45
-MEASURED = "COVERAGE_PROCESS_CONFIG"
-# For servers that are killed anyway: nothing is measured then, and each start is twice as fast.
-UNMEASURED = {MEASURED: ""}
+MEASURED = "COVERAGE_PROCESS_CONFIG"  # the variable by which coverage starts in a child
 
 
 def free_port() -> int:
@@ -102,7 +100,7 @@ class Upstream:
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, "-m", "tests.support.upstream", *options]
-        plain = {**os.environ, **UNMEASURED}
+        plain = {**os.environ, MEASURED: ""}
         self._process = subprocess.Popen(command, cwd=ROOT, env=plain, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self.port = int(self._process.stdout.readline())

@@ -23,7 +23,7 @@ from chatbot.services.rooms.bot.texts import find_readers, get_answer_texts
 from tests.api.test_documents import send, work
 from tests.conftest import Person, join
 from tests.support import applications
-from tests.support.processes import UNMEASURED, Server
+from tests.support.processes import Server
 from tests.support.room_bot import RUNNING, Json, list_messages, post
 from tests.support.waiting import wait_for
 
@@ -244,7 +244,7 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=10_000)
     count = parser.parse_args().questions
     with tempfile.TemporaryDirectory() as folder:
-        Server(Path(folder), **UNMEASURED).migrate()
+        Server(Path(folder)).migrate()
         app = applications.build(Path(folder), DATABASE_URL="sqlite:///chatbot.db")
         canaries = Canaries(app, users=50, rooms=30)
         for number in range(1, count + 1):

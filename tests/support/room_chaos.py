@@ -28,7 +28,7 @@ from tests.support import chaos, raw_sockets
 from tests.support.chaos import Speaker, wait_until_ready
 from tests.support.chaos_documents import tell
 from tests.support.fleet import Fleet
-from tests.support.processes import UNMEASURED, Server, Upstream
+from tests.support.processes import Server, Upstream
 from tests.support.raw_sockets import EVENT, ProblemAnswer, RawSocket
 from tests.support.waiting import let_pass
 
@@ -208,7 +208,7 @@ def run(
     stack: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[Counter[str], Counter[str]]:
     """Run writers and chats while workers are restarted; returns the counts of faults and of outcomes."""
-    settings = {**UNMEASURED, "OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **stack}
+    settings = {"OPENAI_BASE_URL": upstream.url, "APP_ENV": "testing", "LOG_LEVEL": "warning", **stack}
     server = (Fleet if "REDIS_URL" in settings else Server)(folder, **settings).prepare()
     server.start()
     clients = Run(server)

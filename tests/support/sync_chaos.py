@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.support import applications, chaos
-from tests.support.processes import UNMEASURED, Server
+from tests.support.processes import Server
 from tests.support.sync_machine import SyncMachine
 
 STEPS = 100  # with one user
@@ -43,7 +43,7 @@ def main() -> int:
     for kind in databases:
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as name, chaos.stack(kind, Path(name)) as given:
-            Server(Path(name), **given, **UNMEASURED).migrate()
+            Server(Path(name), **given).migrate()
             app = applications.build(Path(name), **given)
             try:
                 run(app, examples=max(1, options.steps // len(databases) // STEPS), steps=STEPS, shrinks=True)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.support.chaos import LOST, history
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import let_pass, wait_for
 from tests.system.test_turns import Stream
@@ -35,7 +35,7 @@ def readiness(server: Server) -> tuple[int, str, dict[str, str]]:
 def test_redis_away_degrades_and_nothing_fails_open(
     tmp_path: Path, postgres_url: str, own_redis: RedisServer, upstream: Upstream, away: str
 ) -> None:
-    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED, **UNMEASURED}
+    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token = server.sign_in()
         gone = server.sign_in("gone")
@@ -65,7 +65,7 @@ def test_redis_away_degrades_and_nothing_fails_open(
 def test_flushed_redis_costs_no_answer(
     tmp_path: Path, postgres_url: str, own_redis: RedisServer, upstream: Upstream
 ) -> None:
-    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED, **UNMEASURED}
+    stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, **LIMITED}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         token = server.sign_in()
         stream = Stream(server, token, "[[slow 3]] hello")
@@ -114,7 +114,7 @@ def own_postgres(tmp_path: Path) -> Iterator[Postgres]:
 def test_postgresql_that_crashes_again_and_again_loses_nothing_acknowledged(
     tmp_path: Path, own_postgres: Postgres, own_redis: RedisServer, upstream: Upstream
 ) -> None:
-    stack = {"DATABASE_URL": own_postgres.url, "REDIS_URL": own_redis.url, "LOG_LEVEL": "warning", **UNMEASURED}
+    stack = {"DATABASE_URL": own_postgres.url, "REDIS_URL": own_redis.url, "LOG_LEVEL": "warning"}
     with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack) as server:
         tokens = [server.sign_in(f"speaker-{number}") for number in range(SPEAKERS)]
         stop = threading.Event()

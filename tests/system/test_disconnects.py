@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ SECONDS = 30
 def paced_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     upstream = Upstream("--interval", "0.01", "--tokens", "300")
     folder: Path = tmp_path_factory.mktemp("disconnects")
-    with running(folder, OPENAI_BASE_URL=upstream.url, **UNMEASURED) as server:
+    with running(folder, OPENAI_BASE_URL=upstream.url) as server:
         yield server
     upstream.stop()
 

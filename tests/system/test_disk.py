@@ -11,11 +11,11 @@ import pytest
 from chatbot.database.integrity import CHECKING, DAMAGED, REPLACED
 from chatbot.database.sqlite.dialect import sqlite
 from tests.support.chaos import history
-from tests.support.processes import UNMEASURED, Server, running
+from tests.support.processes import Server, running
 from tests.support.waiting import wait_for
 
 LONG = "word " * 2_000
-SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}
+SETTINGS = {"LLM": "memory", "EMBEDDER": "memory"}
 ROOM = 200_000  # bytes that are left
 
 

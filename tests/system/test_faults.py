@@ -17,7 +17,7 @@ from tests.support.processes import Server, Upstream, events, free_port, running
 from tests.support.upstream_dialects import DIALECTS
 from tests.support.upstream_faults import FAULTS as PLAYED
 
-pytestmark = pytest.mark.both_databases
+pytestmark = [pytest.mark.both_databases, pytest.mark.measured]
 
 SECRETS = ("nobody", "Upstream words", "sk-canary", "Traceback")
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support import fleet
 from tests.support.databases import saved_text
 from tests.support.fleet import Fleet
-from tests.support.processes import UNMEASURED, Server, Upstream
+from tests.support.processes import Server, Upstream
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import let_pass, wait_for
 from tests.system.test_turns import Stream
@@ -35,7 +35,7 @@ def database(postgres: str, postgres_template: str) -> Iterator[str]:
 def hosts(tmp_path_factory: pytest.TempPathFactory, database: str, upstream: Upstream) -> Iterator[Fleet]:
     redis = RedisServer(tmp_path_factory.mktemp("redis"))
     stack = {"DATABASE_URL": database, "REDIS_URL": redis.url, "VECTOR_STORE": "pgvector"}
-    settings = {"OPENAI_BASE_URL": upstream.url, "RETENTION_DAYS": "1", "EMBEDDER": "memory", **UNMEASURED}
+    settings = {"OPENAI_BASE_URL": upstream.url, "RETENTION_DAYS": "1", "EMBEDDER": "memory"}
     with fleet.running(tmp_path_factory.mktemp("fleet"), **stack, **settings) as hosts:
         yield hosts
     redis.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, UNMEASURED, Server
+from tests.support.processes import ROOT, Server
 
 NODE_MODULES = ROOT / "tests/node/node_modules"
 FLOWS = ROOT / "tests/system/generated"
@@ -27,7 +27,7 @@ EXPECTED = [
 def run(folder: Path, *command: str | Path) -> str:
     """Run a command in a folder; returns its output."""
     # Generators format what they made with the tools beside this Python; none is measured.
-    environment = {**os.environ, **UNMEASURED, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"}
     ended = subprocess.run(
         [str(part) for part in command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

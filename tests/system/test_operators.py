@@ -18,7 +18,7 @@ from chatbot.models import Session
 from chatbot.services.accounts import tokens
 from tests.conftest import PASSWORD, MakeApp, Person, join
 from tests.support import databases
-from tests.support.processes import UNMEASURED, Server, running
+from tests.support.processes import Server, running
 
 pytestmark = pytest.mark.both_databases
 
@@ -48,7 +48,7 @@ def test_answers_have_the_headers_of_safe_ones(make_app: MakeApp, path: str) -> 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_refusals_of_what_is_no_request_have_them_too(tmp_path: Path, scheme: str) -> None:
     with (
-        running(tmp_path, LLM="memory", BASE_URL=f"{scheme}://127.0.0.1", **UNMEASURED) as server,
+        running(tmp_path, LLM="memory", BASE_URL=f"{scheme}://127.0.0.1") as server,
         socket.create_connection(("127.0.0.1", server.port), 10) as connection,
     ):
         connection.sendall(b"nonsense\r\n\r\n")
@@ -70,9 +70,7 @@ def test_metrics_are_open_to_this_machine_and_never_through_a_proxy(make_app: Ma
 
 
 def test_security_events_are_logged_and_no_secret(tmp_path: Path) -> None:
-    with running(
-        tmp_path, LLM="memory", RATELIMIT_ENABLED="true", RATE_WRITE_USER="5 per minute", **UNMEASURED
-    ) as server:
+    with running(tmp_path, LLM="memory", RATELIMIT_ENABLED="true", RATE_WRITE_USER="5 per minute") as server:
         token = server.sign_in("ada")
         server.sign_in("eve")
         me = server.call("GET", "/api/users/me/", None, token)[2]["id"]
@@ -110,7 +108,7 @@ def test_security_events_are_logged_and_no_secret(tmp_path: Path) -> None:
 
 
 def test_refused_requests_are_logged_with_their_address_and_user(tmp_path: Path) -> None:
-    with running(tmp_path, LLM="memory", **UNMEASURED) as server:
+    with running(tmp_path, LLM="memory") as server:
         token = server.sign_in("ada")
         me = server.call("GET", "/api/users/me/", None, token)[2]["id"]
         refused = [

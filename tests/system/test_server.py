@@ -15,8 +15,10 @@ from urllib.parse import quote
 import pytest
 
 from chatbot.database.sqlite.dialect import sqlite
-from tests.support.processes import UNMEASURED, Server, Upstream, call, free_port, running
+from tests.support.processes import Server, Upstream, call, free_port, running
 from tests.support.waiting import wait_for
+
+pytestmark = pytest.mark.measured
 
 TERMINAL = {"completed", "truncated", "filtered", "failed", "cancelled", "interrupted"}
 
@@ -283,9 +285,7 @@ def test_bad_settings_are_a_line_each_and_the_port_never_opens(
     tmp_path: Path, settings: dict[str, str], named: list[str]
 ) -> None:
     port = free_port()
-    server = Server(
-        tmp_path, **{"BASE_URL": f"http://127.0.0.1:{port}", "BCRYPT_ROUNDS": "12", **UNMEASURED, **settings}
-    )
+    server = Server(tmp_path, **{"BASE_URL": f"http://127.0.0.1:{port}", "BCRYPT_ROUNDS": "12", **settings})
     started = time.monotonic()
     server.spawn()
     while server.process.poll() is None:

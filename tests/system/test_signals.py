@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import UNMEASURED, Server
+from tests.support.processes import Server
 from tests.support.waiting import let_pass, wait_for
 
 BOOTING = "Booting worker"
@@ -24,7 +24,7 @@ def slow(title, set_title=util._setproctitle):
 
 util._setproctitle = slow
 """
-SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}
+SETTINGS = {"LLM": "memory", "EMBEDDER": "memory"}
 
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["terminal", "arbiter"])

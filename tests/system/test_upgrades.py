@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, UNMEASURED, Server, running
+from tests.support.processes import ROOT, Server, running
 from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.both_databases
@@ -48,7 +48,7 @@ def downgrade():
         batch.drop_index("ix_chat_messages_mood")
         batch.drop_column("mood")
 '''
-SETTINGS = {"LLM": "memory", "EMBEDDER": "memory", **UNMEASURED}
+SETTINGS = {"LLM": "memory", "EMBEDDER": "memory"}
 
 
 class Upgrade:
@@ -90,7 +90,7 @@ def counted(server: Server, folder: Path) -> str:
 
 def test_migration_killed_in_the_middle_has_not_happened(database_url: str, tmp_path: Path) -> None:
     server = Server(tmp_path, DATABASE_URL=database_url, **SETTINGS)
-    server.flask("seed", "bench", "--users", "10", "--turns", "20000", "--passages", "100")
+    server.flask("seed", "bench", "--users", "10", "--turns", "4000", "--passages", "100")
     before = counted(server, tmp_path)
     later = Upgrade(server, tmp_path)
     killed = later.begin("upgrade", pause=60)

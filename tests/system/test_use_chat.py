@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.browser import NODE, bundle, open_browser, open_page
 from tests.support.cable import Cable
-from tests.support.processes import ROOT, UNMEASURED, Server, Upstream, running
+from tests.support.processes import ROOT, Server, Upstream, running
 from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -103,7 +103,7 @@ def slow() -> Iterator[Upstream]:
 
 @pytest.fixture(scope="module")
 def slow_server(tmp_path_factory: pytest.TempPathFactory, slow: Upstream) -> Iterator[Server]:
-    with running(tmp_path_factory.mktemp("slow"), OPENAI_BASE_URL=slow.url, **UNMEASURED) as server:
+    with running(tmp_path_factory.mktemp("slow"), OPENAI_BASE_URL=slow.url) as server:
         yield server
 
 
@@ -205,7 +205,7 @@ def test_ten_disconnects_and_a_kill_show_the_text_that_is_stored(
     browser: Any, script: str, tmp_path: Path, slow: Upstream
 ) -> None:
     with (
-        running(tmp_path, OPENAI_BASE_URL=slow.url, **UNMEASURED) as server,
+        running(tmp_path, OPENAI_BASE_URL=slow.url) as server,
         Cable(server.port, lives=10, bite=BITE) as cable,
     ):
         chat = Chat(browser, script, server, "dies", cable.port)

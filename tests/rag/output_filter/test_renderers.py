@@ -1,7 +1,6 @@
 """The filter's output through five Markdown renderers: nothing fetches, runs or links to another scheme than allowed."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ import pytest
 
 from chatbot.rag.output_filter.answer_filter import MAX_HELD_CHARACTERS, AnswerFilter
 from chatbot.rag.pipeline import close_fence
-from tests.support.processes import ROOT, UNMEASURED
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +24,7 @@ Render = Callable[[str], dict[str, list[str]]]
 def render() -> Iterator[Render]:
     assert (SCRIPT.parent / "node_modules/showdown").exists(), "run `make test`, which installs it"
     command = [str(Path(sys.executable).with_name("node")), str(SCRIPT)]
-    env = {**os.environ, **UNMEASURED}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         requests = process.stdin

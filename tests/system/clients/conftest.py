@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import impatient
-from tests.support.processes import ROOT, UNMEASURED, Server, Upstream, running
+from tests.support.processes import ROOT, Server, Upstream, running
 from tests.system.clients.samples import MODELS
 
 CLIENTS = Path(sys.prefix) / "clients"  # packages that take other versions of libraries than ours
@@ -60,7 +60,6 @@ def run_client(address: str, named_token: str, tmp_path: Path) -> RunClient:
             "OPENAI_BASE_URL": address,
             "OPENAI_API_KEY": named_token,
             **QUIET,
-            **UNMEASURED,
             **settings,
         }
         done = subprocess.run(

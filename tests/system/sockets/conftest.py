@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import SECRETS
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 from tests.support.sockets import NAMESPACES, Member
 
@@ -50,7 +50,7 @@ def hosts(
 ) -> Iterator[tuple[Server, Server]]:
     """Run two hosts on one PostgreSQL and one Redis."""
     shared = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, "VECTOR_STORE": "pgvector"}
-    settings = {"OPENAI_BASE_URL": upstream.url, **shared, **SECRETS, **UNMEASURED}
+    settings = {"OPENAI_BASE_URL": upstream.url, **shared, **SECRETS}
     folders = [tmp_path / name for name in ("one", "two")]
     for folder in folders:
         folder.mkdir()

@@ -15,7 +15,7 @@ from tests.support.processes import Server, Upstream, running
 from tests.support.sockets import NAMESPACES, Member, SocketClient, open_raw, read_all
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 def sign(token: str, **changes: Any) -> str:

@@ -12,7 +12,7 @@ from tests.support.processes import Server, Upstream, running
 from tests.support.sockets import Member, open_raw, read_all
 from tests.support.waiting import let_pass, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 SLOW = "[[slow 3]] hello"  # "Half an answer", 3 s of silence, " at last"
 WHOLE = "Half an answer at last"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import MOMENTS, crashing
-from tests.support.processes import UNMEASURED, Server, Upstream, running
+from tests.support.processes import Server, Upstream, running
 from tests.support.redis_server import RedisServer
 from tests.support.sockets import Member, SocketClient
 from tests.support.waiting import wait_for
@@ -28,7 +28,7 @@ def two_workers(tmp_path: Path, upstream: Upstream, postgres_url: str, own_redis
     """Run two workers with PostgreSQL and Redis, with the limits of users, which Redis counts."""
     stack = {"DATABASE_URL": postgres_url, "REDIS_URL": own_redis.url, "VECTOR_STORE": "pgvector"}
     limits = {"RATELIMIT_ENABLED": "true", "RATE_ROOM_MESSAGE_USER": "1000 per minute", "WEB_CONCURRENCY": "2"}
-    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack, **limits, **UNMEASURED) as one:
+    with running(tmp_path, OPENAI_BASE_URL=upstream.url, **stack, **limits) as one:
         yield one
 
 

@@ -11,7 +11,7 @@ from tests.support.processes import Upstream
 
 pytestmark = pytest.mark.slow
 
-RESTARTS = 10
+RESTARTS = 6
 
 
 @pytest.fixture(scope="module")
