@@ -1,5 +1,7 @@
 """The deletion of an account by its user, and the receipt."""
 
+import fcntl
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,9 +13,11 @@ from chatbot.database import failpoints
 from chatbot.database.base import db
 from chatbot.database.transactions import read
 from chatbot.models import ChatMessage, LedgerEntry, RoomMessage, TurnTrace, User
+from chatbot.rag.lexical import folder
 from chatbot.rag.llms.memory import MemoryLLM
-from chatbot.services.accounts.callers import OPERATOR
+from chatbot.services.accounts.callers import OPERATOR, Caller
 from chatbot.services.administration import users
+from chatbot.services.knowledge.state import get_knowledge_state
 from chatbot.services.privacy import erasure
 from chatbot.services.privacy.tables import list_rows
 from tests.api.test_account_export import fill
@@ -208,6 +212,42 @@ def test_running_turn_ends(app: Flask, ada: Person, llm: MemoryLLM) -> None:
     assert receipt["removed"]["turn"] == 1
     with app.app_context(), read() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(ChatMessage)) == 0
+
+
+def test_account_that_cannot_be_erased_holds_up_no_other(
+    app: Flask, ada: Person, eve: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipts = {person.id: delete_account(person) for person in (ada, eve)}
+
+    def refuse(caller: Caller) -> None:
+        if caller.user_id == UUID(ada.id):
+            raise RuntimeError("cannot be erased")
+
+    monkeypatch.setitem(erasure.ERASERS, "rooms", refuse)
+    with app.app_context(), pytest.raises(RuntimeError, match="cannot be erased"):
+        erasure.erase_waiting()
+    found = {one: app.test_client().get(f"/api/erasures/{receipt}/").get_json() for one, receipt in receipts.items()}
+    assert [found[one]["pending"] for one in (ada.id, eve.id)] == [["rows", "copies"], []]
+    monkeypatch.undo()
+    with app.app_context():
+        erasure.erase_waiting()
+    assert app.test_client().get(f"/api/erasures/{receipts[ada.id]}/").get_json()["status"] == "completed"
+
+
+def test_receipt_waits_for_an_index_that_another_process_writes(app: Flask, ada: Person) -> None:
+    send(ada, "Opening hours", HOURS)
+    work(app)
+    assert ada.says("When is the library open?").get_json()["citations"]
+    receipt_id = delete_account(ada)
+    (lock,) = Path(app.config["INSTANCE_PATH"]).glob(f"lexical/**/{folder.WRITER_LOCK}")
+    with app.app_context():
+        get_knowledge_state().lexical_index.index.close()  # a process that never wrote it has no lock
+        with lock.open("ab") as held:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            erasure.erase_waiting()
+            assert erasure.get_receipt(UUID(receipt_id)).pending == ["copies"]
+        erasure.erase_waiting()
+        assert erasure.get_receipt(UUID(receipt_id)).status == "completed"
 
 
 STEPS = ("withdraw_from_room", "delete_conversation", "delete_collection", "erase_changes", "erase_usage", "erase_user")

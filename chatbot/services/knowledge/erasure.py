@@ -34,10 +34,10 @@ def list_documents(caller: Caller) -> set[UUID]:
         return set(connection.scalars(statement.where(Collection.owner_id == caller.user_id)))
 
 
-def forget_copies() -> None:
+def forget_copies() -> bool:
     """Bring this host's index of words up to date, and let stores of vectors forget deleted collections.
 
-    Raises IndexLocked, StoreFailed.
+    Returns whether they are: where another process writes the index, it may be in a moment. Raises StoreFailed.
     """
     state = get_knowledge_state()
     if state.has_lexical_files:
@@ -46,3 +46,4 @@ def forget_copies() -> None:
         with read() as connection:
             known = set(connection.scalars(sa.select(Collection.id)))
         state.vector_index.forget_others(known, at_once=True)
+    return not (state.has_lexical_files and state.lexical_index.is_behind())

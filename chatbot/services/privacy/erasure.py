@@ -4,7 +4,7 @@ The request closes the account in one transaction. The job then counts and delet
 many transactions; at last the user's own row, by which it finds what is left to do. A receipt has nothing of the user.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -102,17 +102,26 @@ def get_receipt(erasure_id: UUID) -> Receipt:
 
 
 def erase_waiting() -> None:
-    """Erase all closed accounts, and then the copies of their rows, unless another process does."""
+    """Erase all closed accounts, and then the copies of their rows, unless another process does.
+
+    An account that cannot be erased holds up no other; what went wrong is raised in the end.
+    """
     if not _has_running():
         return
     held = leases.acquire(LEASE_NAME, LEASE_PERIOD)
     if held is None:
         return
+    failed: dict[UUID, Exception] = {}
     completed = False
     try:
-        while (found := _find_closed()) is not None:
-            _erase(*found)
+        while (found := _find_closed(failed)) is not None:
+            try:
+                _erase(*found)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next account is another's
+                failed[found[1]] = error
         _erase_copies()
+        for failure in failed.values():
+            raise failure
         completed = True
     finally:
         leases.release(held, completed=completed)
@@ -123,11 +132,11 @@ def _has_running() -> bool:
         return connection.scalar(sa.select(Erasure.id).where(Erasure.completed_at.is_(None)).limit(1)) is not None
 
 
-def _find_closed() -> tuple[UUID, UUID] | None:
-    """Return the ids of an erasure and its user."""
+def _find_closed(but: Collection[UUID]) -> tuple[UUID, UUID] | None:
+    """Return the ids of an erasure and its user, who is none of some."""
+    is_closed = (User.erasure_id.is_not(None), User.id.not_in(but))
     with read() as connection:
-        statement = sa.select(User.erasure_id, User.id).where(User.erasure_id.is_not(None)).limit(1)
-        row = connection.execute(statement).one_or_none()
+        row = connection.execute(sa.select(User.erasure_id, User.id).where(*is_closed).limit(1)).one_or_none()
     return None if row is None else (row.erasure_id, row.id)
 
 
@@ -184,9 +193,8 @@ def _erase_copies() -> None:
         found = connection.scalars(sa.select(Erasure.id).where(*erased)).all()
     if not found:
         return
-    knowledge_erasure.forget_copies()
-    results.follow()
-    if not get_database_state().checkpointer.truncate_log():
+    steps = (knowledge_erasure.forget_copies, results.follow, get_database_state().checkpointer.truncate_log)
+    if not all(step() for step in steps):  # it is tried again
         return
     with write("complete_erasure") as connection:
         connection.execute(sa.update(Erasure).where(Erasure.id.in_(found)).values(completed_at=now()))

@@ -107,6 +107,8 @@ def withdraw(caller: Caller, room_id: UUID) -> bool:
     """
     with write("withdraw_from_room", contention_key=caller.user_id) as connection:
         before = rows.lock(connection, caller, room_id)
+        own = (RoomMember.room_id == room_id, RoomMember.user_id == caller.user_id)
+        connection.execute(sa.select(RoomMember.id).where(*own).with_for_update())  # before any counter
         member = _find(connection, room_id, caller.user_id)
         others = select_members().where(rows.is_member_of(room_id), RoomMember.user_id != caller.user_id)
         is_reader = RoomMember.role == "reader"

@@ -65,8 +65,12 @@ class HistorySearch:
         except IndexFailed as error:
             raise Busy("The history cannot be searched now; retry later.", retry_after=5) from error
 
-    def follow_all(self) -> None:
-        """Bring the index up to date with all users that have searched, and remove those that are deleted."""
+    def follow_all(self) -> bool:
+        """Bring the index up to date with all users that have searched, and remove those that are deleted.
+
+        Returns whether it is: where another process writes it, it may be in a moment.
+        """
+        is_current = True
         pending: deque[UUID] = deque()
         for user_ids in self._progress.list_users():
             heads = {head.user_id: head for head in feed.read_heads(user_ids)}
@@ -75,6 +79,9 @@ class HistorySearch:
             user_id = pending.popleft()
             if self._follow_further(user_id):
                 pending.append(user_id)
+            elif self._is_behind(user_id):
+                is_current = False
+        return is_current
 
     def _follow_further(self, user_id: UUID) -> bool:
         """Follow a user for a slice; return whether there is more, which no other process follows now."""

@@ -86,10 +86,9 @@ def _search(caller: Caller, action: Callable[[HistoryIndex], T]) -> T:
     return get_chat_state().history_index.search(caller.user_id, action)
 
 
-def follow() -> None:
-    """Bring this host's index up to date, from the first search on."""
-    if get_chat_state().has_history_index:
-        get_chat_state().history_index.follow_all()
+def follow() -> bool:
+    """Bring this host's index up to date, from the first search on; return whether it is."""
+    return not get_chat_state().has_history_index or get_chat_state().history_index.follow_all()
 
 
 def _find_alive(caller: Caller, ids: Sequence[UUID], conversation_id: UUID | None = None) -> dict[UUID, UUID]:

@@ -98,18 +98,27 @@ class LexicalSearch:
         """
         return self._rebuild_if_broken(self._follow_all)
 
+    def is_behind(self) -> bool:
+        """Return whether the index has passages that are gone, or none of new ones: another process may write it."""
+        return any(self._compare()[1:])
+
     def _follow_all(self) -> set[UUID]:
-        with read() as connection:
-            rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
-        gone = self.known.keys() - {str(row.id) for row in rows}
-        behind = [Searched(*row) for row in rows if self.known.get(str(row.id), -1) < row.last_change]
+        known, gone, behind = self._compare()
         if gone or behind:
             with self._lock:
                 try:
                     self._write(behind, sorted(gone))
                 except IndexLocked:
                     self._read_state(self.index.version)
-        return {row.id for row in rows}
+        return known
+
+    def _compare(self) -> tuple[set[UUID], set[str], list[Searched]]:
+        """Return the collections, those in the index that are none any more, and those that it is behind with."""
+        with read() as connection:
+            rows = connection.execute(sa.select(Collection.id, Collection.last_change, Collection.chunks)).all()
+        gone = self.known.keys() - {str(row.id) for row in rows}
+        behind = [Searched(*row) for row in rows if self.known.get(str(row.id), -1) < row.last_change]
+        return {row.id for row in rows}, gone, behind
 
     def _search(self, query: str, collections: list[str], k: int, documents: list[str] | None) -> LexicalHits:
         hits = self.index.search(query, collections, k, documents)
