@@ -74,6 +74,7 @@ class Bounds(Schema):
     RATE_READ_USER = _rate("1200 per minute", "What one user reads")
     RATE_WRITE_USER = _rate("300 per minute", "What one user changes, apart from the above")
     RATE_PUBLIC_ADDRESS = _rate("600 per minute", "What needs no login, from one address")
+    RATE_CLIENT_USER = _rate("60 per minute; 1000 per day", "Users that one client signs in for the first time")
     RATE_FORK_USER = _rate("300 per day", "Forks of one user; each MiB that one copies counts as another")
     RATE_ROOM_MESSAGE_USER = _rate("10 per 10 second", "Messages of one user in one room")
     RATE_DOCUMENT_USER = _rate("600 per minute", "Documents that one user sends")

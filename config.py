@@ -1,9 +1,8 @@
 """Every setting: its name, its type, its default and one line of why.
 
-Settings come from the environment or from `.env` beside this file (the environment wins; an empty
-value counts as not set). `load` checks them all at once; what is wrong is one clear line each and exit
-code 78 (EX_CONFIG of sysexits.h), before any port opens. This module imports nothing of the
-application, because gunicorn's arbiter reads it too.
+Settings come from the environment or from `.env` beside this file (the environment wins; an empty value counts as not
+set). `load` checks them all at once; what is wrong is one clear line each and exit code 78 (EX_CONFIG of sysexits.h),
+before any port opens. This module imports nothing of the application, because gunicorn's arbiter reads it too.
 """
 
 import contextlib
@@ -22,6 +21,7 @@ from dotenv import dotenv_values
 from marshmallow import EXCLUDE, ValidationError, fields, validates_schema
 from marshmallow.validate import And, Length, OneOf, Range, Regexp
 
+from auth_settings import AuthSettings
 from bounds import Bounds, setting
 from mail_settings import URL, MailSettings, find_mail_errors
 from usage_settings import UsageSettings
@@ -48,7 +48,7 @@ class Word(fields.String):
         return str(super()._deserialize(value, attr, data, **options)).lower()
 
 
-class Config(Bounds, MailSettings, UsageSettings):
+class Config(Bounds, AuthSettings, MailSettings, UsageSettings):
     """The settings of every environment."""
 
     class Meta:
@@ -124,8 +124,8 @@ class Config(Bounds, MailSettings, UsageSettings):
     @validates_schema
     def check_together(self, data: dict[str, Any], **_: Any) -> None:
         """Check settings together: addresses, origins and the needs of several workers."""
-        errors = _origin_errors(data["CORS_ORIGINS"]) | _database_errors(data["DATABASE_URL"])
-        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"]) | _model_errors(data) | find_mail_errors(data)
+        errors = _origin_errors(data["CORS_ORIGINS"]) | _database_errors(data["DATABASE_URL"]) | _model_errors(data)
+        errors |= _previous_errors(data["SECRET_KEY_PREVIOUS"]) | find_mail_errors(data)
         postgres = data["DATABASE_URL"].startswith("postgres")
         if data["WEB_CONCURRENCY"] > 1 and not (data["REDIS_URL"] and postgres):
             errors["WEB_CONCURRENCY"] = ["More than one worker needs a PostgreSQL DATABASE_URL and a REDIS_URL."]

@@ -3,7 +3,7 @@
 from chatbot.database.lease import Lease
 
 from .audit import AuditEntry
-from .auth import ApiKey, Session, User
+from .auth import ApiKey, ExternalIdentity, Session, User
 from .budgets import Budget, BudgetReservation
 from .chat import ChatMessage, Feedback, IdempotencyKey, TurnLogPiece
 from .conversations import Conversation, ConversationTag
@@ -49,6 +49,7 @@ __all__ = [
     "DocumentPiece",
     "EmbeddingSpace",
     "Erasure",
+    "ExternalIdentity",
     "Feedback",
     "IdempotencyKey",
     "KnowledgeChange",

@@ -81,5 +81,20 @@ class ApiKey(Model):
     expires_at: Mapped[Time] = mapped_column(index=True)
     last_used_at: Mapped[Time | None]
     budget_id: Mapped[int | None]  # without a foreign key: `usage` is above this module
+    is_hidden: Mapped[bool] = mapped_column(default=False)  # made for a login elsewhere, not by its user
+    granted_by: Mapped[UUID | None]  # of a client token: the user whose collections it opens
+    granted_ids: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
 
     __table_args__ = (sa.Index(None, "user_id", "created_at", "id"), sa.Index(None, "budget_id"))
+
+
+class ExternalIdentity(Model):
+    """A user of another service and their account here, which has no password."""
+
+    __tablename__ = "external_identities"
+
+    issuer: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    subject: Mapped[str] = mapped_column(sa.String(255), primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(sa.ForeignKey(User.id, ondelete="CASCADE"), unique=True)
+    login_key_id: Mapped[UUID | None]  # of the API key that stands for logins with tokens of the issuer
+    created_at: Mapped[Time] = mapped_column(default=now)

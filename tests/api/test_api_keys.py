@@ -28,7 +28,7 @@ from tests.conftest import Person
 from tests.support.roles import disable
 
 KEYS = "/api/users/api-keys/"
-ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1", "analytics"]
+ALL_SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "v1", "analytics", "mint"]
 SOME_ID = UUID(int=7)
 
 

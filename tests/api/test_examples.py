@@ -15,7 +15,7 @@ ORDER = [
     *("listInvitations", "acceptInvitation", "declineInvitation"),
     *("createDocument", "listDocuments", "getDocument", "replaceDocument", "retryDocument"),
     *("listChunks", "followDocument", "search"),
-    *("estimateMessage", "listBudgets"),
+    *("estimateMessage", "listBudgets", "createClientToken"),
     *("sendMessage", "getTurn", "followTurn", "getTrace", "cancelTurn", "giveFeedback", "regenerateTurn", "listTurns"),
     *("createConversation", "listConversations", "getConversation", "changeConversation"),
     *("readChanges", "followChanges"),

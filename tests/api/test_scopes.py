@@ -102,6 +102,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/admin/audit/"): "admin",
     ("GET", "/api/users/me/access-log/"): None,
     ("GET", "/api/users/me/budgets/"): "any",
+    ("POST", "/api/users/client-tokens/"): "mint",
     ("GET", "/api/users/me/export/"): None,
     ("GET", "/api/analytics/usage/"): "analytics",
     ("GET", "/api/analytics/overview/"): "analytics",

@@ -34,7 +34,7 @@ FIXED = [
     "CORS_ORIGINS",
 ]
 SETTINGS = config.Config().fields
-RUNTIME_BUDGET = 109  # distributions in requirements.txt on any platform; a new one is a decision
+RUNTIME_BUDGET = 110  # distributions in requirements.txt on any platform; a new one is a decision
 
 
 def sources() -> list[Path]:

@@ -35,6 +35,7 @@ BODIES = {
     "conversations.change_conversation": {"title": "Another"},
     "shares.create_share": {"expires_in": 60},
     "ui_stream.send_ui_message": {"id": "x", "messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]},
+    "client_tokens.create_client_token": {"subject": "user-1"},
     "api_keys.rotate_api_key": {"overlap_seconds": 60},
     "administration.change_user": {"disabled": True},
     "users.change_me": {"username": "another"},

@@ -1,6 +1,6 @@
 """Routes of accounts, their sessions, their API keys and their budgets."""
 
-from . import administration, api_keys, auth, budgets, mail_tokens, privacy, sessions
+from . import administration, api_keys, auth, budgets, client_tokens, mail_tokens, privacy, sessions
 
 BLUEPRINTS = (
     auth.blueprint,
@@ -9,5 +9,6 @@ BLUEPRINTS = (
     sessions.blueprint,
     api_keys.blueprint,
     budgets.blueprint,
+    client_tokens.blueprint,
     administration.blueprint,
 )

@@ -52,7 +52,7 @@ def create_api_key(values: dict[str, Any]) -> dict[str, Any]:
     caller = authentication.current()
     key = idempotency.read_key(values)
     limit = values.pop("budget", None)
-    insert_budget = budgets.prepare_key_budget(caller, Limit(**limit)) if limit else None
+    insert_budget = budgets.prepare_key_budget(caller.user_id, Limit(**limit)) if limit else None
     return _add_budget(api_keys.create(caller, **values, insert_budget=insert_budget, key=key))
 
 

@@ -14,7 +14,7 @@ USERNAME = [
     Regexp(r"^[\w][\w.-]*\Z", error="Letters, digits, '_', '-' and '.' only, beginning with a letter or digit."),
 ]
 PASSWORD = Length(8, 1024)
-SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "analytics", "admin"]
+SCOPES = ["chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "analytics", "mint", "admin"]
 
 
 class SignupSchema(Schema):

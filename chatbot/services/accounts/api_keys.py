@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -26,11 +27,11 @@ from chatbot.observability import security_log
 from chatbot.services import idempotency
 
 from . import recent_logins
-from .callers import Caller
+from .callers import Caller, Grant
 from .state import get_accounts_state
 
 PREFIX = "ck_"
-SCOPES = ("chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "analytics", "admin")
+SCOPES = ("chat", "history", "knowledge:read", "knowledge:write", "rooms", "v1", "analytics", "mint", "admin")
 DEFAULT_LIFETIME = timedelta(days=90)
 MAX_LIFETIME = timedelta(days=365)
 MAX_API_KEYS_PER_USER = 100
@@ -71,7 +72,7 @@ FIELDS = (
 
 def list_keys(caller: Caller, *, limit: int, after: keyset.Key | None = None) -> keyset.Page[IssuedKey]:
     """Return up to `limit` of the caller's keys by time, expired ones too until the purge takes them."""
-    statement = sa.select(*FIELDS).where(ApiKey.user_id == caller.user_id)
+    statement = sa.select(*FIELDS).where(ApiKey.user_id == caller.user_id, ~ApiKey.is_hidden)
     order = (ApiKey.created_at, ApiKey.id)
     with read() as connection:
         return keyset.fetch_page(connection, statement, IssuedKey, order=order, limit=limit, after=after)
@@ -112,6 +113,22 @@ def create(
         scope_names = " ".join(issued.scopes)
         security_log.record("api_key", "created", **caller.to_log_fields(), key=issued.id, scopes=scope_names)
     return issued
+
+
+def create_client_token(
+    user_id: UUID,
+    scopes: Sequence[str],
+    lifetime: timedelta,
+    grant: Grant,
+    *,
+    insert_budget: Callable[[sa.Connection], int] | None = None,
+) -> str:
+    """Create a key of another account for a short time and return its secret; it reads granted collections alone."""
+    grants = {"granted_by": grant.granted_by, "granted_ids": [str(one) for one in grant.collection_ids]}
+    with write("create_client_token", contention_key=user_id) as connection:
+        budget_id = insert_budget(connection) if insert_budget else None
+        values = {"name": "client token", "is_hidden": True, "budget_id": budget_id, **grants}
+        return insert_row(connection, user_id, scopes, lifetime, **values)[1]
 
 
 def rotate(caller: Caller, key_id: UUID, *, overlap_seconds: int = 0, key: idempotency.Key | None = None) -> IssuedKey:
@@ -211,23 +228,30 @@ def _insert(
     lifetime: timedelta,
     budget_id: int | None,
 ) -> IssuedKey:
+    values = {"name": name, "budget_id": budget_id}
+    key_id, secret = insert_row(connection, caller.user_id, scopes, lifetime, **values)
+    return replace(_load(connection, caller, key_id), secret=secret)
+
+
+def insert_row(
+    connection: sa.Connection, user_id: UUID, scopes: Sequence[str], lifetime: timedelta, **values: Any
+) -> tuple[UUID, str]:
+    """Insert a key; returns its id and its secret."""
     secret = generate_secret()
     moment = now()
     key_id = uuid7()
-    values = {
+    columns = {
         "id": key_id,
-        "user_id": caller.user_id,
-        "name": name,
+        "user_id": user_id,
         "secret_hash": hash_secret(secret),
         "prefix": secret[:8],
         "last4": secret[-4:],
-        "scopes": scopes,
+        "scopes": list(scopes),
         "created_at": moment,
         "expires_at": moment + lifetime,
-        "budget_id": budget_id,
     }
-    connection.execute(sa.insert(ApiKey).values(values))
-    return replace(_load(connection, caller, key_id), secret=secret)
+    connection.execute(sa.insert(ApiKey).values({**columns, **values}))
+    return key_id, secret
 
 
 def _require_recent_login_for(scopes: Sequence[str], connection: sa.Connection, caller: Caller) -> None:

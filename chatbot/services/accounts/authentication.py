@@ -1,28 +1,38 @@
 """Authenticate credentials, the same for every entry point."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from sqlalchemy.orm import aliased
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
 from chatbot.errors import Forbidden, ScopeMissing, SessionEnded, Unauthenticated
 from chatbot.models import ApiKey, Budget, Session, User
 
-from . import api_keys, tokens
-from .callers import Caller
+from . import api_keys, external_identities, tokens
+from .callers import Caller, Grant
 from .state import get_accounts_state
 
+KEY_FIELDS = (
+    ApiKey.id,
+    ApiKey.user_id,
+    ApiKey.scopes,
+    ApiKey.expires_at,
+    ApiKey.budget_id,
+    ApiKey.granted_by,
+    ApiKey.granted_ids,
+)
 ANY_SCOPE = "any"  # of a route that each API key opens
 HAS_BUDGETS = sa.exists().where(Budget.user_id == User.id, ~Budget.is_of_key).correlate(User).label("has_budgets")
 
 
 def authenticate(credential: str) -> Caller:
-    """Return the caller of an access token or an API key.
+    """Return the caller of an access token, of one of a foreign issuer, or of an API key.
 
     Raises Unauthenticated unless it is valid, its session open and its user enabled.
     """
@@ -30,6 +40,8 @@ def authenticate(credential: str) -> Caller:
         return _authenticate_api_key(credential)
     state = get_accounts_state()
     is_new = credential not in state.access_claims
+    if is_new and (foreign := state.issuers.read(credential)) is not None:
+        return _authenticate_foreign(foreign)
     claims = _read_access(credential)
     caller = state.credential_cache.get(claims.session_id) or _look_up_session(claims.session_id)
     if caller.user_id != claims.user_id or caller.scopes is not None:
@@ -44,7 +56,10 @@ def find_expiry(credential: str) -> float | None:
 
     Raises Unauthenticated.
     """
-    return None if credential.startswith(api_keys.PREFIX) else float(_read_access(credential).expires_at)
+    if credential.startswith(api_keys.PREFIX):
+        return None
+    foreign = get_accounts_state().issuers.read(credential)
+    return float(_read_access(credential).expires_at if foreign is None else foreign["exp"])
 
 
 def find_ended(callers: Sequence[Caller]) -> set[UUID]:
@@ -55,11 +70,10 @@ def find_ended(callers: Sequence[Caller]) -> set[UUID]:
     open_sessions = sa.select(Session.id).join(User, User.id == Session.user_id)
     open_sessions = open_sessions.where(Session.ended_at.is_(None), Session.expires_at > now(), is_enabled)
     open_keys = sa.select(ApiKey.id).join(User, User.id == ApiKey.user_id)
-    open_keys = open_keys.where(ApiKey.expires_at > now(), is_enabled)
     with read() as connection:
         still_open = set(connection.scalars(open_sessions.where(Session.id.in_(sessions)))) if sessions else set()
         if keys:
-            still_open |= set(connection.scalars(open_keys.where(ApiKey.id.in_(keys))))
+            still_open |= set(connection.scalars(open_keys.where(ApiKey.id.in_(keys), *_is_key_open())))
     return {*sessions, *keys} - still_open
 
 
@@ -126,6 +140,20 @@ def _authenticate_api_key(secret: str) -> Caller:
     return cache.get(key_id) or _look_up_api_key(ApiKey.id == key_id)
 
 
+def _authenticate_foreign(claims: Mapping[str, Any]) -> Caller:
+    """Return the caller of a foreign token, with the rights of the key that stands for the user's login."""
+    logins = get_accounts_state().foreign_logins
+    identity = (claims["iss"], claims["sub"])
+    if identity not in logins:
+        logins[identity] = external_identities.find_or_create_login(*identity)
+    key_id = logins[identity]
+    try:
+        return get_accounts_state().credential_cache.get(key_id) or _look_up_api_key(ApiKey.id == key_id)
+    except Unauthenticated:  # the key has expired, or the account was erased or disabled
+        del logins[identity]
+        raise
+
+
 def _look_up_session(session_id: UUID) -> Caller:
     statement = (
         sa.select(Session.user_id, User.role, Session.expires_at, HAS_BUDGETS)
@@ -146,15 +174,23 @@ def _look_up_session(session_id: UUID) -> Caller:
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
     statement = (
-        sa.select(ApiKey.id, ApiKey.user_id, ApiKey.scopes, ApiKey.expires_at, ApiKey.budget_id, User.role, HAS_BUDGETS)
+        sa.select(*KEY_FIELDS, User.role, HAS_BUDGETS)
         .join(User, User.id == ApiKey.user_id)
-        .where(condition, ApiKey.expires_at > now(), User.disabled_at.is_(None))
+        .where(condition, *_is_key_open())
     )
     caller = _load_caller(statement, _read_key_caller)
     if caller is None:
         raise Unauthenticated("The API key has expired or was deleted.")
     get_accounts_state().uses.api_keys.add(caller.credential_id)
     return caller
+
+
+def _is_key_open() -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions on keys that open anything: a client token ends with the account that it was made by."""
+    grantor = aliased(User)
+    has_grantor = sa.exists().where(grantor.id == ApiKey.granted_by, grantor.disabled_at.is_(None))
+    may_grant = sa.or_(ApiKey.granted_by.is_(None), has_grantor.correlate(ApiKey))
+    return ApiKey.expires_at > now(), User.disabled_at.is_(None), may_grant
 
 
 def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller]) -> Caller | None:
@@ -179,4 +215,5 @@ def _read_key_caller(row: sa.Row[*tuple[Any, ...]]) -> Caller:
     scopes = frozenset(row.scopes)
     role = row.role if "admin" in scopes else "user"
     has_budgets = row.has_budgets or row.budget_id is not None
-    return Caller(row.user_id, row.id, role, scopes, has_budgets=has_budgets, budget_id=row.budget_id)
+    grant = None if row.granted_by is None else Grant(row.granted_by, tuple(map(UUID, row.granted_ids)))
+    return Caller(row.user_id, row.id, role, scopes, has_budgets=has_budgets, budget_id=row.budget_id, grant=grant)

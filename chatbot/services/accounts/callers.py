@@ -5,11 +5,20 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """Collections of one user, which another one's client token opens as long as that user may read them."""
+
+    granted_by: UUID
+    collection_ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """A user and the credential of their request.
 
     `scopes` are those of an API key; None: a session, which may do all that its user may. Without `has_budgets` no
-    budget is looked for; `budget_id` is that of an API key.
+    budget is looked for; `budget_id` is that of an API key. With a `grant`, of a client token, its collections are
+    all that the caller may read.
     """
 
     user_id: UUID
@@ -18,6 +27,7 @@ class Caller:
     scopes: frozenset[str] | None = None
     has_budgets: bool = True
     budget_id: int | None = None
+    grant: Grant | None = None
 
     def to_log_fields(self) -> dict[str, UUID]:
         """Return the user's and the credential's ids as fields of the security log."""

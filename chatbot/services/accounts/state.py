@@ -1,5 +1,7 @@
 """The state that one process keeps of the accounts domain."""
 
+from uuid import UUID
+
 from cachetools import LRUCache
 from flask import Flask, current_app
 
@@ -10,6 +12,7 @@ from chatbot.mail.templates import Templates
 from .credential_cache import CredentialCache
 from .credential_uses import CredentialUses
 from .hash_queue import HashQueue
+from .issuers import Issuers
 from .tokens import Claims
 
 EXTENSION = "chatbot.accounts"
@@ -19,9 +22,11 @@ MAX_ACCESS_TOKENS = 10_000
 class AccountsState:
     """The cached claims and credentials, their unsaved uses, the waiting hashes and the mailer of one process."""
 
-    def __init__(self, mailer: Mailer | None, templates: Templates) -> None:
+    def __init__(self, mailer: Mailer | None, templates: Templates, issuers: Issuers) -> None:
         self.mailer = mailer  # None: no mails are sent
         self.templates = templates
+        self.issuers = issuers
+        self.foreign_logins: LRUCache[tuple[str, str], UUID] = LRUCache(MAX_ACCESS_TOKENS)  # by issuer and subject
         self.access_claims: LRUCache[str, Claims] = LRUCache(MAX_ACCESS_TOKENS)  # of tokens with a valid signature
         self.credential_cache = CredentialCache()
         self.uses = CredentialUses()
@@ -30,9 +35,9 @@ class AccountsState:
 
 def init_app(app: Flask) -> None:
     """Give the application its state of the accounts domain."""
-    app.extensions[EXTENSION] = AccountsState(
-        adapters.create_mailer(app.config), Templates(app.config["MAIL_TEMPLATES"])
-    )
+    mailer = adapters.create_mailer(app.config)
+    issuers = Issuers(app.config["AUTH_JWKS"])
+    app.extensions[EXTENSION] = AccountsState(mailer, Templates(app.config["MAIL_TEMPLATES"]), issuers)
 
 
 def get_accounts_state() -> AccountsState:

@@ -19,7 +19,7 @@ from chatbot.models import ChatMessage, Conversation, ConversationTag
 from chatbot.models.chat import IS_RUNNING, RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search import readable
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
@@ -242,7 +242,7 @@ def _read_columns(connection: sa.Connection, conversation_id: UUID, values: Mapp
 
 def _require_collections(caller: Caller, values: Mapping[str, Any]) -> None:
     if values.get("collection_ids"):
-        hybrid.find_searched_collections(caller, values["collection_ids"])
+        readable.find_searched_collections(caller, values["collection_ids"])
 
 
 def _add_tags(connection: sa.Connection, conversations: Sequence[ConversationRecord]) -> list[ConversationRecord]:

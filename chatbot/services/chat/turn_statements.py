@@ -16,7 +16,7 @@ from chatbot.database.compiled import Prepared
 from chatbot.models import ChatMessage, Conversation
 from chatbot.models.chat import IS_RUNNING
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search import readable
 from chatbot.services.sync import changes
 from chatbot.services.usage import ledger
 
@@ -46,7 +46,7 @@ def insert(connection: sa.Connection, caller: Caller, turn: OpenedTurn, root_id:
     BudgetExhausted.
     """
     row = build_row(caller, turn, root_id)
-    searchable = bool(_insert_turn(caller.role).run(connection, row).scalar_one())
+    searchable = _is_searchable(caller, _insert_turn(caller.role).run(connection, row).scalar_one())
     ledger.open_entry(connection, _build_entry(caller, turn, row))
     reserved = demands.reserve(connection, caller, turn) if caller.has_budgets else None
     return replace(turn, has_searchable_collections=searchable, reserved=reserved)
@@ -67,7 +67,7 @@ def open_first(
     entry = {f"{ledger.ENTRY_PREFIX}{name}": value for name, value in _build_entry(caller, turn, row).items()}
     ids = {"owner_id": caller.user_id, "opened_id": turn.id}
     statement = _open_first(caller.role, listed=turn.listed)
-    searchable = bool(statement.run(connection, {**row, **values, **entry, **ids}).scalar_one())
+    searchable = _is_searchable(caller, statement.run(connection, {**row, **values, **entry, **ids}).scalar_one())
     return replace(turn, has_searchable_collections=searchable)
 
 
@@ -128,9 +128,14 @@ def _build_entry(caller: Caller, turn: OpenedTurn, row: Mapping[str, Any]) -> di
     return ledger.build_row(caller, turn.origin, row, collection_id)
 
 
+def _is_searchable(caller: Caller, has_own: object) -> bool:
+    """Return whether there may be anything to search; the statements look for collections that were not granted."""
+    return bool(has_own if caller.grant is None else caller.grant.collection_ids)
+
+
 @functools.cache
 def _insert_turn(role: str) -> Prepared:
-    return Prepared(sa.insert(ChatMessage).returning(hybrid.has_searchable_collections(role)))
+    return Prepared(sa.insert(ChatMessage).returning(readable.has_searchable_collections(role)))
 
 
 @functools.cache
@@ -140,7 +145,7 @@ def _open_first(role: str, *, listed: bool) -> Prepared:
     if listed:
         user_id, turn_id = (sa.bindparam(name, type_=sa.Uuid()) for name in ("owner_id", "opened_id"))
         insert = insert.add_cte(changes.build_turn(user_id, turn_id, is_new=True))
-    return Prepared(insert.returning(hybrid.has_searchable_collections(role)))
+    return Prepared(insert.returning(readable.has_searchable_collections(role)))
 
 
 @functools.cache

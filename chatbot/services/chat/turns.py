@@ -25,7 +25,7 @@ from chatbot.models.chat import RUNNING
 from chatbot.services import idempotency
 from chatbot.services.accounts import authentication
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search import readable
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 from chatbot.services.usage.ledger import API, Origin
@@ -249,7 +249,7 @@ def _open_sibling(connection: sa.Connection, caller: Caller, old: sa.Row[Any], o
 def check_options(caller: Caller, options: TurnOptions) -> None:
     """Raise NotFound, ModelNotFound or InvalidInput for options that the caller may not choose."""
     if options.collection_ids:
-        hybrid.find_searched_collections(caller, options.collection_ids)
+        readable.find_searched_collections(caller, options.collection_ids)
     if options.model is not None and options.model not in adapters.list_model_names(current_app.config):
         raise ModelNotFound(f"The model {options.model!r} does not exist here; GET /v1/models lists those that do.")
     most = current_app.config["OPENAI_MAX_TOKENS"]

@@ -6,17 +6,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
 from chatbot.models import Collection, CollectionMember, User
-from chatbot.services.accounts.callers import Caller
+from chatbot.services.accounts.callers import Caller, Grant
 
 
-def caller_placeholder(role: str) -> Caller:
-    """Return a placeholder for any caller of a role in a prepared statement, to be run with a `caller_id`."""
+def caller_placeholder(role: str, *, is_granted: bool = False) -> Caller:
+    """Return a placeholder for any caller of a role in a prepared statement, to be run with a `caller_id`.
+
+    One that stands for callers with a grant needs `granted_by` and `granted_ids` too.
+    """
     any_id: Any = sa.bindparam("caller_id", type_=sa.Uuid())
-    return Caller(any_id, any_id, role)
+    granted_by: Any = sa.bindparam("granted_by", type_=sa.Uuid())
+    granted_ids: Any = sa.bindparam("granted_ids", type_=sa.Uuid(), expanding=True)
+    return Caller(any_id, any_id, role, grant=Grant(granted_by, granted_ids) if is_granted else None)
 
 
 def may_read(caller: Caller) -> sa.ColumnElement[bool]:
     """Return the condition on `collections` for those with documents that this caller may read."""
+    if caller.grant is not None:
+        is_granted = Collection.id.in_(caller.grant.collection_ids)
+        return sa.and_(is_granted, is_readable(caller.grant.granted_by, sa.false()))
     return is_readable(caller.user_id, is_admin(caller))
 
 
@@ -33,6 +41,8 @@ def searched_by_default(caller: Caller) -> sa.ColumnElement[bool]:
 
     Other users' shared collections are searched when they are named: else each user could speak in all prompts.
     """
+    if caller.grant is not None:
+        return may_read(caller)
     own = sa.or_(Collection.owner_id == caller.user_id, Collection.owner_id.is_(None), _is_member(caller.user_id))
     return sa.and_(may_read(caller), own)
 

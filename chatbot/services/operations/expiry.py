@@ -50,6 +50,12 @@ def delete_api_keys(connection: sa.Connection, cutoff: datetime, most: int) -> i
     return connection.execute(sa.delete(ApiKey).where(ApiKey.id.in_(old))).rowcount
 
 
+def delete_hidden_api_keys(connection: sa.Connection, _: datetime, most: int) -> int:
+    """Delete client tokens, and keys of logins elsewhere, that have expired."""
+    old = sa.select(ApiKey.id).where(ApiKey.is_hidden, ApiKey.expires_at < now()).limit(most)
+    return connection.execute(sa.delete(ApiKey).where(ApiKey.id.in_(old))).rowcount
+
+
 def delete_shares(connection: sa.Connection, _: datetime, most: int) -> int:
     """Delete shares that have expired."""
     old = sa.select(ConversationShare.id).where(ConversationShare.expires_at < now()).limit(most)
@@ -92,6 +98,7 @@ def delete_code_guesses(connection: sa.Connection, _: datetime, most: int) -> in
 
 OTHERS = (
     delete_api_keys,
+    delete_hidden_api_keys,
     budgets.delete_without_key,
     delete_mail_tokens,
     delete_code_guesses,

@@ -21,6 +21,8 @@ FILES = {
 MEMORY = {
     "accounts.access_claims": "ids in tokens; they open nothing without their session, and are pushed out",
     "accounts.credential_cache": "ids; cleared by the request here, after 5 seconds in other processes",
+    "accounts.foreign_logins": "names of users at their issuers, with the ids of API keys; pushed out",
+    "accounts.issuers": "tokens of foreign issuers, until they are pushed out; they open nothing without their account",
     "accounts.hash_queue": "passwords while they are hashed",
     "accounts.mailer": "nothing once a mail is sent, but in the adapter `memory` of tests",
     "accounts.templates": "the operator's texts",

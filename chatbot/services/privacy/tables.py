@@ -28,6 +28,7 @@ from chatbot.models import (
     Document,
     DocumentFact,
     DocumentPiece,
+    ExternalIdentity,
     Feedback,
     IdempotencyKey,
     KnowledgeChange,
@@ -149,6 +150,13 @@ USER_TABLES = (
         "api_key",
         omitted=frozenset({"secret_hash"}),
         order=(ApiKey.created_at, ApiKey.id),
+    ),
+    UserTable(
+        ExternalIdentity,
+        _is_user(ExternalIdentity.user_id),
+        "account",
+        "external_identity",
+        omitted=frozenset({"login_key_id"}),
     ),
     UserTable(
         Budget,

@@ -15,7 +15,7 @@ from chatbot.errors import TooManyRooms
 from chatbot.models import Room, RoomInvite, RoomMember
 from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search import readable
 from chatbot.services.sync.changes import Change
 
 from . import members, retention, rows
@@ -116,7 +116,7 @@ def _check(caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings as they are stored; raises NotFound for a collection that the caller may not read."""
     named = values.get("collection_ids")
     if named:
-        hybrid.find_searched_collections(caller, named)
+        readable.find_searched_collections(caller, named)
     return {**values, "collection_ids": [str(one) for one in named]} if named is not None else dict(values)
 
 

@@ -142,11 +142,11 @@ def replace_limits(connection: sa.Connection, user_id: UUID, limits: Sequence[Li
             _insert(connection, user_id, limit, is_of_key=False)
 
 
-def prepare_key_budget(caller: Caller, limit: Limit) -> Callable[[sa.Connection], int]:
-    """Return a function to insert the budget of a new API key in its transaction; it returns the id."""
+def prepare_key_budget(user_id: UUID, limit: Limit) -> Callable[[sa.Connection], int]:
+    """Return a function to insert the budget of a user's new API key in its transaction; it returns the id."""
 
     def insert(connection: sa.Connection) -> int:
-        return _insert(connection, caller.user_id, limit, is_of_key=True)
+        return _insert(connection, user_id, limit, is_of_key=True)
 
     return insert
 

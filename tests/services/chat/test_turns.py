@@ -15,7 +15,7 @@ from chatbot.services import idempotency
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import turns
 from chatbot.services.chat.records import Outcome
-from chatbot.services.knowledge.search import hybrid
+from chatbot.services.knowledge.search import readable
 from tests.conftest import Person
 
 pytestmark = pytest.mark.both_databases
@@ -49,7 +49,7 @@ def test_what_is_told_with_the_turn_is_what_a_search_would_look_into(
         turns.close_turn(caller, first, Outcome("completed", "x"))
         next_one = turns.open_turn(caller, "and?", first.conversation_id).opened
         assert next_one is not None
-        expected = bool(hybrid.find_searched_collections(caller))
+        expected = bool(readable.find_searched_collections(caller))
         assert (first.has_searchable_collections, next_one.has_searchable_collections) == (expected, expected)
         seen.add(expected)
     assert not (chunks == 0 and True in seen)

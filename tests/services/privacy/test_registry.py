@@ -145,6 +145,7 @@ def test_export_has_each_kind_that_can_be_filled(app: Flask, ada: Person) -> Non
         "mail_token",
         "audit_entry",
         "budget",
+        "external_identity",
         "conversation_summary",
         "parser_usage",
         "collection_membership",

@@ -27,6 +27,7 @@ NOT_RECORDED = {
     "conversation_summaries": "a part of prompts, not shown",
     "document_facts": "the document's metadata, as filters look for them",
     "document_pieces": "the document's upload; a change of theirs is one of the document's version",
+    "external_identities": "names of users elsewhere, shown by no route",
     "feedback": "written by a client, shown by no route",
     "idempotency_keys": "of requests, not shown",
     "knowledge_changes": "followed by processes that search copies of vectors",

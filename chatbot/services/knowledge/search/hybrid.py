@@ -1,6 +1,5 @@
 """Passages for a question: words and vectors, fused; every hit is joined with the tables for rights and liveness."""
 
-import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,17 +10,16 @@ import sqlalchemy as sa
 import structlog
 
 from chatbot.database.transactions import read
-from chatbot.errors import NotFound
 from chatbot.models import Chunk, Collection, Document
 from chatbot.rag import ranking
 from chatbot.rag.errors import AdapterError, IndexFailed, RerankerError, StoreFailed
 from chatbot.rag.types import Hit, Passage
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.knowledge import metadata
-from chatbot.services.knowledge.permissions import caller_placeholder, may_all_read, may_read, searched_by_default
+from chatbot.services.knowledge.permissions import may_all_read
 from chatbot.services.knowledge.state import get_knowledge_state
 
-from . import embeddings
+from . import embeddings, readable
 from .changes import Searched
 
 CANDIDATES = 200  # of each side
@@ -30,8 +28,6 @@ RERANKED = 30  # candidates that a reranker judges
 SPARE = 30  # hits that are looked at beyond three times the limit, in place of those that are gone or crowded out
 MAX_QUERY_CHARACTERS = 4_000  # that are searched: some characters become 18 when they are normalised
 MAX_FILTERED = 100_000  # documents that a filter may leave
-
-COLUMNS = (Collection.id, Collection.last_change, Collection.chunks)
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +88,7 @@ def search(
     alternative_query = alternative_query and alternative_query[:MAX_QUERY_CHARACTERS]
     retrieved = Retrieved(query)
     started = time.monotonic()
-    collections = find_searched_collections(caller, collection_ids, readers)
+    collections = readable.find_searched_collections(caller, collection_ids, readers)
     documents = _find_documents(collections, metadata_filter) if metadata_filter else None
     if not collections or documents == []:
         return retrieved
@@ -102,9 +98,10 @@ def search(
     retrieved.milliseconds["search"] = _milliseconds_since(started)
     fused = ranking.fuse(sides.lexical, sides.dense, sides.weight)
     inside = {one.id for one in collections}
-    rows = _fetch_hits(
-        caller, [one for one, _ in fused[: 3 * limit + SPARE]], retrieved, _build_reader_conditions(readers, inside)
-    )
+    looked_up = [one for one, _ in fused[: 3 * limit + SPARE]]
+    rows = readable.fetch_hits(caller, looked_up, _build_reader_conditions(readers, inside))
+    if len(rows) < len(looked_up):
+        retrieved.dropped["no longer there"] = len(looked_up) - len(rows)
     among = None if documents is None else set(documents)
     rows = {one: row for one, row in rows.items() if _is_in_scope(row, inside, among)}
     ordered = ranking.spread(
@@ -116,57 +113,6 @@ def search(
     retrieved.found = _rerank(retrieved, _build_results(ordered[:looked_at], rows, sides))[:limit]
     retrieved.milliseconds["total"] = _milliseconds_since(started)
     return retrieved
-
-
-def find_searched_collections(
-    caller: Caller, collection_ids: Sequence[UUID] | None = None, readers: sa.Select[Any] | None = None
-) -> list[Searched]:
-    """Return the collections to search: those named, or the caller's and the operator's, where there is anything.
-
-    With `readers`, those of them that all of these may read. Raises NotFound when one that is named is absent or not
-    readable by the caller.
-    """
-    values: dict[str, Any] = {"caller_id": caller.user_id}
-    statement = _default_collections(caller.role)
-    if collection_ids is not None:
-        statement = _named_collections(caller.role)
-        values["named"] = list(collection_ids)
-    with read() as connection:
-        found = [Searched(*row) for row in connection.execute(statement, values)]
-        if collection_ids is not None and len(found) != len(set(collection_ids)):
-            raise NotFound("There is no such collection.")
-        if readers is not None:
-            found = [Searched(*row) for row in connection.execute(statement.where(may_all_read(readers)), values)]
-    return [one for one in found if one.chunks]
-
-
-def has_searchable_collections(role: str) -> sa.Exists:
-    """Return the condition that there is anything to search, when no collection is named, for `:caller_id`."""
-    return _default_collections(role).exists()
-
-
-@functools.cache
-def _default_collections(role: str) -> sa.Select[UUID, int, int]:
-    """Return the collections that are searched when none is named; made once, it costs more than to run it."""
-    return sa.select(*COLUMNS).where(searched_by_default(caller_placeholder(role)), Collection.chunks > 0)
-
-
-@functools.cache
-def _named_collections(role: str) -> sa.Select[UUID, int, int]:
-    """Return those of the collections `:named` that the caller may read."""
-    among = Collection.id.in_(sa.bindparam("named", expanding=True))
-    return sa.select(*COLUMNS).where(may_read(caller_placeholder(role)), among)
-
-
-@functools.cache
-def _hits(role: str) -> sa.Select[*tuple[Any, ...]]:
-    """Return the passages `:ids` that are alive and that the caller may read, with their documents."""
-    return (
-        sa.select(Chunk.__table__, Document.title, Document.version.label("live"))
-        .join(Document, sa.and_(Document.id == Chunk.document_id, Document.version == Chunk.version))
-        .join(Collection, Collection.id == Document.collection_id)
-        .where(Chunk.id.in_(sa.bindparam("ids", expanding=True)), may_read(caller_placeholder(role)))
-    )
 
 
 def _find_documents(collections: Sequence[Searched], metadata_filter: dict[str, Any]) -> list[UUID]:
@@ -226,7 +172,7 @@ def _merge(sides: _Sides, other: _Sides) -> None:
 def _is_in_scope(row: sa.Row[Any], collections: set[UUID], documents: set[UUID] | None) -> bool:
     """Return whether a hit is where it was looked for; the copies may be wrong.
 
-    Not in the query of `_fetch_hits`: SQLite would go through all passages of the collection then.
+    Not in the query of `readable.fetch_hits`: SQLite would go through all passages of the collection then.
     """
     return row.collection_id in collections and (documents is None or row.document_id in documents)
 
@@ -236,23 +182,8 @@ def _build_reader_conditions(readers: sa.Select[Any] | None, collections: set[UU
     if readers is None:
         return []
     # Apart from the hits: it is the same for all of a collection, and a room may have 500 readers.
-    readable = sa.select(Collection.id).where(Collection.id.in_(collections), may_all_read(readers)).correlate(None)
-    return [Chunk.collection_id.in_(readable)]
-
-
-def _fetch_hits(
-    caller: Caller, ids: Sequence[int], retrieved: Retrieved, conditions: Sequence[sa.ColumnElement[bool]]
-) -> dict[int, sa.Row[Any]]:
-    """Return the hits that are alive and that the caller may read, with their documents."""
-    values = {"caller_id": caller.user_id, "ids": list(ids)}
-    statement = _hits(caller.role)
-    if conditions:
-        statement = statement.where(*conditions)
-    with read() as connection:
-        rows = {row.id: row for row in connection.execute(statement, values).all()}
-    if len(rows) < len(ids):
-        retrieved.dropped["no longer there"] = len(ids) - len(rows)
-    return rows
+    shared = sa.select(Collection.id).where(Collection.id.in_(collections), may_all_read(readers)).correlate(None)
+    return [Chunk.collection_id.in_(shared)]
 
 
 def _build_results(ordered: Sequence[int], rows: dict[int, sa.Row[Any]], sides: _Sides) -> list[Found]:

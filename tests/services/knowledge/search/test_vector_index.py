@@ -23,7 +23,7 @@ from chatbot.models import Collection, VectorCopy
 from chatbot.rag.errors import StoreFailed, StoreFenced
 from chatbot.services import periodic
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.knowledge.search import hybrid, replicas, vector_index
+from chatbot.services.knowledge.search import readable, replicas, vector_index
 from chatbot.services.knowledge.search.replicas import ReplicaPosition, TablePositions
 from chatbot.services.knowledge.state import get_knowledge_state
 from tests.api.test_auth import log_in
@@ -118,7 +118,7 @@ def test_copies_that_are_wrong_lead_nowhere_else(app: Flask, ada: Person, monkey
         search = get_knowledge_state().vector_index.search
         everything = [
             one
-            for mine in hybrid.find_searched_collections(caller(ada))
+            for mine in readable.find_searched_collections(caller(ada))
             for one in search(mine, "memory-64", UNIT, 9, None)
         ]
         monkeypatch.setattr(get_knowledge_state().vector_index, "search", lambda *_: everything)
