@@ -1,4 +1,4 @@
-"""`make bench-accounts`: refreshes with lost answers, thieves, budgets under kills, and their cost in a turn.
+"""`make bench-accounts`: refreshes with lost answers, thieves, enumeration, budgets under kills, and their cost.
 
 Clients are threads over HTTP against one worker with SQLite; budgets run on SQLite, PostgreSQL and several hosts.
 Processor times are of this process: an application with a scripted model, with and without budgets in turns.
@@ -20,6 +20,7 @@ from typing import Any
 import time_machine
 from flask import Flask
 
+from bench import enumeration
 from bench.report import Report
 from chatbot.database.types import now
 from chatbot.errors import SessionEnded
@@ -30,6 +31,7 @@ from tests.conftest import Person, join
 from tests.support import applications, budget_chaos, roles
 from tests.support.budgets import set_budgets
 from tests.support.chaos import stack
+from tests.support.jwks_server import Issuer
 from tests.support.processes import Server, Upstream, running
 
 LOST = 0.2  # of the answers to refreshes
@@ -43,10 +45,10 @@ CHECKS = 2_000
 
 
 @contextlib.contextmanager
-def application(folder: Path) -> Iterator[Flask]:
+def application(folder: Path, **settings: str) -> Iterator[Flask]:
     """Give an application of this process on SQLite."""
     Server(folder, DATABASE_URL=SQLITE).migrate()
-    app = applications.build(folder, DATABASE_URL=SQLITE, RATELIMIT_ENABLED="false")
+    app = applications.build(folder, DATABASE_URL=SQLITE, RATELIMIT_ENABLED="false", **settings)
     try:
         yield app
     finally:
@@ -163,6 +165,23 @@ def measure_costs(report: Report) -> None:
         report.tell("added by two budgets", added, "ms")
 
 
+def measure_foreign_tokens(report: Report) -> None:
+    """Measure a check of a foreign token that was seen before, and of one that was not, with its key at hand."""
+    with tempfile.TemporaryDirectory() as name:
+        issuer = Issuer(Path(name) / "issuer")
+        try:
+            with application(Path(name), AUTH_JWKS=issuer.setting) as app, app.app_context():
+                tokens = iter([issuer.sign(number=number) for number in range(CHECKS + 1)])
+                known = next(tokens)
+                authentication.authenticate(known)
+                warm = [time_processor(lambda: authentication.authenticate(known), CHECKS) for _ in range(ROUNDS)]
+                fresh = time_processor(lambda: authentication.authenticate(next(tokens)), CHECKS)
+        finally:
+            issuer.stop()
+    report.tell("check of a foreign token, warm", statistics.median(warm), "ms", 0.5, more=False)
+    report.tell("check of a foreign token, seen first", fresh, "ms")
+
+
 def _chat(person: Person) -> None:
     assert person.says("Hi").status_code == 200
 
@@ -172,11 +191,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--refreshes", type=int, default=10_000)
     parser.add_argument("--thieves", type=int, default=1_000)
+    parser.add_argument("--tries", type=int, default=500)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--requests", type=int, default=1_000)
     options = parser.parse_args()
     report = Report("accounts")
     measure_costs(report)
+    measure_foreign_tokens(report)
+    enumeration.measure(report, options.tries)
     measure_sessions(report, options.refreshes, options.thieves)
     for kind in ("sqlite", "postgresql", "hosts"):
         measure_budgets(report, kind, options.kills, options.requests)

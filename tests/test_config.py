@@ -9,6 +9,44 @@ import pytest
 import config
 
 GOOD_SECRETS = {"SECRET_KEY": "kD83hfLq0zPmWnXv71RtYbGc52AjSeUo", "JWT_SECRET_KEY": "Zq8vT5mK2pXw9nLrB4cJ7hYf3gDs6aEu"}
+BAD_VALUES = [
+    ("APP_ENV", "prod"),
+    ("PORT", "70000"),
+    ("BASE_URL", "127.0.0.1:8000"),
+    ("DATABASE_URL", "mysql://x/y"),
+    ("DATABASE_URL", "sqlite://"),
+    ("DATABASE_URL", "sqlite:///:memory:"),
+    ("REDIS_URL", "localhost:6379"),
+    ("WEB_CONCURRENCY", "0"),
+    ("WEB_CONCURRENCY", "2"),
+    ("VECTOR_STORE", "pgvector"),
+    ("VECTOR_STORE", "pinecone"),
+    ("PINECONE_HOST", "no host"),
+    ("OPENAI_BASE_URL", "ftp://x"),
+    ("OPENAI_MAX_TOKENS", "many"),
+    ("OPENAI_TEMPERATURE", "3"),
+    ("RETENTION_DAYS", "0"),
+    ("BCRYPT_ROUNDS", "31"),
+    ("LOG_LEVEL", "loud"),
+    ("RATELIMIT_ENABLED", "perhaps"),
+    ("RATE_CHAT_USER", "a lot"),
+    ("CORS_ORIGINS", "https://app.example.org/path"),
+    ("CORS_ORIGINS", "https://*.example.org"),
+    ("CORS_ORIGINS", "app.example.org"),
+    ("SECRET_KEY", "short"),
+    ("MAIL_URL", "http://mail.example.org"),
+    ("MAIL_FROM", "no address"),
+    ("ACCOUNT_URL", "https://app.example.org/#account"),
+    ("MODEL_PRICES", "gpt-4o-mini"),
+    ("PRICE_LIST", "another"),
+    ("AUTH_JWKS", "https://login.example.org"),
+    ("AUTH_JWKS", "https://login.example.org||https://login.example.org/keys"),
+    ("AUTH_JWKS", "https://login.example.org|my-api|ftp://login.example.org/keys"),
+    ("AUTH_JWKS", "https://login.example.org|my-api|https://login.example.org/keys|HS256"),
+    ("AUTH_JWKS", "https://login.example.org|my-api|https://login.example.org/keys|none"),
+    ("AUTH_JWKS", "urn:chatbot:user:1|my-api|https://login.example.org/keys"),
+    ("AUTH_JWKS", "a|b|https://login.example.org/keys, a|b|https://login.example.org/keys"),
+]
 
 
 def load(tmp_path: Path, dotenv: str = "", **environ: str) -> dict[str, object]:
@@ -46,40 +84,12 @@ def test_unknown_name_in_dotenv_warns_with_the_nearest(tmp_path: Path, capsys: p
     assert said == [".env: OPENAI_MODLE is not a setting; did you mean OPENAI_MODEL?", ".env: ZZZ is not a setting"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("APP_ENV", "prod"),
-        ("PORT", "70000"),
-        ("BASE_URL", "127.0.0.1:8000"),
-        ("DATABASE_URL", "mysql://x/y"),
-        ("DATABASE_URL", "sqlite://"),
-        ("DATABASE_URL", "sqlite:///:memory:"),
-        ("REDIS_URL", "localhost:6379"),
-        ("WEB_CONCURRENCY", "0"),
-        ("WEB_CONCURRENCY", "2"),
-        ("VECTOR_STORE", "pgvector"),
-        ("VECTOR_STORE", "pinecone"),
-        ("PINECONE_HOST", "no host"),
-        ("OPENAI_BASE_URL", "ftp://x"),
-        ("OPENAI_MAX_TOKENS", "many"),
-        ("OPENAI_TEMPERATURE", "3"),
-        ("RETENTION_DAYS", "0"),
-        ("BCRYPT_ROUNDS", "31"),
-        ("LOG_LEVEL", "loud"),
-        ("RATELIMIT_ENABLED", "perhaps"),
-        ("RATE_CHAT_USER", "a lot"),
-        ("CORS_ORIGINS", "https://app.example.org/path"),
-        ("CORS_ORIGINS", "https://*.example.org"),
-        ("CORS_ORIGINS", "app.example.org"),
-        ("SECRET_KEY", "short"),
-        ("MAIL_URL", "http://mail.example.org"),
-        ("MAIL_FROM", "no address"),
-        ("ACCOUNT_URL", "https://app.example.org/#account"),
-    ],
-)
-def test_bad_value_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, value: str) -> None:
-    (line,) = refused(tmp_path, capsys, **{name: value})
+@pytest.mark.parametrize("secrets", [{}, {"APP_ENV": "production", **GOOD_SECRETS}], ids=["development", "production"])
+@pytest.mark.parametrize(("name", "value"), BAD_VALUES)
+def test_bad_value_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], secrets: dict[str, str], name: str, value: str
+) -> None:
+    (line,) = refused(tmp_path, capsys, **{**secrets, name: value})
     assert line.startswith(f"{name}: ")
 
 
@@ -97,6 +107,7 @@ def test_bad_value_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixtu
         ({"MAIL_URL": "console:"}, ["MAIL_URL"]),
         ({"MAIL_URL": "memory:"}, ["MAIL_URL"]),
         ({"MAIL_URL": "smtp://mail.example.org"}, ["MAIL_FROM"]),
+        ({"AUTH_JWKS": "http://login.example.org|my-api|http://login.example.org/keys"}, ["AUTH_JWKS"]),
         ({"MAIL_URL": "smtp://:25", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),
         ({"MAIL_URL": "smtp://mail.example.org:many", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),
     ],
