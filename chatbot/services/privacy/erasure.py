@@ -133,7 +133,7 @@ def _has_running() -> bool:
 
 
 def _find_closed(but: Collection[UUID]) -> tuple[UUID, UUID] | None:
-    """Return the ids of an erasure and its user, who is none of some."""
+    """Return the ids of an erasure and its user, but for some users."""
     is_closed = (User.erasure_id.is_not(None), User.id.not_in(but))
     with read() as connection:
         row = connection.execute(sa.select(User.erasure_id, User.id).where(*is_closed).limit(1)).one_or_none()
