@@ -32,7 +32,7 @@ class UsageSettings(Schema):
 
     @validates_schema
     def check_price_list(self, data: dict[str, Any], **_: Any) -> None:
-        """Refuse a list whose library is not installed."""
+        """Refuse a list without its library."""
         if data["PRICE_LIST"] and importlib.util.find_spec("genai_prices") is None:
             raise ValidationError({"PRICE_LIST": [f"It needs a library: pip install {PRICE_LIST}."]})
 

@@ -14,7 +14,7 @@ def find_furthest_pair(cases: Mapping[str, Callable[[], object]], tries: int) ->
 
 
 def measure_furthest_pair(cases: Mapping[str, Callable[[], object]], tries: int) -> tuple[str, str, float]:
-    """Time each action in random order; return the pair whose AUC is furthest from .5, and how many standard errors."""
+    """Time each action in random order; return the pair with the AUC furthest from .5, and its standard errors."""
     times: dict[str, list[float]] = {name: [] for name in cases}
     for _ in range(tries):
         for name in random.sample(sorted(cases), len(cases)):
