@@ -13,7 +13,7 @@ from chatbot.web import rate_limits
 from chatbot.web.rate_limits import by_address
 
 SCRIPTS = (
-    *("accounts.js", "app.js", "chart.js", "documents.js", "dom.js", "format.js", "live.js", "period.js"),
+    *("accounts.js", "app.js", "budgets.js", "chart.js", "documents.js", "dom.js", "format.js", "live.js", "period.js"),
     *("reports.js", "session.js", "turns.js", "usage.js"),
 )
 FILES = {"index.html": "text/html", "console.css": "text/css", **dict.fromkeys(SCRIPTS, "text/javascript")}

@@ -57,6 +57,45 @@ def test_accounts_are_disabled_and_their_roles_changed(service: Server, root: Co
     expect(root.page.get_by_role("status").first).to_have_text("Make mallory user: done.")
 
 
+def test_budgets_are_set_changed_and_removed(service: Server, root: Console, read: Read) -> None:
+    token = service.sign_in("trudy")
+    assert service.call("POST", "/api/chat/", {"message": "Hens"}, token)[0] == 200
+
+    def find_limits() -> list[tuple[str, str, int]]:
+        (account,) = read("/api/admin/users/?q=trudy")["items"]
+        return sorted((one["metric"], one["window"], one["limit"]) for one in account["budgets"])
+
+    root.page.get_by_label("Search accounts").fill("trudy")
+    expect(root.rows("Accounts")).to_have_count(1)
+    opener = root.page.get_by_role("button", name="Budgets of trudy")
+    dialog = root.page.get_by_role("dialog", name="Budgets of trudy")
+    opener.press("Enter")
+    dialog.get_by_label("At most").fill("7")
+    dialog.get_by_role("button", name="Add").press("Enter")
+    dialog.get_by_label("Kind").select_option("dollars")
+    dialog.get_by_label("Window").select_option("a month")
+    dialog.get_by_label("At most").fill("2.5")
+    root.paint("budgets")
+    dialog.get_by_role("button", name="Save").press("Enter")
+    expect(root.page.get_by_role("status").first).to_have_text("Budgets of trudy: saved.")
+    expect(dialog).to_be_hidden()
+    assert find_limits() == [("micro_usd", "month", 2_500_000), ("turns", "day", 7)]
+    assert service.call("POST", "/api/chat/", {"message": "Hens"}, token)[0] == 200
+    root.page.get_by_label("Search accounts").fill("trud")
+    expect(opener).to_contain_text("1 of 7 turns, a day")
+    opener.click()
+    dialog.get_by_role("button", name="Remove: dollars, a month").click()
+    dialog.get_by_label("Limit: turns, a day").fill("0")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_be_hidden()
+    assert find_limits() == [("turns", "day", 0)]
+    assert service.call("POST", "/api/chat/", {"message": "Hens"}, token)[0] == 429
+    opener.click()
+    dialog.get_by_label("Limit: turns, a day").fill("9")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert find_limits() == [("turns", "day", 0)]
+
+
 def test_old_login_asks_for_the_password_before_a_change(service: Server, root: Console) -> None:
     def refuse(route: Route) -> None:
         problem = {"code": "reauthentication_required", "title": "Sign in again."}

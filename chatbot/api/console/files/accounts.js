@@ -1,4 +1,5 @@
-// Accounts: their roles, and whether they are disabled. Changes need a login at most ten minutes old.
+// Accounts: their roles, their budgets, and whether they are disabled. Changes need a login at most ten minutes old.
+import { describeBudgets, editBudgets } from "./budgets.js";
 import { $, PagedList, fillTable, guard, make, makeButton, notify, onSearch } from "./dom.js";
 import { formatTime } from "./format.js";
 import { call, getEmail, read, signIn } from "./session.js";
@@ -68,12 +69,22 @@ function showDisabled(account) {
   return makeButton(verb, label, () => ask(account, { disabled: !account.disabled }, label));
 }
 
+function showBudgets(account) {
+  const save = async (budgets) => {
+    await change(account, { budgets });
+    notify(`Budgets of ${account.username}: saved.`);
+    await accounts.show();
+  };
+  return makeButton(describeBudgets(account), `Budgets of ${account.username}`, () => editBudgets(account, save));
+}
+
 const COLUMNS = [
   { name: "User", show: (item) => item.username },
   { name: "E-mail address", show: (item) => `${item.email}${item.email_verified ? "" : " (not confirmed)"}` },
   { name: "Since", show: (item) => formatTime(item.created_at) },
   { name: "State", show: (item) => (item.disabled ? make("span", { class: "bad" }, "disabled") : "enabled") },
   { name: "Role", show: showRole },
+  { name: "Budgets", show: showBudgets },
   { name: "Change", show: showDisabled },
 ];
 
