@@ -5,7 +5,7 @@ import pytest
 from tests.support.sockets import Member, SocketClient
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 def test_answer_reaches_all_members_and_another_of_the_asker_alone(ada: Member, eve: Member, room_id: str) -> None:

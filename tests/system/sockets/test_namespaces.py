@@ -10,7 +10,7 @@ import pytest
 from tests.support.processes import ROOT, Server
 from tests.support.sockets import Member
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 def test_client_joins_both_namespaces_over_one_web_socket(server: Server, ada: Member, room_id: str) -> None:

@@ -10,7 +10,7 @@ from tests.support.processes import Server
 from tests.support.sockets import Member
 from tests.support.waiting import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 
 def test_members_hear_of_each_message_and_change_once(ada: Member, eve: Member, room_id: str) -> None:
