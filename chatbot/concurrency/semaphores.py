@@ -149,6 +149,10 @@ class RoundRobinSemaphore:
         with self._lock:
             return sum(map(len, self._waiting.values()))
 
+    def is_waited_for(self, key: Hashable) -> bool:
+        """Return whether anything waits for a place of a key."""
+        return key in self._waiting
+
     def acquire(self, key: Hashable, timeout: float, is_given_up: Callable[[], bool] = bool) -> bool:
         """Wait for a place for up to `timeout` seconds, or until it is given up; return whether it was acquired."""
         event = threading.Event()

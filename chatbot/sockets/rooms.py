@@ -1,5 +1,6 @@
 """The namespace `/rooms`: a client joins rooms, hears of their changes and writes into them."""
 
+import time
 from functools import partial
 from typing import Any
 
@@ -39,6 +40,7 @@ def create_handlers(presence: Presence, typing_events: TypingEvents) -> Handlers
 def _join(presence: Presence, connection: Connection, values: dict[str, Any]) -> dict[str, Any]:
     room_id = values["room_id"]
     admission.enter_page(connection.caller.user_id)
+    started = time.monotonic()
     room = rooms.get(connection.caller, room_id)
     since_rev = values.get("since_rev", room.rev)
     page = changes.read_changes(connection.caller, room_id, since_rev=since_rev, limit=MAX_CHANGES)
@@ -46,6 +48,7 @@ def _join(presence: Presence, connection: Connection, values: dict[str, Any]) ->
     # Behind the page even where it is not complete: the client reads the rest itself.
     connection.rooms[room_id] = page.rev if not page.more else room.rev
     found = _changes.dump(page)
+    admission.pace_pages(connection.caller.user_id, time.monotonic() - started)
     return {
         "room": _rooms.dump(room),
         "changes": found["items"],

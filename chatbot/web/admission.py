@@ -1,6 +1,7 @@
 """Bounds on one user's open requests, pages of lists and event streams in this process."""
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -95,6 +96,13 @@ def enter_page(user_id: Any) -> None:
     """Wait until few enough pages are made for the user; raises TooManyRequestsAtOnce after MAX_WAIT_SECONDS."""
     if not _enter("page", _admission().pages, user_id):
         raise TooManyRequestsAtOnce("Wait until some of your requests have ended.", retry_after=RETRY_AFTER)
+
+
+def pace_pages(user_id: Any, seconds: float) -> None:
+    """Let others have as long as a page of a user took, where more pages of the user wait for its end."""
+    pages = _admission().pages
+    if pages is not None and pages.is_waited_for(user_id):
+        time.sleep(seconds)
 
 
 def enter_fork(user_id: Any) -> None:

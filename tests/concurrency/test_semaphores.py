@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from chatbot.concurrency.semaphores import FairSemaphore, KeyedSemaphore
+from chatbot.concurrency.semaphores import FairSemaphore, KeyedSemaphore, RoundRobinSemaphore
 from tests.support.waiting import let_pass, wait_for
 
 
@@ -201,3 +201,16 @@ def require_places(turnstile: FairSemaphore, number: int) -> None:
     for _ in range(number):
         assert turnstile.acquire(0)
     assert not turnstile.acquire(0)
+
+
+def test_key_with_waiters_is_told() -> None:
+    semaphore = RoundRobinSemaphore(4, 1)
+    assert semaphore.acquire("ada", 1)
+    assert not semaphore.is_waited_for("ada")
+    waiter = threading.Thread(target=semaphore.acquire, args=["ada", 30])
+    waiter.start()
+    wait_for(lambda: semaphore.is_waited_for("ada"))
+    assert not semaphore.is_waited_for("eve")
+    semaphore.release("ada")
+    waiter.join(30)
+    assert not semaphore.is_waited_for("ada")
