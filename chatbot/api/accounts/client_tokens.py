@@ -28,13 +28,12 @@ def create_client_token(values: dict[str, Any]) -> client_tokens.ClientToken:
     the caller's but answers from `collection_ids`. Keep the API key on the server and give this token to the browser.
     """
     caller = authentication.current()
-    limit = values.pop("budget", None)
-    max_turns = values.pop("max_turns", None)
-    if max_turns is not None:
-        limit = {"metric": "turns", "window": "ever", "limit": max_turns}
+    bound = values.pop("budget", None)
+    if "max_turns" in values:
+        bound = {"metric": "turns", "window": "ever", "limit": values.pop("max_turns")}
     subject = values.pop("subject")
     user_id = client_tokens.find_user(caller, subject) or _create_user(caller, subject)
-    insert_budget = budgets.prepare_key_budget(user_id, Limit(**limit)) if limit else None
+    insert_budget = budgets.prepare_key_budget(user_id, Limit(**bound)) if bound else None
     return client_tokens.mint(caller, user_id, **values, insert_budget=insert_budget)
 
 

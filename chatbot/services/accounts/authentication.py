@@ -142,16 +142,14 @@ def _authenticate_api_key(secret: str) -> Caller:
 
 def _authenticate_foreign(claims: Mapping[str, Any]) -> Caller:
     """Return the caller of a foreign token, with the rights of the key that stands for the user's login."""
-    logins = get_accounts_state().foreign_logins
+    state = get_accounts_state()
     identity = (claims["iss"], claims["sub"])
-    if identity not in logins:
-        logins[identity] = external_identities.find_or_create_login(*identity)
-    key_id = logins[identity]
-    try:
-        return get_accounts_state().credential_cache.get(key_id) or _look_up_api_key(ApiKey.id == key_id)
-    except Unauthenticated:  # the key has expired, or the account was erased or disabled
-        del logins[identity]
-        raise
+    key_id = state.foreign_logins.get(identity)
+    caller = None if key_id is None else state.credential_cache.get(key_id)
+    if caller is None:  # asked for each time: the key that was known may have expired, or its account be erased
+        key_id = state.foreign_logins[identity] = external_identities.find_or_create_login(*identity)
+        caller = _look_up_api_key(ApiKey.id == key_id)
+    return caller
 
 
 def _look_up_session(session_id: UUID) -> Caller:

@@ -70,6 +70,9 @@ class Issuer:
             self._failed_at = time.monotonic()
             log.warning("keys of an issuer not fetched", issuer=self.name, error=str(error))
             return self._find_known_key(key_id)
+        except PyJWKClientError:  # the issuer has taken it back: no outage is to bring it back
+            self._known.pop(key_id, None)
+            raise
         self._failed_at = None
         self._known[key_id] = key
         return key

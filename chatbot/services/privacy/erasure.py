@@ -120,8 +120,8 @@ def erase_waiting() -> None:
             except Exception as error:  # noqa: BLE001 - whatever it is, the next account is another's
                 failed[found[1]] = error
         _erase_copies()
-        for failure in failed.values():
-            raise failure
+        if failed:
+            raise next(iter(failed.values()))
         completed = True
     finally:
         leases.release(held, completed=completed)

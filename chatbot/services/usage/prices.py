@@ -31,11 +31,11 @@ def find_price(models: Sequence[str | None]) -> Price | None:
     known = next((prices[model] for model in models if model in prices), None)
     if known is not None or not current_app.config["PRICE_LIST"]:
         return known
-    return next((listed for model in models if model and (listed := find_listed_price(model))), None)
+    return next((listed for model in models if model and (listed := _find_listed_price(model))), None)
 
 
 @functools.lru_cache(MAX_LISTED)
-def find_listed_price(model: str) -> Price | None:
+def _find_listed_price(model: str) -> Price | None:
     """Return the price of a model by the list of the library `genai-prices`, or None.
 
     The list tells other prices for long prompts; that of a short one counts.
