@@ -1,7 +1,6 @@
 """Every fault of a model's server against a really running application, over sockets, at every door."""
 
 import json
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -176,22 +175,6 @@ def test_refusal_of_one_message_changes_nothing_for_the_next(server: Server, tok
     for fault in ("too_long", "odd_param", "status 400"):
         server.call("POST", "/api/chat/", {"message": f"[[{fault}]] hello"}, token)
     assert parameters() == before
-
-
-def test_flood_of_one_answer_holds_up_nobody_else(server: Server, token: str) -> None:
-    assert min(slowest_beside_a_flood(server, token) for _ in range(3)) < 0.5  # in one the machine may stand still
-
-
-def slowest_beside_a_flood(server: Server, token: str) -> float:
-    with ThreadPoolExecutor(1) as pool:
-        flooded = pool.submit(server.call, "POST", "/api/chat/", {"message": "[[flood]] hello"}, token)
-        slowest = 0.0
-        while not flooded.done():
-            started = time.monotonic()
-            assert server.call("GET", "/healthz")[0] == 200
-            slowest = max(slowest, time.monotonic() - started)
-    assert flooded.result()[0] == 504
-    return slowest
 
 
 def test_endless_answer_is_cut_and_called_truncated(server: Server, token: str) -> None:

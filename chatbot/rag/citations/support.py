@@ -70,7 +70,9 @@ class Evidence:
         texts = [passages[number].text[start:end] for number, start, end in self.spans]
         self._claims = [words(claim) for claim in claims]
         self._words = [words(text) for text in texts]
+        self._named = [_find_named(found) for found in self._claims]
         self._stems = [frozenset(found.stems) for found in self._words]
+        self._pairs = [frozenset(pairwise(_bounded(found))) for found in self._words]
         self._titles = [frozenset(words(passage.title).stems) for passage in passages]
         self._whole = [set(stems) for stems in self._titles]
         # Of each passage an inverted index: the sentences that hold a stem.
@@ -91,8 +93,8 @@ class Evidence:
         rough = self._covered(weights, passage)
         if self._cosines is not None:
             rough = {at: covered + BY_MEANING * self._cosine(claim, at, at) for at, covered in rough.items()}
-        finalists = heapq.nsmallest(FINALISTS, rough, key=lambda at: (-rough[at], at))
-        matches = [self._match(claim, at, at, weights) for at in finalists]
+        finalists = heapq.nsmallest(FINALISTS, ((-score, at) for at, score in rough.items()))
+        matches = [self._match(claim, at, at, weights) for _, at in finalists]
         return self._grown(claim, max(matches, key=_score_of), weights) if matches else NOTHING
 
     def _covered(self, weights: dict[str, float], passage: int | None) -> dict[int, float]:
@@ -144,6 +146,8 @@ class Evidence:
         longer = sum(len(found.stems) for found in run) - len(claim_words.stems)
         score -= 0.0002 * max(0, longer)  # of two that hold the same words the shorter one
         score *= self._missing(claim_words, first, last, stems) * _contradiction(claim_words, run, stems)
+        if self._exchanged(claim, first, last):
+            score *= EXCHANGED
         return Match(max(0.0, score), self.spans[first][0], first, last)
 
     def _missing(self, claim_words: Words, first: int, last: int, stems: frozenset[str]) -> float:
@@ -159,6 +163,17 @@ class Evidence:
             return left * NAME_NOWHERE
         meant = names <= stems | self._before(first) and not PRONOUNS.isdisjoint(stems)
         return left * (NAME_MEANT if meant else NAME_ELSEWHERE)
+
+    def _exchanged(self, claim: int, first: int, last: int) -> bool:
+        """Return whether a name or number stands where the run has another one between the same words."""
+        pairs = self._pairs[first : last + 1]
+        alone = {
+            (before, after)
+            for before, middle, after in self._named[claim]
+            if not any((before, middle) in each or (middle, after) in each for each in pairs)
+        }
+        run = self._words[first : last + 1]
+        return bool(alone) and any((before, after) in alone for found in run for before, _, after in _triples(found))
 
     def _before(self, first: int) -> frozenset[str]:
         """Return the words that a pronoun may mean: those of the title and of two sentences in front."""
@@ -194,18 +209,18 @@ def _neighbours(claim_words: Words, run: Sequence[Words], otherwise: float) -> f
     """Return which share of the claim's pairs of neighbouring content words is in the run too."""
     if not claim_words.pairs:
         return otherwise
-    known = frozenset[tuple[str, str]]().union(*(found.pairs for found in run))
-    return len(claim_words.pairs & known) / len(claim_words.pairs)
+    known = [found.pairs for found in run]
+    return sum(1 for pair in claim_words.pairs if any(pair in pairs for pairs in known)) / len(claim_words.pairs)
 
 
 def _contradiction(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) -> float:
-    """Return a factor below 1 for a negation on one side alone, an opposite, or exchanged names or numbers."""
+    """Return a factor below 1 for a negation on one side alone, or an opposite."""
     left = NEGATED if _negated(claim_words, run, stems) else 1.0
     known = antonyms()
     opposites = (known[stem] for stem in claim_words.stems if stem in known and stem not in stems)
     if any(not stems.isdisjoint(each) for each in opposites):
         left *= OPPOSITE
-    return left * (EXCHANGED if _exchanged(claim_words, run) else 1.0)
+    return left
 
 
 def _negated(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) -> bool:
@@ -222,16 +237,9 @@ def _negated(claim_words: Words, run: Sequence[Words], stems: frozenset[str]) ->
     )
 
 
-def _exchanged(claim_words: Words, run: Sequence[Words]) -> bool:
-    """Return whether a name or number stands where the run has another one between the same words."""
-    named = [triple for triple in _triples(claim_words) if _replaceable(claim_words, *triple)]
-    if not named:
-        return False
-    pairs = frozenset[tuple[str, str]]().union(*(pairwise(_bounded(found)) for found in run))
-    alone = {
-        (before, after) for before, middle, after in named if pairs.isdisjoint([(before, middle), (middle, after)])
-    }
-    return bool(alone) and any((before, after) in alone for found in run for before, _, after in _triples(found))
+def _find_named(claim_words: Words) -> list[tuple[str, str, str]]:
+    """Return the names and numbers that may be exchanged for others, each with its neighbours."""
+    return [triple for triple in _triples(claim_words) if _replaceable(claim_words, *triple)]
 
 
 def _replaceable(claim_words: Words, before: str, middle: str, after: str) -> bool:

@@ -26,8 +26,8 @@ def test_rolling_restarts_lose_and_double_nothing(tmp_path: Path, pen: Upstream,
     with stack(kind, tmp_path) as settings:
         wrong, seen = room_chaos.run(tmp_path, pen, RESTARTS, rooms=2, streams=4, stack=settings)
     assert wrong == {}
-    assert seen["messages"] > 40
-    assert seen["heard"] > 200
+    assert seen["messages"] > 4 * RESTARTS
+    assert seen["heard"] > 20 * RESTARTS
     assert seen["draining"] > 0
 
 
