@@ -12,7 +12,7 @@ from flask import Flask
 from chatbot.database import failpoints
 from chatbot.database.base import db
 from chatbot.database.transactions import read
-from chatbot.models import ChatMessage, LedgerEntry, RoomMessage, TurnTrace, User
+from chatbot.models import ChatMessage, LedgerEntry, RoomMessage, User
 from chatbot.rag.lexical import folder
 from chatbot.rag.llms.memory import MemoryLLM
 from chatbot.services.accounts.callers import OPERATOR, Caller
@@ -23,7 +23,6 @@ from chatbot.services.privacy.tables import list_rows
 from tests.api.test_account_export import fill
 from tests.api.test_documents import HOURS, send, work
 from tests.conftest import PASSWORD, Person, join
-from tests.support.room_bot import ask
 from tests.support.turns import gated, running
 
 pytestmark = pytest.mark.both_databases
@@ -169,39 +168,6 @@ def test_rooms_lose_the_user_and_keep_the_others(app: Flask, ada: Person, eve: P
         assert (
             list(connection.scalars(sa.select(RoomMessage.client_id).where(RoomMessage.client_id.is_not(None)))) == []
         )
-
-
-def test_turns_of_others_lose_the_quotes(
-    app: Flask, ada: Person, eve: Person, llm: MemoryLLM, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chatbot.services.chat.copies.quotes.ROWS", 2)
-    shared = eve.call("POST", "/api/collections/", {"name": "Library", "visibility": "shared"}).get_json()["id"]
-    for person, title, collection_id in ((eve, "Zebra hours", shared), (ada, "Own hours", None)):
-        fields = {} if collection_id is None else {"collection_id": collection_id}
-        send(person, title, HOURS.replace("library", "library of owls") if person is eve else HOURS, **fields)
-    work(app)
-    home = ada.call("GET", "/api/collections/").get_json()["items"]
-    ids = [one["id"] for one in home]
-    for number in range(5):
-        ada.says(f"When is the library open on weekdays? {number}", collection_ids=ids)
-    room = ada.call("POST", "/api/rooms/", {"name": "Lake", "collection_ids": ids}).get_json()
-    ask(ada, room, "@bot When is the library open on weekdays?")
-    assert "Zebra hours" in read_copies(app)
-    assert "of owls" in read_copies(app)
-    erase(app, eve)
-    text = read_copies(app)
-    assert "Zebra hours" not in text
-    assert "of owls" not in text
-    assert "Own hours" in text
-    turns = ada.history()
-    assert [len(turn["citations"]) > 0 for turn in turns] == [True] * len(turns)
-
-
-def read_copies(app: Flask) -> str:
-    """Return all citations and traces as they are stored."""
-    with app.app_context(), read() as connection:
-        columns = (ChatMessage.citations, RoomMessage.citations, TurnTrace.facts)
-        return str([connection.scalars(sa.select(column)).all() for column in columns])
 
 
 def test_running_turn_ends(app: Flask, ada: Person, llm: MemoryLLM) -> None:

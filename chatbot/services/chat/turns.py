@@ -33,6 +33,7 @@ from chatbot.services.usage.ledger import API, Origin
 from . import conversation_rows, turn_statements
 from .context import summaries
 from .conversation_rows import Opening
+from .copies import quotes
 from .records import (
     DEFAULT_OPTIONS,
     NO_MEASUREMENTS,
@@ -174,10 +175,10 @@ def close_turn(
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     is_single = not logged and trace is None and not caller.has_budgets
     with autocommit("close_turn") if is_single else write("close_turn") as connection:
-        closed = {**values, **RELEASED}
+        values["citations"], trace = quotes.blank_deleted(connection, outcome.citations, trace)
         if caller.has_budgets:
             demands.settle(connection, turn, turn_statements.build_settlement(values, measurements))
-        if not turn_statements.close(connection, turn, values=closed, measurements=measurements):
+        if not turn_statements.close(connection, turn, values={**values, **RELEASED}, measurements=measurements):
             raise LeaseLost(f"Turn {turn.id} was closed by another process.")
         if logged:
             connection.execute(DELETE_LOG, {"turn_id": turn.id})

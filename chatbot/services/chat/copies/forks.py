@@ -24,6 +24,8 @@ from chatbot.services.chat.conversations import ConversationRecord
 from chatbot.services.sync import changes
 from chatbot.services.sync.changes import Change
 
+from . import quotes
+
 ROW_BYTES = 1_000  # of a turn, beside its texts: with its places in indexes, and its change
 MEASURED = tuple(
     sa.cast(ChatMessage.__table__.c[name], sa.Text)
@@ -143,6 +145,9 @@ def _copy_turns(caller: Caller, fork_id: UUID, turn_ids: Sequence[UUID], first: 
             {**row._mapping, **common, "id": uuid7(), "sequence": sequence}
             for sequence, row in enumerate(connection.execute(statement), first + 1)
         ]
+        gone = quotes.lock_cited(connection, [row["citations"] for row in rows])
+        for row in rows:
+            row["citations"] = row["citations"] and quotes.blank(row["citations"], gone)
         if rows:
             connection.execute(sa.insert(ChatMessage), rows)
 

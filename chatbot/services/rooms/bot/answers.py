@@ -10,6 +10,7 @@ from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, RoomMessage, User
 from chatbot.models.chat import RUNNING
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.chat.copies import quotes
 from chatbot.services.rooms import message_rows, rows
 
 from .records import Answer
@@ -71,7 +72,8 @@ def settle(answer: Answer) -> None:
         values: dict[str, Any] = {"status": "cancelled"}
         if turn is not None:
             values = {"status": turn.status, "error": turn.error, "text": turn.bot_response}
-            values["citations"] = turn.citations
+            gone = quotes.lock_cited(connection, [turn.citations])
+            values["citations"] = turn.citations and quotes.blank(turn.citations, gone)
         message_rows.change(connection, answer.room_id, answer.id, values)
 
 
