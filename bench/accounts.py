@@ -1,4 +1,4 @@
-"""`make bench-accounts`: refreshes with lost answers, thieves, enumeration, budgets under kills, and their cost.
+"""`make bench-accounts`: refreshes with lost answers, thieves, enumeration, reports, and budgets under kills.
 
 Clients are threads over HTTP against one worker with SQLite; budgets run on SQLite, PostgreSQL and several hosts.
 Processor times are of this process: an application with a scripted model, with and without budgets in turns.
@@ -11,7 +11,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +20,8 @@ from typing import Any
 import time_machine
 from flask import Flask
 
-from bench import enumeration
+from bench import enumeration, usage_reports
+from bench.applications import application
 from bench.report import Report
 from chatbot.database.types import now
 from chatbot.errors import SessionEnded
@@ -28,7 +29,7 @@ from chatbot.services.accounts import authentication, rotation, sessions
 from chatbot.services.accounts.state import get_accounts_state
 from tests.api.test_api_keys import make
 from tests.conftest import Person, join
-from tests.support import applications, budget_chaos, roles
+from tests.support import budget_chaos, roles
 from tests.support.budgets import set_budgets
 from tests.support.chaos import stack
 from tests.support.jwks_server import Issuer
@@ -37,22 +38,10 @@ from tests.support.processes import Server, Upstream, running
 LOST = 0.2  # of the answers to refreshes
 TABS = 3
 CLIENTS = 4
-SQLITE = "sqlite:///chatbot.db"
 PASSWORD = "a sound passphrase"  # noqa: S105 - of made-up accounts
 CHATS = 150  # of a round whose processor time is measured
 ROUNDS = 6
 CHECKS = 2_000
-
-
-@contextlib.contextmanager
-def application(folder: Path, **settings: str) -> Iterator[Flask]:
-    """Give an application of this process on SQLite."""
-    Server(folder, DATABASE_URL=SQLITE).migrate()
-    app = applications.build(folder, DATABASE_URL=SQLITE, RATELIMIT_ENABLED="false", **settings)
-    try:
-        yield app
-    finally:
-        applications.end(app)
 
 
 def log_in(server: Server, name: str) -> dict[str, Any]:
@@ -192,6 +181,7 @@ def main() -> int:
     parser.add_argument("--refreshes", type=int, default=10_000)
     parser.add_argument("--thieves", type=int, default=1_000)
     parser.add_argument("--tries", type=int, default=500)
+    parser.add_argument("--turns", type=int, default=2_000_000)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--requests", type=int, default=1_000)
     options = parser.parse_args()
@@ -200,6 +190,8 @@ def main() -> int:
     measure_foreign_tokens(report)
     enumeration.measure(report, options.tries)
     measure_sessions(report, options.refreshes, options.thieves)
+    for kind in ("sqlite", "postgresql"):
+        usage_reports.measure(report, kind, options.turns)
     for kind in ("sqlite", "postgresql", "hosts"):
         measure_budgets(report, kind, options.kills, options.requests)
     report.write()

@@ -5,37 +5,27 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from bench.applications import application
 from bench.report import Report
 from chatbot.errors import CodeWrong, InvalidCredentials
 from chatbot.services.accounts import accounts, sessions
 from chatbot.services.accounts.mails import mail_tokens, outbox, password_reset
-from tests.support import applications
-from tests.support.processes import Server
 from tests.support.roles import disable
 from tests.support.timing import measure_furthest_pair
 
-SQLITE = "sqlite:///chatbot.db"
 PASSWORD = "a sound passphrase"  # noqa: S105 - of made-up accounts
 ADDRESSES = {name: f"{name}@example.org" for name in ("known", "asked", "disabled", "unknown")}
 
 
 def measure(report: Report, tries: int) -> None:
     """Measure each door with so many tries of each address, in random order."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        Server(folder, DATABASE_URL=SQLITE).migrate()
-        app = applications.build(
-            folder, DATABASE_URL=SQLITE, RATELIMIT_ENABLED="false", MAIL_URL="memory:", BCRYPT_ROUNDS="8"
-        )
-        mail_tokens.MIN_INTERVAL = mail_tokens.CODE_LIFETIME * 0  # what bounds guesses is not what is measured
-        try:
-            with app.app_context():
-                for account in ("known", "asked", "disabled"):
-                    accounts.sign_up(ADDRESSES[account], account, PASSWORD)
-                disable(ADDRESSES["disabled"])
-                _measure_doors(report, tries)
-        finally:
-            applications.end(app)
+    mail_tokens.MIN_INTERVAL = mail_tokens.CODE_LIFETIME * 0  # what bounds guesses is not what is measured
+    settings = {"MAIL_URL": "memory:", "BCRYPT_ROUNDS": "8"}
+    with tempfile.TemporaryDirectory() as name, application(Path(name), **settings) as app, app.app_context():
+        for account in ("known", "asked", "disabled"):
+            accounts.sign_up(ADDRESSES[account], account, PASSWORD)
+        disable(ADDRESSES["disabled"])
+        _measure_doors(report, tries)
 
 
 def _measure_doors(report: Report, tries: int) -> None:

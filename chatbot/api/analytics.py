@@ -4,6 +4,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -14,7 +15,7 @@ from chatbot.schemas import events, problem
 from chatbot.schemas.fields import to_dict
 from chatbot.services.accounts.authentication import find_expiry
 from chatbot.services.accounts.callers import Caller
-from chatbot.services.analytics import overview, usage_report
+from chatbot.services.analytics import overview, turn_list, usage_report
 from chatbot.services.analytics.periods import build_period
 from chatbot.services.analytics.usage_report import Bucket, Report, ReportQuery
 from chatbot.services.chat import execution
@@ -130,6 +131,18 @@ def get_knowledge_usage(query: dict[str, Any]) -> overview.KnowledgeUsage:
 def get_feedback_usage(query: dict[str, Any]) -> overview.FeedbackUsage:
     """Report the ratings of answers; for administrators."""
     return overview.get_feedback(_enter(), _read_period(query))
+
+
+@blueprint.route("/turns/", methods=["GET"])
+@authentication.required(SCOPE)
+@rate_limits.limit(RATE_READ_USER=by_user)
+@problems.document(400, 503)
+@blueprint.arguments(schemas.TurnUsageQuerySchema, location="query")
+@blueprint.response(200, schemas.TurnUsageListSchema)
+def list_turn_usage(query: dict[str, Any]) -> dict[str, Any]:
+    """List the usage of each turn, the newest first; for administrators."""
+    read = partial(turn_list.list_turns, period=_read_period(query))
+    return pagination.page(read, query, authentication.current())
 
 
 @blueprint.route("/live/", methods=["GET"])

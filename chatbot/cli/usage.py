@@ -7,7 +7,8 @@ from flask.cli import AppGroup
 
 from chatbot.services.analytics import usage_report
 from chatbot.services.analytics.periods import BucketSize, build_period
-from chatbot.services.analytics.usage_report import GROUPS, ReportQuery, Usage
+from chatbot.services.analytics.usage_report import GROUPS, ReportQuery
+from chatbot.services.usage.sums import Usage
 
 from .outcome import reporting_errors
 

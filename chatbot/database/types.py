@@ -8,7 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import mapped_column
 from uuid_utils.compat import uuid7
 
-__all__ = ["Id", "Time", "UtcDateTime", "now", "uuid7"]
+__all__ = ["BIG", "Id", "Time", "UtcDateTime", "now", "uuid7"]
+
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER by itself
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):

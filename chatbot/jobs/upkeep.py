@@ -1,4 +1,4 @@
-"""Keeps this process's leases, ends abandoned turns, stores uses of credentials, sends mails and erases accounts.
+"""Keeps leases, ends abandoned turns, stores uses of credentials, sums usage, sends mails and erases accounts.
 
 A loop on steady time: APScheduler waits by the wall clock, and one that is set back would cost turns their leases.
 """
@@ -17,12 +17,14 @@ from chatbot.services.chat.search import results
 from chatbot.services.operations import gauges
 from chatbot.services.privacy import erasure
 from chatbot.services.rooms.bot import queue
+from chatbot.services.usage import hours
 
 LEASE_INTERVAL_SECONDS = 5.0  # seconds; a third of a turn's lease
 GAUGE_INTERVAL_SECONDS = 1.0  # seconds between two looks for the metrics, and for those who follow them
 PROBE_INTERVAL_SECONDS = 30.0  # seconds between two looks whether the models' servers answer
 USE_INTERVAL_SECONDS = 15.0  # seconds; credentials show the minute of their last use
 FOLLOW_INTERVAL_SECONDS = 10.0  # seconds in which the index of the history forgets what was deleted
+SUM_INTERVAL_SECONDS = 60.0  # seconds between two looks for an hour whose usage can be summed
 LOOK_INTERVAL_SECONDS = 1.0  # seconds between two looks at what other processes are told
 
 
@@ -39,6 +41,7 @@ def start(app: Flask) -> None:
         (FOLLOW_INTERVAL_SECONDS, results.follow),
         (GAUGE_INTERVAL_SECONDS, gauges.look),
         (USE_INTERVAL_SECONDS, uses.store),
+        (SUM_INTERVAL_SECONDS, hours.sum_finished),
         (LOOK_INTERVAL_SECONDS, outbox.send_waiting),
         (LOOK_INTERVAL_SECONDS, erasure.erase_waiting),
         (LOOK_INTERVAL_SECONDS, uses.store_generations),

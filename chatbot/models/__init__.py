@@ -27,7 +27,7 @@ from .rooms import Room, RoomInvite, RoomMember, RoomMessage, RoomMessageSource
 from .shares import ConversationShare
 from .summaries import ConversationSummary
 from .sync import SyncChange, SyncCounter, SyncState
-from .usage import LedgerEntry
+from .usage import LedgerEntry, UsageHour
 
 __all__ = [
     "ApiKey",
@@ -69,6 +69,7 @@ __all__ = [
     "SyncState",
     "TurnLogPiece",
     "TurnTrace",
+    "UsageHour",
     "User",
     "VectorCopy",
 ]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.database.base import Model
-from chatbot.database.types import Id, Time, now
+from chatbot.database.types import BIG, Id, Time, now
 
 from .auth import User
 
@@ -16,7 +16,6 @@ IS_DEFAULT = sa.text("is_default")
 IS_SHARED = sa.text("visibility = 'shared'")
 IS_WAITING = sa.text("status IN ('queued', 'processing')")
 IS_IN_USE = sa.text("active")
-BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER by itself
 
 
 class Collection(Model):

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.database.base import Model
-from chatbot.database.types import Id, Time, now
+from chatbot.database.types import BIG, Id, Time, now
 
 from .auth import User
 
@@ -16,7 +16,6 @@ IS_QUEUED = sa.text("status = 'queued'")
 HAS_TURN = sa.text("turn_id IS NOT NULL")
 HAS_SUBJECT = sa.text("subject_id IS NOT NULL")
 IS_PRIVATE = sa.text("visible_to IS NOT NULL")
-BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 class Room(Model):

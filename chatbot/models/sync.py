@@ -6,11 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.database.base import Model
-from chatbot.database.types import Time, now
+from chatbot.database.types import BIG, Time, now
 
 from .auth import User
 
-BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 IS_DELETED = sa.text("deleted")
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chatbot.database.base import Model
+from chatbot.database.types import BIG
 
 from .auth import User
 
@@ -45,3 +46,21 @@ class LedgerEntry(Model):
     passages: Mapped[int | None]
     grounded: Mapped[float | None]
     rating: Mapped[int | None] = mapped_column(sa.SmallInteger)
+
+
+class UsageHour(Model):
+    """The sums of the turns of one hour and one model; an hour without turns has a row without a model."""
+
+    __tablename__ = "usage_hours"
+    __table_args__ = (sa.Index(None, "hour"),)
+
+    id: Mapped[int] = mapped_column(BIG, primary_key=True)
+    hour: Mapped[int]  # since 1970
+    model: Mapped[str | None] = mapped_column(sa.String(200))
+    turns: Mapped[int]
+    failed: Mapped[int]
+    cancelled: Mapped[int]
+    prompt_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(sa.BigInteger)
+    micro_usd: Mapped[int | None] = mapped_column(sa.BigInteger)
+    latencies: Mapped[bytes]  # of first texts, packed by `chatbot.services.usage.latencies`

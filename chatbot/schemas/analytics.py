@@ -6,10 +6,14 @@ from typing import Any
 from marshmallow import Schema, fields, pre_dump
 from marshmallow.validate import Length, OneOf, Range
 
+from .chat import STATUSES
 from .fields import CURSOR, LIMIT, NO_NUL, Items, Moment, search_query, to_dict
+from .problem import CODES, of_turn_error
 
 MAX_TIME_LENGTH = 40
 BUCKETS = ["hour", "day", "week", "month"]
+ENTRIES = ["api", "v1", "ui", "room"]
+NOT_ANSWERED = ("failed", "interrupted")
 GROUPS = ["model", "api_key", "collection", "entry"]
 TIME = "A day, or a time in ISO 8601, in `tz` unless it has a zone; `to` itself is outside."
 
@@ -67,6 +71,14 @@ class UserUsageQuerySchema(PeriodQuerySchema):
     """The period of a list of users, and a page of it."""
 
     q = search_query("A part of the username or the e-mail address.")
+    limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
+    cursor = fields.String(validate=Length(max=100), metadata=NO_NUL | CURSOR)
+
+
+class TurnUsageQuerySchema(PeriodQuerySchema):
+    """The period of a list of turns, and a page of it."""
+
+    status = fields.String(validate=OneOf(STATUSES), metadata={"description": "Turns of this status alone."})
     limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
     cursor = fields.String(validate=Length(max=100), metadata=NO_NUL | CURSOR)
 
@@ -178,6 +190,42 @@ class TurnReferenceSchema(Schema):
     user_id = fields.UUID(required=True, allow_none=True)
     at = Moment(required=True)
     rating = fields.Integer(required=True, allow_none=True)
+
+
+class TurnUsageSchema(Schema):
+    """The usage of a turn, without its text. Null is unknown, or does not apply."""
+
+    turn_id = fields.UUID(required=True)
+    at = Moment(required=True)
+    user_id = fields.UUID(required=True, allow_none=True)
+    api_key_id = fields.UUID(required=True, allow_none=True)
+    conversation_id = fields.UUID(required=True, allow_none=True)
+    room_id = fields.UUID(required=True, allow_none=True)
+    entry = fields.String(required=True, metadata={"enum": ENTRIES})
+    model = fields.String(required=True, allow_none=True)
+    status = fields.String(required=True, metadata={"enum": STATUSES})
+    code = fields.String(required=True, allow_none=True, metadata=CODES)
+    prompt_tokens = fields.Integer(required=True, allow_none=True)
+    completion_tokens = fields.Integer(required=True, allow_none=True)
+    micro_usd = fields.Integer(required=True, allow_none=True)
+    first_text_ms = fields.Integer(required=True, allow_none=True)
+    total_ms = fields.Integer(required=True, allow_none=True)
+    passages = fields.Integer(required=True, allow_none=True)
+    grounded = fields.Float(required=True, allow_none=True)
+    rating = fields.Integer(required=True, allow_none=True)
+
+    @pre_dump
+    def name_code(self, turn: Any, **_: Any) -> dict[str, Any]:
+        """Give the code of an error in place of its class."""
+        code = of_turn_error(turn.error).code if turn.status in NOT_ANSWERED else None
+        return {**to_dict(turn), "code": code}
+
+
+class TurnUsageListSchema(Schema):
+    """A page of turns, the newest first."""
+
+    items = Items(fields.Nested(TurnUsageSchema), required=True)
+    next_cursor = fields.String(required=True, allow_none=True)
 
 
 class KnowledgeUsageSchema(Schema):

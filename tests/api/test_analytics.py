@@ -151,6 +151,38 @@ def test_errors_of_one_code_are_counted_together(app: Flask, ada: Person, llm: M
     assert found == [("model_unavailable", 2), ("upstream_timeout", 1)]
 
 
+def test_turns_of_a_period_are_listed_with_their_usage(app: Flask, ada: Person, eve: Person, llm: MemoryLLM) -> None:
+    turn = ada.says("one").get_json()
+    eve.says("two words")
+    ada.call("DELETE", "/api/chat-history/")  # their usage is kept
+    fail(llm)
+    eve.says("three")
+    failed = eve.history()[-1]
+    promote(app, ada)
+    newest, second, first = get(ada, "turns/")["items"]
+    assert first["turn_id"] == turn["id"]
+    assert (first["user_id"], second["user_id"]) == (ada.id, eve.id)
+    assert {name: first[name] for name in ("status", "entry", "model", "code")} == {
+        "status": "completed", "entry": "api", "model": turn["model"], "code": None
+    }  # fmt: skip
+    assert (first["prompt_tokens"], first["completion_tokens"]) == tuple(turn["usage"].values())
+    assert (newest["turn_id"], newest["code"]) == (failed["id"], "upstream_timeout")
+    assert [one["turn_id"] for one in get(ada, "turns/?status=failed")["items"]] == [failed["id"]]
+    assert get(ada, "turns/?to=2020-01-01&from=2019-12-01")["items"] == []
+
+
+def test_pages_of_turns_are_all_of_them_once(app: Flask, ada: Person) -> None:
+    turns = [ada.says(str(number)).get_json()["id"] for number in range(5)]
+    promote(app, ada)
+    found: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        page = get(ada, f"turns/?limit=2{cursor and '&cursor='}{cursor}")
+        found += [one["turn_id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+    assert found == turns[::-1]
+
+
 def test_questions_without_passages_are_told(app: Flask, ada: Person) -> None:
     collection = ada.call("POST", "/api/collections/", {"name": "Ours"}).get_json()["id"]
     ada.says("no retrieval", grounding="off")
@@ -161,7 +193,7 @@ def test_questions_without_passages_are_told(app: Flask, ada: Person) -> None:
     assert [one["turn_id"] for one in found["unanswered"]] == [asked["id"]]
 
 
-@pytest.mark.parametrize("name", ["overview", "users", "models", "errors", "knowledge", "feedback", "live"])
+@pytest.mark.parametrize("name", ["overview", "users", "models", "errors", "knowledge", "feedback", "turns", "live"])
 def test_reports_of_all_users_are_for_administrators(app: Flask, ada: Person, name: str) -> None:
     response = ada.call("GET", f"/api/analytics/{name}/")
     assert (response.status_code, response.get_json()["code"]) == (403, "forbidden")

@@ -111,6 +111,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("GET", "/api/analytics/errors/"): "analytics",
     ("GET", "/api/analytics/knowledge/"): "analytics",
     ("GET", "/api/analytics/feedback/"): "analytics",
+    ("GET", "/api/analytics/turns/"): "analytics",
     ("GET", "/api/analytics/live/"): "analytics",
     ("GET", "/v1/models"): "v1",
     ("GET", "/v1/models/{name}"): "v1",
@@ -119,7 +120,7 @@ SCOPES: dict[tuple[str, str], str | None] = {
     ("POST", "/v1/embeddings"): "v1",
 }
 
-REPORTS = ("overview", "users", "models", "errors", "knowledge", "feedback", "live")
+REPORTS = ("overview", "users", "models", "errors", "knowledge", "feedback", "turns", "live")
 FOR_ADMINISTRATORS = {("GET", f"/api/analytics/{name}/") for name in REPORTS}
 
 

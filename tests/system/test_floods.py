@@ -1,4 +1,4 @@
-"""A flood of one answer beside others' requests; without coverage, whose time is twice that of the server's own."""
+"""A flood of one answer beside requests of others; without coverage, which doubles the time."""
 
 import time
 from collections.abc import Iterator

@@ -12,12 +12,15 @@ from chatbot.models import LedgerEntry, User
 from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.accounts.names import fold_name
+from chatbot.services.usage.hours import HOUR_MS
+from chatbot.services.usage.sums import FAILED, Usage, build_time_conditions
 
 from . import usage_report
 from .periods import BucketSize, Period
-from .usage_report import Report, ReportQuery, Usage
+from .usage_report import Report, ReportQuery
 
 MAX_ITEMS = 100
+ALL_TIME_MS = 10**9 * HOUR_MS  # one bucket
 _entry = LedgerEntry.__table__.c
 _tokens = sa.func.coalesce(sa.func.sum(_entry.prompt_tokens), 0) + sa.func.coalesce(
     sa.func.sum(_entry.completion_tokens), 0
@@ -110,8 +113,9 @@ def get_overview(
     require_admin(caller)
     report = usage_report.build(ReportQuery(period, bucket, group_by))
     with read() as connection:
-        user_count = sa.select(sa.func.count(LedgerEntry.user_id.distinct())).where(*_build_conditions(period))
-        users = connection.scalar(user_count) or 0
+        # Not the distinct ones of all entries: of each user the index has the first.
+        spoke = sa.exists().where(LedgerEntry.user_id == User.id, *_build_conditions(period))
+        users = connection.scalar(sa.select(sa.func.count()).select_from(User).where(spoke)) or 0
     return Overview(report, users)
 
 
@@ -154,7 +158,7 @@ def list_models(caller: Caller, period: Period) -> list[ModelUsage]:
     require_admin(caller)
     span = (period.start_ms, period.end_ms)
     with read() as connection:
-        sums = usage_report.read_sums(connection, _entry.model, sa.literal_column("0"), span)
+        sums = usage_report.read_by_model(connection, span, width_ms=ALL_TIME_MS)
     models = [ModelUsage(None if model is None else str(model), one.to_usage()) for (_, model), one in sums.items()]
     return sorted(models, key=lambda one: (-one.usage.turns, one.model or ""))
 
@@ -166,7 +170,7 @@ def list_errors(caller: Caller, period: Period) -> list[ErrorCount]:
     last = sa.func.max(LedgerEntry.opened_at_ms).label("last_at_ms")
     # UUIDs of version 7 sort by time, but there is no max(uuid) on PostgreSQL 17.
     last_id = sa.func.max(sa.cast(LedgerEntry.turn_id, sa.String(36))).label("last_turn_id")
-    is_failed = LedgerEntry.status.in_(usage_report.FAILED)
+    is_failed = LedgerEntry.status.in_(FAILED)
     statement = sa.select(LedgerEntry.error, number, last, last_id).where(*_build_conditions(period), is_failed)
     with read() as connection:
         rows = connection.execute(statement.group_by(LedgerEntry.error).order_by(number.desc())).all()
@@ -197,7 +201,7 @@ def get_feedback(caller: Caller, period: Period) -> FeedbackUsage:
 
 
 def _build_conditions(period: Period) -> tuple[sa.ColumnElement[bool], ...]:
-    return usage_report.build_time_conditions(period.start_ms, period.end_ms)
+    return build_time_conditions(period.start_ms, period.end_ms)
 
 
 def _list_turns(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[TurnReference]:

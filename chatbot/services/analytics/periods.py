@@ -14,7 +14,7 @@ from chatbot.services.usage.ledger import to_milliseconds
 BucketSize = Literal["hour", "day", "week", "month"]
 MAX_LENGTH = timedelta(days=400)
 MAX_BUCKETS = 5_000
-MAX_BUCKETS_PER_RUN = 500  # of which one query reads the sums
+MAX_BUCKETS_PER_RUN = 50  # which are in memory at a time, each with its groups
 DEFAULT_LENGTH = timedelta(days=30)
 YEARS = range(1971, 9998)  # calendars of the others overflow somewhere
 HOUR = timedelta(hours=1)

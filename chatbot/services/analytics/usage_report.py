@@ -1,11 +1,9 @@
 """The report of usage: sums of the ledger in buckets of the calendar."""
 
-import time
-from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,32 +14,17 @@ from chatbot.database.transactions import read
 from chatbot.errors import TooManyBuckets
 from chatbot.models import LedgerEntry
 from chatbot.services.accounts.callers import Caller
+from chatbot.services.usage import hours
+from chatbot.services.usage.sums import Group, Sums, Usage, UsageSum, read_sums
 
-from .latencies import Percentiles, find_percentiles, select_bin
 from .periods import MAX_BUCKETS, BucketRun, BucketSize, Period
 
-MAX_ENTRIES_PER_QUERY = 5_000
-FAILED = ("failed", "interrupted")
 GROUPS: dict[str, Any] = {
-    "model": LedgerEntry.model,
+    "model": LedgerEntry.__table__.c.model,
     "api_key": LedgerEntry.api_key_id,
     "collection": LedgerEntry.collection_id,
     "entry": LedgerEntry.entry,
 }
-Group = str | UUID | None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Sums of turns; `micro_usd` is None where no model has a price."""
-
-    turns: int
-    failed: int
-    cancelled: int
-    prompt_tokens: int
-    completion_tokens: int
-    micro_usd: int | None
-    first_text_ms: Percentiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,51 +52,6 @@ class ReportQuery:
     bucket: BucketSize = "day"
     group_by: str | None = None
     user_id: UUID | None = None
-
-
-@dataclass(slots=True)
-class UsageSum:
-    """Usage that is added up row by row."""
-
-    turns: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    micro_usd: int | None = None
-    latencies: Counter[int] = field(default_factory=Counter)
-
-    def add(self, row: sa.Row[Any]) -> None:
-        """Add the sums of turns of one bin of latencies."""
-        self.turns += row.turns
-        self.failed += row.failed
-        self.cancelled += row.cancelled
-        self.prompt_tokens += row.prompt_tokens
-        self.completion_tokens += row.completion_tokens
-        if row.micro_usd is not None:
-            self.micro_usd = (self.micro_usd or 0) + row.micro_usd
-        if row.bin is not None:
-            self.latencies[row.bin] += row.answered
-
-    def merge(self, other: "UsageSum") -> None:
-        """Add other usage."""
-        for name in ("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        if other.micro_usd is not None:
-            self.micro_usd = (self.micro_usd or 0) + other.micro_usd
-        self.latencies.update(other.latencies)
-
-    def to_usage(self) -> Usage:
-        """Return the usage up to now."""
-        return Usage(
-            turns=self.turns,
-            failed=self.failed,
-            cancelled=self.cancelled,
-            prompt_tokens=self.prompt_tokens,
-            completion_tokens=self.completion_tokens,
-            micro_usd=self.micro_usd,
-            first_text_ms=find_percentiles(self.latencies),
-        )
 
 
 def build_caller_query(
@@ -148,74 +86,30 @@ def iterate_buckets(app: Flask, query: ReportQuery) -> Iterator[list[Bucket]]:
     return iterate()
 
 
-def build_time_conditions(start_ms: int, end_ms: int) -> tuple[sa.ColumnElement[bool], ...]:
-    """Return the conditions of the entries from one millisecond up to another."""
-    return LedgerEntry.opened_at_ms >= start_ms, LedgerEntry.opened_at_ms < end_ms
+def read_by_model(connection: sa.Connection, span: tuple[int, int], *, origin_ms: int = 0, width_ms: int) -> Sums:
+    """Return the sums of all users by bucket and model, from the ledger and, where there are any, its hours.
 
-
-def _select_sums(
-    group: sa.ColumnElement[Any], number: sa.ColumnElement[Any], *conditions: sa.ColumnElement[bool]
-) -> sa.Select[*tuple[Any, ...]]:
-    """Return the query of the entries' sums by group, number and bin of latencies, for `UsageSum.add`."""
-    entries = (
-        sa.select(
-            group.label("group"),
-            number.label("number"),
-            select_bin(LedgerEntry.first_text_ms).label("bin"),
-            LedgerEntry.status,
-            LedgerEntry.prompt_tokens,
-            LedgerEntry.completion_tokens,
-            LedgerEntry.micro_usd,
-        )
-        .where(*conditions)
-        .subquery()
-    )
-    columns = entries.c
-    sums = {
-        "turns": sa.func.count(),
-        "failed": sa.func.sum(sa.case((columns.status.in_(FAILED), 1), else_=0)),
-        "cancelled": sa.func.sum(sa.case((columns.status == "cancelled", 1), else_=0)),
-        "prompt_tokens": sa.func.coalesce(sa.func.sum(columns.prompt_tokens), 0),
-        "completion_tokens": sa.func.coalesce(sa.func.sum(columns.completion_tokens), 0),
-        "micro_usd": sa.cast(sa.func.sum(columns.micro_usd), sa.BigInteger),
-        "answered": sa.func.count(columns.bin),
-    }
-    key = (columns.group, columns.number, columns.bin)
-    return sa.select(*key, *(column.label(name) for name, column in sums.items())).group_by(*key)
-
-
-def read_sums(
-    connection: sa.Connection,
-    group: sa.ColumnElement[Any],
-    number: sa.ColumnElement[Any],
-    span: tuple[int, int],
-    *conditions: sa.ColumnElement[bool],
-) -> dict[tuple[int, Group], UsageSum]:
-    """Return the sums of the entries from one millisecond up to another by number and group.
-
-    A query reads a bounded number of entries, as far as they are spread evenly: SQLite's hold up a whole process.
+    The buckets are `width_ms` wide and numbered from `origin_ms` on.
     """
-    start, end = span
-    counted = sa.select(sa.func.count()).select_from(LedgerEntry).where(*build_time_conditions(start, end), *conditions)
-    queries = max(1, -(-(connection.scalar(counted) or 0) // MAX_ENTRIES_PER_QUERY))
-    ends = [start + (end - start) * one // queries for one in range(queries + 1)]
-    sums: defaultdict[tuple[int, Group], UsageSum] = defaultdict(UsageSum)
-    for part in pairwise(ends):
-        statement = _select_sums(group, number, *build_time_conditions(*part), *conditions)
-        for row in connection.execute(statement):
-            sums[row.number, row.group].add(row)
-        time.sleep(0)
+    read_entries = partial(read_sums, connection, GROUPS["model"], _number_buckets(origin_ms, width_ms))
+    summed = None
+    if origin_ms % hours.HOUR_MS == width_ms % hours.HOUR_MS == 0:
+        summed = hours.find_summed(connection, *span)
+    sums = summed and hours.read_hours(connection, summed, origin_ms, width_ms)
+    if not summed or sums is None:
+        return read_entries(span)
+    for edge in ((span[0], summed[0] * hours.HOUR_MS), (summed[1] * hours.HOUR_MS, span[1])):
+        for key, one in read_entries(edge).items() if edge[0] < edge[1] else ():
+            sums.setdefault(key, UsageSum()).merge(one)
     return sums
 
 
 def _read_run(connection: sa.Connection, query: ReportQuery, run: BucketRun, total: UsageSum) -> list[Bucket]:
     """Return the buckets of a run that have turns, by time and group; all of them are added to the total."""
-    group = sa.null() if query.group_by is None else GROUPS[query.group_by]
-    number = (LedgerEntry.opened_at_ms - run.start_ms) // run.width_ms
-    conditions = [] if query.user_id is None else [LedgerEntry.user_id == query.user_id]
     span = (max(run.start_ms, query.period.start_ms), min(run.end_ms, query.period.end_ms))
-    sums = read_sums(connection, group, number, span, *conditions)
-    for one in sums.values():
+    sums: Sums = {}
+    for (number, group), one in _read_span(connection, query, run, span).items():
+        sums.setdefault((number, group if query.group_by else None), UsageSum()).merge(one)
         total.merge(one)
     by_time = sorted(sums.items(), key=lambda item: (item[0][0], item[0][1] is not None, str(item[0][1])))
     zone = query.period.zone
@@ -223,3 +117,15 @@ def _read_run(connection: sa.Connection, query: ReportQuery, run: BucketRun, tot
         Bucket(datetime.fromtimestamp((run.start_ms + at * run.width_ms) / 1000, zone), value, one.to_usage())
         for (at, value), one in by_time
     ]
+
+
+def _read_span(connection: sa.Connection, query: ReportQuery, run: BucketRun, span: tuple[int, int]) -> Sums:
+    if query.user_id is None and query.group_by in {None, "model"}:
+        return read_by_model(connection, span, origin_ms=run.start_ms, width_ms=run.width_ms)
+    group = sa.null() if query.group_by is None else GROUPS[query.group_by]
+    conditions = [] if query.user_id is None else [LedgerEntry.user_id == query.user_id]
+    return read_sums(connection, group, _number_buckets(run.start_ms, run.width_ms), span, *conditions)
+
+
+def _number_buckets(origin_ms: int, width_ms: int) -> sa.ColumnElement[int]:
+    return (LedgerEntry.opened_at_ms - origin_ms) // width_ms

@@ -250,6 +250,7 @@ OTHER_TABLES = {
     "leases": "of recurring work",
     "room_invites": "of a room and by no user; they go with the room, or expire",
     "sync_state": "one row, of the database",
+    "usage_hours": "sums of all users",
 }
 """Tables without data of users, and why."""
 

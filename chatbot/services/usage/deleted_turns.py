@@ -11,7 +11,7 @@ from chatbot.database.types import now
 from chatbot.models import ChatMessage, LedgerEntry
 from chatbot.models.usage import IS_OPEN
 
-from . import ledger, reservations
+from . import hours, ledger, reservations
 from .demand import find_use
 from .ledger import Settlement
 
@@ -24,9 +24,11 @@ def settle(turn_id: UUID, settlement: Settlement) -> None:
     is_settled_by_job = sa.and_(LedgerEntry.status == "cancelled", LedgerEntry.total_ms.is_(None))
     is_unsettled = (LedgerEntry.turn_id == turn_id, sa.or_(LedgerEntry.status == "pending", is_settled_by_job))
     with write("settle_usage") as connection:
-        if connection.scalar(sa.select(LedgerEntry.turn_id).where(*is_unsettled).with_for_update()) is not None:
+        opened_at_ms = connection.scalar(sa.select(LedgerEntry.opened_at_ms).where(*is_unsettled).with_for_update())
+        if opened_at_ms is not None:
             ledger.settle(connection, turn_id, settlement)
             reservations.settle(connection, turn_id, find_use(settlement))
+            hours.forget(connection, opened_at_ms)
 
 
 def settle_all(running: Container[UUID] = ()) -> int:

@@ -13,9 +13,10 @@ from flask import Flask
 from chatbot.database.transactions import write
 from chatbot.errors import TooManyBuckets
 from chatbot.models import LedgerEntry
-from chatbot.services.analytics import latencies, usage_report
+from chatbot.services.analytics import usage_report
 from chatbot.services.analytics.periods import BucketSize, build_period
 from chatbot.services.analytics.usage_report import ReportQuery
+from chatbot.services.usage import latencies, sums
 from chatbot.services.usage.ledger import to_milliseconds
 from tests.conftest import Person
 
@@ -90,7 +91,7 @@ def test_long_reports_are_read_in_parts(context: Flask, monkeypatch: pytest.Monk
     seed(None)
     query = ReportQuery(build_period(date(2026, 10, 1), date(2026, 12, 1), "UTC"), "month", "model")
     whole = usage_report.build(query)
-    monkeypatch.setattr(usage_report, "MAX_ENTRIES_PER_QUERY", 7)
+    monkeypatch.setattr(sums, "MAX_ENTRIES_PER_QUERY", 7)
     assert usage_report.build(query) == whole
 
 

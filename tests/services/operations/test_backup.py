@@ -15,12 +15,13 @@ from flask import Flask
 
 from chatbot.database.transactions import read, write
 from chatbot.database.types import now
-from chatbot.models import Budget, BudgetReservation, ConversationShare, ConversationSummary, User
+from chatbot.models import Budget, BudgetReservation, ConversationShare, ConversationSummary, UsageHour, User
 from chatbot.services.accounts.callers import OPERATOR
 from chatbot.services.administration import users
 from chatbot.services.knowledge import verification
 from chatbot.services.knowledge.ingestion import queue
 from chatbot.services.operations import backup
+from chatbot.services.usage import latencies
 from chatbot.services.usage.budgets import Limit
 from tests.api.test_documents import BEES, HOURS, find, send, work
 from tests.api.test_erasures import erase
@@ -86,6 +87,8 @@ def full(make_app: MakeApp) -> Flask:
             of_turn = {"conversation_id": UUID(turn["conversation_id"]), "last_sequence": 1}
             reserved = sa.select(sa.literal(UUID(turn["id"]), sa.Uuid()), Budget.id, 1)
             connection.execute(sa.insert(BudgetReservation).from_select(["turn_id", "budget_id", "amount"], reserved))
+            sums = dict.fromkeys(("turns", "failed", "cancelled", "prompt_tokens", "completion_tokens"), 1)
+            connection.execute(sa.insert(UsageHour).values(hour=1, latencies=latencies.pack({40: 1}), **sums))
             connection.execute(sa.insert(ConversationSummary).values(text="About hours.", **of_turn))
             connection.execute(sa.insert(ConversationShare).values(token_hash=b"x", expires_at=now(), **of_turn))
     return app
@@ -251,7 +254,9 @@ def saved_under_load(server: Server, path: Path) -> tuple[dict[str, list[str]], 
     return before, said
 
 
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("database_url", "other_url"), [("sqlite", "postgresql"), ("postgresql", "sqlite")], indirect=True
+)
 def test_backup_under_load_has_what_was_acknowledged_before_and_is_sound(
     database_url: str, other_url: str, tmp_path: Path
 ) -> None:

@@ -37,16 +37,22 @@ def read_line(line: str) -> dict[str, str]:
 def test_turn_behind_a_point_is_read_with_its_trace_for_a_reason(service: Server, root: Console, read: Read) -> None:
     """With the keyboard alone, from the newest bucket on."""
     before = root.read_period()
-    root.rows("Failed turns by code").filter(has_text="upstream").first.wait_for()
+    turns = root.rows("Turns of the period, the newest first")
+    expect(turns).to_have_count(4)
     root.chart("Usage over time").focus()
     root.page.keyboard.press("End")
     expect(root.page.locator("#usage-chart output")).to_contain_text("turns 4")
     root.page.keyboard.press("Enter")
-    expect(root.page.locator("#errors")).to_be_focused()
+    expect(root.page.locator("#turns")).to_be_focused()
     assert root.read_period() != before
-    expect(root.rows("Failed turns by code")).to_have_count(1)
+    expect(turns).to_have_count(4)
     root.page.keyboard.press("Tab")
-    expect(root.page.get_by_role("button", name="Read the turn").first).to_be_focused()
+    expect(root.page.get_by_label("Status")).to_be_focused()
+    root.page.keyboard.type("failed")
+    expect(turns).to_have_count(1)
+    expect(turns.locator("td").nth(2)).to_contain_text("upstream")
+    root.page.keyboard.press("Tab")
+    expect(turns.get_by_role("button")).to_be_focused()
     root.page.keyboard.press("Enter")
     dialog = root.page.get_by_role("dialog", name="A turn of a user")
     expect(dialog.get_by_label("Reason")).to_be_focused()
@@ -57,7 +63,7 @@ def test_turn_behind_a_point_is_read_with_its_trace_for_a_reason(service: Server
     root.paint("turn")
     root.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    expect(root.page.get_by_role("button", name="Read the turn").first).to_be_focused()
+    expect(turns.get_by_role("button")).to_be_focused()
     actions = [(one["action"], one["reason"]) for one in read("/api/admin/audit/")["items"][:2]]
     assert actions == [("trace_read", "Ticket 4711"), ("turn_read", "Ticket 4711")]
     root.page.get_by_role("button", name="Zoom out").click()

@@ -33,6 +33,16 @@ const ERROR_COLUMNS = [
   { name: "Last", show: (item) => formatTime(item.last_at) },
   readTurn((item) => item.last_turn_id),
 ];
+const TURN_COLUMNS = [
+  { name: "Time", show: (item) => formatTime(item.at) },
+  { name: "User", show: (item) => item.user_id ?? "deleted account" },
+  { name: "Model", show: (item) => item.model ?? NONE },
+  { name: "Status", show: (item) => item.code ?? item.status },
+  number("Tokens", (item) => formatNumber(countTokens(item))),
+  number("Cost", (item) => formatCost(item.micro_usd)),
+  number("First text", (item) => formatMilliseconds(item.first_text_ms)),
+  readTurn((item) => item.turn_id),
+];
 const QUESTION_COLUMNS = [
   { name: "Time", show: (item) => formatTime(item.at) },
   { name: "User", show: (item) => item.user_id ?? "deleted account" },
@@ -50,6 +60,13 @@ const users = new PagedList(
   (items, isMore) => fillTable($("users-table"), USER_COLUMNS, items, { isMore }),
 );
 onSearch($("users-query"), () => users.show());
+
+const turns = new PagedList(
+  $("turns-more"),
+  (cursor) => read("analytics/turns/", { ...toQuery(), status: $("turns-status").value, cursor }),
+  (items, isMore) => fillTable($("turns-table"), TURN_COLUMNS, items, { isMore }),
+);
+$("turns-status").addEventListener("change", () => guard(() => turns.show()));
 
 const makeReport = (name, show) => makeLoader(() => read(`analytics/${name}/`, toQuery()), show);
 const loadModels = makeReport("models", ({ items }) => fillTable($("models-table"), MODEL_COLUMNS, items));
@@ -69,6 +86,6 @@ const loadRatings = makeReport("feedback", ({ up, down, items }) => {
 
 /** Load the tables of the period; the failure of one leaves the others. */
 export function loadReports() {
-  const reports = [loadModels, () => users.show(), loadErrors, loadQuestions, loadRatings];
+  const reports = [loadModels, () => users.show(), loadErrors, () => turns.show(), loadQuestions, loadRatings];
   return Promise.all(reports.map((report) => guard(report)));
 }

@@ -20,7 +20,7 @@ const getMeasure = () => MEASURES[$("measure").value];
 /** Narrow all reports to the bucket of a point, and lead on to its turns. */
 async function openPoint(start) {
   await zoomIn(toDate(start), nextAfter(toDate(start), getBucket()));
-  $("errors").focus();
+  $("turns").focus();
 }
 
 function makeChart(id, label, format) {

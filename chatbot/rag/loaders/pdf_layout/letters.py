@@ -51,8 +51,7 @@ def _is_spaced(words: list[Word]) -> bool:
 
 def _are_letters(words: list[Word]) -> bool:
     texts = [word.text for word in words]
-    text = "".join(texts)
-    is_text = sum(map(str.isalpha, text)) >= MIN_SHARE * len(text)
+    is_text = sum(map(str.isalpha, "".join(texts))) >= MIN_SHARE * sum(map(len, texts))
     return len(words) >= MIN_LETTERS and _is_spaced(words) and is_text and texts != sorted(texts)  # as labels are
 
 
