@@ -33,6 +33,9 @@ class MailSettings(Schema):
     ACCOUNT_URL = setting(
         fields.String, None, "The page that mails lead to, with #reset=TOKEN or #verify=TOKEN; default: our own", PAGE
     )
+    REQUIRE_VERIFIED_EMAIL = setting(
+        fields.Boolean, False, "Users chat once they have verified their e-mail address; needs MAIL_URL"
+    )
 
 
 def find_mail_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -45,6 +48,8 @@ def find_mail_errors(data: Mapping[str, Any]) -> dict[str, list[str]]:
         errors["MAIL_FROM"] = ["Must be set with an smtp MAIL_URL."]
     if data["MAIL_FROM"] and not ADDRESS.fullmatch(data["MAIL_FROM"]):
         errors["MAIL_FROM"] = ["Must be an address such as 'Chat <chat@example.org>'."]
+    if data["REQUIRE_VERIFIED_EMAIL"] and not data["MAIL_URL"]:
+        errors["REQUIRE_VERIFIED_EMAIL"] = ["Needs a MAIL_URL: mails verify addresses."]
     if data["APP_ENV"] == "production" and data["MAIL_URL"] in {"console:", "memory:"}:
         errors["MAIL_URL"] = ["Would write secrets to the log in production."]
     return errors

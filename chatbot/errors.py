@@ -117,6 +117,10 @@ class ReauthenticationRequired(Forbidden):
     """The login of a session is too long ago for a sensitive act."""
 
 
+class EmailUnverified(Forbidden):
+    """The user has not verified their e-mail address, which this deployment requires."""
+
+
 class LastAdmin(ChatbotError):
     """No administrator would be left."""
 

@@ -107,6 +107,7 @@ def test_bad_value_is_one_clear_line(
         ({"MAIL_URL": "console:"}, ["MAIL_URL"]),
         ({"MAIL_URL": "memory:"}, ["MAIL_URL"]),
         ({"MAIL_URL": "smtp://mail.example.org"}, ["MAIL_FROM"]),
+        ({"REQUIRE_VERIFIED_EMAIL": "true"}, ["REQUIRE_VERIFIED_EMAIL"]),
         ({"AUTH_JWKS": "http://login.example.org|my-api|http://login.example.org/keys"}, ["AUTH_JWKS"]),
         ({"MAIL_URL": "smtp://:25", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),
         ({"MAIL_URL": "smtp://mail.example.org:many", "MAIL_FROM": "a@b.org"}, ["MAIL_URL"]),

@@ -39,6 +39,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
     errors.IdempotencyKeyReused: Problem("idempotency_key_reused", 422, "This key came with another body before."),
     errors.Forbidden: Problem("forbidden", 403, "This is not allowed."),
     errors.ReauthenticationRequired: Problem("reauthentication_required", 403, "Log in again for this."),
+    errors.EmailUnverified: Problem("email_unverified", 403, "The e-mail address is not verified yet."),
     errors.LastAdmin: Problem("last_admin", 409, "No administrator would be left."),
     errors.ScopeMissing: Problem("scope_missing", 403, "The API key has no scope for this."),
     errors.TooManyBuckets: Problem("too_many_buckets", 400, "The report has too many buckets."),

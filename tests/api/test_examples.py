@@ -29,7 +29,7 @@ ORDER = [
     *("createCompletion", "createTextCompletion", "listModels", "getModel", "createEmbeddings"),
     *("listUsers", "changeUser", "endUserSessions", "readTurn", "readTrace"),
     *("listAuditEntries", "listAccesses", "exportMe"),
-    *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors"),
+    *("getUsage", "getOverview", "listUserUsage", "listModelUsage", "listErrors", "listTurnUsage"),
     *("getKnowledgeUsage", "getFeedbackUsage", "followLoad"),
     *("getHealth", "getReadiness", "getMetrics"),
     *("deleteTurn", "deleteConversation", "deleteHistory"),
@@ -43,7 +43,8 @@ SECRETS = {"refresh": "refresh_token", "joinRoom": "token"}  # a secret of the s
 NOTHING_TO_DO = {  # no turn runs, no document failed, the new conversation is empty
     **dict.fromkeys(("cancelTurn", "cancelRoomAnswer", "stopUiChat"), "not_running"),
     **dict.fromkeys(("verifyEmail", "confirmPasswordReset"), "token_spent"),  # a mail has the token
-    **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors"), "forbidden"),  # no administrator
+    # No administrator:
+    **dict.fromkeys(("getOverview", "listUserUsage", "listModelUsage", "listErrors", "listTurnUsage"), "forbidden"),
     **dict.fromkeys(("listUsers", "changeUser", "endUserSessions"), "forbidden"),
     **dict.fromkeys(("readTurn", "readTrace", "listAuditEntries"), "forbidden"),
     **dict.fromkeys(("getKnowledgeUsage", "getFeedbackUsage", "followLoad"), "forbidden"),

@@ -91,7 +91,7 @@ def wait_for_health(port: int) -> None:
         except OSError:
             return False
 
-    wait_for(healthy, 20)
+    wait_for(healthy, 60)
 
 
 def compose() -> dict[str, Any]:

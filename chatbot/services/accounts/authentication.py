@@ -2,20 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.orm import aliased
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.errors import Forbidden, ScopeMissing, SessionEnded, Unauthenticated
+from chatbot.errors import EmailUnverified, Forbidden, ScopeMissing, SessionEnded, Unauthenticated
 from chatbot.models import ApiKey, Budget, Session, User
 
 from . import api_keys, external_identities, tokens
 from .callers import Caller, Grant
+from .closure import NO_PASSWORD
 from .state import get_accounts_state
 
 KEY_FIELDS = (
@@ -29,6 +32,9 @@ KEY_FIELDS = (
 )
 ANY_SCOPE = "any"  # of a route that each API key opens
 HAS_BUDGETS = sa.exists().where(Budget.user_id == User.id, ~Budget.is_of_key).correlate(User).label("has_budgets")
+
+# Accounts of other services have no address of theirs.
+IS_UNVERIFIED = sa.and_(~User.email_verified, User.password_hash != NO_PASSWORD).label("is_unverified")
 
 
 def authenticate(credential: str) -> Caller:
@@ -78,9 +84,14 @@ def find_ended(callers: Sequence[Caller]) -> set[UUID]:
 
 
 def require_scope(caller: Caller, scope: str | None) -> None:
-    """Raise ScopeMissing unless the caller is in a session or their API key has the scope; None: no key has it."""
+    """Raise ScopeMissing unless the caller is in a session or their API key has the scope; None: no key has it.
+
+    Raises EmailUnverified for all but the routes of the account itself.
+    """
     if caller.scopes is not None and scope not in caller.scopes | {ANY_SCOPE}:
         raise ScopeMissing(f"This needs the scope {scope}." if scope else "This needs a login; no API key can do it.")
+    if caller.is_unverified and scope not in {None, ANY_SCOPE}:
+        raise EmailUnverified("Verify your e-mail address first; POST /api/users/verify-email/resend/ sends a mail.")
 
 
 def require_admin(caller: Caller) -> None:
@@ -154,7 +165,7 @@ def _authenticate_foreign(claims: Mapping[str, Any]) -> Caller:
 
 def _look_up_session(session_id: UUID) -> Caller:
     statement = (
-        sa.select(Session.user_id, User.role, Session.expires_at, HAS_BUDGETS)
+        sa.select(Session.user_id, User.role, Session.expires_at, HAS_BUDGETS, IS_UNVERIFIED)
         .join(User, User.id == Session.user_id)
         .where(
             Session.id == session_id,
@@ -172,7 +183,7 @@ def _look_up_session(session_id: UUID) -> Caller:
 
 def _look_up_api_key(condition: sa.ColumnElement[bool]) -> Caller:
     statement = (
-        sa.select(*KEY_FIELDS, User.role, HAS_BUDGETS)
+        sa.select(*KEY_FIELDS, User.role, HAS_BUDGETS, IS_UNVERIFIED)
         .join(User, User.id == ApiKey.user_id)
         .where(condition, *_is_key_open())
     )
@@ -192,7 +203,7 @@ def _is_key_open() -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], Caller]) -> Caller | None:
-    """Read a caller and cache it; return None where there is none."""
+    """Read a caller and cache it, unless they are about to verify their address; return None where there is none."""
     cache = get_accounts_state().credential_cache
     generation = cache.generation
     with read() as connection:
@@ -200,6 +211,8 @@ def _load_caller(statement: sa.Select[*tuple[Any, ...]], build: Callable[[Any], 
     if row is None:
         return None
     caller = build(row)
+    if row.is_unverified and current_app.config["REQUIRE_VERIFIED_EMAIL"]:
+        return replace(caller, is_unverified=True)
     cache.add(caller, generation, row.expires_at)
     return caller
 

@@ -18,7 +18,7 @@ class Caller:
 
     `scopes` are those of an API key; None: a session, which may do all that its user may. Without `has_budgets` no
     budget is looked for; `budget_id` is that of an API key. With a `grant`, of a client token, its collections are
-    all that the caller may read.
+    all that the caller may read. With `is_unverified` they may verify their e-mail address and change their account.
     """
 
     user_id: UUID
@@ -28,6 +28,7 @@ class Caller:
     has_budgets: bool = True
     budget_id: int | None = None
     grant: Grant | None = None
+    is_unverified: bool = False
 
     def to_log_fields(self) -> dict[str, UUID]:
         """Return the user's and the credential's ids as fields of the security log."""
