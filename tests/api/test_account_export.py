@@ -85,6 +85,23 @@ def test_export_has_what_the_user_sent_and_nothing_of_others(
         assert one not in text
 
 
+def test_export_has_no_titles_of_documents_that_the_user_may_not_read(app: Flask, ada: Person, eve: Person) -> None:
+    shared = eve.call("POST", "/api/collections/", {"name": "Library", "visibility": "shared"}).get_json()["id"]
+    send(eve, "Zebra hours", HOURS, collection_id=shared)
+    work(app)
+    ada.says("When is the library open on weekdays?", collection_ids=[shared])
+    assert list_titles(read_export(ada)) == {"Zebra hours"}
+    eve.call("PATCH", f"/api/collections/{shared}/", {"visibility": "private"})
+    assert list_titles(read_export(ada)) == {""}
+
+
+def list_titles(export: dict[str, list[Any]]) -> set[str]:
+    """Return the titles in the citations of a turn and in its trace."""
+    cited = [export["turn"][0]["citations"], export["turn_trace"][0]["facts"]["candidates"]]
+    assert all(cited)
+    return {one["title"] for citations in cited for one in citations}
+
+
 def test_export_has_no_secrets(app: Flask, ada: Person) -> None:
     fill(app, ada)
     secret = ada.call("POST", "/api/users/api-keys/", {"name": "other", "scopes": ["chat"]}).get_json()["secret"]

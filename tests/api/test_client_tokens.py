@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.models import ApiKey
+from chatbot.models import ApiKey, ExternalIdentity
 from chatbot.services.operations import retention
 from tests.api.test_api_keys import KEYS, make, use
 from tests.api.test_documents import HOURS, send, work
@@ -77,6 +77,8 @@ def test_answers_are_from_the_named_collections_alone(app: Flask, ada: Person, e
     assert use(ada, without, "POST", CHAT, question).get_json()["citations"] == []
     assert use(ada, without, "POST", CHAT, {**question, "collection_ids": [home]}).status_code == 404
     assert mint(eve, collection_ids=[home]).status_code == 404
+    with app.app_context(), read() as connection:  # no account was made for it
+        assert connection.scalar(sa.select(sa.func.count()).select_from(ExternalIdentity)) == 1
     # What an earlier token let them read is not quoted to a later one without it.
     (first, _) = use(ada, without, "GET", "/api/chat-history/").get_json()["items"]
     assert {one["title"] + one["quote"] for one in first["citations"]} == {""}

@@ -31,10 +31,11 @@ def create_client_token(values: dict[str, Any]) -> client_tokens.ClientToken:
     bound = values.pop("budget", None)
     if "max_turns" in values:
         bound = {"metric": "turns", "window": "ever", "limit": values.pop("max_turns")}
+    grant = client_tokens.build_grant(caller, values.pop("collection_ids", ()))  # before an account is made
     subject = values.pop("subject")
     user_id = client_tokens.find_user(caller, subject) or _create_user(caller, subject)
     insert_budget = budgets.prepare_key_budget(user_id, Limit(**bound)) if bound else None
-    return client_tokens.mint(caller, user_id, **values, insert_budget=insert_budget)
+    return client_tokens.mint(user_id, grant, **values, insert_budget=insert_budget)
 
 
 @rate_limits.limit(RATE_CLIENT_USER=by_user)

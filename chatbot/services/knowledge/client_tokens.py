@@ -42,17 +42,24 @@ def create_user(caller: Caller, subject: str) -> UUID:
     return external_identities.find_or_create(_name_issuer(caller), subject)
 
 
+def build_grant(caller: Caller, collection_ids: Sequence[UUID]) -> Grant:
+    """Return a grant of collections that the customer may read; raises NotFound for others."""
+    grant = Grant(caller.user_id, tuple(dict.fromkeys(collection_ids)))
+    readable = sa.select(sa.func.count()).where(may_read(caller), Collection.id.in_(grant.collection_ids))
+    with read() as connection:
+        if grant.collection_ids and connection.scalar(readable) != len(grant.collection_ids):
+            raise NotFound("There is no such collection.")
+    return grant
+
+
 def mint(
-    caller: Caller,
     user_id: UUID,
+    grant: Grant,
     expires_in: int,
-    collection_ids: Sequence[UUID] = (),
     *,
     insert_budget: Callable[[sa.Connection], int] | None = None,
 ) -> ClientToken:
-    """Make a token for an account, for `expires_in` seconds; raises NotFound for a collection."""
-    grant = Grant(caller.user_id, tuple(dict.fromkeys(collection_ids)))
-    _require_readable(caller, grant.collection_ids)
+    """Make a token for an account, for `expires_in` seconds."""
     lifetime = timedelta(seconds=expires_in)
     secret = api_keys.create_client_token(user_id, SCOPES, lifetime, grant, insert_budget=insert_budget)
     return ClientToken(secret, expires_in, user_id)
@@ -60,12 +67,3 @@ def mint(
 
 def _name_issuer(caller: Caller) -> str:
     return f"{ISSUER}{caller.user_id}"
-
-
-def _require_readable(caller: Caller, collection_ids: Sequence[UUID]) -> None:
-    if not collection_ids:
-        return
-    statement = sa.select(sa.func.count()).where(may_read(caller), Collection.id.in_(collection_ids))
-    with read() as connection:
-        if connection.scalar(statement) != len(collection_ids):
-            raise NotFound("There is no such collection.")

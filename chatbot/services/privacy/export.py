@@ -15,7 +15,7 @@ from flask import Flask
 
 from chatbot.database.transactions import read
 from chatbot.database.types import now
-from chatbot.models import ChatMessage
+from chatbot.models import ChatMessage, TurnTrace
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.chat import grounding
 from chatbot.services.knowledge.permissions import may_read
@@ -90,17 +90,18 @@ def _read_page(caller: Caller, table: UserTable, condition: Condition, key: Key 
         names = [str(column.name) for column in table.columns]  # JSON takes no subclass of it
         rows = [dict(zip(names, row[:width], strict=True)) for row in found[: table.page_rows]]
         if table.model is ChatMessage:
-            _refresh_citations(connection, caller, rows)
+            _refresh(connection, caller, rows, "citations")
+        elif table.model is TurnTrace:
+            _refresh(connection, caller, [row["facts"] for row in rows], "candidates")
     has_more = len(found) > table.page_rows
     return Page(rows, tuple(found[table.page_rows - 1][width:]) if has_more else None)
 
 
-def _refresh_citations(connection: sa.Connection, caller: Caller, turns: Rows) -> None:
-    """Leave out the quotes of documents that the caller may not read any more."""
-    lists = [turn["citations"] or [] for turn in turns]
-    refreshed = grounding.refresh_citations(connection, may_read(caller), lists)
-    for turn, citations in zip(turns, refreshed, strict=True):
-        turn["citations"] = citations
+def _refresh(connection: sa.Connection, caller: Caller, rows: Rows, name: str) -> None:
+    """Leave out the titles and quotes of documents that the caller may not read any more."""
+    refreshed = grounding.refresh_citations(connection, may_read(caller), [row[name] or [] for row in rows])
+    for row, citations in zip(rows, refreshed, strict=True):
+        row[name] = citations
 
 
 def _build_line(kind: str, data: dict[str, Any]) -> bytes:
