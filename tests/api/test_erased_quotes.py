@@ -1,18 +1,24 @@
 """Quotes and titles of an erased account's documents, which turns and messages of others have."""
 
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from chatbot.database.transactions import read
+from chatbot.database.transactions import read, write
 from chatbot.models import ChatMessage, RoomMessage, TurnTrace
 from chatbot.rag.llms.memory import MemoryLLM
+from chatbot.services.chat.copies import quotes
+from chatbot.services.sync import changes
 from tests.api.test_documents import HOURS, send, work
 from tests.api.test_erasures import erase
 from tests.conftest import Person
 from tests.support.room_bot import ask
 from tests.support.turns import ended, gated, read_turn
-from tests.support.waiting import wait_for
+from tests.support.waiting import let_pass, wait_for
 
 pytestmark = pytest.mark.both_databases
 
@@ -73,3 +79,19 @@ def share_library(app: Flask, person: Person) -> str:
     send(person, "Zebra hours", HOURS.replace("library", "library of owls"), collection_id=shared)
     work(app)
     return shared
+
+
+def test_collection_is_deleted_beside_the_end_of_a_turn_that_cites_it(app: Flask, ada: Person) -> None:
+    """Both lock the documents before the counter of the user's devices: in another order they would wait for good."""
+    shared = share_library(app, ada)
+    (document,) = ada.call("GET", f"/api/documents/?collection_id={shared}").get_json()["items"]
+    cited: list[Any] = [{"document_id": document["id"]}]
+    with app.app_context(), ThreadPoolExecutor(1) as pool:
+        with write("test") as connection:
+            assert quotes.lock_cited_documents(connection, [cited]) == set()
+            deleted = pool.submit(ada.call, "DELETE", f"/api/collections/{shared}/")
+            let_pass(0.5)
+            changes.record(connection, UUID(ada.id), [changes.Change("turn", uuid4())])
+        assert deleted.result().status_code == 204
+        with write("test") as connection:
+            assert quotes.lock_cited_documents(connection, [cited]) == {document["id"]}

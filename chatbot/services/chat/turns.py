@@ -175,7 +175,7 @@ def close_turn(
     values = {one: getattr(outcome, one) for one in OUTCOME} | {"completed_at": now()}
     is_single = not logged and trace is None and not caller.has_budgets
     with autocommit("close_turn") if is_single else write("close_turn") as connection:
-        values["citations"], trace = quotes.blank_deleted(connection, outcome.citations, trace)
+        values["citations"], trace = quotes.blank_deleted_documents(connection, outcome.citations, trace)
         if caller.has_budgets:
             demands.settle(connection, turn, turn_statements.build_settlement(values, measurements))
         if not turn_statements.close(connection, turn, values={**values, **RELEASED}, measurements=measurements):

@@ -106,7 +106,8 @@ def _delete_some(caller: Caller, collection_id: UUID) -> bool:
         connection.execute(sa.select(Collection.id).where(*governed).with_for_update()).all()
         columns = (Document.id, Document.size, Document.chunks)
         inside = sa.select(*columns).where(Document.collection_id == collection_id).order_by(Document.id)
-        found = connection.execute(inside.limit(MAX_DOCUMENTS + 1)).all()
+        # In the order in which a turn that cites them locks them, before the counters of those who follow.
+        found = connection.execute(inside.limit(MAX_DOCUMENTS + 1).with_for_update()).all()
         some = _take_batch(found)
         if len(some) < len(found):
             content.delete_documents(connection, collection_id, some)

@@ -145,7 +145,7 @@ def _copy_turns(caller: Caller, fork_id: UUID, turn_ids: Sequence[UUID], first: 
             {**row._mapping, **common, "id": uuid7(), "sequence": sequence}
             for sequence, row in enumerate(connection.execute(statement), first + 1)
         ]
-        gone = quotes.lock_cited(connection, [row["citations"] for row in rows])
+        gone = quotes.lock_cited_documents(connection, [row["citations"] for row in rows])
         for row in rows:
             row["citations"] = row["citations"] and quotes.blank(row["citations"], gone)
         if rows:

@@ -30,7 +30,7 @@ def erase_quotes(document_ids: Container[str]) -> None:
     _replace(TurnTrace.turn_id, TurnTrace.facts, lambda facts: _blank_candidates(facts, document_ids))
 
 
-def lock_cited(connection: sa.Connection, lists: Iterable[Sequence[StoredCitation] | None]) -> set[str]:
+def lock_cited_documents(connection: sa.Connection, lists: Iterable[Sequence[StoredCitation] | None]) -> set[str]:
     """Return the ids of cited documents that are gone; the others are there until the end of the transaction.
 
     Call it before citations are stored, for `blank`: an erasure waits for the transaction, and finds what it stored.
@@ -42,12 +42,12 @@ def lock_cited(connection: sa.Connection, lists: Iterable[Sequence[StoredCitatio
     return cited - {str(one) for one in connection.scalars(statement.with_for_update(read=True, key_share=True))}
 
 
-def blank_deleted(
+def blank_deleted_documents(
     connection: sa.Connection, citations: list[StoredCitation] | None, trace: Trace | None
 ) -> tuple[list[StoredCitation] | None, Trace | None]:
     """Return the citations and the trace of a turn that ends as they are to be stored."""
     candidates = trace["candidates"] if trace else []
-    gone = lock_cited(connection, [citations, candidates])
+    gone = lock_cited_documents(connection, [citations, candidates])
     if trace:
         trace = {**trace, "candidates": blank(candidates, gone)}
     return citations and blank(citations, gone), trace

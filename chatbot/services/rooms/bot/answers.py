@@ -72,7 +72,7 @@ def settle(answer: Answer) -> None:
         values: dict[str, Any] = {"status": "cancelled"}
         if turn is not None:
             values = {"status": turn.status, "error": turn.error, "text": turn.bot_response}
-            gone = quotes.lock_cited(connection, [turn.citations])
+            gone = quotes.lock_cited_documents(connection, [turn.citations])
             values["citations"] = turn.citations and quotes.blank(turn.citations, gone)
         message_rows.change(connection, answer.room_id, answer.id, values)
 
