@@ -69,6 +69,15 @@ def promote(email: str) -> None:
     click.echo(f"{user.username} <{user.email}> is an administrator.")
 
 
+@group.command("verify")
+@click.argument("email")
+def verify(email: str) -> None:
+    """Call this e-mail address verified, where a mail could not."""
+    with reporting_errors():
+        user = users.verify_email(OPERATOR, users.find_user_id(email))
+    click.echo(f"{user.email} is verified.")
+
+
 @group.command("disable")
 @click.argument("email")
 def disable(email: str) -> None:

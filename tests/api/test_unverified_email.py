@@ -50,6 +50,13 @@ def test_nothing_but_the_account_is_open_before_its_address_is_verified(
     assert use(ada, key, "POST", "/api/chat/", {"message": "Hi"}).status_code == 200
 
 
+def test_operator_verifies_an_address(app: Flask, ada: Person) -> None:
+    assert call_closed(ada) == {(403, "email_unverified")}
+    found = app.test_cli_runner().invoke(args=["users", "verify", "ADA@example.org"])
+    assert (found.exit_code, found.output) == (0, "ada@example.org is verified.\n")
+    assert call_closed(ada) == {(200, None)}
+
+
 def test_users_of_a_customer_need_no_address(ada: Person, deliver: Callable[[], list[Letter]]) -> None:
     (letter,) = deliver()
     ada.call("POST", "/api/users/verify-email/", {"code": code_of(letter)})
