@@ -71,6 +71,12 @@ def confirm(connection: sa.Connection, held: Held) -> None:
         raise LeaseLost(f"Another process has taken over: {held.name}.")
 
 
+def revoke(connection: sa.Connection, name: str) -> None:
+    """Take a lease from its holder, in the transaction of a change to the data of their work."""
+    values = {"token": Lease.token + 1, "expires_at": None}
+    connection.execute(sa.update(Lease).where(Lease.name == name).values(values))
+
+
 def release(held: Held, *, completed: bool) -> None:
     """Give a lease back; `completed` work counts as a run."""
     values = {"expires_at": None, **({"last_run_at": now(), "not_before": None} if completed else {})}

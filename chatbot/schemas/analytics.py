@@ -14,6 +14,7 @@ MAX_TIME_LENGTH = 40
 BUCKETS = ["hour", "day", "week", "month"]
 ENTRIES = ["api", "v1", "ui", "room"]
 NOT_ANSWERED = ("failed", "interrupted")
+SETTLED_OR_OPEN = [status for status in STATUSES if status != "streaming"]  # the ledger does not know which
 GROUPS = ["model", "api_key", "collection", "entry"]
 TIME = "A day, or a time in ISO 8601, in `tz` unless it has a zone; `to` itself is outside."
 
@@ -78,7 +79,7 @@ class UserUsageQuerySchema(PeriodQuerySchema):
 class TurnUsageQuerySchema(PeriodQuerySchema):
     """The period of a list of turns, and a page of it."""
 
-    status = fields.String(validate=OneOf(STATUSES), metadata={"description": "Turns of this status alone."})
+    status = fields.String(validate=OneOf(SETTLED_OR_OPEN), metadata={"description": "Turns of this status alone."})
     limit = fields.Integer(load_default=50, validate=Range(1, 100), metadata=LIMIT)
     cursor = fields.String(validate=Length(max=100), metadata=NO_NUL | CURSOR)
 
@@ -203,7 +204,7 @@ class TurnUsageSchema(Schema):
     room_id = fields.UUID(required=True, allow_none=True)
     entry = fields.String(required=True, metadata={"enum": ENTRIES})
     model = fields.String(required=True, allow_none=True)
-    status = fields.String(required=True, metadata={"enum": STATUSES})
+    status = fields.String(required=True, metadata={"enum": SETTLED_OR_OPEN})
     code = fields.String(required=True, allow_none=True, metadata=CODES)
     prompt_tokens = fields.Integer(required=True, allow_none=True)
     completion_tokens = fields.Integer(required=True, allow_none=True)

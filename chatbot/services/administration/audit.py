@@ -63,20 +63,8 @@ def list_accesses(caller: Caller, *, limit: int, after: keyset.Key | None = None
 
 
 def _fetch(limit: int, after: keyset.Key | None, *conditions: sa.ColumnElement[bool]) -> keyset.Page[Entry]:
-    statement = (
-        sa.select(
-            AuditEntry.id,
-            AuditEntry.at,
-            AuditEntry.actor_id,
-            User.username.label("actor"),
-            AuditEntry.action,
-            AuditEntry.user_id,
-            AuditEntry.reason,
-            AuditEntry.details,
-        )
-        .join(User, User.id == AuditEntry.actor_id, isouter=True)
-        .where(*conditions)
-    )
+    statement = sa.select(AuditEntry.__table__, User.username.label("actor"))
+    statement = statement.join(User, User.id == AuditEntry.actor_id, isouter=True).where(*conditions)
     order = (AuditEntry.at, AuditEntry.id)
     with read() as connection:
         return keyset.fetch_page(connection, statement, Entry, order=order, limit=limit, after=after, descending=True)

@@ -113,9 +113,9 @@ def get_overview(
     require_admin(caller)
     report = usage_report.build(ReportQuery(period, bucket, group_by))
     with read() as connection:
-        # Not the distinct ones of all entries: of each user the index has the first.
-        spoke = sa.exists().where(LedgerEntry.user_id == User.id, *_build_conditions(period))
-        users = connection.scalar(sa.select(sa.func.count()).select_from(User).where(spoke)) or 0
+        # An index finds one entry of each user; to count the distinct users of all entries would read these.
+        has_entry = sa.exists().where(LedgerEntry.user_id == User.id, *_build_conditions(period))
+        users = connection.scalar(sa.select(sa.func.count()).select_from(User).where(has_entry)) or 0
     return Overview(report, users)
 
 
@@ -157,7 +157,7 @@ def list_models(caller: Caller, period: Period) -> list[ModelUsage]:
     """Return the usage of each model, the most used first; raises Forbidden."""
     require_admin(caller)
     span = (period.start_ms, period.end_ms)
-    with read() as connection:
+    with read(snapshot=True) as connection:
         sums = usage_report.read_by_model(connection, span, width_ms=ALL_TIME_MS)
     models = [ModelUsage(None if model is None else str(model), one.to_usage()) for (_, model), one in sums.items()]
     return sorted(models, key=lambda one: (-one.usage.turns, one.model or ""))

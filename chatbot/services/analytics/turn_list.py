@@ -1,7 +1,8 @@
 """The turns behind a report: rows of the ledger, which have no text."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from chatbot.models import LedgerEntry
 from chatbot.services.accounts.authentication import require_admin
 from chatbot.services.accounts.callers import Caller
 from chatbot.services.usage.ledger import to_milliseconds
-from chatbot.services.usage.sums import build_time_conditions
+from chatbot.services.usage.sums import build_time_conditions, split_span
 
 from .periods import Period
 
@@ -44,7 +45,8 @@ class TurnUsage:
     rating: int | None
 
 
-COLUMNS = [getattr(LedgerEntry, {"at": "opened_at_ms"}.get(name, name)) for name in TurnUsage.__slots__]
+ORDER = (LedgerEntry.opened_at_ms, LedgerEntry.turn_id)
+COLUMNS = [LedgerEntry.opened_at_ms, *(getattr(LedgerEntry, one.name) for one in fields(TurnUsage)[1:])]
 
 
 def list_turns(
@@ -52,15 +54,27 @@ def list_turns(
 ) -> Page[TurnUsage]:
     """Return turns of all users, the newest first, perhaps those of one status alone; raises Forbidden."""
     require_admin(caller)
-    order = (LedgerEntry.opened_at_ms, LedgerEntry.turn_id)
-    statement = sa.select(*COLUMNS).where(*build_time_conditions(period.start_ms, period.end_ms))
+    span = (period.start_ms, period.end_ms)
+    if after:
+        span = (period.start_ms, min(period.end_ms, to_milliseconds(after[0]) + 1))
+    rows: list[sa.Row[*tuple[Any, ...]]] = []
+    with read() as connection:
+        # No index has the status: few turns may have it among many.
+        parts = split_span(connection, span) if status else [span]
+        while parts and len(rows) <= limit:
+            statement = _select_turns(parts.pop(), status, after)
+            rows += connection.execute(statement.limit(limit + 1 - len(rows)))
+    items = [TurnUsage(datetime.fromtimestamp(row[0] / 1000, UTC), *row[1:]) for row in rows[:limit]]
+    return Page(items, (items[-1].at, items[-1].turn_id) if len(rows) > limit else None)
+
+
+def _select_turns(span: tuple[int, int], status: str | None, after: Key | None) -> sa.Select[*tuple[Any, ...]]:
+    """Return the query of the turns of a time, the newest first."""
+    statement = sa.select(*COLUMNS).where(*build_time_conditions(*span))
     if status:
         statement = statement.where(LedgerEntry.status == status)
     if after:
         last = (to_milliseconds(after[0]), after[1])
-        key = (sa.literal(value, column.type) for value, column in zip(last, order, strict=True))
-        statement = statement.where(sa.tuple_(*order) < sa.tuple_(*key))
-    with read() as connection:
-        rows = connection.execute(statement.order_by(*(column.desc() for column in order)).limit(limit + 1)).all()
-    items = [TurnUsage(datetime.fromtimestamp(row[0] / 1000, UTC), *row[1:]) for row in rows[:limit]]
-    return Page(items, (items[-1].at, items[-1].turn_id) if len(rows) > limit else None)
+        key = (sa.literal(value, column.type) for value, column in zip(last, ORDER, strict=True))
+        statement = statement.where(sa.tuple_(*ORDER) < sa.tuple_(*key))
+    return statement.order_by(*(column.desc() for column in ORDER))

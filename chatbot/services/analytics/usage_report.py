@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +65,7 @@ def build(query: ReportQuery) -> Report:
     total = UsageSum()
     buckets: list[Bucket] = []
     for run in query.period.split(query.bucket):
-        with read() as connection:
+        with read(snapshot=True) as connection:
             buckets += _read_run(connection, query, run, total)
         if len(buckets) > MAX_BUCKETS:
             raise TooManyBuckets(f"At most {MAX_BUCKETS} groups in all buckets; choose a shorter time or CSV.")
@@ -79,7 +78,10 @@ def iterate_buckets(app: Flask, query: ReportQuery) -> Iterator[list[Bucket]]:
 
     def iterate() -> Iterator[list[Bucket]]:
         for run in runs:
-            with app.app_context(), read() as connection:  # the request is over when the second run is read
+            with (
+                app.app_context(),
+                read(snapshot=True) as connection,
+            ):  # the request is over when the second run is read
                 buckets = _read_run(connection, query, run, UsageSum())
             yield buckets
 
@@ -87,20 +89,22 @@ def iterate_buckets(app: Flask, query: ReportQuery) -> Iterator[list[Bucket]]:
 
 
 def read_by_model(connection: sa.Connection, span: tuple[int, int], *, origin_ms: int = 0, width_ms: int) -> Sums:
-    """Return the sums of all users by bucket and model, from the ledger and, where there are any, its hours.
+    """Return the sums of all users by bucket and model, from the hours of the ledger and its other entries.
 
-    The buckets are `width_ms` wide and numbered from `origin_ms` on.
+    `connection` sees one snapshot. The buckets are `width_ms` wide and numbered from `origin_ms` on.
     """
-    read_entries = partial(read_sums, connection, GROUPS["model"], _number_buckets(origin_ms, width_ms))
-    summed = None
-    if origin_ms % hours.HOUR_MS == width_ms % hours.HOUR_MS == 0:
-        summed = hours.find_summed(connection, *span)
-    sums = summed and hours.read_hours(connection, summed, origin_ms, width_ms)
-    if not summed or sums is None:
-        return read_entries(span)
-    for edge in ((span[0], summed[0] * hours.HOUR_MS), (summed[1] * hours.HOUR_MS, span[1])):
-        for key, one in read_entries(edge).items() if edge[0] < edge[1] else ():
-            sums.setdefault(key, UsageSum()).merge(one)
+    sums: Sums = {}
+    spans = [span]
+    has_whole_hours = origin_ms % hours.HOUR_MS == width_ms % hours.HOUR_MS == 0
+    summed = hours.find_summed(connection, *span) if has_whole_hours else None
+    if summed is not None:
+        sums = hours.read_hours(connection, summed, origin_ms, width_ms)
+        spans = [(span[0], summed[0] * hours.HOUR_MS), (summed[1] * hours.HOUR_MS, span[1])]
+    for start, end in spans:
+        if start < end:
+            number = _number_buckets(origin_ms, width_ms)
+            for key, usage in read_sums(connection, GROUPS["model"], number, (start, end)).items():
+                sums.setdefault(key, UsageSum()).merge(usage)
     return sums
 
 

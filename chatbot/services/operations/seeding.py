@@ -32,7 +32,7 @@ from chatbot.services.accounts import passwords
 from chatbot.services.chat import conversation_rows
 from chatbot.services.knowledge import content
 from chatbot.services.sync import changes
-from chatbot.services.usage import ledger
+from chatbot.services.usage import hours, ledger
 
 if TYPE_CHECKING:
     from chatbot.rag.types import Vectors
@@ -142,6 +142,8 @@ def turns(owners: Sequence[UUID], counts: Sequence[int], on_batch: Step) -> None
             connection.execute(sa.insert(ChatMessage), rows)
             connection.execute(sa.insert(LedgerEntry), [_entry(row) for row in rows])
         on_batch(len(part))
+    with write("seed_usage") as connection:
+        hours.invalidate(connection, ledger.to_milliseconds(began))
     for owner in owners:
         with write("seed_changes") as connection:
             connection.execute(COUNT_TURNS, {"owner": owner})

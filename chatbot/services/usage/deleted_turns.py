@@ -28,7 +28,7 @@ def settle(turn_id: UUID, settlement: Settlement) -> None:
         if opened_at_ms is not None:
             ledger.settle(connection, turn_id, settlement)
             reservations.settle(connection, turn_id, find_use(settlement))
-            hours.forget(connection, opened_at_ms)
+            hours.invalidate(connection, opened_at_ms)
 
 
 def settle_all(running: Container[UUID] = ()) -> int:

@@ -16,8 +16,10 @@ import sqlalchemy as sa
 BINS = ((200, 4), (500, 10), (1_000, 20), (2_000, 50), (5_000, 100), (10_000, 200), (20_000, 500), (50_000, 1_000))
 LAST_WIDTH = 2_500
 # The first milliseconds of the bins in front of those of the last width.
-FIRSTS = tuple(first for (start, _), (end, width) in pairwise(((0, 0), *BINS)) for first in range(start, end, width))
-LAST_FIRST = BINS[-1][0]
+BIN_STARTS = tuple(
+    first for (start, _), (end, width) in pairwise(((0, 0), *BINS)) for first in range(start, end, width)
+)
+LAST_BINS_START = BINS[-1][0]
 PACKED = [("bin", "<u4"), ("count", "<u4")]  # of numpy: the place of a bin in the order of all, and its latencies
 
 
@@ -56,8 +58,9 @@ def add_up(packed: Sequence[tuple[Hashable, bytes]]) -> dict[Any, Counter[int]]:
     cells = np.repeat(np.array(places, dtype=np.int64), lengths) * width + bins["bin"]
     sums = np.bincount(cells, weights=bins["count"], minlength=1)
     filled = np.flatnonzero(sums)
+    firsts = [_to_first(place) for place in range(width)]
     for cell, count in zip(filled.tolist(), sums[filled].astype(np.int64).tolist(), strict=True):
-        found[keys[cell // width]][_to_first(cell % width)] = count
+        found[keys[cell // width]][firsts[cell % width]] = count
     return found
 
 
@@ -85,11 +88,11 @@ def _find_width(first: int) -> int:
 
 def _to_bin(first: int) -> int:
     """Return the place of a bin in the order of all of them."""
-    if first >= LAST_FIRST:
-        return len(FIRSTS) + (first - LAST_FIRST) // LAST_WIDTH
-    return bisect_left(FIRSTS, first)
+    if first >= LAST_BINS_START:
+        return len(BIN_STARTS) + (first - LAST_BINS_START) // LAST_WIDTH
+    return bisect_left(BIN_STARTS, first)
 
 
 def _to_first(place: int) -> int:
     """Return the first millisecond of the bin at a place."""
-    return FIRSTS[place] if place < len(FIRSTS) else LAST_FIRST + (place - len(FIRSTS)) * LAST_WIDTH
+    return BIN_STARTS[place] if place < len(BIN_STARTS) else LAST_BINS_START + (place - len(BIN_STARTS)) * LAST_WIDTH

@@ -115,6 +115,19 @@ def _select_sums(
     return sa.select(*key, *(column.label(name) for name, column in sums.items())).group_by(*key)
 
 
+def split_span(
+    connection: sa.Connection, span: tuple[int, int], *conditions: sa.ColumnElement[bool]
+) -> list[tuple[int, int]]:
+    """Return parts of a time with a bounded number of entries each, as far as these are spread evenly.
+
+    A query reads those of one part: one of SQLite's holds up a whole process.
+    """
+    start, end = span
+    counted = sa.select(sa.func.count()).select_from(LedgerEntry).where(*build_time_conditions(start, end), *conditions)
+    parts = max(1, -(-(connection.scalar(counted) or 0) // MAX_ENTRIES_PER_QUERY))
+    return list(pairwise(start + (end - start) * number // parts for number in range(parts + 1)))
+
+
 def read_sums(
     connection: sa.Connection,
     group: sa.ColumnElement[Any],
@@ -122,16 +135,9 @@ def read_sums(
     span: tuple[int, int],
     *conditions: sa.ColumnElement[bool],
 ) -> Sums:
-    """Return the sums of the entries from one millisecond up to another by number and group.
-
-    A query reads a bounded number of entries, as far as they are spread evenly: SQLite's hold up a whole process.
-    """
-    start, end = span
-    counted = sa.select(sa.func.count()).select_from(LedgerEntry).where(*build_time_conditions(start, end), *conditions)
-    queries = max(1, -(-(connection.scalar(counted) or 0) // MAX_ENTRIES_PER_QUERY))
-    ends = [start + (end - start) * one // queries for one in range(queries + 1)]
+    """Return the sums of the entries from one millisecond up to another by number and group."""
     sums: defaultdict[tuple[Any, Group], UsageSum] = defaultdict(UsageSum)
-    for part in pairwise(ends):
+    for part in split_span(connection, span, *conditions):
         statement = _select_sums(group, number, *build_time_conditions(*part), *conditions)
         for row in connection.execute(statement):
             sums[row.number, row.group].add(row)

@@ -17,7 +17,7 @@ from chatbot.services.accounts.authentication import authenticate
 from chatbot.services.analytics import overview, usage_report
 from chatbot.services.analytics.periods import build_period
 from chatbot.services.analytics.usage_report import Report, ReportQuery
-from chatbot.services.usage import deleted_turns, hours, ledger
+from chatbot.services.usage import deleted_turns, hours, ledger, sums
 from chatbot.services.usage.ledger import to_milliseconds
 from tests.conftest import Person
 from tests.support.roles import promote
@@ -120,7 +120,7 @@ def test_turn_of_a_clock_that_was_set_back_is_summed(context: Flask) -> None:
     assert count_turns() == 2
 
 
-def test_hours_of_a_clock_that_was_ahead_are_forgotten(context: Flask) -> None:
+def test_hours_of_a_clock_that_was_ahead_are_summed_anew(context: Flask) -> None:
     insert(START)
     with time_machine.travel(START + timedelta(days=2)):
         hours.sum_finished()
@@ -153,16 +153,54 @@ def test_one_process_sums_at_a_time(context: Flask) -> None:
     assert find_hours() is not None
 
 
-def test_hours_that_are_forgotten_while_they_are_read_are_not_missed(
+@pytest.mark.parametrize("moment", ["read", "stored"])
+def test_turn_that_is_settled_while_its_hour_is_summed_is_not_missed(
+    context: Flask, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    late = insert(START, status="cancelled", total_ms=None)
+    read_sums = hours.read_sums
+
+    def settle() -> None:
+        deleted_turns.settle(late, ledger.Settlement("completed", prompt_tokens=3, completion_tokens=4))
+
+    def read_then_settle(*arguments: Any) -> sums.Sums:
+        found = read_sums(*arguments)
+        monkeypatch.undo()
+        settle()
+        return found
+
+    if moment == "read":
+        monkeypatch.setattr(hours, "read_sums", read_then_settle)
+    with time_machine.travel(OVER):
+        hours.sum_finished()
+        if moment == "stored":
+            settle()
+        assert find_hours() is None
+        hours.sum_finished()
+    assert find_hours() is not None
+    total = usage_report.build(ReportQuery(build_period(START, END, "UTC"))).total
+    assert (total.prompt_tokens, total.cancelled) == (3, 0)
+
+
+def test_process_that_lost_the_lease_stores_no_hour_a_second_time(
     context: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert(START)
+    read_sums = hours.read_sums
+
+    def read_then_lose(*arguments: Any) -> sums.Sums:
+        found = read_sums(*arguments)
+        monkeypatch.undo()
+        with time_machine.travel(OVER + hours.LEASE_PERIOD * 2):
+            hours.sum_finished()  # by another process
+        return found
+
+    monkeypatch.setattr(hours, "read_sums", read_then_lose)
     with time_machine.travel(OVER):
         hours.sum_finished()
-    found = find_hours()
-    with write("test") as connection:
-        connection.execute(sa.delete(UsageHour))
-    monkeypatch.setattr(hours, "find_summed", lambda *_: found)
+    with read() as connection:
+        rows = connection.execute(sa.select(sa.func.count(), sa.func.count(UsageHour.hour.distinct()))).one()
+    assert rows[0] == rows[1] > 0
     assert count_turns() == 1
 
 
