@@ -257,7 +257,7 @@ ENDLESS: dict[str, tuple[Callable[[str], object], list[Text]]] = {
     "prompt": (build_prompt, [("<", " ", "x"), ("", "< ", ""), ("", "<", ""), MARKS]),
     "condense": (follow_ups.depends_on_history, [("", " ", "x"), ("", "it", ""), ("", "a ", "")]),
     "language": (languages.detect, [("", "a", ""), ("", "中", ""), MARKS]),
-    "terms": (lambda text: analysis.query_terms(text, "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
+    "terms": (lambda text: analysis.query_terms(analysis.prepare_query(text), "en", "en"), [MARKS, ("", "\u0f73", ""), ("", "a", ""), ("", "中", ""), ("", "a ", "")]),
     "highlights": (
         lambda text: Highlighter("a 中中 b", ["plain", "en"]).cut([text]),
         [MARKS, ("", "a ", ""), ("", "中", ""), ("", "a\u0301", "“"), ("", "a中", "")],

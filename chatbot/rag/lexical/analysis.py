@@ -27,6 +27,7 @@ ANALYZERS = (PLAIN, *STEMMERS)
 WITHOUT_STOP_WORDS = {PLAIN, "ar", "el", "ro", "ta", "tr"}  # tantivy brings none for these
 WITH_MARKS = {PLAIN, "ta"}  # vowel signs belong to the word; the faster simple tokenizer cuts there
 
+MAX_QUERY_LENGTH = 32_000  # in normal form, in which a character may be 18
 BEGINNING = 4  # characters of a word that are a term of their own
 BEGINNING_MARK = "…"
 # A word cut at the end of a line, as typewriters and some PDFs have it.
@@ -46,12 +47,16 @@ def terms(text: str, name: str) -> list[str]:
     return _with_beginnings(_analyzer(name).analyze(_prepared(text)), name)
 
 
-def query_terms(query: str, name: str, asked_in: str) -> list[str]:
-    """Return the terms of a question for texts of one analyzer, each once; it is asked in words of another.
+def prepare_query(query: str) -> str:
+    """Return a question as `query_terms` takes it: once for all analyzers, and as long as a message may be."""
+    return _cut_into_words(_normalized(query)[:MAX_QUERY_LENGTH])
+
+
+def query_terms(prepared: str, name: str, asked_in: str) -> list[str]:
+    """Return the terms of a prepared question for texts of one analyzer, each once; it is asked in words of another.
 
     Stop words of both are left out, unless there is nothing else: "the" is a rare word in Spanish texts.
     """
-    prepared = _prepared(query)
     found = _analyzer(name, frozenset((asked_in, name))).analyze(prepared) or _analyzer(name).analyze(prepared)
     return list(dict.fromkeys(_with_beginnings(found, name)))
 
@@ -68,7 +73,11 @@ def _normalized(text: str) -> str:
 
 
 def _prepared(text: str) -> str:
-    text = CUT_WORD.sub(r"\1\2 \1 \2", _normalized(text))
+    return _cut_into_words(_normalized(text))
+
+
+def _cut_into_words(text: str) -> str:
+    text = CUT_WORD.sub(r"\1\2 \1 \2", text)
     return unspaced.RUN.sub(lambda run: f" {' '.join(unspaced.bigrams(run[0]))} ", text)
 
 

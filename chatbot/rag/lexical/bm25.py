@@ -20,7 +20,8 @@ class TextScores:
 
     def __init__(self, wordings: Sequence[str]) -> None:
         self._analyzer = analysis.analyzer_of(languages.detect(wordings[0]))
-        self._wordings = [analysis.query_terms(wording, self._analyzer, self._analyzer) for wording in wordings]
+        prepared = map(analysis.prepare_query, wordings)
+        self._wordings = [analysis.query_terms(wording, self._analyzer, self._analyzer) for wording in prepared]
         self._terms = {term for terms in self._wordings for term in terms}
         self._counts: list[dict[str, int]] = []
         self._lengths: list[int] = []

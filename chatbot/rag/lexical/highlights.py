@@ -13,7 +13,7 @@ from typing import NamedTuple
 from chatbot.rag.text import unspaced
 from chatbot.rag.text.languages import detect
 
-from .analysis import analyzer_of, beginning, query_terms, word_terms
+from .analysis import analyzer_of, beginning, prepare_query, query_terms, word_terms
 
 SNIPPET_LENGTH = 200
 LEAD = 40  # characters of a snippet before its first match
@@ -45,7 +45,8 @@ class Highlighter:
 
     def __init__(self, query: str, analyzers: Sequence[str]) -> None:
         asked_in = analyzer_of(detect(query))
-        self._wanted = {name: frozenset(query_terms(query, name, asked_in)) for name in analyzers}
+        prepared = prepare_query(query)
+        self._wanted = {name: frozenset(query_terms(prepared, name, asked_in)) for name in analyzers}
         self._known: dict[str, tuple[str, bool] | None] = {}  # the matching term of a word, and whether it is exact
 
     def cut(self, texts: Sequence[str]) -> Snippet:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from chatbot.rag.text.languages import detect
 
 from . import analysis
-from .analysis import ANALYZERS, analyzer_of, query_terms
+from .analysis import ANALYZERS, analyzer_of, prepare_query, query_terms
 
 if TYPE_CHECKING:
     from tantivy import Searcher
@@ -47,9 +47,10 @@ def look_up(searcher: Searcher, query: str, collections: Sequence[str]) -> dict[
         rarity = _rarity(count, sum(holding for _, holding in held))
         return Term(rarity, [(entry, _rarity(everything, holding)) for entry, holding in held])
 
+    prepared = prepare_query(query)
     used = (name for name in ANALYZERS if any(searcher.doc_freq("group", within(one, name)) for one in collections))
     return {
-        name: _with_inflected({term: weigh(term) for term in query_terms(query, name, asked_in)[:MAX_TERMS]})
+        name: _with_inflected({term: weigh(term) for term in query_terms(prepared, name, asked_in)[:MAX_TERMS]})
         for name in used
     }
 

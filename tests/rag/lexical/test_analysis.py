@@ -2,7 +2,9 @@
 
 import pytest
 
-from chatbot.rag.lexical.analysis import BEGINNING_MARK, analyzer_of, query_terms, terms
+from chatbot.rag.lexical import analysis
+from chatbot.rag.lexical.analysis import BEGINNING_MARK, analyzer_of, prepare_query, query_terms, terms
+from chatbot.rag.lexical.highlights import Highlighter
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,21 @@ from chatbot.rag.lexical.analysis import BEGINNING_MARK, analyzer_of, query_term
 )
 def test_word_is_found_as_it_is_typed(language: str, text: str, query: str) -> None:
     analyzer = analyzer_of(language)
-    assert set(query_terms(query, analyzer, analyzer)) & set(terms(text, analyzer))
+    assert set(query_terms(prepare_query(query), analyzer, analyzer)) & set(terms(text, analyzer))
+
+
+def test_query_of_ligatures_costs_no_more_in_normal_form_and_in_many_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character may be 18 in normal form; texts of each language of a collection are searched."""
+    assert len(prepare_query("\ufdfa" * 32_000)) == analysis.MAX_QUERY_LENGTH
+    normalized: list[str] = []
+
+    def normalize(text: str) -> str:
+        normalized.append(text)
+        return text
+
+    monkeypatch.setattr(analysis, "nfkc", normalize)
+    Highlighter("Where is the harbour?", ["plain", "en", "de", "fr"])
+    assert normalized == ["Where is the harbour?"]
 
 
 def test_beginnings_of_words_are_terms_where_there_is_no_stemmer() -> None:
