@@ -34,7 +34,9 @@ class MailSettings(Schema):
         fields.String, None, "The page that mails lead to, with #reset=TOKEN or #verify=TOKEN; default: our own", PAGE
     )
     REQUIRE_VERIFIED_EMAIL = setting(
-        fields.Boolean, False, "Of an account nothing else works before its e-mail address is verified; needs MAIL_URL"
+        fields.Boolean,
+        False,
+        "All but the account's own routes answer 403 before its e-mail address is verified; needs MAIL_URL",
     )
 
 
